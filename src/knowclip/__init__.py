@@ -1,0 +1,29 @@
+"""knowclip: CLIP models that understand structure.
+
+``knowclip.load(name_or_path)`` gives a model with ``encode_image``, ``encode_text`` and
+``score(images, texts)``. Importing this package loads neither torch nor spaCy nor open_clip.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load", "parse", "read_captions"]
+
+_LAZY = {
+    "load": "knowclip.models.loading",
+    "parse": "knowclip.knowledge.parsing",
+    "read_captions": "knowclip.data.captions",
+}
+
+if TYPE_CHECKING:
+    from knowclip.data.captions import read_captions
+    from knowclip.knowledge.parsing import parse
+    from knowclip.models.loading import load
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'knowclip' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,325 @@
+"""Recipe -> objects: the only place where configuration meets constructors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, set_seed
+
+from knowclip.atomic import recover
+from knowclip.config import (
+    DataConfig,
+    MethodConfig,
+    ModelConfig,
+    Recipe,
+    SourceConfig,
+    differences,
+    load_recipe,
+    save_recipe,
+)
+from knowclip.data.captions import CaptionSet, read_captions
+from knowclip.data.collate import Collator
+from knowclip.data.dataset import CaptionDataset
+from knowclip.data.image_cache import ImageCache, PixelCache, TrunkCache
+from knowclip.data.images import ImageDecoder
+from knowclip.data.prepare import Prepared, group_ids, negatives_for
+from knowclip.data.sampler import GlobalBatchSampler
+from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.benchmarks.retrieval import Retrieval
+from knowclip.evaluation.benchmarks.swaps import swaps
+from knowclip.evaluation.suite import read_suite
+from knowclip.export.open_clip import save_pretrained
+from knowclip.methods.base import Method
+from knowclip.methods.clip import Clip
+from knowclip.methods.negclip import NegClip
+from knowclip.models.clip import DualEncoder
+from knowclip.models.loading import load
+from knowclip.models.text_length import sufficient_length
+from knowclip.models.towers import image_trunk
+from knowclip.training.batches import EpochLoader
+from knowclip.training.checkpoint import Checkpointer
+from knowclip.training.loop import Trainer
+from knowclip.training.monitor import Monitor
+from knowclip.training.optim import adamw, warmup_cosine
+from knowclip.training.runlog import RunLog
+from knowclip.training.validation import Validation
+from knowclip.types import Example
+
+MAY_CHANGE = {
+    "data.cache_dir",
+    "train.num_workers",
+    "train.log_every",
+    "train.validate_every",
+    "train.save_every",
+    "output.folder",
+    "output.wandb",
+}
+"""Keys that a resumed run may change: they do not decide what is learned."""
+
+Progress = Callable[[str, int, int], None]
+
+METHODS: dict[str, type[Method]] = {"clip": Clip, "negclip": NegClip}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Training and validation pairs, and what became of the records.
+
+    ``skipped`` counts records that were left out, by reason; ``kinds`` training captions that have a negative
+    of each kind; ``without`` training captions that have none, by reason.
+    """
+
+    train: list[Example]
+    val: list[Example]
+    skipped: Counter[str]
+    kinds: Counter[str] = field(default_factory=Counter)
+    without: Counter[str] = field(default_factory=Counter)
+
+
+def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[Trainer, Pairs]:
+    """Build a training run; nothing is trained, but caches are made where the recipe asks for them.
+
+    Args:
+        recipe: What to build.
+        progress: Called with a label, things done and things in all, while captions are parsed and images
+            decoded.
+
+    Raises:
+        ValueError: If files, models and options do not fit together.
+    """
+    accelerator = build_accelerator(recipe)
+    set_seed(recipe.seed)  # the same weights on every process
+    model = build_model(recipe.model).to(accelerator.device)
+    method = build_method(recipe.method, model)
+    with accelerator.main_process_first():  # it parses and fills caches, the others read them
+        pairs = build_pairs(recipe, progress=progress)
+        cache = build_cache(recipe.data, model, [*pairs.train, *pairs.val], progress=progress)
+    if cache is not None:
+        pairs = _readable(pairs, cache)
+    batches = build_batches(recipe, model, pairs.train, cache, accelerator=accelerator)
+    set_seed(recipe.seed + accelerator.process_index)  # other dropout on every process
+    optimizer = adamw(
+        # names as in open_clip, whatever wraps the model
+        ((name.removeprefix("model.model."), parameter) for name, parameter in method.named_parameters()),
+        **recipe.optimizer.model_dump(),
+    )
+    steps = recipe.train.steps or recipe.train.epochs * len(batches)
+    run = recipe.output.folder
+    open_log = partial(RunLog, run, wandb_project=recipe.output.wandb, config=recipe.model_dump(mode="json"))
+    trainer = Trainer(
+        method=method,
+        batches=batches,
+        optimizer=optimizer,
+        scheduler=warmup_cosine(optimizer, steps=steps, **recipe.schedule.model_dump()),
+        steps=steps,
+        accelerator=accelerator,
+        checkpointer=Checkpointer(run, save_pretrained),
+        monitor=Monitor(
+            open_log if accelerator.is_main_process else None, steps=steps, every=recipe.train.log_every
+        ),
+        accumulate=recipe.train.accumulate,
+        clip_grad=recipe.train.clip_grad,
+        validate=build_validation(recipe, pairs.val, cache),
+        selection=recipe.selection.metrics,
+        validate_every=recipe.train.validate_every,
+        save_every=recipe.train.save_every,
+    )
+    return trainer, pairs
+
+
+def open_run(recipe: Recipe, *, resume: bool) -> None:
+    """Make the run's folder with its ``recipe.yaml``; the main process calls it before training.
+
+    Raises:
+        ValueError: If another run is there, or the one to resume is not, or was of another recipe.
+    """
+    run, last = recipe.output.folder, recipe.output.folder / "last"
+    recover(last)
+    if resume and not last.exists():
+        raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
+    if not resume and last.exists():
+        raise ValueError(
+            f"{run} holds a run already: go on with --resume, choose another output.folder, or remove it"
+        )
+    if resume:
+        _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
+    run.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, run / "recipe.yaml")
+
+
+def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
+    changed = {key: values for key, values in differences(old, new).items() if key not in MAY_CHANGE}
+    if changed:
+        shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
+        raise ValueError(
+            f"--resume goes on with the same recipe, but {shown}: use the old values, or start a new run from "
+            f"these weights with model.name={last}"
+        )
+
+
+def build_accelerator(recipe: Recipe) -> Accelerator:
+    """Build what knows devices, processes and precision."""
+    return Accelerator(
+        mixed_precision="no" if recipe.train.precision == "fp32" else recipe.train.precision,
+        # the others wait while one process parses, fills caches or validates
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=12))],
+    )
+
+
+def build_model(config: ModelConfig) -> DualEncoder:
+    """Load the model to train."""
+    model = load(config.name, pretrained=config.pretrained, activation=config.activation)
+    if config.lock_image:
+        model.lock_image_trunk()
+    return model
+
+
+def build_method(config: MethodConfig, model: DualEncoder) -> Method:
+    """Build a method around a model; the other keys of its section are its arguments."""
+    return METHODS[config.name](model, **config.model_dump(exclude={"name"}))
+
+
+def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
+    """Read training and validation pairs, and make the negatives of both."""
+    data = recipe.data
+    source = read_source(data.train)
+    train, skipped = source.examples, Counter(source.skipped)
+    if data.val is not None:
+        held_out = read_source(data.val)
+        val, skipped = held_out.examples, skipped + held_out.skipped
+    else:
+        train, val = hold_out(train, images=data.val_images)
+    if not data.negatives.per_caption:
+        return Pairs(train, val, skipped)
+    prepared = add_negatives(train, recipe, progress=progress)
+    if val:
+        val = add_negatives(val, recipe, progress=progress).examples
+    return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without)
+
+
+def read_source(config: SourceConfig) -> CaptionSet:
+    """Read one file of image-caption pairs."""
+    return read_captions(config.path, **config.model_dump(exclude={"path"}))
+
+
+def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example], list[Example]]:
+    """Split off the pairs of so many images: the same ones for every seed, machine and order of the file.
+
+    Raises:
+        ValueError: If nothing would be left to train on.
+    """
+    ids = sorted({e.image_id for e in examples}, key=lambda i: hashlib.blake2b(i.encode()).digest())
+    if images >= len(ids):
+        raise ValueError(f"data.val_images={images} of {len(ids)} images leaves none to train on")
+    chosen = set(ids[:images])
+    train = [example for example in examples if example.image_id not in chosen]
+    return train, [example for example in examples if example.image_id in chosen]
+
+
+def add_negatives(
+    examples: Sequence[Example], recipe: Recipe, *, progress: Progress | None = None
+) -> Prepared:
+    """Give each example its scene graph, parsed or the user's own, and its hard negatives."""
+    return negatives_for(
+        examples,
+        parser=recipe.data.negatives.parser,
+        graphs=recipe.data.negatives.graphs,
+        kinds=recipe.data.negatives.kinds,
+        seed=recipe.seed,
+        cache=recipe.data.cache_dir.expanduser(),
+        progress=progress and partial(progress, "parsing captions"),
+    )
+
+
+def build_cache(
+    data: DataConfig,
+    model: DualEncoder,
+    examples: Sequence[Example],
+    *,
+    progress: Progress | None = None,
+) -> ImageCache | None:
+    """Make or open the image cache the recipe asks for."""
+    refs = [example.image for example in examples]
+    common = {
+        "preprocess": model.preprocess,
+        "folder": data.cache_dir.expanduser(),
+        "progress": progress and partial(progress, "reading images"),
+    }
+    if data.cache == "pixels":
+        return PixelCache.build(refs, **common)
+    if data.cache == "trunk":
+        module = image_trunk(model.model.visual)
+        return TrunkCache.build(refs, trunk=model.trunk_features, module=module, **common)
+    return None
+
+
+def build_batches(
+    recipe: Recipe,
+    model: DualEncoder,
+    examples: Sequence[Example],
+    cache: ImageCache | None,
+    *,
+    accelerator: Accelerator,
+) -> EpochLoader:
+    """Build this process's share of the batches."""
+    refs = [example.image for example in examples]
+    slots = recipe.data.negatives.per_caption
+    dataset = CaptionDataset(
+        examples,
+        load_image=ImageDecoder(refs, model.preprocess) if cache is None else cache.loader(refs),
+        negatives_per_caption=slots,
+        captions_per_image=recipe.data.captions_per_image,
+        seed=recipe.seed,
+    )
+    groups = None
+    if recipe.data.group_share:
+        numbers = group_ids(examples)
+        groups = [numbers[positions[0]] for positions in dataset.choices]
+    sampler = GlobalBatchSampler(
+        len(dataset),
+        batch_size=recipe.train.batch_size,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        seed=recipe.seed,
+        groups=groups,
+        group_share=recipe.data.group_share,
+    )
+    collate = Collator(
+        tokenizer=model.tokenizer,
+        trim=lambda ids: ids[:, : sufficient_length(model.model, ids)],
+        negatives_per_caption=slots,
+        normalize=cache.normalize if isinstance(cache, PixelCache) else None,
+        trunk_features=isinstance(cache, TrunkCache),
+    )
+    return EpochLoader(dataset, sampler, collate=collate, num_workers=recipe.train.num_workers)
+
+
+def build_validation(
+    recipe: Recipe, examples: Sequence[Example], cache: ImageCache | None
+) -> Validation | None:
+    """Build what measures a model on validation data; None where there is none."""
+    benchmarks: list[Benchmark] = []
+    if examples:
+        benchmarks += [Retrieval("image_to_text", examples), Retrieval("text_to_image", examples)]
+    if any(example.negatives for example in examples):
+        benchmarks.append(swaps(examples))
+    if recipe.selection.suite is not None:
+        benchmarks += read_suite(recipe.selection.suite, split="val")[0]
+    return Validation(benchmarks, cache) if benchmarks else None
+
+
+def _readable(pairs: Pairs, cache: ImageCache) -> Pairs:
+    """Leave out the pairs whose image could not be read, and count them."""
+    train, val = (
+        [e for e, usable in zip(part, cache.usable([e.image for e in part]), strict=True) if usable]
+        for part in (pairs.train, pairs.val)
+    )
+    lost = len(pairs.train) + len(pairs.val) - len(train) - len(val)
+    return replace(pairs, train=train, val=val, skipped=pairs.skipped + Counter({"unreadable image": lost}))

@@ -1,0 +1,256 @@
+"""``knowclip graph``: import, merge, filter, split, describe and show knowledge graphs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from knowclip.knowledge.graph import KnowledgeGraph
+
+app = typer.Typer(no_args_is_help=True)
+
+Graph = Annotated[Path, typer.Argument(help="Folder of a knowledge graph.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to make; must not exist.")]
+MemoryLimit = Annotated[str, typer.Option(help="DuckDB's memory; beyond it tables spill to disk.")]
+Threads = Annotated[int | None, typer.Option(help="DuckDB's threads; one a core by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="Reader; 'knowclip graph readers' lists them.")],
+    path: Annotated[Path | None, typer.Argument(help="File or folder; none for 'concepts'.")] = None,
+    options: Annotated[list[str] | None, typer.Argument(help="The reader's options, as key=value.")] = None,
+    out: Out = Path("graph"),
+    max_bad: Annotated[float, typer.Option(help="Share of malformed records to tolerate.")] = 0.01,
+    memory_limit: MemoryLimit = "1GB",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a data set's original files into a new graph."""
+    from knowclip.knowledge.readers.registry import READERS, import_graph, parse_options
+
+    chosen = parse_options(source, options or [])
+    if path is None and source != "concepts":
+        raise ValueError(f"{source} needs a PATH: {READERS[source].path}")
+    origin: Any = path
+    if source == "captions":
+        from knowclip.data.captions import read_captions
+
+        assert path is not None
+        origin = read_captions(path).examples
+    with _progress() as report:
+        graph = import_graph(
+            source,
+            origin,
+            out,
+            options=chosen,
+            max_bad=max_bad,
+            memory_limit=memory_limit,
+            threads=threads,
+            report=report,
+        )
+    _summary(graph, as_json)
+
+
+@app.command()
+def readers(as_json: AsJson = False) -> None:
+    """List what can be imported, and the options of each reader."""
+    from knowclip.knowledge.readers.registry import READERS, reader_options
+
+    listed = {
+        name: {
+            "path": reader.path,
+            "options": {key: parameter.default for key, parameter in reader_options(name).items()},
+        }
+        for name, reader in READERS.items()
+    }
+    if as_json:
+        print(json.dumps(listed, indent=2))
+        return
+    table = Table("source", "path", "options")
+    for name, facts in listed.items():
+        table.add_row(name, facts["path"], " ".join(f"{k}={v}" for k, v in facts["options"].items()))
+    Console().print(table)
+
+
+@app.command()
+def merge(
+    graphs: Annotated[list[Path], typer.Argument(help="Two graphs or more.")],
+    out: Out = Path("graph"),
+    memory_limit: MemoryLimit = "1GB",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Join graphs by the ids of their entities and relations."""
+    from knowclip.knowledge.graph_edit import merge as join
+
+    with _progress() as report:
+        graph = join(graphs, out, memory_limit=memory_limit, threads=threads, report=report)
+    _summary(graph, as_json)
+
+
+@app.command("filter")
+def filter_(
+    graph: Graph,
+    out: Out = Path("filtered"),
+    source: Annotated[list[str] | None, typer.Option(help="Keep this source (repeatable).")] = None,
+    relation: Annotated[list[str] | None, typer.Option(help="Keep this relation id (repeatable).")] = None,
+    without_relation: Annotated[list[str] | None, typer.Option(help="Drop this relation id.")] = None,
+    min_weight: Annotated[float | None, typer.Option(help="Least weight.")] = None,
+    min_relation_count: Annotated[int, typer.Option(help="Drop relations with fewer triplets.")] = 1,
+    without_images: Annotated[Path | None, typer.Option(help="Benchmark file whose images to drop.")] = None,
+    memory_limit: MemoryLimit = "1GB",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep some of a graph's triplets."""
+    from knowclip.knowledge.graph_edit import filter_graph
+    from knowclip.knowledge.graph_images import read_image_set
+
+    with _progress() as report:
+        kept = filter_graph(
+            graph,
+            out,
+            sources=source or (),
+            relations=relation or (),
+            without_relations=without_relation or (),
+            min_weight=min_weight,
+            min_relation_count=min_relation_count,
+            without_images=read_image_set(without_images) if without_images else None,
+            memory_limit=memory_limit,
+            threads=threads,
+            report=report,
+        )
+    _summary(kept, as_json)
+
+
+@app.command()
+def split(
+    graph: Graph,
+    out: Out = Path("split"),
+    val: Annotated[float, typer.Option(help="Share of val.")] = 0.05,
+    test: Annotated[float, typer.Option(help="Share of test.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    benchmark: Annotated[Path | None, typer.Option(help="Benchmark file whose images go to test.")] = None,
+    memory_limit: MemoryLimit = "1GB",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Split into train, val and test without leakage through pairs or images."""
+    from knowclip.knowledge.graph_images import read_image_set
+    from knowclip.knowledge.graph_split import split as divide
+
+    with _progress() as report:
+        result = divide(
+            graph,
+            out,
+            val=val,
+            test=test,
+            seed=seed,
+            benchmark=read_image_set(benchmark) if benchmark else None,
+            memory_limit=memory_limit,
+            threads=threads,
+            report=report,
+        )
+    if as_json:
+        print(json.dumps({"triplets": result.triplets, "unseen_entities": result.unseen_entities}))
+        return
+    for part, count in result.triplets.items():
+        unseen = result.unseen_entities.get(part)
+        note = "" if unseen is None else f", {unseen:,} entities that train has not"
+        Console().print(f"{out / part}: {count:,} triplets{note}", highlight=False)
+
+
+@app.command()
+def stats(
+    graph: Graph,
+    plot: Annotated[Path | None, typer.Option(help="Also plot the degrees into this .png or .svg.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the tables' SHA-256.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count and describe a graph: relations, degrees, modalities, licences."""
+    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph_picture import draw_degrees
+
+    opened = KnowledgeGraph(graph, verify=verify)
+    if plot:
+        draw_degrees(opened, plot)
+    _summary(opened, as_json)
+
+
+@app.command()
+def show(
+    graph: Graph,
+    entity: Annotated[str, typer.Argument(help="Id or text of an entity.")],
+    limit: Annotated[int, typer.Option(help="Triplets to show, heaviest first.")] = 16,
+    picture: Annotated[Path | None, typer.Option(help="Also draw them into this .png or .svg.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a graph says about an entity, as text and as a picture."""
+    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph_picture import draw_neighbourhood
+    from knowclip.knowledge.graph_stats import neighbourhood_lines
+
+    opened = KnowledgeGraph(graph)
+    index = opened.entity(entity)
+    if picture:
+        draw_neighbourhood(opened, index, picture, limit=limit)
+    lines = neighbourhood_lines(opened, index, limit=limit)
+    id, text = opened.arrays.entity_id[index], opened.arrays.entity_text[index]
+    total = len(opened.outgoing(index)) + len(opened.incoming(index))
+    if as_json:
+        images = [str(image.path) for image in opened.images(index)]
+        print(json.dumps({"id": id, "text": text, "images": images, "triplets": total, "shown": lines}))
+        return
+    console = Console()
+    console.print(f"[bold]{escape(text or '(image)')}[/]  {escape(str(id))}  {total} triplets", highlight=False)
+    for image in opened.images(index)[:limit]:
+        console.print(f"  {escape(str(image.path))} {image.box or ''}", highlight=False)
+    for line in lines:
+        console.print(f"  {escape(line)}", highlight=False)
+
+
+def _summary(graph: KnowledgeGraph, as_json: bool) -> None:
+    from knowclip.knowledge.graph_stats import stats as describe
+
+    facts = describe(graph)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(f"{graph.path}: " + ", ".join(f"{n:,} {name}" for name, n in graph.counts.items()))
+    sources = Table("source", "triplets", "licence", "left out")
+    for source in facts["sources"]:
+        left_out = "\n".join(f"{count:,} {reason}" for reason, count in source["skipped"].items())
+        sources.add_row(source["name"], f"{source['triplets']:,}", source["licence"], escape(left_out))
+    console.print(sources)
+    relations = Table("relation", "triplets")
+    for id, count in list(facts["relation_histogram"].items())[:15]:
+        relations.add_row(escape(id), f"{count:,}")
+    if (more := graph.counts["relations"] - 15) > 0:
+        relations.add_row(f"({more:,} more)", "")
+    console.print(relations)
+    for key in ("degree", "entity_modalities", "triplet_modalities"):
+        described = ", ".join(f"{name} {value:,.6g}" for name, value in facts[key].items())
+        console.print(f"{key.replace('_', ' ')}: {described}", highlight=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on standard error that shows what is being done and how much of it is."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=1.0)
+        yield lambda stage, fraction: progress.update(task, description=stage, completed=fraction)

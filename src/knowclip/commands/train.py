@@ -1,0 +1,86 @@
+"""``knowclip train RECIPE [key=value ...]``: train a CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from knowclip.build import Pairs
+    from knowclip.training.loop import Trainer
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A recipe that ships with knowclip, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As in optimizer.lr=1e-5.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything, print a summary, train nothing.")
+    ] = False,
+) -> None:
+    """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -m knowclip.cli train``."""
+    from rich.console import Console
+
+    from knowclip.build import build_trainer, open_run
+    from knowclip.config import load_recipe
+
+    config = load_recipe(recipe, overrides or [])
+    with building() as progress:
+        trainer, pairs = build_trainer(config, progress=progress)
+    main = trainer.accelerator.is_main_process
+    console = Console(stderr=True, quiet=not main, highlight=False, soft_wrap=True)
+    console.print(f"recipe {config.source}")
+    for line in summary(trainer, pairs):
+        console.print(line)
+    if dry_run:
+        return
+    if main:
+        open_run(config, resume=resume)
+    position = trainer.fit(resume=resume)
+    run = config.output.folder
+    if position.best is None:
+        console.print(f"no validation data, so no best: the model is in [bold]{run / 'last'}[/]")
+    else:
+        chosen = " + ".join(config.selection.metrics)
+        console.print(
+            f"best: {chosen} {position.best:.4f} at step {position.best_step}, in [bold]{run / 'best'}[/]"
+        )
+
+
+def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
+    """What is about to be trained on what, in lines for a person."""
+    total = sum(p.numel() for p in trainer.method.parameters())
+    trained = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
+    lines = [
+        f"{type(trainer.method).__name__}: {trained:,} of {total:,} parameters are trained",
+        f"{len(pairs.train):,} pairs to train on, {len(pairs.val):,} to validate on; "
+        f"{len(trainer.batches):,} batches an epoch, {trainer.steps:,} steps",
+    ]
+    lines += [f"skipped {count:,}: {reason}" for reason, count in pairs.skipped.items() if count]
+    lines += [f"{count:,} training captions have a {kind} negative" for kind, count in pairs.kinds.items()]
+    lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
+    return lines
+
+
+@contextmanager
+def building() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each label that is told of."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    tasks: dict[str, TaskID] = {}
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+
+        def update(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield update

@@ -1,0 +1,120 @@
+"""Items to a Batch: tokens padded to the batch, and content hashes that tell false negatives.
+
+Shape legend: B batch, N negatives per caption, L tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from knowclip.data.dataset import Item
+from knowclip.knowledge.identity import graph_key
+from knowclip.types import Batch, Negative, SceneGraph
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, UInt8
+    from torch import Tensor
+
+_REMEMBERED = 500_000
+"""Texts whose tokens and hashes are kept; beyond it they are made again each time."""
+
+
+class Collator:
+    """Makes batches of ``CaptionDataset`` items; the tokenizer is passed in.
+
+    Args:
+        tokenizer: Texts -> ids at full context length (``DualEncoder.tokenizer``).
+        trim: Cuts the ids of a batch to the columns that its model needs; full length when None.
+        negatives_per_caption: N. A caption with fewer repeats itself in the slots it leaves, masked: a row of
+            mere padding would be NaN in towers that mask padding.
+        normalize: Finishes images that come as bytes (``PixelCache.normalize``).
+        trunk_features: The items hold outputs of a locked image trunk, not images.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer: Callable[[list[str]], Int[Tensor, "B L"]],
+        trim: Callable[[Int[Tensor, "B L"]], Int[Tensor, "B L"]] | None = None,
+        negatives_per_caption: int = 0,
+        normalize: Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]] | None = None,
+        trunk_features: bool = False,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._trim = trim
+        self._slots = negatives_per_caption
+        self._normalize = normalize
+        self._trunk_features = trunk_features
+        self._ids: dict[str, np.ndarray] = {}
+        self._keys: dict[tuple[str, str], int] = {}
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        """Collate B items.
+
+        Raises:
+            ValueError: An item has more negatives than slots.
+        """
+        examples = [item.example for item in items]
+        counts = torch.tensor([len(item.negatives) for item in items])
+        if counts.max() > self._slots:
+            raise ValueError(f"an item has {counts.max()} negatives for {self._slots} slots")
+        slots = [self._fill(item) for item in items]
+        texts = [example.caption for example in examples] + [n.caption for row in slots for n in row]
+        tokens = self._tokens(texts)
+        negative_ids = [
+            [self._key(example.key, n.caption, n.graph) for n in row]
+            for example, row in zip(examples, slots, strict=True)
+        ]
+        images = self._images(items)
+        return Batch(
+            keys=tuple(example.key for example in examples),
+            texts=tokens[: len(items)],
+            negatives=tokens[len(items) :].reshape(len(items), self._slots, tokens.shape[1]),
+            negative_mask=torch.arange(self._slots) < counts[:, None],
+            image_ids=torch.tensor([text_key(example.image_id) for example in examples]),
+            caption_ids=torch.tensor([self._key(e.key, e.caption, e.graph) for e in examples]),
+            negative_ids=torch.tensor(negative_ids, dtype=torch.int64),
+            images=None if self._trunk_features else images,
+            trunk_features=images if self._trunk_features else None,
+        )
+
+    def _fill(self, item: Item) -> list[Negative]:
+        """Return one negative a slot, the caption itself standing where there is none."""
+        example = item.example
+        itself = Negative(example.caption, kind="", graph=example.graph)
+        return [*item.negatives, *[itself] * (self._slots - len(item.negatives))]
+
+    def _images(self, items: Sequence[Item]) -> Tensor:
+        images = torch.stack([item.image for item in items])
+        if self._normalize is not None:
+            return self._normalize(images)
+        return images.float()
+
+    def _tokens(self, texts: list[str]) -> Int[Tensor, "M L"]:
+        """Token ids of M texts, cut to what the longest needs."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._ids]
+        rows = dict(zip(new, self._tokenizer(new).to(torch.int32).numpy(), strict=True)) if new else {}
+        if len(self._ids) < _REMEMBERED:
+            self._ids |= rows
+        ids = [rows[text] if text in rows else self._ids[text] for text in texts]
+        stacked = torch.from_numpy(np.stack(ids)).long()
+        return stacked if self._trim is None else self._trim(stacked)
+
+    def _key(self, key: str, caption: str, graph: SceneGraph | None) -> int:
+        """Content hash of what a caption claims, remembered by example and text."""
+        found = self._keys.get((key, caption))
+        if found is None:
+            found = graph_key(caption, graph)
+            if len(self._keys) < _REMEMBERED:
+                self._keys[key, caption] = found
+        return found
+
+
+def text_key(text: str) -> int:
+    """64-bit signed content hash of a text, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

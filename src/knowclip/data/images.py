@@ -1,0 +1,122 @@
+"""Image files to pixels: decoding with errors that name the file, and preprocessing cut before normalisation.
+
+Shape legend: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms import Compose, Normalize
+
+from knowclip.types import ImageRef
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
+
+Preprocess = Callable[[Image.Image], "Float[Tensor, '3 H W']"]
+
+
+def load_pixels(ref: ImageRef) -> Image.Image:
+    """Decode an image as RGB, cropped to its box as ARO crops: what lies outside the image is black.
+
+    Raises:
+        ValueError: The file is missing, no image, cut short or corrupt, or the box does not meet the image.
+    """
+    try:
+        with Image.open(ref.path) as image:
+            pixels = image.convert("RGB")
+    except FileNotFoundError as error:
+        raise ValueError(f"image {ref.path} does not exist") from error
+    except Exception as error:  # Pillow's decoders raise nearly every type there is on corrupt data
+        raise ValueError(f"image {ref.path} cannot be decoded: {error}") from error
+    if ref.box is None:
+        return pixels
+    x, y, width, height = ref.box
+    if (
+        width < 1
+        or height < 1
+        or x >= pixels.width
+        or y >= pixels.height
+        or x + width <= 0
+        or y + height <= 0
+    ):
+        raise ValueError(
+            f"image {ref.path} is {pixels.width}x{pixels.height} pixels: the box (x, y, width, height) = "
+            f"{ref.box} shows none of it"
+        )
+    return pixels.crop((x, y, x + width, y + height))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDecoder:
+    """Loads the image of example ``i`` from its file each time, where no cache is wanted."""
+
+    refs: Sequence[ImageRef]
+    preprocess: Preprocess
+
+    def __call__(self, i: int) -> Float[Tensor, "3 H W"]:
+        """Decode and preprocess ``refs[i]``."""
+        return self.preprocess(load_pixels(self.refs[i]))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPreprocess:
+    """A model's preprocess in two steps, so that the first, costly one can be kept as bytes.
+
+    ``normalize(pixels(image)[None])`` equals ``preprocess(image)[None]`` to rounding: exactly, where all
+    resizing happens before the image becomes a tensor, as in open_clip.
+    """
+
+    resize: Compose
+    norm: Normalize
+
+    @classmethod
+    def of(cls, preprocess: Preprocess) -> SplitPreprocess:
+        """Cut a torchvision ``Compose`` before its last step, a ``Normalize``."""
+        steps = getattr(preprocess, "transforms", [None])
+        if not isinstance(steps[-1], Normalize):
+            raise ValueError(
+                "only a torchvision Compose that ends in Normalize can be cached as bytes, got "
+                f"{type(preprocess).__name__} ending in {type(steps[-1]).__name__}; leave the pixel cache out"
+            )
+        return cls(Compose(steps[:-1]), steps[-1])
+
+    def pixels(self, image: Image.Image) -> UInt8[Tensor, "3 H W"]:
+        """Resize and crop, without normalisation."""
+        return (self.resize(image) * 255).round().to(torch.uint8)
+
+    def normalize(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Finish the preprocess on a batch."""
+        return self.norm(pixels.float().div_(255))
+
+
+def probe_image() -> Image.Image:
+    """Draw the picture by whose output a preprocess is recognised: noise, neither square nor small."""
+    noise = np.random.default_rng(0).integers(0, 256, (211, 307, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+def fingerprint(preprocess: Preprocess) -> str:
+    """Recognise a preprocess by what it does to a wide and a tall picture.
+
+    Its ``repr`` would not do: it leaves out the fill colour and may hold memory addresses.
+
+    Raises:
+        ValueError: It is random, as augmentation is; a cache would freeze it.
+    """
+    wide = probe_image()
+    outputs = [preprocess(image) for image in (wide, wide.transpose(Image.Transpose.ROTATE_90), wide)]
+    if not torch.equal(outputs[0], outputs[2]):
+        raise ValueError("the preprocess is random, and a cache would freeze it: augment after the cache")
+    digest = hashlib.blake2b(digest_size=16)
+    for output in outputs[:2]:
+        digest.update(repr((output.dtype, tuple(output.shape))).encode() + output.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""The embedded default: OpenMoji drawings composed into scenes with exact graphs, in the original formats."""

@@ -1,0 +1,262 @@
+"""KnowledgeGraph -> batches of triplets for training: mixed over sources, in words or images.
+
+Every batch is a function of (seed, epoch, step) alone, so a run resumes at any step without replaying the ones
+before. Memory does not grow with the graph: an epoch's order is a keyed permutation computed entry by entry.
+
+Shape legend: T triplets of a batch, E entities, R relations of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.types import ImageRef
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+Modality = Literal["text", "image", "random"]
+MODALITIES = ("text", "image", "random")
+
+
+@dataclass(frozen=True, slots=True)
+class TripletBatch:
+    """T triplets: indices into the graph, and what the encoders read.
+
+    An inverse triplet has its ends exchanged and ``relations`` raised by R, the graph's number of relations.
+    """
+
+    rows: Int[np.ndarray, " T"]
+    heads: Int[np.ndarray, " T"]
+    relations: Int[np.ndarray, " T"]
+    tails: Int[np.ndarray, " T"]
+    sources: Int[np.ndarray, " T"]
+    head: list[str | ImageRef]
+    relation: list[str]
+    tail: list[str | ImageRef]
+
+
+class TripletSampler:
+    """Draws batches of triplets (K1), deterministic per seed and epoch.
+
+    Each source is gone through in a random order without repetition, then in another. Batch k takes
+    ``batch_size`` triplets, of each source its share, the fractions carried over to later batches.
+
+    Args:
+        graph: What to draw from.
+        batch_size: T.
+        seed: Of order, modalities, images, companions.
+        steps_per_epoch: Batches an epoch; default: as many as hold the graph's number of triplets.
+        proportions: Source name -> share of a batch; sources not named are not drawn. Exclusive with
+            ``temperature``.
+        temperature: Shares proportional to triplets^(1 / temperature): 1 is by size, more is more even.
+        modality: For entities with both text and images: ``text``, ``image`` or ``random`` (even odds per
+            drawing); one for all, or source name -> modality (sources not named: ``random``). K1: Visual
+            Genome ``image``, VisualSem ``random``.
+        context_margin: Share of its size by which a region grows on every side, for context.
+        same_image: Triplets of one image that go into a batch together, where the image has so many.
+            Otherwise E2E (K4) is solved by the background that two regions of one image share.
+        inverse: Turn half of the triplets around.
+
+    Raises:
+        ValueError: An argument out of range, or a source that the graph does not have.
+    """
+
+    def __init__(
+        self,
+        graph: KnowledgeGraph,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        steps_per_epoch: int | None = None,
+        proportions: Mapping[str, float] | None = None,
+        temperature: float | None = None,
+        modality: Modality | Mapping[str, Modality] = "random",
+        context_margin: float = 0.0,
+        same_image: int = 1,
+        inverse: bool = False,
+    ) -> None:
+        if min(batch_size, same_image) < 1 or context_margin < 0 or (steps_per_epoch or 1) < 1:
+            raise ValueError(
+                f"batch_size={batch_size}, same_image={same_image}, steps_per_epoch={steps_per_epoch} must be at "
+                f"least 1 and context_margin={context_margin} at least 0"
+            )
+        self.graph = graph
+        self.batch_size = batch_size
+        self.seed = seed
+        self.context_margin = context_margin
+        self.same_image = same_image
+        self.inverse = inverse
+        self.names = [source.name for source in graph.sources]
+        self.shares = _shares(graph, self.names, proportions, temperature)
+        self.image_odds = _image_odds(self.names, modality)
+        self._steps = steps_per_epoch or max(graph.counts["triplets"] // batch_size, 1)
+        self._largest = int(np.argmax(self.shares))
+        drawn = int(np.count_nonzero(self.shares))
+        if batch_size * self.shares[self._largest] < drawn - 1:
+            raise ValueError(f"batch_size={batch_size} is too small to mix {drawn} sources")
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return self._steps
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[TripletBatch]:
+        """The batches of ``epoch`` from step ``start`` on."""
+        for step in range(start, self._steps):
+            yield self.batch(epoch, step)
+
+    def batch(self, epoch: int, step: int) -> TripletBatch:
+        """Batch ``step`` of ``epoch``."""
+        rng = np.random.default_rng([self.seed, epoch, step])
+        first = self._taken(epoch * self._steps + step)
+        last = self._taken(epoch * self._steps + step + 1)
+        parts = [
+            self._rows(source, np.arange(first[source], last[source]), rng)
+            for source in range(len(self.names))
+        ]
+        rows = np.concatenate(parts)
+        sources = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return self._assemble(rows, sources, rng)
+
+    def _taken(self, batches: int) -> Int[np.ndarray, " S"]:
+        """Triplets of each source in the first ``batches`` batches; the largest share takes what is left."""
+        taken = np.floor(self.shares * self.batch_size * batches).astype(np.int64)
+        taken[self._largest] += batches * self.batch_size - taken.sum()
+        return taken
+
+    def _rows(self, source: int, positions: Int[np.ndarray, " n"], rng: np.random.Generator) -> Any:
+        """The n triplets at ``positions`` of the endless order of ``source``, or they and companions."""
+        a = self.graph.arrays
+        start, end = a.source_indptr[source : source + 2]
+        size = int(end - start)
+        passes, offsets = np.divmod(positions, max(size, 1))
+        rows = np.empty(len(positions), np.int64)
+        for number in np.unique(passes):
+            here = passes == number
+            shuffled = permute(offsets[here], size, [self.seed, source, int(number)])
+            rows[here] = a.source_order[start + shuffled]
+        return rows if self.same_image == 1 else self._with_companions(rows, rng)
+
+    def _with_companions(self, rows: Int[np.ndarray, " n"], rng: np.random.Generator) -> Any:
+        """The first of ``rows``, each followed by others of its image, n in all."""
+        a = self.graph.arrays
+        groups = np.maximum(a.group[a.head[rows]], a.group[a.tail[rows]])
+        chosen: dict[int, None] = {}
+        for row, group in zip(rows.tolist(), groups, strict=True):
+            room = min(self.same_image, len(rows) - len(chosen))
+            if room == 0:
+                break
+            if row in chosen:
+                continue
+            chosen[row] = None
+            if group >= 0:
+                mates = a.group_order[a.group_indptr[group] : a.group_indptr[group + 1]]
+                mates = [mate for mate in rng.permutation(mates).tolist() if mate not in chosen]
+                chosen.update(dict.fromkeys(mates[: room - 1]))
+        taken = list(chosen)  # fewer than wanted only where a small source repeats itself
+        return np.array(taken + rng.choice(rows, len(rows) - len(taken)).tolist(), np.int64)
+
+    def _assemble(
+        self, rows: Int[np.ndarray, " T"], sources: Int[np.ndarray, " T"], rng: np.random.Generator
+    ) -> TripletBatch:
+        a = self.graph.arrays
+        heads, relations, tails = (np.asarray(x[rows], np.int64) for x in (a.head, a.relation, a.tail))
+        texts = [str(a.relation_text[relation]) for relation in relations]
+        if self.inverse:
+            turned = rng.random(len(rows)) < 0.5
+            heads, tails = np.where(turned, tails, heads), np.where(turned, heads, tails)
+            relations = relations + turned * self.graph.counts["relations"]
+            texts = [f"inverse of {text}" if turn else text for text, turn in zip(texts, turned, strict=True)]
+        odds = self.image_odds[sources]
+        return TripletBatch(
+            rows, heads, relations, tails, sources,
+            head=self._entities(heads, odds, rng), relation=texts, tail=self._entities(tails, odds, rng),
+        )  # fmt: skip
+
+    def _entities(self, entities: Any, odds: Any, rng: np.random.Generator) -> list[str | ImageRef]:
+        """An image of the entity with probability ``odds``, its text otherwise; whichever it has of the two."""
+        a = self.graph.arrays
+        first, images = a.image_indptr[entities], a.image_indptr[entities + 1] - a.image_indptr[entities]
+        as_image = (images > 0) & (rng.random(len(entities)) < odds)
+        which = first + (rng.random(len(entities)) * images).astype(np.int64)
+        drawn: list[str | ImageRef] = []
+        for entity, image, index, count in zip(entities, as_image, which, images, strict=True):
+            text = None if image else a.entity_text[entity]
+            if text is None and count:
+                drawn.append(self.graph.image(index, margin=self.context_margin))
+            else:
+                drawn.append(text if text is not None else str(a.entity_id[entity]))
+        return drawn
+
+
+def permute(positions: Int[np.ndarray, " n"], size: int, key: list[int]) -> Int[np.ndarray, " n"]:
+    """Entries at ``positions`` of a random permutation of ``range(size)``, without building it.
+
+    A four-round Feistel network on the next even number of bits; what falls outside is sent through again
+    until it falls inside (cycle walking; Black and Rogaway, 2002).
+    """
+    half = max((max(size - 1, 1).bit_length() + 1) // 2, 1)
+    mask = np.uint64((1 << half) - 1)
+    keys = np.random.SeedSequence(key).generate_state(4, np.uint64)
+    values = np.asarray(positions).astype(np.uint64)
+    outside = np.ones(len(values), bool)
+    while outside.any():
+        left, right = values[outside] >> np.uint64(half), values[outside] & mask
+        for round_key in keys:
+            left, right = right, left ^ (_mix(right ^ round_key) & mask)
+        values[outside] = left << np.uint64(half) | right
+        outside = values >= size
+    return values.astype(np.int64)
+
+
+def _mix(values: Any) -> Any:
+    """Finaliser of SplitMix64: every output bit depends on every input bit."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _shares(
+    graph: KnowledgeGraph,
+    names: list[str],
+    proportions: Mapping[str, float] | None,
+    temperature: float | None,
+) -> Any:
+    """Share of each source, summing to 1."""
+    sizes = np.diff(graph.arrays.source_indptr).astype(float)
+    if proportions is None:
+        power = 1.0 if temperature is None else temperature
+        if power <= 0:
+            raise ValueError(f"temperature={temperature}: must be above 0")
+        weights = np.where(sizes > 0, sizes ** (1 / power), 0.0)
+    elif temperature is not None:
+        raise ValueError("give proportions or temperature, not both")
+    else:
+        _check_sources(proportions, names)
+        weights = np.array([float(proportions.get(name, 0.0)) for name in names])
+        if (weights < 0).any() or not weights.any():
+            raise ValueError(f"proportions {dict(proportions)}: none may be negative, one must be positive")
+        if empty := [name for name, w, size in zip(names, weights, sizes, strict=True) if w and not size]:
+            raise ValueError(f"sources {empty} have no triplets here, so they cannot have a proportion")
+    return weights / weights.sum()
+
+
+def _image_odds(names: list[str], modality: Modality | Mapping[str, Modality]) -> Any:
+    if isinstance(modality, Mapping):
+        _check_sources(modality, names)
+        chosen = [modality.get(name, "random") for name in names]
+    else:
+        chosen = [modality] * len(names)
+    if wrong := set(chosen) - set(MODALITIES):
+        raise ValueError(f"modality {sorted(wrong)}: must be one of {MODALITIES}")
+    return np.array([{"text": 0.0, "random": 0.5, "image": 1.0}[name] for name in chosen])
+
+
+def _check_sources(given: Mapping[str, object], names: list[str]) -> None:
+    if unknown := sorted(set(given) - set(names)):
+        raise ValueError(f"the graph has no source {', '.join(unknown)}; it has {', '.join(names)}")

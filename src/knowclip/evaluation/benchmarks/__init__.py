@@ -1,0 +1,1 @@
+"""One file a benchmark: metadata, reader of the official layout, protocol."""

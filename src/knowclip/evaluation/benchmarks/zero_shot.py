@@ -1,0 +1,120 @@
+"""Zero-shot classification: images or crops against class names in prompt templates (CLIP, section 3.1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from knowclip.data.caption_formats import read_json
+from knowclip.data.captions import read_captions
+from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
+from knowclip.evaluation.metrics import NoDataError, feature_ranks, macro_average
+from knowclip.evaluation.scoring import Features, Scorer
+from knowclip.types import Box, ImageRef, Result
+
+TEMPLATES = ("{a} {name}",)
+"""Default prompts: ``{name}`` is the class name, ``{a}`` its indefinite article."""
+
+ZERO_SHOT_OBJECTS = Card(
+    name="zero_shot_objects",
+    title="Zero-shot nouns",
+    paper="Radford et al., Learning transferable visual models from natural language supervision",
+    address="https://github.com/LAION-AI/CLIP_benchmark",
+    licence="that of the annotated images (Visual Genome: CC BY 4.0)",
+    main="zero_shot_objects_acc1",
+    protocol="Box of every annotated object against the names of all objects of the split, prompts averaged "
+    "per class; the right class strictly above all others; micro average (mean per class beside it).",
+    layout="visual_genome/objects.json, visual_genome/image_data.json, captions of the split",
+    flaws="Boxes may show parts of other objects; near-synonyms count as different classes.",
+)
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Classify ``images[i]`` into ``names``; ``labels[i]`` is its index there."""
+
+    card: Card
+    images: Sequence[ImageRef]
+    image_ids: Sequence[str]
+    labels: Sequence[int]
+    names: Sequence[str]
+    templates: Sequence[str] = TEMPLATES
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise NoDataError(f"{self.card.name}: no labelled images")
+        if len(self.names) < 2:
+            raise NoDataError(f"{self.card.name}: one class ({self.names[0]!r}) leaves nothing to choose")
+
+    def prompts(self, name: str) -> list[str]:
+        """Write the texts of one class."""
+        article = "an" if name[0].lower() in "aeiou" else "a"
+        return [template.format(name=name, a=article) for template in self.templates]
+
+    def run(self, scorer: Scorer) -> Result:
+        """Cosine of every image with every class; accuracy at 1 and 5, and mean per class."""
+        images, classes = scorer.images(self.images), self._class_features(scorer)
+        ranks = feature_ranks(images, classes, [[label] for label in self.labels])
+        correct, prefix = ranks < 1, self.card.name
+        per_class = macro_average(correct, [self.names[label] for label in self.labels])
+        metrics = {
+            f"{prefix}_acc1": float(correct.mean()),
+            f"{prefix}_acc5": float(np.mean(ranks < 5)),
+            f"{prefix}_mean_per_class": per_class.value,
+        }
+        items = {
+            "key": np.array([str(index) for index in range(len(self.images))]),
+            "image_id": np.array(self.image_ids),
+            "rank": ranks,
+            "correct": correct,
+        }
+        details = describe(self.card, missing_images(scorer, self.images)) | {
+            "classes": class_table(per_class.accuracies, per_class.counts),
+            "templates": list(self.templates),
+        }
+        return Result(prefix, self.card.main, len(self.images), metrics, items, details)
+
+    def _class_features(self, scorer: Scorer) -> Features:
+        """Mean of the normalised prompt features of each class, normalised again, ``[C, D]``."""
+        texts = [prompt for name in self.names for prompt in self.prompts(name)]
+        features = scorer.texts(texts).reshape(len(self.names), len(self.templates), -1).mean(axis=1)
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+        return np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
+
+
+def read_zero_shot_objects(folder: Path, *, split: str = "test") -> ZeroShot:
+    """Object boxes of ``visual_genome/objects.json`` on the images that the split's captions name."""
+    objects_path, images_path = (
+        folder / "visual_genome" / f"{name}.json" for name in ("objects", "image_data")
+    )
+    if not objects_path.is_file() or not images_path.is_file():
+        raise NoDataError(f"no visual_genome/objects.json with image_data.json under {folder}")
+    try:
+        examples = read_captions(folder, split=split).examples
+    except ValueError as error:
+        raise NoDataError(str(error)) from error
+    path_of = {example.image.path.name: example.image.path for example in examples}
+    file_of = {_image_id(image): Path(image["url"]).name for image in read_json(images_path)}
+    crops: list[tuple[ImageRef, str, str]] = []
+    for record in read_json(objects_path):
+        path = path_of.get(file_of.get(record["image_id"], ""))
+        if path is not None:
+            crops += [(ImageRef(path, _box(o)), path.name, o["names"][0]) for o in record["objects"]]
+    names = sorted({name for _, _, name in crops})
+    labels = [names.index(name) for _, _, name in crops]
+    return ZeroShot(
+        ZERO_SHOT_OBJECTS, [crop for crop, _, _ in crops], [image for _, image, _ in crops], labels, names
+    )
+
+
+def _image_id(image: dict[str, Any]) -> Any:
+    """Older releases of ``image_data.json`` say ``id``."""
+    return image["image_id"] if "image_id" in image else image["id"]
+
+
+def _box(thing: dict[str, Any]) -> Box:
+    return (thing["x"], thing["y"], thing["w"], thing["h"])

@@ -1,0 +1,154 @@
+"""Blind controls: how much of a choice benchmark falls to a reader that never looks at the image.
+
+A score means nothing without them beside it: a trigram model alone solves over 90% of the swaps of natural
+captions. Each control gives every caption a score, graded by the benchmark's own protocol.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.scoring import Scorer
+from knowclip.types import ImageRef
+
+Scores = NDArray[np.floating[Any]]
+ORDER = 3
+
+
+class NgramModel:
+    """Trigram language model with Witten-Bell interpolation down to a uniform distribution.
+
+    ``P(w | h) = (c(h, w) + T(h) P(w | h')) / (c(h) + T(h))``, with ``T(h)`` the number of distinct words seen
+    after ``h`` and ``h'`` the history one word shorter (Witten & Bell 1991). No free parameter.
+    """
+
+    def __init__(self, captions: Sequence[str]) -> None:
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        for caption in captions:
+            words = _words(caption)
+            for end in range(ORDER - 1, len(words)):
+                self.counts.update(tuple(words[end - size : end + 1]) for size in range(ORDER))
+        self.totals: Counter[tuple[str, ...]] = Counter()
+        self.types: Counter[tuple[str, ...]] = Counter()
+        for gram, count in self.counts.items():
+            self.totals[gram[:-1]] += count
+            self.types[gram[:-1]] += 1
+        self.vocabulary = self.types[()] + 1  # and the unknown word
+
+    def __call__(self, texts: Sequence[str]) -> Scores:
+        """Log-probability of each text, ``[n]``."""
+        return np.array([self._log_probability(_words(text)) for text in texts])
+
+    def _log_probability(self, words: list[str]) -> float:
+        steps = range(ORDER - 1, len(words))
+        return float(sum(np.log(self._probability(tuple(words[i - ORDER + 1 : i + 1]))) for i in steps))
+
+    def _probability(self, gram: tuple[str, ...]) -> float:
+        if not gram:
+            return 1 / self.vocabulary
+        shorter, history = self._probability(gram[1:]), gram[:-1]
+        seen, types = self.totals[history], self.types[history]
+        return (self.counts[gram] + types * shorter) / (seen + types) if seen else shorter
+
+
+def _words(text: str) -> list[str]:
+    return ["<s>"] * (ORDER - 1) + text.lower().replace(".", " .").replace(",", " ,").split() + ["</s>"]
+
+
+class CaptionClassifier:
+    """Logistic regression on word 1-3-grams that tells captions from their negatives."""
+
+    def __init__(self, captions: Sequence[str], negatives: Sequence[str], *, seed: int = 0) -> None:
+        from sklearn.feature_extraction.text import HashingVectorizer
+        from sklearn.linear_model import SGDClassifier
+
+        self.vectorizer = HashingVectorizer(ngram_range=(1, 3), token_pattern=r"\b\w+\b", n_features=2**20)
+        self.classifier = SGDClassifier(loss="log_loss", alpha=1e-6, random_state=seed)
+        features = self.vectorizer.transform([*captions, *negatives])
+        self.classifier.fit(features, [1] * len(captions) + [0] * len(negatives))
+
+    def __call__(self, texts: Sequence[str]) -> Scores:
+        """Log-odds that each text is a true caption, ``[n]``."""
+        return np.asarray(self.classifier.decision_function(self.vectorizer.transform(texts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """What one control scores on a benchmark: its main metric, and the share of ties."""
+
+    accuracy: float
+    tie_rate: float
+
+
+class TextOnly:
+    """The text-only control: the strongest of several readers of the training captions.
+
+    Args:
+        captions: training captions.
+        negatives: pairs (caption, negative) of the training captions; without them there is no classifier.
+        images: training images (a sample will do) for the model's own text tower; without, it is left out.
+        seed: of the classifier.
+    """
+
+    def __init__(
+        self,
+        captions: Sequence[str],
+        *,
+        negatives: Sequence[tuple[str, str]] = (),
+        images: Sequence[ImageRef] = (),
+        seed: int = 0,
+    ) -> None:
+        if not captions:
+            raise NoDataError("the text-only control needs training captions")
+        self.images = list(dict.fromkeys(images))
+        self.readers: dict[str, NgramModel | CaptionClassifier] = {"ngram": NgramModel(captions)}
+        if negatives:
+            true, false = [pair[0] for pair in negatives], [pair[1] for pair in negatives]
+            self.readers["classifier"] = CaptionClassifier(true, false, seed=seed)
+
+    def measure(self, benchmark: ChoiceBenchmark, scorer: Scorer | None = None) -> dict[str, Any]:
+        """Grade every reader on one benchmark.
+
+        The text tower against the mean training image takes part if a scorer (and training images) are given.
+
+        Returns:
+            ``{"strongest", "accuracy", "tie_rate", "all": {name: {"accuracy", "tie_rate"}}}``
+        """
+        scores = {
+            name: (reader(benchmark.true), reader(benchmark.false)) for name, reader in self.readers.items()
+        }
+        if scorer is not None and self.images:
+            mean = scorer.images(self.images).mean(axis=0)
+            scores["text_tower"] = (scorer.texts(benchmark.true) @ mean, scorer.texts(benchmark.false) @ mean)
+        blind = {name: _grade(benchmark, *pair) for name, pair in scores.items()}
+        strongest = max(blind, key=lambda name: blind[name].accuracy)
+        every = {name: asdict(control) for name, control in blind.items()}
+        return {"strongest": strongest, **every[strongest], "all": every}
+
+
+def shuffled_images(benchmark: ChoiceBenchmark, scorer: Scorer, *, seed: int = 0) -> Blind:
+    """Run the model on each case with the image of another: what is left is not seen in *this* image."""
+    files = list(dict.fromkeys(ref.path for ref in benchmark.images))
+    if len(files) < 2:
+        raise NoDataError("shuffling images needs at least two")
+    order = np.random.default_rng(seed).permutation(len(files))
+    follower = {
+        files[order[i]]: files[order[i - 1]] for i in range(len(files))
+    }  # one cycle: none keeps its own
+    first_of = {ref.path: ref for ref in reversed(benchmark.images)}
+    others = [first_of[follower[ref.path]] for ref in benchmark.images]
+    true, false = scorer.pair_scores(others, benchmark.true), scorer.pair_scores(others, benchmark.false)
+    return _grade(benchmark, true, false)
+
+
+def _grade(benchmark: ChoiceBenchmark, true: Scores, false: Scores) -> Blind:
+    result = benchmark.grade(true, false)
+    return Blind(result.metrics[result.main], result.details["tie_rate"])

@@ -1,0 +1,172 @@
+"""Score arrays to numbers: pure NumPy functions, worked by hand in the tests.
+
+Shape legend: Q queries, G gallery items, C classes, n items, D embedding width.
+
+Tie rule, one for all: an answer is right only if it scores *strictly* higher than every wrong one, so a
+constant encoder scores 0. Scores nearer than ``TIE_TOLERANCE`` are tied: float32 cosines of equal features
+differ by about 1e-7 according to where they fall in a batch or a BLAS tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+BoolArray = NDArray[np.bool_]
+
+TIE_TOLERANCE = 1e-6
+
+
+class NoDataError(ValueError):
+    """There is nothing to measure; the message says why. Never a NaN, never a number over an empty set."""
+
+
+def choice_correct(true_scores: ArrayLike, false_scores: ArrayLike) -> BoolArray:
+    """Whether the true text wins: ``true > false`` strictly, for every false text of the item. Shape ``[n]``.
+
+    Args:
+        true_scores: ``[n]``.
+        false_scores: ``[n]``, or ``[n, m]`` for m false texts an item.
+    """
+    true, false = _choice(true_scores, false_scores)
+    return np.all(true[:, None] - false > TIE_TOLERANCE, axis=1)
+
+
+def choice_accuracy(true_scores: ArrayLike, false_scores: ArrayLike) -> float:
+    """Share of items whose true text scores strictly higher than all its false ones."""
+    return float(choice_correct(true_scores, false_scores).mean())
+
+
+def tie_rate(true_scores: ArrayLike, false_scores: ArrayLike) -> float:
+    """Share of items whose true text is tied with its best false one."""
+    true, false = _choice(true_scores, false_scores)
+    return float(np.mean(np.abs(true - false.max(axis=1)) <= TIE_TOLERANCE))
+
+
+def _choice(true_scores: ArrayLike, false_scores: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    true, false = np.asarray(true_scores, dtype=float), np.asarray(false_scores, dtype=float)
+    false = false[:, None] if false.ndim == 1 else false
+    if true.ndim != 1 or false.ndim != 2 or len(true) != len(false):
+        raise ValueError(
+            f"scores of shape {true.shape} and {false.shape}; expected true [n] and false [n] or [n, m]"
+        )
+    if false.size == 0:
+        raise NoDataError("no choices to score")
+    return true, false
+
+
+@dataclass(frozen=True, slots=True)
+class MacroAverage:
+    """Mean of class accuracies, with what it was taken over."""
+
+    value: float
+    accuracies: Mapping[str, float]
+    counts: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+def macro_average(
+    correct: ArrayLike, groups: Sequence[str], *, minimum: int = 1, drop: Collection[str] = frozenset()
+) -> MacroAverage:
+    """Unweighted mean of the accuracies of the classes that survive.
+
+    Args:
+        correct: outcomes ``[n]``.
+        groups: class of each item, ``[n]``.
+        minimum: classes with fewer items are left out.
+        drop: names of classes that are left out.
+
+    Raises:
+        NoDataError: no class survives.
+    """
+    outcomes = np.asarray(correct, dtype=float)
+    if outcomes.shape != (len(groups),):
+        raise ValueError(f"{outcomes.shape} outcomes for {len(groups)} class names; expected one each")
+    names, inverse, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
+    means = np.bincount(inverse, weights=outcomes, minlength=len(names)) / sizes
+    keep = [size >= minimum and name not in drop for name, size in zip(names, sizes, strict=True)]
+    if not any(keep):
+        raise NoDataError(
+            f"none of {len(names)} classes has {minimum} items or more and a name that is not dropped"
+        )
+    rows = [(str(name), int(size), float(mean)) for name, size, mean in zip(names, sizes, means, strict=True)]
+    survivors = [row for row, kept in zip(rows, keep, strict=True) if kept]
+    return MacroAverage(
+        value=float(np.mean([mean for _, _, mean in survivors])),
+        accuracies={name: mean for name, _, mean in survivors},
+        counts={name: size for name, size, _ in survivors},
+        dropped={name: size for (name, size, _), kept in zip(rows, keep, strict=True) if not kept},
+    )
+
+
+def ranks(scores: FloatArray, relevant: Sequence[ArrayLike]) -> IntArray:
+    """Rank of each query's best relevant item, 0 the best: how many wrong items score as high or higher.
+
+    Args:
+        scores: ``[Q, G]``.
+        relevant: for each query the gallery indices that are right.
+
+    Returns:
+        ``[Q]``. Relevant items never push each other down; ties count against the query, and so does NaN.
+    """
+    found = np.empty(len(scores), dtype=np.int64)
+    for query, (row, right) in enumerate(zip(scores, relevant, strict=True)):
+        own = row[np.asarray(right, dtype=np.int64)]
+        if own.size == 0:
+            raise ValueError(f"query {query} has no relevant item; leave it out and count it")
+        bar = own.max() - TIE_TOLERANCE
+        found[query] = np.count_nonzero(~(row < bar)) - np.count_nonzero(~(own < bar))
+    return found
+
+
+def feature_ranks(
+    queries: FloatArray, gallery: FloatArray, relevant: Sequence[ArrayLike], *, chunk: int = 512
+) -> IntArray:
+    """``ranks(queries @ gallery.T, relevant)``, ``[Q, D]`` by ``[G, D]``, never holding the full matrix."""
+    if len(queries) == 0:
+        raise NoDataError("no queries to rank")
+    parts = range(0, len(queries), chunk)
+    return np.concatenate([ranks(queries[i : i + chunk] @ gallery.T, relevant[i : i + chunk]) for i in parts])
+
+
+def recall_at_k(scores: FloatArray, relevant: Sequence[ArrayLike], k: int) -> float:
+    """Share of queries with a relevant item among the best ``k`` of ``scores`` ``[Q, G]``, ties lost.
+
+    The field's retrieval R@k (any one of an image's captions is a hit), as in CLIP_benchmark.
+    """
+    return float(np.mean(ranks(scores, relevant) < k))
+
+
+def topk_accuracy(scores: FloatArray, labels: ArrayLike, k: int = 1) -> float:
+    """Share of items whose class ``labels [n]`` is among the best ``k`` of ``scores [n, C]``, ties lost."""
+    return recall_at_k(scores, [[label] for label in np.asarray(labels)], k)
+
+
+def relevance(image_ids: Sequence[str], texts: Sequence[str]) -> tuple[list[IntArray], list[IntArray]]:
+    """Who is right for whom, where equal texts and all captions of an image count as hits.
+
+    Args:
+        image_ids: image of each caption, ``[n]``.
+        texts: the captions, ``[n]``.
+
+    Returns:
+        ``(image_to_text, text_to_image)``: for each distinct image (in order of first appearance) the indices
+        of its captions and of equal texts; for each caption the indices of the distinct images it is true of.
+    """
+    images = {image: index for index, image in enumerate(dict.fromkeys(image_ids))}
+    captions_of: dict[str, list[int]] = {}
+    images_of: dict[str, set[int]] = {}
+    texts_of: list[set[str]] = [set() for _ in images]
+    for index, (image, text) in enumerate(zip(image_ids, texts, strict=True)):
+        captions_of.setdefault(text, []).append(index)
+        images_of.setdefault(text, set()).add(images[image])
+        texts_of[images[image]].add(text)
+    image_to_text = [np.array(sorted(i for text in own for i in captions_of[text])) for own in texts_of]
+    shared = {text: np.array(sorted(own)) for text, own in images_of.items()}
+    return image_to_text, [shared[text] for text in texts]

@@ -1,0 +1,122 @@
+"""Plots of a summary (see ``summary.summarise``) as PNG bytes, drawn for a light or a dark page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from knowclip.evaluation.summary import strongest_control
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_CLASSES = 24
+WIDTH = 8.2
+"""Inches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of a page: ``runs`` from the first run to the last."""
+
+    ink: str
+    faint: str
+    runs: tuple[str, ...]
+
+
+LIGHT = Theme("#1f2933", "#d5dbe1", ("#a3adb8", "#3f7cac", "#d9622b", "#2f8f6b", "#7a5aa6", "#b08900"))
+DARK = Theme("#e4e9ee", "#3a444f", ("#77828e", "#6aa9d8", "#f0854f", "#5cc29b", "#a98ad6", "#d9b84a"))
+
+
+def all_plots(summary: Mapping[str, Any], theme: Theme) -> dict[str, bytes]:
+    """Every plot of a summary by name: ``scores``, and ``<benchmark>_classes`` where there are classes."""
+    plots = {"scores": scores(summary, theme)}
+    for name, entry in summary["benchmarks"].items():
+        if any(len(numbers["details"].get("classes", ())) > 1 for numbers in entry["methods"].values()):
+            plots[f"{name}_classes"] = classes(summary, name, theme)
+    return plots
+
+
+def run_colours(summary: Mapping[str, Any], theme: Theme) -> dict[str, str]:
+    """Colour of each run: the last one, which the page is about, always gets the accent."""
+    names = list(summary["methods"])
+    accent, rest = theme.runs[2], [colour for i, colour in enumerate(theme.runs) if i != 2]
+    return {name: rest[i % len(rest)] for i, name in enumerate(names[:-1])} | {names[-1]: accent}
+
+
+def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
+    """Main metric of every benchmark and run with its interval; text-only controls as vertical strokes."""
+    entries = list(summary["benchmarks"].values())
+    colours = run_colours(summary, theme)
+    figure, axes = _figure(0.9 + len(entries) * (0.22 + 0.17 * len(colours)), theme)
+    step = 0.7 / max(1, len(colours))
+    for row, entry in enumerate(entries):
+        for place, (run, colour) in enumerate(colours.items()):
+            if run not in entry["methods"]:
+                continue
+            found = entry["methods"][run]["interval"]
+            y = row + (place - (len(colours) - 1) / 2) * step
+            axes.plot([100 * found["low"], 100 * found["high"]], [y, y], color=colour, lw=3, alpha=0.45,
+                      solid_capstyle="round")  # fmt: skip
+            axes.plot(100 * found["value"], y, "o", color=colour, ms=7, label=run if row == 0 else None)
+        control = strongest_control(entry)
+        if control:
+            x = 100 * control["accuracy"]
+            axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
+    axes.plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
+    _finish(axes, [entry["title"] for entry in entries], theme)
+    return _png(figure)
+
+
+def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
+    """Accuracy by class (relation, attribute pair, noun) as grouped bars, the commonest classes if many."""
+    methods = summary["benchmarks"][benchmark]["methods"]
+    counts = {
+        name: row["n"] for numbers in methods.values() for name, row in numbers["details"]["classes"].items()
+    }
+    shown = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_CLASSES]
+    last = list(methods.values())[-1]["details"]["classes"]
+    shown.sort(key=lambda name: (-last.get(name, {"accuracy": 0})["accuracy"], name))
+    colours = {run: colour for run, colour in run_colours(summary, theme).items() if run in methods}
+    figure, axes = _figure(0.9 + len(shown) * (0.10 + 0.115 * len(colours)), theme)
+    height = 0.8 / len(colours)
+    for place, (run, colour) in enumerate(colours.items()):
+        table = methods[run]["details"]["classes"]
+        rows = [row for row, name in enumerate(shown) if name in table]
+        y = [row + (place - (len(colours) - 1) / 2) * height for row in rows]
+        values = [100 * table[shown[row]]["accuracy"] for row in rows]
+        axes.barh(y, values, height=height * 0.9, color=colour, label=run)
+    _finish(axes, [f"{name.replace('_', ' / ')}  ({counts[name]})" for name in shown], theme)
+    return _png(figure)
+
+
+def _figure(height: float, theme: Theme) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure  # no pyplot: no global state, no display
+
+    figure = Figure(figsize=(WIDTH, height), dpi=144, layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    return figure, axes
+
+
+def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlim(0, 101)
+    axes.set_xlabel("%", color=theme.ink)
+    axes.tick_params(colors=theme.ink, length=0)
+    axes.grid(axis="x", color=theme.faint, lw=0.8)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False, labelcolor=theme.ink)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

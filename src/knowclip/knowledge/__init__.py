@@ -1,0 +1,1 @@
+"""Text and graphs to structure: parsing, negatives, knowledge graphs. No torch here."""

@@ -1,0 +1,116 @@
+"""Edits of a caption that keep it English: capitals, a/an, number agreement; old spans in the new text."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from knowclip.knowledge.lexicon import PLURAL_OF
+from knowclip.types import Span
+
+_SAYS_YOU = re.compile(r"(?:uni(?!n)|use|usu|uti|eu|ewe|one|once|u[rk][aeiu]|ufo)", re.IGNORECASE)
+_SILENT_H = re.compile(r"(?:hour|honest|honou?r|heir)", re.IGNORECASE)
+_LAST_ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
+_SINGULAR_OF = {plural: singular for singular, plural in PLURAL_OF.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the characters of ``span`` by ``text``, which came from ``source`` if it was moved."""
+
+    span: Span
+    text: str
+    source: Span | None = None
+
+
+class Edited:
+    """A caption after disjoint edits: ``text``, the ``changed`` spans in it, and where old spans went."""
+
+    def __init__(self, caption: str, edits: Iterable[Edit]) -> None:
+        edits = _with_articles(caption, sorted(edits, key=lambda edit: edit.span))
+        parts: list[str] = []
+        segments: list[tuple[int, int, int]] = []  # old start, old end, new start
+        changed: list[Span] = []
+        old = new = 0
+        for edit in (*edits, Edit((len(caption), len(caption)), "")):
+            start, end = edit.span
+            segments.append((old, start, new))
+            new += start - old
+            parts += (caption[old:start], edit.text)
+            if edit.source:
+                segments.append((*edit.source, new))
+            if edit.text:
+                changed.append((new, new + len(edit.text)))
+            new += len(edit.text)
+            old = end
+        self.text = "".join(parts)
+        self.changed = tuple(changed)
+        self._segments = sorted(segments)
+        self._starts = [segment[0] for segment in self._segments]
+
+    def span(self, old: Span | None) -> Span | None:
+        """Where an old span stands now; None if it was cut or replaced."""
+        if old is None:
+            return None
+        start, end, new = self._segments[bisect_right(self._starts, old[0]) - 1]
+        return (old[0] - start + new, old[1] - start + new) if start <= old[0] and old[1] <= end else None
+
+
+def starts_sentence(caption: str, position: int) -> bool:
+    """Whether a sentence begins at a position."""
+    before = caption[:position].rstrip(" \"'([")
+    return not before or before[-1] in ".!?\n"
+
+
+def moved(caption: str, source: Span, target: int) -> str:
+    """The text at ``source`` with its first letter as the sentence at ``target`` wants it."""
+    text = caption[slice(*source)]
+    if starts_sentence(caption, target) and caption[target : target + 1].isupper():
+        return text[:1].upper() + text[1:]
+    word = text.split(maxsplit=1)[0] if text.split() else ""
+    if starts_sentence(caption, source[0]) and (len(word) == 1 or not word.isupper()):
+        return text[:1].lower() + text[1:]
+    return text
+
+
+def article(word: str) -> str:
+    """The article, "a" or "an", by the sound a word begins with."""
+    if _SILENT_H.match(word):
+        return "an"
+    return "an" if word[:1].lower() in "aeiou" and word and not _SAYS_YOU.match(word) else "a"
+
+
+def agreeing(verb: str, lemma: str, plural: bool) -> str | None:
+    """A present-tense verb form made to agree; None if it shows no number ("riding", "rode")."""
+    lower = verb.lower()
+    singular = _SINGULAR_OF.get(lower, lower if lower in PLURAL_OF else None)
+    if singular is None:
+        if lower not in (lemma, third_person(lemma)):
+            return None
+        return lemma if plural else third_person(lemma)
+    return PLURAL_OF[singular] if plural else singular
+
+
+def third_person(lemma: str) -> str:
+    """Singular present of a verb: "chase" -> "chases", "carry" -> "carries", "watch" -> "watches"."""
+    if lemma in _SINGULAR_OF:
+        return _SINGULAR_OF[lemma]
+    if lemma[-1:] == "y" and lemma[-2:-1] not in "aeiou":
+        return f"{lemma[:-1]}ies"
+    return f"{lemma}es" if lemma.endswith(("s", "sh", "ch", "x", "z", "o")) else f"{lemma}s"
+
+
+def _with_articles(caption: str, edits: list[Edit]) -> list[Edit]:
+    """The edits, with each a/an before one of them mended."""
+    mended: list[Edit] = []
+    for edit in edits:
+        match = _LAST_ARTICLE.search(caption, max(0, edit.span[0] - 4), edit.span[0])
+        if match and edit.text:
+            wanted = article(edit.text)
+            if wanted != match[1].lower():
+                wanted = wanted.capitalize() if match[1][0].isupper() else wanted
+                mended.append(Edit(match.span(1), wanted))
+        mended.append(edit)
+    return mended

@@ -1,0 +1,294 @@
+"""Records in, knowledge graph out: staging tables in DuckDB, then sorted and numbered Parquet tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from knowclip.atomic import atomic_folder
+from knowclip.knowledge.graph_arrays import open_arrays
+from knowclip.knowledge.graph_store import (
+    MAX_SOURCES,
+    Source,
+    connect,
+    literal,
+    read_manifest,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+STAGING: dict[str, dict[str, str]] = {
+    "triplets": {
+        "head": "VARCHAR", "relation": "VARCHAR", "tail": "VARCHAR", "weight": "FLOAT", "source": "UTINYINT",
+    },
+    "entities": {"id": "VARCHAR", "text": "VARCHAR", "source": "UTINYINT"},
+    "relations": {"id": "VARCHAR", "text": "VARCHAR"},
+    "images": {
+        "entity": "VARCHAR", "path": "VARCHAR", "x": "INTEGER", "y": "INTEGER", "width": "INTEGER",
+        "height": "INTEGER", "image_id": "VARCHAR", "coco_id": "BIGINT", "image_width": "INTEGER",
+        "image_height": "INTEGER", "source": "UTINYINT",
+    },
+}  # fmt: skip
+"""Staged records by string ids; ``finish`` numbers them."""
+
+BUFFER_ROWS = 100_000
+BAD_ALLOWED = 10
+"""So many malformed records are always tolerated, whatever their share."""
+
+
+class GraphBuilder:
+    """What a reader writes to. Readers in Python call ``triplet``, ``entity``, ``image``, ``relation``; those of
+    large tables run SQL on ``connection``, inserting into ``stage_triplets`` and its sisters.
+
+    ``skip`` counts records left out by choice, ``bad`` malformed ones, which are refused when more than 10 and
+    more than a ``max_bad`` share of the records read are so.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        max_bad: float,
+        report: Callable[[str, float], None],
+    ) -> None:
+        self.folder = folder
+        self.connection = connection
+        self.max_bad = max_bad
+        self.report = report
+        self.skipped: Counter[str] = Counter()
+        self.records = 0
+        self._bad = 0
+        self._buffers: dict[str, list[tuple[Any, ...]]] = {table: [] for table in STAGING}
+        for table, columns in STAGING.items():
+            described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            connection.execute(f"CREATE TABLE stage_{table} ({described})")
+
+    def triplet(self, head: str, relation: str, tail: str, weight: float = 1.0) -> None:
+        """Add ``(head, relation, tail)`` by ids. Equal triplets become one with the largest weight."""
+        self._add("triplets", (head, relation, tail, weight, 0))
+
+    def entity(self, id: str, text: str | None) -> None:
+        """Describe an entity; ``text`` None where it has only images.
+
+        An entity that is never described has the words of its ConceptNet URI, or its id, for a text.
+        """
+        self._add("entities", (id, text, 0))
+
+    def relation(self, id: str, text: str) -> None:
+        """Give the text a model reads for a relation."""
+        self._add("relations", (id, text))
+
+    def image(
+        self,
+        entity: str,
+        path: str,
+        *,
+        box: tuple[int, int, int, int] | None = None,
+        image_id: str | None = None,
+        coco_id: int | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Give an entity an image, or the region ``box`` (x, y, width, height) of one.
+
+        ``image_id`` says that the entity is part of this very image (an illustration of a concept has none):
+        triplets of one image are sampled together and never split apart.
+        """
+        # At most one region of a file shows an entity: Visual Genome repeats objects with other boxes.
+        row = (entity, path, *(box or (None,) * 4), image_id, coco_id, *(size or (None, None)), 0)
+        self._add("images", row)
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count records left out by choice."""
+        if count:
+            self.skipped[reason] += count
+
+    def bad(self, where: str, reason: str, count: int = 1) -> None:
+        """Count malformed records; ``where`` names file and line, or JSON path, of the (first) one.
+
+        Raises:
+            ValueError: More than ``max_bad`` of the records read are malformed.
+        """
+        self.skipped[f"malformed: {reason}"] += count
+        self._bad += count
+        if self._bad > max(BAD_ALLOWED, self.max_bad * self.records):
+            raise ValueError(
+                f"{where}: {reason}; with it {self._bad} of {self.records} records are malformed, more than "
+                f"{BAD_ALLOWED} and the allowed share of {self.max_bad:g}: is this the right file and format? "
+                "Raise the share (--max-bad) if it is"
+            )
+
+    def flush(self) -> None:
+        """Put what the Python calls added so far into the staging tables, for SQL to see."""
+        for table in STAGING:
+            self._flush(table)
+
+    def _add(self, table: str, row: tuple[Any, ...]) -> None:
+        buffer = self._buffers[table]
+        buffer.append(row)
+        if len(buffer) >= BUFFER_ROWS:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        import pyarrow as pa
+
+        rows = self._buffers[table]
+        if not rows:
+            return
+        kinds = {"VARCHAR": pa.string(), "FLOAT": pa.float32(), "UTINYINT": pa.uint8(), "INTEGER": pa.int32()}
+        columns = STAGING[table]
+        arrays = [
+            pa.array(values, kinds.get(kind, pa.int64()))
+            for values, kind in zip(zip(*rows, strict=True), columns.values(), strict=True)
+        ]
+        self.connection.register("buffer", pa.table(arrays, names=list(columns)))
+        self.connection.execute(f"INSERT INTO stage_{table} SELECT * FROM buffer")
+        self.connection.unregister("buffer")
+        rows.clear()
+
+    def finish(self, sources: tuple[Source, ...]) -> None:
+        """Number entities and relations, join duplicates, write the tables and the manifest."""
+        self.flush()
+        if len(sources) > MAX_SOURCES:
+            raise ValueError(f"{len(sources)} sources in one graph; at most {MAX_SOURCES}")
+        if not self._count("stage_triplets"):
+            raise ValueError(
+                f"{sources[0].path or sources[0].name}: no triplet left of {self.records} records; "
+                f"left out: {dict(self.skipped) or 'none'}"
+            )
+        for step, (label, sql) in enumerate(_FINISH):
+            self.report(label, step / len(_FINISH))
+            self.connection.execute(sql)
+        for table, (select, order) in _TABLES.items():
+            self.report(f"writing {table}", 0.0)
+            target = literal(self.folder / f"{table}.parquet")
+            self.connection.execute(f"COPY ({select} ORDER BY {order}) TO {target} (FORMAT parquet)")
+        counts = {table: self._count(table) for table in _TABLES}
+        write_manifest(self.folder, sources, counts)
+
+    def _count(self, table: str) -> int:
+        row = self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+_FINISH = (
+    (
+        "numbering entities",
+        """CREATE TABLE entities AS
+            WITH used AS (
+                SELECT id, min(source) AS source FROM (
+                    SELECT head AS id, source FROM stage_triplets UNION ALL
+                    SELECT tail, source FROM stage_triplets) GROUP BY id),
+            described AS (
+                SELECT id, min_by(text, (source, text)) AS text, min(source) AS source
+                FROM stage_entities GROUP BY id)
+            SELECT coalesce(u.id, d.id) AS id, coalesce(d.source, u.source) AS source,
+                   CASE WHEN d.id IS NOT NULL THEN d.text
+                        WHEN u.id LIKE '/c/%' THEN replace(split_part(u.id, '/', 4), '_', ' ')
+                        ELSE u.id END AS text
+            FROM used u FULL JOIN described d ON u.id = d.id ORDER BY 1""",
+    ),
+    (
+        "numbering relations",
+        """CREATE TABLE relations AS
+            SELECT r.id, coalesce(min(s.text), r.id) AS text
+            FROM (SELECT DISTINCT relation AS id FROM stage_triplets) r
+            LEFT JOIN stage_relations s ON r.id = s.id GROUP BY r.id ORDER BY 1""",
+    ),
+    (
+        "numbering triplets",
+        """CREATE TABLE numbered AS
+            SELECT h.rowid::INTEGER AS head, r.rowid::INTEGER AS relation, t.rowid::INTEGER AS tail,
+                   weight, s.source
+            FROM stage_triplets s JOIN entities h ON s.head = h.id JOIN entities t ON s.tail = t.id
+            JOIN relations r ON s.relation = r.id""",
+    ),
+    (
+        "joining equal triplets",  # apart from the numbering: together they take half as long again
+        """CREATE TABLE triplets AS
+            SELECT head, relation, tail, max(weight) AS weight, min(source) AS source
+            FROM numbered GROUP BY 1, 2, 3""",
+    ),
+    (
+        "numbering images",
+        """CREATE TABLE images AS
+            SELECT DISTINCT ON (e.rowid, path) e.rowid::INTEGER AS entity, i.* EXCLUDE (entity)
+            FROM stage_images i JOIN entities e ON i.entity = e.id
+            ORDER BY e.rowid, path, source, x, y, width, height""",
+    ),
+)
+
+_TABLES = {
+    "entities": ("SELECT id, text, source FROM entities", "rowid"),
+    "relations": ("SELECT id, text FROM relations", "rowid"),
+    "triplets": ("FROM triplets", "head, relation, tail"),
+    "images": ("FROM images", "entity, path, x, y, width, height"),
+}
+
+
+def _quiet(stage: str, fraction: float) -> None:
+    """Report progress to nobody."""
+
+
+@contextmanager
+def graph_builder(
+    out: Path,
+    *,
+    memory_limit: str = "1GB",
+    threads: int | None = None,
+    max_bad: float = 0.01,
+    report: Callable[[str, float], None] = _quiet,
+) -> Iterator[GraphBuilder]:
+    """Build a graph at ``out``: what is written inside the ``with`` appears there only when all of it is written.
+
+    Args:
+        out: Folder to make; must not exist.
+        memory_limit: Of DuckDB (see ``graph_store.connect``); beyond it tables spill to disk beside ``out``.
+        threads: Of DuckDB.
+        max_bad: Share of malformed records above which the import is refused.
+        report: Called with what is being done and the fraction done of it.
+    """
+    if out.exists():
+        raise ValueError(f"{out}: exists; remove it or choose another folder for the graph")
+    with atomic_folder(out) as folder:
+        with TemporaryDirectory(prefix="staging-", dir=folder) as scratch:
+            connection = connect(Path(scratch), memory_limit=memory_limit, threads=threads)
+            try:
+                with teaching_errors(memory_limit):
+                    yield GraphBuilder(folder, connection, max_bad=max_bad, report=report)
+            finally:
+                connection.close()
+        read_manifest(folder)  # a builder that was never finished leaves no graph
+        report("mapping arrays", 0.0)
+        open_arrays(folder)
+
+
+@contextmanager
+def teaching_errors(memory_limit: str) -> Iterator[None]:
+    """Turn DuckDB's errors that a user can mend into ones that say how."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        message = f"the memory limit of {memory_limit} is too small ({str(error).splitlines()[0]})"
+        raise ValueError(f"{message}; raise it (--memory-limit) or use fewer threads (--threads)") from None
+    except duckdb.IOException as error:
+        raise OSError(str(error).splitlines()[0]) from None
+
+
+def with_provenance(
+    source: Source, builder: GraphBuilder, *, path: Path | None, options: Mapping[str, Any]
+) -> Source:
+    """``source`` with what this import read, chose and left out."""
+    return replace(
+        source, path=str(path or ""), options=dict(options), skipped=dict(sorted(builder.skipped.items()))
+    )

@@ -1,0 +1,218 @@
+"""Where a caption says what its scene graph holds: mentions of objects, noun phrases, ends of relations."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from functools import cached_property
+
+from knowclip.knowledge import lexicon
+from knowclip.knowledge.editing import third_person
+from knowclip.types import Attribute, Relation, SceneGraph, Span
+
+_TOKEN = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
+_MODIFIERS = (
+    lexicon.DETERMINERS | lexicon.VAGUE | lexicon.SHADES | frozenset(lexicon.COUNTS)
+    | frozenset("very really quite so too fairly partially partly".split())
+)  # fmt: skip
+_STOPS = lexicon.ARTICLES | lexicon.POSSESSIVES
+_DETERMINERS = lexicon.DETERMINERS | lexicon.POSSESSIVES | frozenset(lexicon.COUNTS)
+_BEFORE_RELATION = re.compile(r"[\s,]*((?:that|which|who)\s+(?:(?:is|are|was|were)\s+(?:being\s+)?)?)?")
+_BEFORE_ATTRIBUTE = re.compile(r",?\s+(?:(?:that|which|who)\s+(?:is|are|was|were)\s+|and\s+)?")
+_BETWEEN_OBJECTS = re.compile(r"\s*(?:,|,?\s*and|or|&)\s+")
+_MAX_DEPTH = 4
+
+
+class Layout:
+    """Reads a caption and its graph; objects and claims without spans have no place in it."""
+
+    def __init__(self, caption: str, graph: SceneGraph) -> None:
+        self.caption = caption
+        self.graph = graph
+        self.tokens: list[Span] = [match.span() for match in _TOKEN.finditer(caption)]
+        self.words = [caption[start:end].lower() for start, end in self.tokens]
+        self._starts = [start for start, _ in self.tokens]
+        self._phrases: dict[Span, Span] = {}
+
+    def token_at(self, position: int) -> int:
+        """Number of the first token at or after a position."""
+        return bisect_left(self._starts, position)
+
+    @cached_property
+    def mentions(self) -> list[list[Span]]:
+        """For each object the places that name it: its span, and repetitions that no other object claims."""
+        found: list[list[Span]] = [[item.span] if item.span else [] for item in self.graph.objects]
+        surfaces: dict[tuple[str, ...], list[int]] = {}
+        taken: set[int] = set()
+        for index, item in enumerate(self.graph.objects):
+            if item.span:
+                tokens = range(self.token_at(item.span[0]), self.token_at(item.span[1]))
+                taken.update(tokens)
+                surfaces.setdefault(tuple(self.words[slice(tokens.start, tokens.stop)]), []).append(index)
+        for surface in sorted(surfaces, key=len, reverse=True):
+            if len(surfaces[surface]) == 1 and surface:
+                found[surfaces[surface][0]] += self._repetitions(surface, taken)
+        return found
+
+    def _repetitions(self, surface: tuple[str, ...], taken: set[int]) -> list[Span]:
+        spans = []
+        for first in self._numbers_of.get(surface[0], ()):
+            tokens = range(first, first + len(surface))
+            if tuple(self.words[first : tokens.stop]) == surface and taken.isdisjoint(tokens):
+                taken.update(tokens)
+                spans.append((self.tokens[first][0], self.tokens[tokens.stop - 1][1]))
+        return spans
+
+    @cached_property
+    def _numbers_of(self) -> dict[str, list[int]]:
+        numbers: dict[str, list[int]] = {}
+        for number, word in enumerate(self.words):
+            numbers.setdefault(word, []).append(number)
+        return numbers
+
+    def occurrences(self, word: str) -> int:
+        """How often the caption uses a word."""
+        return len(self._numbers_of.get(word, ()))
+
+    def ends(self, relation: Relation) -> tuple[Span, Span] | None:
+        """The mentions of subject and object nearest to the words of the relation."""
+        subjects, objects = self.mentions[relation.subject], self.mentions[relation.object]
+        if relation.span is None or not subjects or not objects:
+            return None
+        return _nearest(subjects, relation.span), _nearest(objects, relation.span)
+
+    def said_of(self, attribute: Attribute) -> Span | None:
+        """The mention an attribute is said of."""
+        mentions = self.mentions[attribute.object]
+        return _nearest(mentions, attribute.span) if attribute.span and mentions else None
+
+    def phrase(self, item: int, mention: Span) -> Span:
+        """A mention with the determiner and the modifiers before it."""
+        if mention not in self._phrases:
+            self._phrases[mention] = self._phrase(item, mention)
+        return self._phrases[mention]
+
+    def _phrase(self, item: int, mention: Span) -> Span:
+        first = self.token_at(mention[0])
+        while first and self.words[first - 1] not in _STOPS:
+            word = self.words[first - 1]
+            if (
+                word in _MODIFIERS
+                or word.endswith(("'s", "\u2019s", "ly"))
+                or self._is_attribute(item, first - 1)
+            ):
+                first -= 1
+            elif word in (",", "and", "&") and first > 1 and self._is_attribute(item, first - 2):
+                first -= 2
+            elif word == "of" and first > 1 and self.words[first - 2] in lexicon.QUANTITY_NOUNS:
+                first -= 2
+            else:
+                break
+        if first and self.words[first - 1] in _STOPS:
+            first -= 1
+        return self.tokens[first][0], mention[1]
+
+    def _is_attribute(self, item: int, number: int) -> bool:
+        return item in self._attributed.get(number, ())
+
+    @cached_property
+    def _attributed(self) -> dict[int, set[int]]:
+        objects: dict[int, set[int]] = {}
+        for attribute in self.graph.attributes:
+            if attribute.span:
+                for number in range(self.token_at(attribute.span[0]), self.token_at(attribute.span[1])):
+                    objects.setdefault(number, set()).add(attribute.object)
+        return objects
+
+    def full_phrase(self, item: int, mention: Span, *, without: Relation, limit: int) -> Span:
+        """The noun phrase and what is said right behind it ("a man in a red shirt"), before ``limit``."""
+        start, end = self.phrase(item, mention)
+        return start, self._extended(item, end, without, limit, 0)
+
+    def _extended(self, item: int, end: int, without: Relation, limit: int, depth: int) -> int:
+        for attribute in self._attributes_of.get(item, ()):
+            if attribute.span and end < attribute.span[1] <= limit:
+                if _BEFORE_ATTRIBUTE.fullmatch(self.caption, end, attribute.span[0]):
+                    end = attribute.span[1]
+        behind: Relation | None = None
+        for relation in self.relations_of.get(item, ()) if depth < _MAX_DEPTH else ():
+            ends = self.ends(relation)
+            if relation is without or relation.span is None or ends is None:
+                continue
+            target = self.phrase(relation.object, ends[1])
+            if behind is not None and relation.span == behind.span:
+                follows = _BETWEEN_OBJECTS.fullmatch(self.caption, end, target[0])
+            else:
+                follows = _BEFORE_RELATION.fullmatch(self.caption, end, relation.span[0])
+                restrictive = follows and (follows[1] or not self._is_finite(relation))
+                follows = follows if restrictive and relation.span[1] + 1 >= target[0] else None
+            if follows and end < target[0] and target[1] <= limit:
+                behind = relation
+                end = self._extended(relation.object, target[1], without, limit, depth + 1)
+        return end
+
+    @cached_property
+    def _attributes_of(self) -> dict[int, list[Attribute]]:
+        found: dict[int, list[Attribute]] = {}
+        for attribute in self.graph.attributes:
+            found.setdefault(attribute.object, []).append(attribute)
+        return found
+
+    def _is_finite(self, relation: Relation) -> bool:
+        """Whether a relation is a statement ("a dog wears a hat"), not part of a phrase ("in a hat")."""
+        assert relation.span is not None
+        word = self.words[self.token_at(relation.span[0])]
+        lemma = relation.name.lower().split()[0]
+        return word not in lexicon.PREPOSITIONS and word in (lemma, third_person(lemma))
+
+    @cached_property
+    def relations_of(self) -> dict[int, list[Relation]]:
+        """Relations by subject, in the order of the text."""
+        found: dict[int, list[Relation]] = {}
+        for relation in self.graph.relations:
+            found.setdefault(relation.subject, []).append(relation)
+        return found
+
+    def is_whole(self, span: Span) -> bool:
+        """Whether a span is of whole words: not "hooded" in "hooded-coat"."""
+        first, last = self.token_at(span[0]), self.token_at(span[1]) - 1
+        return 0 <= first <= last and (self.tokens[first][0], self.tokens[last][1]) == span
+
+    def breaks_coordination(self, phrase: Span) -> bool:
+        """Whether a phrase shares a determiner with a neighbour: "a girl and boy", "a shirt and blue cap"."""
+        following = _BETWEEN_OBJECTS.match(self.caption, phrase[1])
+        if (
+            following
+            and following.end() in self._phrase_starts
+            and not self.starts_with((following.end(), phrase[1]), _DETERMINERS)
+        ):
+            return True
+        first = self.token_at(phrase[0])
+        return (
+            first > 0
+            and self.words[first - 1] in ("and", "or", ",", "&")
+            and not self.starts_with(phrase, _DETERMINERS)
+        )
+
+    @cached_property
+    def _phrase_starts(self) -> set[int]:
+        return {
+            self.phrase(item, mention)[0] for item, found in enumerate(self.mentions) for mention in found
+        }
+
+    def starts_with(self, span: Span, words: frozenset[str]) -> bool:
+        """Whether the first word at a span is one of some."""
+        return self.words[self.token_at(span[0])] in words
+
+    def behind_first_word(self, span: Span) -> Span:
+        """A span without its first word."""
+        return self.tokens[self.token_at(span[0]) + 1][0], span[1]
+
+    def is_plural(self, item: int, mention: Span) -> bool:
+        """Whether a mention is plural: its last word is not the lemma, or has no other form."""
+        surface = self.caption[slice(*mention)].lower().split()[-1]
+        return not self.graph.objects[item].name.lower().endswith(surface) or surface in lexicon.PLURAL_NOUNS
+
+
+def _nearest(mentions: list[Span], span: Span) -> Span:
+    return min(mentions, key=lambda mention: max(mention[0] - span[1], span[0] - mention[1]))

@@ -1,0 +1,154 @@
+"""Closed word classes of English that the parser rules and the negatives consult: facts of the language only.
+
+Nothing here knows a data set or a caption template. Everything is lower case.
+"""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ARTICLES = _words("a an the")
+POSSESSIVES = _words("his her its their my your our")
+DEFINITE = _words("the this that these those said")
+OTHER = _words("another other different second")
+"""Modifiers that say the noun is not the one mentioned before."""
+
+DETERMINERS = ARTICLES | _words("this that these those another some any each every several many both all no")
+"""Words that open a noun phrase and claim nothing about the object (counts and possessives do)."""
+
+COUNTS = {
+    word: number
+    for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)
+}
+
+COLOURS = _words(
+    "red blue green yellow purple orange pink brown black white gray grey tan beige gold golden silver "
+    "violet teal turquoise maroon navy cyan magenta lime olive crimson blond blonde brunette"
+)
+SHADES = _words("dark light bright pale deep")
+"""Adjectives that refine a colour: "dark green" is one attribute."""
+
+MATERIALS = _words(
+    "wooden wood metal metallic brick stone concrete glass plastic leather rubber steel iron marble ceramic "
+    "cloth cotton denim wool silk paper cardboard chrome bamboo wicker tin bronze copper clay straw velvet "
+    "cement"
+)
+_SAME = {
+    "colour": ("gray grey", "blond blonde", "gold golden"),
+    "material": ("wooden wood", "metal metallic"),
+    "size": ("big large huge giant enormous great massive oversized", "small little tiny miniature mini"),
+    "height": ("tall high", "short low"),
+    "width": ("wide broad thick", "narrow thin slim"),
+    "age": ("young youthful", "old elderly aged older"),
+}
+"""Words of one dimension that mean the same."""
+
+VALUES = {
+    **{word: ("colour", word) for word in COLOURS},
+    **{word: ("material", word) for word in MATERIALS},
+    **{word: ("count", str(number)) for word, number in COUNTS.items()},
+    **{word: (kind, group) for kind, groups in _SAME.items() for group in groups for word in group.split()},
+}
+"""Attribute -> its dimension and value: equal values mean the same, different ones exclude each other."""
+
+
+VAGUE = _words(
+    "one other another different same own such several many few various more most next only main first "
+    "second last left right far"
+)
+"""Modifiers that claim nothing a picture shows of the object alone."""
+
+RELATIONAL_NOUNS = _words(
+    "front top left right back side sides middle center centre edge end bottom corner rear base foot inside "
+    "outside foreground background"
+)
+"""Nouns that make a compound preposition with "of": "in front of", "to the left of", "on the side of"."""
+
+QUANTITY_NOUNS = _words(
+    "group pair couple bunch lot lots row set stack pile number herd flock crowd team kind type piece bit "
+    "series variety collection line cluster dozen"
+)
+"""Nouns whose "of" names the object itself: "a group of people" is people."""
+
+PREPOSITIONS = _words(
+    "in on at to from by with of for off into onto over under above below behind beside between through "
+    "across along around inside outside near against down up toward towards next left right beneath "
+    "underneath atop past about after before among amongst amid upon within without out away close via"
+)
+BEFORE_INFINITIVE = _words("to can could will would may might must should do does did")
+
+PICTURE_NOUNS = _words("picture photo photograph image drawing illustration shot closeup close-up view")
+"""Nouns that speak of the image and not of the scene, before "of"."""
+
+PLURAL_ONLY = _words(
+    "scissors pants jeans shorts trousers goggles sunglasses binoculars pliers tights overalls clothes"
+)
+
+LEXICAL_COMPOUNDS = {
+    ("hot", "dog"),
+    ("teddy", "bear"),
+    ("ice", "cream"),
+    ("polar", "bear"),
+    ("hot", "air"),
+    ("french", "fry"),
+    ("french", "fries"),
+    ("remote", "control"),
+    ("high", "chair"),
+    ("grizzly", "bear"),
+    ("cell", "phone"),
+    ("stuffed", "animal"),
+    ("parking", "lot"),
+    ("christmas", "tree"),
+    ("rolling", "pin"),
+    ("washing", "machine"),
+    ("swimming", "pool"),
+}
+"""Adjective or participle and noun that name one thing."""
+
+SYMMETRIC = frozenset(
+    {
+        *"and with beside by near alongside facing face against touch meet among amongst around kiss hug
+        embrace".split(), *"join resemble be marry fight wrestle race like versus opposite between".split(),
+        *(
+            "next to",
+            "close to",
+            "near to",
+            "adjacent to",
+            "across from",
+            "connect to",
+            "talk to",
+            "speak to",
+        ),
+        *("side of", "compete against", "shake hand"),
+    }
+)
+"""Relations that hold both ways, or may: swapping their ends is no certain change of meaning (S2).
+
+A longer relation that ends in one of these ("stand next to", "on the side of") is symmetric too.
+"""
+
+NOT_SWAPPED = _words("of have for as without during than per via into")
+"""Relations of part, purpose and time, whose ends cannot change places in a sentence that still reads as one."""
+
+INVERSE = {
+    "to the left of": "to the right of",
+    "left of": "right of",
+    "above": "below",
+    "in front of": "behind",
+}
+"""Relation -> the relation that says the same with its ends swapped."""
+
+BE = _words("am are is was were be been being 's 're 'm")
+PLURAL_OF = {"is": "are", "was": "were", "has": "have", "does": "do", "'s": "'re"}
+"""Third person singular -> plural of the verbs that agree irregularly."""
+
+PLURAL_NOUNS = PLURAL_ONLY | _words("people police cattle")
+"""Plural nouns that look like their own singular."""
+
+POSTURE_VERBS = _words("park seat stand sit lie lay kneel locate wait pose gather")
+"""Verbs after whose participle "by" says where, not who: "parked by the road"."""
+
+COPULAS = _words("be look seem appear become feel stay remain turn")

@@ -1,0 +1,209 @@
+"""Noun phrases of a parse -> objects and their attributes: names, spans, coreference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from knowclip.knowledge import lexicon
+from knowclip.knowledge.words import Lemma, Words
+from knowclip.types import Attribute, SceneObject, Span
+
+_RECENT = 8
+"""Longest coordination, and how many earlier things of one name a definite mention is compared with."""
+
+_LOCATIVES = frozenset(
+    "in on at to from along by near under inside toward towards off across onto into".split()
+)
+_MODIFIER_DEPS = ("amod", "nummod", "compound", "nmod")
+
+
+class NounPhrases:
+    """Objects and attributes of one caption; ``objects_of(noun)`` says which objects a noun stands for."""
+
+    def __init__(self, words: Words, lemma: Lemma) -> None:
+        self.words = words
+        self.lemma = lemma
+        self.objects: list[SceneObject] = []
+        self.attributes: dict[tuple[int, str], Attribute] = {}
+        self._object_of: dict[int, int] = {}
+        self._known: dict[str, list[tuple[int, int, bool]]] = {}
+        alias: dict[int, int] = {}
+        for index in range(len(words)):
+            if not self._is_head(index) or self.is_relational(index):
+                continue
+            named = self._named_by_of(index)
+            if named is None:
+                self._add(index)
+            else:
+                alias[index] = named
+        for index, named in alias.items():
+            if named in self._object_of:
+                self._object_of[index] = self._object_of[named]
+
+    def objects_of(self, noun: int, *, before: int | None = None) -> list[int]:
+        """Objects named by a noun and by the nouns coordinated with it (those before a word only)."""
+        found: list[int] = []
+        chain: int | None = noun
+        while (
+            chain is not None and len(found) < _RECENT and (before is None or chain < before or chain == noun)
+        ):
+            if chain in self._object_of and self._object_of[chain] not in found:
+                found.append(self._object_of[chain])
+            chain = next((c for c in self.words.children(chain, "conj") if self._is_head(c)), None)
+        return found
+
+    def add_attribute(self, item: int, index: int) -> None:
+        """Give an object the attribute at word ``index`` and those coordinated with it."""
+        for each in self._coordinated(index):
+            span = self._attribute_span(each)
+            name = " ".join(self.words.text[slice(*span)].lower().split())
+            self.attributes.setdefault((item, name), Attribute(item, name, span))
+
+    def is_relational(self, index: int) -> bool:
+        """Whether a noun only helps to say where: "front" of "in front of", "left" of "on the left"."""
+        word = self.words[index]
+        if word.lower not in lexicon.RELATIONAL_NOUNS or word.dep != "pobj":
+            return False
+        if self.words[word.head].lower not in _LOCATIVES:
+            return False
+        modified = any(
+            self.words[c].lower not in lexicon.VAGUE for c in self.words.children(index, "amod", "compound")
+        )
+        of = any(self.words[c].lower == "of" for c in self.words.children(index, "prep"))
+        return of or not modified
+
+    def _is_head(self, index: int) -> bool:
+        word = self.words[index]
+        if word.lower in lexicon.COLOURS and (
+            word.dep in ("compound", "amod", "acomp") or not any(self.words.children(index, "det", "amod"))
+        ):
+            return False
+        if word.dep == "npadvmod" and index + 1 < len(self.words) and self.words[index + 1].text == "-":
+            return False
+        return (word.is_noun and word.dep not in ("compound", "amod", "nmod")) and any(
+            c.isalnum() for c in word.text
+        )
+
+    def _named_by_of(self, index: int) -> int | None:
+        """The noun after "of", where this one only counts it ("a group of people")."""
+        word = self.words[index]
+        picture = word.lower in lexicon.PICTURE_NOUNS and word.dep != "dobj"
+        if word.lower not in lexicon.QUANTITY_NOUNS and not picture:
+            return None
+        for of in self.words.children(index, "prep"):
+            if self.words[of].lower == "of":
+                return self.words.first_child(of, "pobj")
+        return None
+
+    def _add(self, index: int) -> None:
+        first = self._name_start(index)
+        word = self.words[index]
+        number = "NOUN" if word.tag in ("NNS", "NNPS") else None
+        last = (
+            self.lemma(word.lower, "NOUN") if number and word.lower not in lexicon.PLURAL_ONLY else word.lower
+        )
+        name = last if first == index else f"{self.words.phrase(first, index - 1)} {last}"
+        if first != index and self.words[index - 1].end == word.start:  # t-shirt
+            name = self.words.phrase(first, index)[: -len(word.lower)] + last
+        modifiers = [m for m in self._modifiers(index) if m < first or m > index]
+        item = self._coreferent(index, name, modifiers)
+        if item is None:
+            item = len(self.objects)
+            self.objects.append(SceneObject(name, self.words.span(first, index)))
+        known = self._known.setdefault(name, [])
+        known.append((item, self.words.clause(index), bool(number)))
+        del known[:-_RECENT]
+        self._object_of[index] = item
+        for modifier in modifiers:
+            self.add_attribute(item, modifier)
+
+    def _name_start(self, index: int) -> int:
+        """First word of the name: nouns right before the head that are no colour or material, "hot dog"."""
+        first = index
+        while first > 0:
+            before, word = self.words[first - 1], self.words[first]
+            if before.text == "-" and first > 1 and before.end == word.start:
+                joined = self.words[first - 2]
+                if joined.end != before.start or joined.dep in ("amod", "nummod"):
+                    break
+                first -= 2
+                continue
+            noun = before.dep in ("compound", "nmod") and before.is_noun and index >= before.head >= first
+            plain = before.lower not in lexicon.COLOURS and before.lower not in lexicon.MATERIALS
+            if (noun and plain) or (before.lower, word.lower) in lexicon.LEXICAL_COMPOUNDS:
+                first -= 1
+            else:
+                break
+        return first
+
+    def _modifiers(self, index: int) -> Iterator[int]:
+        for child in self.words.children(index, *_MODIFIER_DEPS):
+            word = self.words[child]
+            if (
+                word.lower in lexicon.VAGUE
+                or word.lower in lexicon.DETERMINERS
+                or not word.lower[0].isalnum()
+            ):
+                continue
+            if (
+                word.dep in ("compound", "nmod")
+                and word.is_noun
+                and word.lower not in lexicon.COLOURS | lexicon.MATERIALS
+            ):
+                yield from self._modifiers(child)
+            else:
+                yield child
+                for inner in self.words.children(child, "amod", "advmod", "npadvmod"):  # a little blue dog
+                    if self.words[inner].tag[:2] == "JJ" and self.words[inner].lower not in lexicon.SHADES:
+                        yield inner
+
+    def _coordinated(self, index: int) -> list[int]:
+        found = [index]
+        while len(found) < _RECENT:
+            following = next(
+                (
+                    c
+                    for c in self.words.children(found[-1], "conj")
+                    if self.words[c].tag[:2] in ("JJ", "VB", "NN")
+                ),
+                None,
+            )
+            if following is None or (
+                self.words[following].is_noun and self.words[following].lower not in lexicon.COLOURS
+            ):
+                break
+            found.append(following)
+        return found
+
+    def _attribute_span(self, index: int) -> Span:
+        """The word, with the parts hyphenated to it and a shade before a colour."""
+        first = last = index
+        while first > 0:
+            before, word = self.words[first - 1], self.words[first]
+            if before.end == word.start and (before.text == "-" or word.text == "-"):
+                first -= 1
+            elif (
+                before.lower in lexicon.SHADES
+                and word.lower in lexicon.COLOURS
+                and before.head in (index, word.head)
+            ):
+                first -= 1
+            else:
+                break
+        return self.words.span(first, last)
+
+    def _coreferent(self, index: int, name: str, modifiers: list[int]) -> int | None:
+        """An object already introduced that a definite noun phrase speaks of again."""
+        determiners = {self.words[c].lower for c in self.words.children(index, "det", "amod")}
+        known = self._known.get(name)
+        if not known or not determiners & lexicon.DEFINITE or determiners & lexicon.OTHER:
+            return None
+        clause, plural = self.words.clause(index), self.words[index].tag in ("NNS", "NNPS")
+        said = {self.words[m].lower for m in modifiers}
+        best: tuple[int, int] | None = None
+        for item, where, many in known:
+            attributes = {name for owner, name in self.attributes if owner == item}
+            if where == clause or many != plural or (said and attributes and not said & attributes):
+                continue
+            best = max(best or (-1, -1), (len(said & attributes), item))
+        return best[1] if best else None

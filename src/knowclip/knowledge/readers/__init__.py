@@ -1,0 +1,1 @@
+"""Original knowledge-graph files to KnowledgeGraph, one file a source."""

@@ -1,0 +1,53 @@
+"""Image-caption pairs as triplets, with the made-up relations "image of" and "caption of" (K1)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from knowclip.knowledge.graph_build import GraphBuilder
+from knowclip.knowledge.graph_store import Source
+from knowclip.types import Example
+
+_COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")
+
+
+def read_captions_as_triplets(
+    examples: Sequence[Example], build: GraphBuilder, *, name: str = "captions", licence: str = "not stated"
+) -> Source:
+    """Turn every pair into (image, image of, caption) and (caption, caption of, image).
+
+    COCO's images are known by their file names, so that those a benchmark holds can be left out.
+
+    Args:
+        examples: The pairs.
+        build: What to write to.
+        name: Name of the source.
+        licence: Its licence, kept with the graph.
+    """
+    if not examples:
+        raise ValueError("no image-caption pairs to import")
+    root = os.path.commonpath([example.image.path.resolve().parent for example in examples])
+    for relation in ("image of", "caption of"):
+        build.relation(relation, relation)
+    for number, example in enumerate(examples):
+        if number % 10_000 == 0:
+            build.report("reading captions", number / len(examples))
+        build.records += 1
+        image, caption = f"{name}/image/{example.image_id}", f"{name}/caption/{example.key}"
+        path = example.image.path.resolve()
+        coco = _COCO_NAME.fullmatch(path.name)
+        build.entity(image, None)
+        build.image(
+            image,
+            path.relative_to(root).as_posix(),
+            box=example.image.box,
+            image_id=image,
+            coco_id=int(coco[1]) if coco else None,
+        )
+        build.entity(caption, example.caption)
+        build.triplet(image, "image of", caption)
+        build.triplet(caption, "caption of", image)
+    return Source(name, licence, image_root=str(Path(root)))

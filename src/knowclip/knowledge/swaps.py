@@ -1,0 +1,197 @@
+"""Swaps that make a caption false (S2): two objects of a relation, or two attributes, change places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from knowclip.knowledge import lexicon
+from knowclip.knowledge.editing import Edit, agreeing, moved
+from knowclip.knowledge.identity import canonical_relation
+from knowclip.knowledge.layout import Layout
+from knowclip.types import Attribute, Relation, SceneGraph, Span
+
+_MAX_GROUP = 64
+"""Attributes of one dimension that are paired with each other."""
+
+_REPLACED = lexicon.ARTICLES | lexicon.POSSESSIVES
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Edits that should make a caption false; the graph of the result, with the spans of the old text."""
+
+    kind: str
+    edits: tuple[Edit, ...]
+    graph: SceneGraph
+
+
+def relation_swaps(layout: Layout) -> Iterator[Candidate]:
+    """``(o1, r, o2) -> (o2, r, o1)``: the two whole noun phrases change places.
+
+    Modifiers move with their noun, so that attributes stay true and only the relation becomes false.
+    """
+    names = [item.name.lower() for item in layout.graph.objects]
+    stated = Counter(
+        canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in layout.graph.relations
+    )
+    for relation in layout.graph.relations:
+        subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
+        if subject == item or _is_symmetric(name) or name in lexicon.NOT_SWAPPED:
+            continue
+        if (
+            stated[canonical_relation(subject, name, item)] > 1
+            or canonical_relation(item, name, subject) in stated
+        ):
+            continue
+        ends = layout.ends(relation)
+        candidate = _swap_phrases(layout, relation, *ends) if ends else None
+        if candidate is not None:
+            yield candidate
+
+
+def _is_symmetric(name: str) -> bool:
+    words = name.split()
+    return any(" ".join(words[first:]) in lexicon.SYMMETRIC for first in range(len(words)))
+
+
+def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span) -> Candidate | None:
+    first, second = sorted((subject, item))
+    named = {subject: relation.subject, item: relation.object}
+    start, end = relation.span or first
+    limit = start if start >= first[1] else second[0]
+    left = layout.full_phrase(named[first], first, without=relation, limit=limit)
+    right = layout.full_phrase(named[second], second, without=relation, limit=len(layout.caption))
+    plural = [layout.is_plural(named[mention], mention) for mention in (first, second)]
+    if layout.starts_with(left, lexicon.POSSESSIVES) or layout.starts_with(right, lexicon.POSSESSIVES):
+        # "a girl holding her doll" -> "a doll holding her girl": the determiners stay where they are
+        if plural[0] != plural[1] or not all(
+            layout.starts_with(phrase, _REPLACED) for phrase in (left, right)
+        ):
+            return None
+        left, right = layout.behind_first_word(left), layout.behind_first_word(right)
+    if left[1] > right[0] or any(a < end and start < b for a, b in (left, right)):
+        return None
+    if layout.breaks_coordination(left) or layout.breaks_coordination(right):
+        return None
+    exchange = {(relation.subject, subject): relation.object, (relation.object, item): relation.subject}
+    graph = _exchanged(layout, exchange, left, right)
+    if graph is None:
+        return None
+    edits = [
+        Edit(left, moved(layout.caption, right, left[0]), right),
+        Edit(right, moved(layout.caption, left, right[0]), left),
+    ]
+    if plural[0] != plural[1]:
+        edits += _agreements(
+            layout, [(named[m], m) for m in (first, second)], left, right, plural_left=plural[1]
+        )
+    return Candidate("relation_swap", tuple(edits), graph)
+
+
+def _exchanged(
+    layout: Layout, exchange: dict[tuple[int, Span], int], left: Span, right: Span
+) -> SceneGraph | None:
+    """The claims after two mentions changed places: what moved with them stays, all else is of the other one."""
+
+    def now(item: int, mention: Span | None, claim: Span | None) -> int:
+        if mention is None or (claim and any(a <= claim[0] and claim[1] <= b for a, b in (left, right))):
+            return item
+        return exchange.get((item, mention), item)
+
+    graph = layout.graph
+    attributes = [
+        Attribute(now(a.object, layout.said_of(a), a.span), a.name, a.span) for a in graph.attributes
+    ]
+    relations = []
+    for r in graph.relations:
+        subject, item = layout.ends(r) or (None, None)
+        relation = Relation(now(r.subject, subject, r.span), r.name, now(r.object, item, r.span), r.span)
+        if relation.subject == relation.object:
+            return None
+        relations.append(relation)
+    return SceneGraph(graph.objects, tuple(attributes), tuple(relations))
+
+
+def _agreements(
+    layout: Layout, mentions: list[tuple[int, Span]], left: Span, right: Span, *, plural_left: bool
+) -> list[Edit]:
+    """Verbs that agree with two phrases of different number which change places."""
+    words = layout.words
+    edits: dict[int, Edit] = {}
+
+    def agree(number: int, lemma: str, plural: bool) -> None:
+        form = agreeing(words[number], lemma, plural) if 0 <= number < len(words) else None
+        if form is not None and form != words[number]:
+            edits.setdefault(number, Edit(layout.tokens[number], form))
+
+    for phrase, plural in ((left, plural_left), (right, not plural_left)):
+        before, after = layout.token_at(phrase[0]) - 1, layout.token_at(phrase[1])
+        if before > 0 and words[before - 1] == "there":
+            agree(before, "be", plural)
+        agree(after + (words[after : after + 1] in (["that"], ["which"], ["who"])), "be", plural)
+    for phrase, item, plural in zip((left, right), mentions, (plural_left, not plural_left), strict=True):
+        for other in layout.relations_of.get(item[0], ()):
+            ends, verb = layout.ends(other), other.name.lower().split()[0]
+            if (
+                other.span is None
+                or ends is None
+                or ends[0] != item[1]
+                or phrase[0] <= other.span[0] < phrase[1]
+            ):
+                continue
+            number = layout.token_at(other.span[0])
+            finite = number > 0 and words[number - 1] not in lexicon.BEFORE_INFINITIVE
+            if finite and verb not in lexicon.PREPOSITIONS:
+                agree(number, verb, plural)
+    return list(edits.values())
+
+
+def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
+    """``(a1, o1), (a2, o2) -> (a2, o1), (a1, o2)``: attributes of one dimension, of objects of different name.
+
+    Within a dimension (colour, size, material, count...) one value excludes the others, so that the swapped
+    text is false; nothing is swapped across dimensions, for a small dog on a brown chair may well be brown
+    itself.
+    """
+    graph = layout.graph
+    stated: list[set[tuple[str, str]]] = [set() for _ in graph.objects]
+    uses = Counter(attribute.name.lower() for attribute in graph.attributes)
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for index, attribute in enumerate(graph.attributes):
+        name = attribute.name.lower()
+        dimension, value = dimension_of(name)
+        stated[attribute.object].add((dimension, value))
+        said_again = layout.occurrences(name) > uses[name]
+        if attribute.span and not said_again and layout.is_whole(attribute.span):
+            groups.setdefault(dimension, []).append((index, value))
+    for dimension, group in groups.items():
+        for (i, value), (j, other_value) in combinations(group[:_MAX_GROUP], 2):
+            one, other = graph.attributes[i].object, graph.attributes[j].object
+            if value == other_value or graph.objects[one].name.lower() == graph.objects[other].name.lower():
+                continue
+            if (dimension, other_value) not in stated[one] and (dimension, value) not in stated[other]:
+                yield _swap_attributes(layout, i, j)
+
+
+def dimension_of(attribute: str) -> tuple[str, str]:
+    """What an attribute is a value of, and the value: equal for synonyms ("big", "large")."""
+    *shades, word = attribute.split() or [""]
+    dimension, value = lexicon.VALUES.get(word, ("action" if word.endswith("ing") else "other", word))
+    return dimension, " ".join([*shades, value])
+
+
+def _swap_attributes(layout: Layout, i: int, j: int) -> Candidate:
+    graph, caption = layout.graph, layout.caption
+    attributes = list(graph.attributes)
+    one, other = attributes[i], attributes[j]
+    attributes[i] = Attribute(other.object, one.name, one.span)
+    attributes[j] = Attribute(one.object, other.name, other.span)
+    here, there = one.span or (0, 0), other.span or (0, 0)
+    edits = (
+        Edit(here, moved(caption, there, here[0]), there),
+        Edit(there, moved(caption, here, there[0]), here),
+    )
+    return Candidate("attribute_swap", edits, SceneGraph(graph.objects, tuple(attributes), graph.relations))

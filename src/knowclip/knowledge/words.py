@@ -1,0 +1,108 @@
+"""The words of a dependency parse, as the rules read them: no spaCy object gets past the parser."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from knowclip.types import Span
+
+PartOfSpeech = Literal["NOUN", "VERB", "ADJ"]
+Lemma = Callable[[str, PartOfSpeech], str]
+"""``lemma(lower_case_word, part_of_speech)``."""
+
+
+@dataclass(slots=True)
+class Word:
+    """A token: Penn Treebank ``tag``, ClearNLP ``dep``, index of its ``head`` (its own index for a root)."""
+
+    text: str
+    tag: str
+    dep: str
+    head: int
+    start: int
+    end: int
+    lower: str = ""
+    children: list[int] = field(default_factory=list)
+
+    @property
+    def is_noun(self) -> bool:
+        """Common or proper noun."""
+        return self.tag[:2] == "NN"
+
+    @property
+    def is_verb(self) -> bool:
+        """Any verb form; modals are not."""
+        return self.tag[:2] == "VB"
+
+
+@dataclass(slots=True)
+class Words:
+    """A caption and its words, in order."""
+
+    text: str
+    words: list[Word]
+
+    def __post_init__(self) -> None:
+        for index, word in enumerate(self.words):
+            word.lower = word.text.lower()
+            if word.head != index:
+                self.words[word.head].children.append(index)
+
+    def __getitem__(self, index: int) -> Word:
+        return self.words[index]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def children(self, index: int, *deps: str) -> Iterator[int]:
+        """Dependents of a word, in order, of the given kinds only."""
+        for child in self.words[index].children:
+            if self.words[child].dep in deps:
+                yield child
+
+    def first_child(self, index: int, *deps: str) -> int | None:
+        """First dependent of one of the kinds."""
+        return next(self.children(index, *deps), None)
+
+    def span(self, first: int, last: int) -> Span:
+        """Characters from one word to another, both included."""
+        return self.words[first].start, self.words[last].end
+
+    def phrase(self, first: int, last: int) -> str:
+        """Lower-case text of :meth:`span`, single spaces."""
+        start, end = self.span(first, last)
+        return " ".join(self.text[start:end].lower().split())
+
+    def clause(self, index: int) -> int:
+        """The verb or root a word belongs to: two mentions in one clause are two things."""
+        while not self.words[index].is_verb and self.words[index].head != index:
+            index = self.words[index].head
+        return index
+
+    def attach(self, index: int, head: int, dep: str) -> None:
+        """Hang a word on another one (on itself: make it a root)."""
+        word = self.words[index]
+        if word.head != index:
+            self.words[word.head].children.remove(index)
+        word.head, word.dep = head, dep
+        if head != index:
+            insort(self.words[head].children, index)
+
+    def inherit(self, index: int, former: int) -> None:
+        """Move the dependents of a word to another one."""
+        for child in [c for c in self.words[former].children if c != index]:
+            self.attach(child, index, self.words[child].dep)
+
+    def promote(self, index: int, *, over: int) -> None:
+        """Let a word take its head's place and the dependents before it; the former head hangs on it."""
+        former = self.words[over]
+        head, dep = (index, "ROOT") if former.head == over else (former.head, former.dep)
+        self.attach(index, index, "ROOT")
+        if former.head != over:
+            self.attach(index, head, dep)
+        for child in [c for c in self.words[over].children if c < index]:
+            self.attach(child, index, self.words[child].dep)
+        self.attach(over, index, self.words[over].dep)

@@ -1,0 +1,49 @@
+"""Which pairs of a batch are no true negatives: captions of the same image, equal texts, true negatives.
+
+In a small or balanced world they are common: with every relation in both orders, the swap of one
+caption is often the caption of another picture of the same batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+    from torch import Tensor
+
+
+def known_true(
+    *, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"], text_ids: Int[Tensor, " M"]
+) -> Bool[Tensor, "B M"]:
+    """Where text ``m`` equals a caption that some row of the batch gives to the image of row ``b``."""
+    same_image = image_ids[:, None] == image_ids[None, :]
+    same_text = caption_ids[:, None] == text_ids[None, :]
+    # "some row k has this image and this text", as a matrix product of booleans
+    return (same_image.float() @ same_text.float()) > 0
+
+
+def false_negatives(*, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"]) -> Bool[Tensor, "B B"]:
+    """Off-diagonal pairs that must not be pushed apart: same image, or a text known to be true of it.
+
+    Returns:
+        ``mask[i, j]``: caption ``j`` is true of image ``i``, ``i != j``. The diagonal is False.
+    """
+    mask = known_true(image_ids=image_ids, caption_ids=caption_ids, text_ids=caption_ids)
+    return mask.fill_diagonal_(False)
+
+
+def usable_negatives(
+    *,
+    image_ids: Int[Tensor, " B"],
+    caption_ids: Int[Tensor, " B"],
+    negative_ids: Int[Tensor, "B N"],
+    negative_mask: Bool[Tensor, "B N"],
+) -> Bool[Tensor, "B B N"]:
+    """Which hard negatives are negatives for which image.
+
+    Returns:
+        ``usable[i, j, n]``: slot ``n`` of caption ``j`` is filled, and is no known caption of image ``i``.
+    """
+    true = known_true(image_ids=image_ids, caption_ids=caption_ids, text_ids=negative_ids.flatten())
+    return negative_mask[None] & ~true.view(len(image_ids), *negative_ids.shape)

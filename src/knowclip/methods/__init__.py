@@ -1,0 +1,1 @@
+"""One file, one method: which losses on which features, with which weights."""

@@ -1,0 +1,62 @@
+"""What a training method is: ``forward(batch) -> Features``, then ``losses(features) -> (losses, report)``.
+
+Two steps, so that the loop can gather Features over processes, or join cached ones, in between; no loss
+ever sees a rank. One file a method: which losses on which features, with which weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from knowclip.models.clip import DualEncoder
+    from knowclip.types import Batch, Features
+
+Losses = dict[str, "Tensor"]
+Report = dict[str, float]
+
+
+class Method(nn.Module, ABC):
+    """A model and what it learns from; subclasses write :meth:`encode` and :meth:`losses`.
+
+    Everything with parameters runs or travels through ``forward``: the loop calls only the module that
+    DistributedDataParallel wraps, and ``losses`` sees nothing but Features.
+    """
+
+    def __init__(self, model: DualEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> Features:
+        """Encode; every trainable parameter is part of the result, if only with gradient zero.
+
+        A batch without negatives must not leave a parameter without a gradient on one process alone:
+        DistributedDataParallel would wait for it for ever.
+        """
+        features = self.encode(batch)
+        nothing = sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
+        return dataclasses.replace(features, image_features=features.image_features + nothing)
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Features:
+        """Everything the losses need, float32 and L2-normalised."""
+
+    @abstractmethod
+    def losses(self, features: Features) -> tuple[Losses, Report]:
+        """Weighted scalar terms to be summed (keys end in ``_loss``), and detached numbers for the log."""
+
+    def encode_images(self, batch: Batch) -> Tensor:
+        """L2-normalised image embeddings ``[B, D]`` in float32, from pixels or from cached trunk features."""
+        if batch.images is not None:
+            return self.model.encode_image(batch.images, normalize=True).float()
+        return self.model.encode_trunk(batch.trunk_features, normalize=True).float()
+
+    def encode_texts(self, tokens: Tensor) -> Tensor:
+        """L2-normalised text embeddings ``[M, D]`` of tokens ``[M, L]`` in float32."""
+        return self.model.encode_text(tokens, normalize=True).float()

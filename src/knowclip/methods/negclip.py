@@ -1,0 +1,101 @@
+"""NegCLIP: hard-negative captions in the image-to-text softmax (Yuksekgonul et al. 2023)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from knowclip.losses.contrastive import siglip_loss
+from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_logits, own_negative_loss
+from knowclip.losses.masks import false_negatives, usable_negatives
+from knowclip.methods.base import Losses, Method, Report
+from knowclip.methods.clip import batch_report
+from knowclip.types import Batch, Features
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+    from torch import Tensor
+
+    from knowclip.models.clip import DualEncoder
+
+
+class NegClip(Method):
+    """Contrastive training against the hard negatives of all captions of the batch.
+
+    Deviations from the paper: false negatives are masked, a negative that is a caption of another image of
+    the batch among them; a caption may have several negatives; there are no hard-negative images.
+
+    Args:
+        model: The towers to train.
+        own_negative_weight: Weight of the extra choice between a caption and its own negatives
+            (:func:`~knowclip.losses.hard_negative.own_negative_loss`); 0, the paper's method, leaves it out.
+    """
+
+    def __init__(self, model: DualEncoder, *, own_negative_weight: float) -> None:
+        super().__init__(model)
+        self.own_negative_weight = own_negative_weight
+
+    def encode(self, batch: Batch) -> Features:
+        """Encode images once, and captions and filled negative slots in one text forward."""
+        tokens = torch.cat([batch.texts, batch.negatives[batch.negative_mask]])
+        text_features, filled = self.encode_texts(tokens).split(
+            [len(batch.texts), len(tokens) - len(batch.texts)]
+        )
+        empty = filled.new_zeros(*batch.negative_mask.shape, filled.shape[-1])
+        return Features(
+            image_features=self.encode_images(batch),
+            text_features=text_features,
+            negative_features=empty.index_put((batch.negative_mask,), filled),
+            negative_mask=batch.negative_mask,
+            image_ids=batch.image_ids,
+            caption_ids=batch.caption_ids,
+            negative_ids=batch.negative_ids,
+            logit_scale=self.model.logit_scale.exp(),
+            logit_bias=self.model.logit_bias,
+        )
+
+    def losses(self, features: Features) -> tuple[Losses, Report]:
+        """Give ``contrastive_loss`` and, where it has a weight, ``own_negative_loss``."""
+        false = false_negatives(image_ids=features.image_ids, caption_ids=features.caption_ids)
+        usable = usable_negatives(
+            image_ids=features.image_ids,
+            caption_ids=features.caption_ids,
+            negative_ids=features.negative_ids,
+            negative_mask=features.negative_mask,
+        )
+        rows = torch.arange(len(usable), device=usable.device)
+        own = {
+            "image_features": features.image_features,
+            "text_features": features.text_features,
+            "negative_features": features.negative_features,
+            "logit_scale": features.logit_scale,
+            "own_negatives": usable[rows, rows],
+        }
+        losses = {"contrastive_loss": _contrastive(features, false, usable)}
+        if self.own_negative_weight:
+            losses["own_negative_loss"] = self.own_negative_weight * own_negative_loss(**own)
+        with torch.no_grad():
+            logits = own_logits(**own)
+        return losses, batch_report(features, false) | _own_report(logits, own["own_negatives"])
+
+
+def _contrastive(features: Features, false: Bool[Tensor, "B B"], usable: Bool[Tensor, "B B N"]) -> Tensor:
+    """Softmax over captions and negatives, or the sigmoid loss on both for models with a ``logit_bias``."""
+    common = {"image_features": features.image_features, "logit_scale": features.logit_scale}
+    texts = {"text_features": features.text_features, "false_negatives": false}
+    negatives = {"negative_features": features.negative_features, "usable_negatives": usable}
+    if features.logit_bias is None:
+        return negclip_loss(**common, **texts, **negatives)
+    bias = {"logit_bias": features.logit_bias}
+    return siglip_loss(**common, **texts, **bias) + negative_siglip_loss(**common, **negatives, **bias)
+
+
+def _own_report(logits: Tensor, own_negatives: Bool[Tensor, "B N"]) -> Report:
+    """Share of captions with a negative, and how many of those beat all of theirs (strict ``>``)."""
+    has_negative = own_negatives.any(dim=1)
+    report = {"captions_with_negative": has_negative.float().mean().item()}
+    if has_negative.any():
+        correct = (logits[:, :1] > logits[:, 1:]).all(dim=1)
+        report["own_negative_accuracy"] = correct[has_negative].float().mean().item()
+    return report

@@ -1,0 +1,1 @@
+"""Batch to Features: open_clip towers and what feeds them."""

@@ -1,0 +1,230 @@
+"""DualEncoder: an open_clip model with its configuration, preprocessing and tokenizer.
+
+Shape legend: B batch, L text tokens, N image tokens, D embedding width, W tower width or image width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from open_clip import CLIP, CustomTextCLIP
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from knowclip.models import text_length, towers
+from knowclip.models.images import ImageInput, open_image
+from knowclip.models.tokenizers import Tokenizer
+from knowclip.types import ImageRef
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+
+class DualEncoder(nn.Module):
+    """An image and a text tower that embed into one space.
+
+    Args:
+        model: The open_clip model, with ``visual.preprocess_cfg`` set (as open_clip's factory does).
+        config: open_clip's ``model_cfg``, with ``quick_gelu`` as the model really is.
+        tokenizer: open_clip's tokenizer: texts to ids of full context length.
+
+    Raises:
+        ValueError: If ``model`` is no two-tower model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        config: dict[str, Any],
+        tokenizer: Tokenizer,
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, CLIP | CustomTextCLIP):
+            raise ValueError(
+                f"DualEncoder wraps open_clip's CLIP and CustomTextCLIP, got {type(model).__name__}: "
+                "models with a decoder (CoCa) are not supported"
+            )
+        self.model = model
+        self.config = config
+        self.tokenizer = tokenizer
+        self.preprocess: Callable[[Image.Image], Float[Tensor, "3 H W"]] = image_transform_v2(
+            PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
+        )
+        self._trunk_locked = False
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """The logarithm of the inverse temperature, a parameter."""
+        return self.model.logit_scale
+
+    @property
+    def logit_bias(self) -> nn.Parameter | None:
+        """The bias of the sigmoid loss, a parameter; None for softmax models."""
+        return self.model.logit_bias
+
+    @property
+    def embed_dim(self) -> int:
+        """D, the width of both towers' embeddings."""
+        return self.config["embed_dim"]
+
+    @property
+    def context_length(self) -> int:
+        """L, the number of tokens beyond which a text is truncated."""
+        return self.config["text_cfg"].get("context_length", DEFAULT_CONTEXT_LENGTH)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of preprocessed images in pixels."""
+        size = self.model.visual.image_size
+        return (size, size) if isinstance(size, int) else tuple(size)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return self.logit_scale.device
+
+    def encode_image(
+        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput], *, normalize: bool = False
+    ) -> Float[Tensor, "B D"]:
+        """Embed preprocessed pixels, or images given as files, regions (``ImageRef``) or PIL images.
+
+        Raises:
+            ValueError: Naming the file, if an image cannot be read; if a tensor has another shape or type.
+        """
+        features = self.model.visual(self._pixels(images))
+        return F.normalize(features, dim=-1) if normalize else features
+
+    def encode_text(
+        self, texts: Int[Tensor, "B L"] | str | Sequence[str], *, normalize: bool = False
+    ) -> Float[Tensor, "B D"]:
+        """Embed texts, or token ids as ``tokenize`` or ``tokenizer`` give them."""
+        features = text_length.encode_pooled(self.model, self._ids(texts))
+        return F.normalize(features, dim=-1) if normalize else features
+
+    def encode_image_tokens(
+        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N W"]]:
+        """Return ``encode_image(images)`` and the spatial tokens it pools, of the tower's own width."""
+        return towers.image_tokens(self.model.visual, self._pixels(images))
+
+    def encode_text_tokens(
+        self, texts: Int[Tensor, "B L"] | str | Sequence[str]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L W"], Bool[Tensor, "B L"]]:
+        """Return ``encode_text(texts)``, the tokens of the tower's own width, and which are no padding."""
+        pooled, tokens, mask = text_length.encode_text(self.model, self._ids(texts))
+        return pooled, tokens, mask
+
+    def tokenize(self, texts: str | Sequence[str]) -> Int[Tensor, "B L"]:
+        """Turn texts into ids, cut to the longest text of the batch where that changes no embedding.
+
+        Raises:
+            ValueError: If there is no text.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            raise ValueError("got no text to encode")
+        ids = self.tokenizer(texts)
+        return ids[:, : text_length.sufficient_length(self.model, ids)]
+
+    def trunk_features(
+        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]
+    ) -> Float[Tensor, "B ..."]:
+        """Run the image trunk alone: timm's trunk (features before open_clip's head), or the whole tower.
+
+        ``encode_image(x) == encode_trunk(trunk_features(x))``. To cache the result, lock the trunk first.
+        """
+        return towers.image_trunk(self.model.visual)(self._pixels(images))
+
+    def encode_trunk(
+        self, trunk_features: Float[Tensor, "B ..."], *, normalize: bool = False
+    ) -> Float[Tensor, "B D"]:
+        """Embed the images whose ``trunk_features`` are given."""
+        features = towers.encode_trunk(self.model.visual, trunk_features)
+        return F.normalize(features, dim=-1) if normalize else features
+
+    def lock_image_trunk(self) -> None:
+        """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too."""
+        self._trunk_locked = True
+        towers.image_trunk(self.model.visual).requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> DualEncoder:
+        """Set training mode, in which a locked image trunk stays in eval mode."""
+        super().train(mode)
+        if self._trunk_locked:
+            towers.image_trunk(self.model.visual).eval()
+        return self
+
+    @torch.no_grad()
+    def score(
+        self,
+        images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput],
+        texts: str | Sequence[str],
+        *,
+        batch_size: int = 64,
+    ) -> np.ndarray:
+        """Return cosine similarities, one row an image and one column a text, as float32."""
+        images = _as_sequence(images)
+        texts = [texts] if isinstance(texts, str) else texts
+        with _evaluating(self):
+            image_features = torch.cat(
+                [self.encode_image(batch, normalize=True) for batch in _batches(images, batch_size)]
+            )
+            text_features = torch.cat(
+                [self.encode_text(batch, normalize=True) for batch in _batches(texts, batch_size)]
+            )
+        return (image_features.float() @ text_features.float().T).cpu().numpy()
+
+    def _ids(self, texts: Int[Tensor, "B L"] | str | Sequence[str]) -> Int[Tensor, "B L"]:
+        return texts if isinstance(texts, torch.Tensor) else self.tokenize(texts).to(self.device)
+
+    def _pixels(
+        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]
+    ) -> Float[Tensor, "B 3 H W"]:
+        images = _as_sequence(images)
+        if not isinstance(images, torch.Tensor):
+            return torch.stack([self.preprocess(open_image(image)) for image in images]).to(self.device)
+        if not images.is_floating_point() or images.ndim != 4 or tuple(images.shape[-2:]) != self.image_size:
+            height, width = self.image_size
+            raise ValueError(
+                f"expected preprocessed images, a float tensor [B, 3, {height}, {width}], got {images.dtype} "
+                f"{list(images.shape)}: use DualEncoder.preprocess, or pass files or PIL images"
+            )
+        return images
+
+
+def _as_sequence(
+    images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput],
+) -> Float[Tensor, "B 3 H W"] | Sequence[ImageInput]:
+    if isinstance(images, ImageRef | str | Path | Image.Image):
+        return [images]
+    if len(images) == 0:
+        raise ValueError("got no image to encode")
+    return images
+
+
+def _batches(items: Any, batch_size: int) -> Iterator[Any]:
+    if len(items) == 0:
+        raise ValueError("got nothing to score")
+    return (items[start : start + batch_size] for start in range(0, len(items), batch_size))
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module in eval mode, then each of its parts back in the mode it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training

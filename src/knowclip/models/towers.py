@@ -1,0 +1,57 @@
+"""Image towers split where they can be locked, and their tokens before pooling.
+
+Shape legend: B batch, N tokens, D embedding width, W tower width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
+from torch import nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+def image_trunk(visual: nn.Module) -> nn.Module:
+    """Return the part of an image tower that is locked: a timm tower's trunk, any other tower as a whole."""
+    return visual.trunk if isinstance(visual, TimmModel) else visual
+
+
+def encode_trunk(visual: nn.Module, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B D"]:
+    """Apply what follows ``image_trunk``: a timm tower's head, nothing for any other tower."""
+    return visual.head(features) if isinstance(visual, TimmModel) else features
+
+
+def image_tokens(
+    visual: nn.Module, images: Float[Tensor, "B 3 H W"]
+) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N W"]]:
+    """Return the pooled embedding and the spatial tokens after the last block (class tokens left out).
+
+    Tokens are in row order, of the tower's width and normalised by its final norm where it has one; they are
+    not projected, because a pooled tower's projection is not trained on them.
+    """
+    if isinstance(visual, TimmModel):
+        trunk = visual.trunk
+        features = trunk.forward_features(images)
+        return visual.head(trunk.forward_head(features)), _timm_tokens(trunk, features)
+    if isinstance(visual, ModifiedResNet):
+        output = visual.forward_intermediates(images, indices=1)
+        return output["image_features"], output["image_intermediates"][-1].flatten(2).transpose(1, 2)
+    # ln_post has the width of the blocks except behind an attention pooler
+    norm = visual.attn_pool is None
+    output = visual.forward_intermediates(
+        images, indices=1, normalize_intermediates=norm, output_fmt="NLC"
+    )  # fmt: skip
+    return output["image_features"], output["image_intermediates"][-1]
+
+
+def _timm_tokens(trunk: nn.Module, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B N W"]:
+    if features.ndim == 3:
+        return features[:, getattr(trunk, "num_prefix_tokens", 0) :]
+    if getattr(trunk, "output_fmt", "NCHW") == "NHWC":
+        return features.flatten(1, 2)
+    return features.flatten(2).transpose(1, 2)

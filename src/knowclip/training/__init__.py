@@ -1,0 +1,1 @@
+"""Method and batches to weights, over Accelerate."""

@@ -1,0 +1,100 @@
+"""Batches on their way to the model: an epoch of them, on the right device, cut for accumulation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from knowclip.types import Batch, Features
+
+Record = TypeVar("Record", Batch, Features)
+
+
+class Epochs(Protocol):
+    """Where the loop gets its batches: the same epoch number always gives the same batches."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Batch]:
+        """Batches of this process in epoch ``number``, without the first ``skip``."""
+
+
+class EpochLoader:
+    """Batches of a dataset by a batch sampler that knows epochs, ranks and where it was interrupted.
+
+    Accelerate must not prepare it: the sampler shards already, and Accelerate would shard again, duplicate
+    samples to even out the last batch, and leave a dataclass on the CPU.
+
+    Args:
+        dataset: With ``set_epoch``.
+        sampler: Batch sampler with ``set_epoch`` and ``skip``.
+        collate: List of the dataset's items -> Batch.
+        num_workers: Processes that load; 0 loads in this one.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        sampler: Any,
+        *,
+        collate: Callable[[Sequence], Batch],
+        num_workers: int,
+    ) -> None:
+        self.dataset = dataset
+        self.sampler = sampler
+        self.collate = collate
+        self.num_workers = num_workers
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def epoch(self, number: int, *, skip: int = 0) -> Iterator[Batch]:
+        """Load epoch ``number`` from batch ``skip`` on."""
+        self.dataset.set_epoch(number)
+        self.sampler.set_epoch(number)
+        self.sampler.skip(skip)
+        # a generator of its own: else starting to load would move the global one, and resuming not be exact
+        generator = torch.Generator().manual_seed(number)
+        yield from DataLoader(
+            self.dataset,
+            batch_sampler=self.sampler,
+            collate_fn=self.collate,
+            num_workers=self.num_workers,
+            generator=generator,
+        )
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move the tensors of a batch; Accelerate does not do it for a dataclass."""
+    return map_tensors(batch, lambda value: value.to(device))
+
+
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """Cut a batch into at most ``parts`` contiguous ones of nearly equal size."""
+    size = len(batch.keys)
+    parts = min(parts, size)
+    edges = [size * part // parts for part in range(parts + 1)]
+    return [
+        dataclasses.replace(
+            map_tensors(batch, lambda value, rows=slice(start, stop): value[rows]),
+            keys=batch.keys[start:stop],
+        )
+        for start, stop in pairwise(edges)
+    ]
+
+
+def map_tensors(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
+    """Apply ``function`` to every tensor field of a Batch or Features."""
+    tensors = {
+        field.name: function(value)
+        for field in dataclasses.fields(record)
+        if isinstance(value := getattr(record, field.name), Tensor)
+    }
+    return dataclasses.replace(record, **tensors)

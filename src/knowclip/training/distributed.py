@@ -1,0 +1,60 @@
+"""Features of every process on every process, with gradients.
+
+Each rank computes the loss of the whole batch from gathered features, and DistributedDataParallel averages
+the gradients of the ranks. So for the average to be the gradient of the whole batch, what flows back into a
+rank's own rows is multiplied by the number of ranks; what flows into ``shared`` fields is not, being equal on
+all of them. No second collective is needed for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F
+
+from knowclip.types import Features
+
+
+def gather(features: Features) -> Features:
+    """Concatenate the ``rows`` fields over processes in rank order; leave ``shared`` ones.
+
+    Ranks may have different numbers of rows: they are padded to the longest and trimmed. A field that is
+    None must be None on every rank. With one process this does nothing.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return features
+    counts = _row_counts(features.image_features)
+    gathered = {
+        field.name: _GatherRows.apply(value, counts)
+        for field in dataclasses.fields(features)
+        if field.metadata["gather"] == "rows" and (value := getattr(features, field.name)) is not None
+    }
+    return dataclasses.replace(features, **gathered)
+
+
+def _row_counts(rows: Tensor) -> list[int]:
+    mine = torch.tensor([len(rows)], device=rows.device)
+    counts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, mine)
+    return [int(count) for count in counts]
+
+
+class _GatherRows(torch.autograd.Function):
+    """``[b_rank, ...]`` on each rank -> ``[sum b, ...]`` on all; backward keeps this rank's rows, scaled."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        padding = [0, 0] * (rows.ndim - 1) + [0, max(counts) - len(rows)]
+        padded = F.pad(rows, padding).contiguous()
+        everyone = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(everyone, padded)
+        return torch.cat([part[:count] for part, count in zip(everyone, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        mine = gradient.split(ctx.counts)[dist.get_rank()]
+        return mine * len(ctx.counts), None

@@ -1,0 +1,96 @@
+"""AdamW with weight-decay groups, and warm-up + cosine in optimiser steps, much as in open_clip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+NO_DECAY = ("positional_embedding", "position_embedding", "pos_embed", "cls_token", "logit_scale")
+"""Names (parts of them) without weight decay, beside every parameter of one axis or none."""
+
+
+def parameter_groups(
+    named_parameters: Iterable[tuple[str, nn.Parameter]],
+    *,
+    lr: float,
+    weight_decay: float,
+    lr_multipliers: Mapping[str, float],
+) -> list[dict]:
+    """Split trainable parameters by weight decay and by learning rate.
+
+    Args:
+        named_parameters: As of ``module.named_parameters()``; frozen ones are left out.
+        lr: Base learning rate.
+        weight_decay: For matrices. Biases, norms and the temperature get none, as in open_clip; nor do
+            positions, which open_clip decays.
+        lr_multipliers: Prefix of parameter names -> factor on ``lr``; the longest matching prefix counts.
+
+    Raises:
+        ValueError: If nothing is trainable, or a prefix matches no trainable parameter.
+    """
+    groups: dict[tuple[float, float], dict] = {}
+    names = []
+    for name, parameter in named_parameters:
+        if not parameter.requires_grad:
+            continue
+        names.append(name)
+        prefix = max((p for p in lr_multipliers if name.startswith(p)), key=len, default=None)
+        group_lr = lr * lr_multipliers[prefix] if prefix is not None else lr
+        decay = 0.0 if parameter.ndim < 2 or any(part in name for part in NO_DECAY) else weight_decay
+        group = groups.setdefault(
+            (group_lr, decay), {"params": [], "lr": group_lr, "weight_decay": decay, "names": []}
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    if not names:
+        raise ValueError(
+            "no parameter is trainable: unlock a tower (model.lock_image) or choose another method"
+        )
+    for prefix in lr_multipliers:
+        if not any(name.startswith(prefix) for name in names):
+            tops = ", ".join(sorted({name.split(".")[0] for name in names}))
+            raise ValueError(
+                f"optimizer.lr_multipliers: no trainable parameter begins with {prefix!r}; "
+                f"they begin with {tops}"
+            )
+    return list(groups.values())
+
+
+def adamw(
+    named_parameters: Iterable[tuple[str, nn.Parameter]],
+    *,
+    lr: float,
+    weight_decay: float,
+    betas: tuple[float, float],
+    eps: float,
+    lr_multipliers: Mapping[str, float],
+) -> torch.optim.AdamW:
+    """AdamW over :func:`parameter_groups`."""
+    groups = parameter_groups(
+        named_parameters, lr=lr, weight_decay=weight_decay, lr_multipliers=lr_multipliers
+    )
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps)
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int, final: float) -> LambdaLR:
+    """Linear warm-up over ``warmup`` optimiser steps, then half a cosine down to ``final`` times the peak.
+
+    Raises:
+        ValueError: If the warm-up is not shorter than the run.
+    """
+    if not 0 <= warmup < steps:
+        raise ValueError(
+            f"schedule.warmup is {warmup} steps and the run has {steps}: warm up for fewer steps"
+        )
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min(1.0, (step - warmup) / (steps - warmup))
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,73 @@
+"""What a run writes down: ``log.jsonl``, TensorBoard, and Weights & Biases on request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from knowclip.atomic import atomic_file
+
+
+class RunLog:
+    """Numbers by optimiser step, to every sink at once.
+
+    Args:
+        run: The run's folder.
+        step: Where the run takes up. Later lines, which an interrupted run left, are removed; at 0, all are.
+        wandb_project: Weights & Biases project to log to, or None.
+        config: The recipe, for Weights & Biases.
+
+    Raises:
+        ImportError: If Weights & Biases is asked for and not installed.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        *,
+        step: int = 0,
+        wandb_project: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = run / "log.jsonl"
+        _forget_after(self.path, step)
+        self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        self._tensorboard = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
+        self._wandb = _start_wandb(wandb_project, run, config) if wandb_project else None
+
+    def write(self, step: int, kind: str, numbers: Mapping[str, float]) -> None:
+        """Log ``numbers`` as ``kind`` ("train" or "validation") at an optimiser step."""
+        self._file.write(json.dumps({"step": step, "kind": kind, **numbers}) + "\n")
+        for name, value in numbers.items():
+            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+        if self._wandb is not None:
+            self._wandb.log({f"{kind}/{name}": value for name, value in numbers.items()}, step=step)
+
+    def close(self) -> None:
+        """Write out everything."""
+        self._file.close()
+        self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Keep the lines up to ``step``: a resumed run writes the later ones again."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines() if step else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+    with atomic_file(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _start_wandb(project: str, run: Path, config: Mapping[str, Any] | None) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise ImportError("output.wandb needs Weights & Biases: pip install 'knowclip[wandb]'") from error
+    return wandb.init(project=project, name=run.name, dir=str(run), config=dict(config or {}))

@@ -1,0 +1,91 @@
+"""One backward pass of a contrastive batch, whole or in micro-batches with the same gradients."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from knowclip.methods.base import Losses, Report
+from knowclip.training.batches import map_tensors, split
+from knowclip.training.distributed import gather
+from knowclip.training.rng import rng_state, set_rng_state
+from knowclip.types import Batch, Features
+
+
+def backward(
+    wrapped: nn.Module, batch: Batch, *, accelerator: Accelerator, accumulate: int
+) -> tuple[Losses, Report]:
+    """Add the gradients of one batch (this rank's rows of it) to the parameters.
+
+    A contrastive loss of micro-batches is not the loss of the batch: the negatives of the others are missing.
+    So with ``accumulate`` > 1 the features of all micro-batches are computed without gradient, the loss
+    and its gradient on the joined features, and a second forward of each micro-batch takes that gradient
+    on to the parameters (Gao et al. 2021, GradCache; open_clip's ``accum_freq``). Memory falls to that of
+    a micro-batch, time grows by the extra forward, the gradient is the same. Dropout draws the same in
+    both forwards; BatchNorm in training mode sees micro-batches, twice.
+
+    Args:
+        wrapped: The Method as Accelerate prepared it.
+        batch: On the right device.
+        accelerator: Knows how to unwrap, scale and hold back the gradient exchange.
+        accumulate: Number of micro-batches.
+
+    Returns:
+        The method's losses (detached) and report, of the batch of all ranks.
+    """
+    method = accelerator.unwrap_model(wrapped)
+    if accumulate == 1:
+        losses, report = method.losses(gather(wrapped(batch)))
+        accelerator.backward(sum(losses.values()))
+        return _detached(losses), report
+
+    parts = split(batch, accumulate)
+    with torch.no_grad():
+        states, cached = zip(*[(rng_state(), wrapped(part)) for part in parts], strict=True)
+    joined = map_tensors(_join(list(cached)), _leaf)
+    losses, report = method.losses(gather(joined))
+    accelerator.backward(sum(losses.values()))
+    start = 0
+    for number, (part, state) in enumerate(zip(parts, states, strict=True), start=1):
+        set_rng_state(state)
+        rows = slice(start, start := start + len(part.keys))
+        # the gradient exchange of DistributedDataParallel waits for the last micro-batch
+        with nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
+            accelerator.backward(_surrogate(wrapped(part), joined, rows, parts=len(parts)))
+    return _detached(losses), report
+
+
+def _leaf(value: Tensor) -> Tensor:
+    return value.detach().requires_grad_(value.is_floating_point())
+
+
+def _join(cached: list[Features]) -> Features:
+    rows = {
+        field.name: torch.cat([getattr(features, field.name) for features in cached])
+        for field in dataclasses.fields(Features)
+        if field.metadata["gather"] == "rows" and getattr(cached[0], field.name) is not None
+    }
+    return dataclasses.replace(cached[0], **rows)
+
+
+def _surrogate(features: Features, joined: Features, rows: slice, *, parts: int) -> Tensor:
+    """Give a scalar whose gradient in the features is the one of the loss, for the rows of one micro-batch.
+
+    A shared field comes out of every micro-batch, and takes its part of the gradient from each.
+    """
+    total = torch.zeros((), device=features.image_features.device)
+    for field in dataclasses.fields(Features):
+        value, leaf = getattr(features, field.name), getattr(joined, field.name)
+        if leaf is None or leaf.grad is None:
+            continue
+        gradient = leaf.grad[rows] if field.metadata["gather"] == "rows" else leaf.grad / parts
+        total = total + (value * gradient).sum()
+    return total
+
+
+def _detached(losses: Losses) -> Losses:
+    return {name: loss.detach() for name, loss in losses.items()}

@@ -1,0 +1,59 @@
+"""What chooses the best checkpoint: benchmarks on validation data, run on the model as it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from knowclip.data.image_cache import ImageCache, PixelCache
+from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.suite import run_suite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from knowclip.models.clip import DualEncoder
+    from knowclip.types import ImageRef
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Runs benchmarks: ``validation(model) -> {metric: value}``.
+
+    Args:
+        benchmarks: On validation data.
+        cache: Images that need no decoding, or whose trunk features are kept; None: all are decoded.
+    """
+
+    benchmarks: Sequence[Benchmark]
+    cache: ImageCache | None
+
+    def __call__(self, model: DualEncoder) -> dict[str, float]:
+        """Measure every benchmark."""
+        scorer = Scorer(model if self.cache is None else _CachedImages(model, self.cache))
+        results = run_suite(self.benchmarks, scorer)
+        return {name: value for result in results for name, value in result.metrics.items()}
+
+
+@dataclass(frozen=True)
+class _CachedImages:
+    """A model that takes its images from a cache, and decodes those that are not in it."""
+
+    model: DualEncoder
+    cache: ImageCache
+
+    def encode_image(self, images: list[ImageRef], *, normalize: bool = False) -> Tensor:
+        if not all(self.cache.usable(images)):
+            return self.model.encode_image(images, normalize=normalize)
+        load = self.cache.loader(images)
+        rows = torch.stack([load(index) for index in range(len(images))]).to(self.model.device)
+        if isinstance(self.cache, PixelCache):
+            return self.model.encode_image(self.cache.normalize(rows), normalize=normalize)
+        return self.model.encode_trunk(rows.float(), normalize=normalize)
+
+    def encode_text(self, texts: list[str], *, normalize: bool = False) -> Tensor:
+        return self.model.encode_text(texts, normalize=normalize)

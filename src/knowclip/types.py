@@ -1,0 +1,175 @@
+"""The records that flow through knowclip: frozen dataclasses, no logic.
+
+``file -> Example -> Batch -> Features -> losses -> weights -> Result``
+
+Shape legend: B batch, N negatives per caption, L tokens, D embedding width, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+Span = tuple[int, int]
+"""Start and end character offsets in a text, end exclusive."""
+
+Box = tuple[int, int, int, int]
+"""``(x, y, width, height)`` in pixels, origin at the top left."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneObject:
+    """An object of a scene graph: its lemma, where the caption says it, where the image shows it."""
+
+    name: str
+    span: Span | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of the object at index ``object``."""
+
+    object: int
+    name: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """``objects[subject] --name--> objects[object]``; ``span`` covers the words that state it."""
+
+    subject: int
+    name: str
+    object: int
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SceneGraph:
+    """Structure-CLIP's S1: objects, attribute pairs and relations of one caption or image."""
+
+    objects: tuple[SceneObject, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    relations: tuple[Relation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    """A hard-negative caption (S2): same image, false text.
+
+    ``changed`` are the spans *in this caption* that differ from the caption it was made from; ``graph`` is what
+    this caption claims, so that a negative which is true of another image can be recognised.
+    """
+
+    caption: str
+    kind: str
+    changed: tuple[Span, ...] = ()
+    graph: SceneGraph | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """A fact ``(head, relation, tail)`` by identifier (knowledge graph) or by text (KEE)."""
+
+    head: str
+    relation: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image file, or the region ``box`` of it."""
+
+    path: Path
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image-caption pair.
+
+    ``key`` is unique in its set and names the pair in messages and results. ``image_id`` is shared by all
+    captions of one image, so that they are never taken for each other's negatives.
+    """
+
+    key: str
+    image_id: str
+    image: ImageRef
+    caption: str
+    graph: SceneGraph | None = None
+    negatives: tuple[Negative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tensors of B examples, each with N negative slots (masked where a caption has fewer).
+
+    Exactly one of ``images`` (pixels) and ``trunk_features`` (cached outputs of a locked image trunk) is set.
+    ``image_ids``, ``caption_ids`` and ``negative_ids`` are 64-bit content hashes: equal hash means the same
+    image, or the same text or scene graph, and marks a false negative.
+    """
+
+    keys: tuple[str, ...]
+    texts: Int[Tensor, "B L"]
+    negatives: Int[Tensor, "B N L"]
+    negative_mask: Bool[Tensor, "B N"]
+    image_ids: Int[Tensor, " B"]
+    caption_ids: Int[Tensor, " B"]
+    negative_ids: Int[Tensor, "B N"]
+    images: Float[Tensor, "B 3 H W"] | None = None
+    trunk_features: Float[Tensor, "B ..."] | None = None
+
+
+def rows() -> Any:
+    """A Features field with one row per example: gathered by concatenation over processes."""
+    return field(default=None, metadata={"gather": "rows"})
+
+
+def shared() -> Any:
+    """A Features field equal on every process (a temperature): not gathered."""
+    return field(default=None, metadata={"gather": "shared"})
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a Method computes from a batch; all that losses may see.
+
+    Embeddings are L2-normalised. Each field says how it is gathered across processes: ``rows`` are
+    concatenated in rank order (with gradients where they have any), ``shared`` are left as they are.
+    """
+
+    image_features: Float[Tensor, "B D"] = rows()
+    text_features: Float[Tensor, "B D"] = rows()
+    negative_features: Float[Tensor, "B N D"] | None = rows()
+    negative_mask: Bool[Tensor, "B N"] | None = rows()
+    image_ids: Int[Tensor, " B"] | None = rows()
+    caption_ids: Int[Tensor, " B"] | None = rows()
+    negative_ids: Int[Tensor, "B N"] | None = rows()
+    logit_scale: Float[Tensor, ""] = shared()
+    logit_bias: Float[Tensor, ""] | None = shared()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a benchmark says of a model.
+
+    ``metrics`` are fractions in [0, 1] unless their name says otherwise; ``metrics[main]`` is the one to quote.
+    ``items`` holds one array per column with one entry per item (always ``key``, then scores and outcomes), for
+    intervals and paired comparisons. ``details`` holds what a reader needs to trust the number: drop rules
+    applied, surviving classes, tie rate, controls.
+    """
+
+    benchmark: str
+    main: str
+    n: int
+    metrics: Mapping[str, float]
+    items: Mapping[str, np.ndarray] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)

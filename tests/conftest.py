@@ -1,0 +1,33 @@
+"""Shared fixtures. Genuine data: set KNOWCLIP_REAL_DATA; KNOWCLIP_REQUIRE_REAL_DATA=1 makes a skip a failure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_skipped_conformance: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of genuine files; skips (or fails, on request) where there is none."""
+    root = os.environ.get("KNOWCLIP_REAL_DATA", "")
+    if root and Path(root).is_dir():
+        return Path(root).resolve()
+    message = f"KNOWCLIP_REAL_DATA={root!r} is not a folder of genuine data"
+    if os.environ.get("KNOWCLIP_REQUIRE_REAL_DATA") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and "conformance" in report.keywords:
+        _skipped_conformance.append(report.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(
+        f"conformance tests skipped for want of real data: {len(_skipped_conformance)}"
+    )

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from knowclip.models.clip import DualEncoder
+from knowclip.types import ImageRef
+from tiny_models import CAPTIONS, FAMILIES, make, pixels
+
+TOKENS = {"resnet": (4, 256), "timm_cnn_bert": (9, 256), "timm_vit": (100, 64), "word_level": (64, 128)}
+
+
+def picture(size: tuple[int, int] = (48, 40)) -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_image_embeddings_are_the_stock_model_s(family, tmp_path):
+    model = make(family, tmp_path)
+    images = pixels(model)
+    expected = model.model.encode_image(images)
+    assert torch.equal(model.encode_image(images), expected)
+    assert expected.shape == (3, model.embed_dim)
+    normalized = model.encode_image(images, normalize=True)
+    assert torch.allclose(normalized, model.model.encode_image(images, normalize=True))
+    assert torch.allclose(normalized.norm(dim=-1), torch.ones(3))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trunk_and_head_make_the_image_tower(family, tmp_path):
+    model = make(family, tmp_path)
+    images = pixels(model)
+    features = model.trunk_features(images)
+    assert torch.equal(
+        model.encode_trunk(features, normalize=True), model.encode_image(images, normalize=True)
+    )
+    assert features.shape[1:] == {"timm_cnn_bert": (256, 3, 3), "timm_vit": (64,)}.get(
+        family, (model.embed_dim,)
+    )
+
+
+@pytest.mark.parametrize("family", ["resnet", "timm_cnn_bert", "word_level"])
+def test_a_locked_trunk_stands_still_while_the_rest_trains(family, tmp_path):
+    model = make(family, tmp_path)
+    model.lock_image_trunk()
+    model.train()
+    assert model.training
+    visual = model.model.visual
+    trunk = visual.trunk if family == "timm_cnn_bert" else visual
+    assert not any(part.training for part in trunk.modules())
+    before = {name: tensor.clone() for name, tensor in trunk.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    (model.encode_image(pixels(model)).sum() + model.encode_text(CAPTIONS).sum()).backward()
+    optimizer.step()
+    for name, tensor in trunk.state_dict().items():  # BatchNorm's running statistics included
+        assert torch.equal(tensor, before[name]), name
+    head_has_gradients = [p.grad is not None for p in visual.parameters() if p.requires_grad]
+    assert head_has_gradients == [True] * len(head_has_gradients)
+    assert bool(head_has_gradients) == (family == "timm_cnn_bert")
+
+
+def test_an_unlocked_trunk_updates_batch_norm(tmp_path):
+    model = make("timm_cnn_bert", tmp_path).train()
+    norm = next(part for part in model.modules() if isinstance(part, nn.BatchNorm2d))
+    before = norm.running_mean.clone()
+    model.encode_image(pixels(model))
+    assert not torch.equal(norm.running_mean, before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_image_tokens(family, tmp_path):
+    model = make(family, tmp_path)
+    images = pixels(model)
+    pooled, tokens = model.encode_image_tokens(images)
+    assert torch.allclose(pooled, model.encode_image(images), atol=1e-6)
+    assert tokens.shape == (3, *TOKENS.get(family, (4, 32)))
+    assert tokens.requires_grad
+
+
+def test_images_come_as_files_regions_and_pil_images(tmp_path):
+    model = make("word_level", tmp_path)
+    image = picture()
+    image.save(tmp_path / "image.png")
+    region = image.crop((8, 4, 28, 34))
+    with torch.no_grad():
+        whole = model.encode_image(torch.stack([model.preprocess(image)]))
+        part = model.encode_image(torch.stack([model.preprocess(region)]))
+        given = [tmp_path / "image.png", str(tmp_path / "image.png"), image]
+        given.append(ImageRef(tmp_path / "image.png", box=(8, 4, 20, 30)))
+        features = model.encode_image(given)
+        assert torch.allclose(features, torch.cat([whole, whole, whole, part]), atol=1e-5)
+        assert torch.allclose(model.encode_image(tmp_path / "image.png"), whole, atol=1e-5)
+    assert not torch.allclose(whole, part, atol=1e-2)
+
+
+def test_preprocessing_is_the_configuration_s(tmp_path):
+    model = make("word_level", tmp_path)  # mean .5, std .25
+    white = model.preprocess(Image.new("L", (10, 20), 255))
+    assert white.shape == (3, 64, 64)
+    assert torch.allclose(white, torch.full_like(white, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("content", "box", "message"),
+    [
+        (b"not an image", None, "cannot read image .*broken.png"),
+        (None, None, "cannot read image .*broken.png"),
+        (b"truncated", None, "cannot read image .*broken.png"),
+        (b"whole", (50, 0, 5, 5), r"broken.png: box \(50, 0, 5, 5\)"),
+        (b"whole", (0, 0, 0, 5), r"broken.png: box \(0, 0, 0, 5\)"),
+    ],
+)
+def test_unreadable_images_are_named(tmp_path, content, box, message):
+    path = tmp_path / "broken.png"
+    if content in (b"truncated", b"whole"):
+        picture().save(path)
+        content = path.read_bytes()[: 500 if content == b"truncated" else None]
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        make("word_level", tmp_path).encode_image([picture(), ImageRef(path, box=box)])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [torch.zeros(2, 3, 32, 32), torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(3, 64, 64)],
+)
+def test_tensors_of_another_shape_or_type_are_refused(tmp_path, images):
+    with pytest.raises(ValueError, match=r"float tensor \[B, 3, 64, 64\]"):
+        make("word_level", tmp_path).encode_image(images)
+
+
+def test_score(tmp_path):
+    model = make("timm_cnn_bert", tmp_path)
+    images = [picture((40, 40)), picture((96, 50)), Image.new("RGB", (30, 30), "red")]
+    model.lock_image_trunk()
+    model.train()
+    model.model.text.eval()  # a mode of a part must survive too
+    modes = [part.training for part in model.modules()]
+    scores = model.score(images, [*CAPTIONS, "a horse"], batch_size=2)
+    assert [part.training for part in model.modules()] == modes
+    assert scores.shape == (3, 4)
+    assert scores.dtype == np.float32
+    model.eval()
+    with torch.no_grad():
+        one = (
+            model.encode_image([images[1]], normalize=True) @ model.encode_text(CAPTIONS[2], normalize=True).T
+        )
+    assert scores[1, 2] == pytest.approx(one.item(), abs=1e-5)
+    assert np.allclose(model.score(images[0], CAPTIONS[0]), scores[:1, :1], atol=1e-5)
+    assert not any(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize(("images", "texts"), [([], ["a"]), ([picture()], [])])
+def test_score_refuses_nothing(tmp_path, images, texts):
+    with pytest.raises(ValueError, match="got no"):
+        make("word_level", tmp_path).score(images, texts)
+
+
+def test_properties(tmp_path):
+    model = make("siglip", tmp_path)
+    assert (model.embed_dim, model.context_length, model.image_size) == (16, 24, (32, 32))
+    assert model.logit_bias is model.model.logit_bias
+    assert model.logit_bias.item() == -10
+    assert model.logit_scale is model.model.logit_scale
+    assert make("word_level", tmp_path).logit_bias is None
+    assert make("resnet", tmp_path).image_size == (64, 64)
+
+
+def test_models_with_a_decoder_are_refused():
+    with torch.device("meta"):
+        coca = open_clip.factory.CoCa(**_coca_cfg())
+    with pytest.raises(ValueError, match="got CoCa"):
+        DualEncoder(coca, config=_coca_cfg(), tokenizer=open_clip.SimpleTokenizer())
+
+
+def _coca_cfg() -> dict:
+    cfg = open_clip.get_model_config("coca_ViT-B-32")
+    cfg.pop("custom_text")
+    return cfg
+
+
+def test_paths_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture().save("image.png")
+    assert make("word_level", tmp_path).encode_image(Path("image.png")).shape == (1, 128)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from knowclip.models.loading import load
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "millions", "embed_dim"), [("ViT-B-32-quickgelu", 151, 512), ("ViT-L-14-quickgelu", 428, 768)]
+)
+def test_the_papers_models_go_forward_and_backward(name, millions, embed_dim):
+    """The sizes of Structure-CLIP and Knowledge-CLIP, with random weights."""
+    model = load(f"{name}/random").train()
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6) == millions
+    image_features = model.encode_image(torch.randn(2, 3, 224, 224), normalize=True)
+    text_features = model.encode_text(["an astronaut riding a horse", "a horse"], normalize=True)
+    assert image_features.shape == text_features.shape == (2, embed_dim)
+    logits = model.logit_scale.exp() * image_features @ text_features.T
+    torch.nn.functional.cross_entropy(logits, torch.arange(2)).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), parameter_name

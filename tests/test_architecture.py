@@ -1,0 +1,63 @@
+"""Folders are the data flow: imports go down only, and never through a folder's own ``__init__``."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import knowclip
+
+ROOT = Path(knowclip.__file__).parent
+FLOORS = {
+    "types": 0, "config": 0, "atomic": 0,
+    "knowledge": 1, "losses": 1, "evaluation.metrics": 1,
+    "data": 2, "models": 2,
+    "methods": 3, "evaluation": 3,
+    "training": 4, "export": 4, "serving": 4,
+    "build": 5,
+    "commands": 6, "cli": 6,
+}  # fmt: skip
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def unit(module: str) -> str:
+    """``data.scenes.world`` -> ``data``; the pure metrics are a unit of their own."""
+    return module if module in FLOORS else module.split(".")[0]
+
+
+def imported(path: Path) -> list[str]:
+    """Every knowclip module a file names in an import, inside functions too, without the package's name."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively; write the full module path"
+            base = node.module or ""
+            modules = [f"{base}.{a.name}" for a in node.names]
+            names += [
+                m if (ROOT.parent / m.replace(".", "/")).with_suffix(".py").exists() else base
+                for m in modules
+            ]
+    return [name.removeprefix("knowclip.") for name in names if name.startswith("knowclip.")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_only(path: Path) -> None:
+    here = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for name in imported(path):
+        mine, theirs = unit(here), unit(name)
+        if mine == theirs:
+            continue
+        assert theirs in FLOORS, f"{here} imports {name}, which stands on no floor"
+        assert FLOORS[theirs] < FLOORS[mine] or (mine == "cli" and theirs == "commands"), (
+            f"{here} imports {name}"
+        )
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=lambda p: p.parent.name)
+def test_a_folder_s_init_holds_a_docstring_only(path: Path) -> None:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    assert len(body) == 1 and ast.get_docstring(ast.Module(body, [])), f"{path} holds more than a docstring"

@@ -1,0 +1,68 @@
+"""A real open_clip model small enough for unit tests, and random batches for it."""
+
+from __future__ import annotations
+
+import torch
+
+from knowclip.models.architectures import construct
+from knowclip.models.clip import DualEncoder
+from knowclip.types import Batch
+
+VOCABULARY, LENGTH, IMAGE = 40, 8, 16
+
+
+class Tokenizer:
+    """Words to hashes; the highest id ends a text, as open_clip's argmax pooling wants."""
+
+    context_length = LENGTH
+
+    def __call__(self, texts: list[str]) -> torch.Tensor:
+        ids = torch.zeros(len(texts), LENGTH, dtype=torch.long)
+        for row, text in enumerate(texts):
+            words = [1 + sum(map(ord, word)) % (VOCABULARY - 2) for word in text.split()][: LENGTH - 1]
+            ids[row, : len(words) + 1] = torch.tensor([*words, VOCABULARY - 1])
+        return ids
+
+
+def tiny_model(*, seed: int = 0, siglip: bool = False) -> DualEncoder:
+    config = {
+        "embed_dim": 8,
+        "vision_cfg": {"image_size": IMAGE, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8},
+        "text_cfg": {
+            "context_length": LENGTH, "vocab_size": VOCABULARY, "width": 16, "heads": 2, "layers": 1
+        },
+    }  # fmt: skip
+    if siglip:
+        config |= {"init_logit_bias": -2.0}
+    torch.manual_seed(seed)
+    return DualEncoder(construct(config), config=config, tokenizer=Tokenizer())
+
+
+def tiny_batch(size: int, *, negatives: int = 2, seed: int = 0, distinct: bool = False) -> Batch:
+    """Random pairs; unless ``distinct``, some rows share an image, a caption, or lack negatives."""
+    random = torch.Generator().manual_seed(seed)
+
+    def tokens(*shape: int) -> torch.Tensor:
+        ids = torch.randint(1, VOCABULARY - 1, (*shape, LENGTH), generator=random)
+        ids[..., -1] = VOCABULARY - 1
+        return ids
+
+    image_ids, caption_ids = torch.arange(size), 100 + torch.arange(size)
+    negative_ids = 1000 + torch.arange(size * negatives).view(size, negatives)
+    negative_mask = torch.ones(size, negatives, dtype=torch.bool)
+    if not distinct and size > 3:
+        image_ids[2] = image_ids[0]
+        caption_ids[3] = caption_ids[1]
+        negative_mask = torch.rand(size, negatives, generator=random) > 0.4
+        if negatives:
+            negative_ids[0, 0] = caption_ids[1]
+    return Batch(
+        keys=tuple(f"pair{number}" for number in range(size)),
+        texts=tokens(size),
+        negatives=tokens(size, negatives),
+        negative_mask=negative_mask,
+        image_ids=image_ids,
+        caption_ids=caption_ids,
+        negative_ids=negative_ids,
+        images=torch.randn(size, 3, IMAGE, IMAGE, generator=random),
+    )
