@@ -8,21 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
+from torch.optim import AdamW
 
-from knowclip.atomic import recover
 from knowclip.config import (
     DataConfig,
     MethodConfig,
     ModelConfig,
     Recipe,
     SourceConfig,
-    differences,
-    load_recipe,
-    save_recipe,
 )
 from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.data.collate import Collator
@@ -51,17 +47,6 @@ from knowclip.training.optim import adamw, warmup_cosine
 from knowclip.training.runlog import RunLog
 from knowclip.training.validation import Validation
 from knowclip.types import Example
-
-MAY_CHANGE = {
-    "data.cache_dir",
-    "train.num_workers",
-    "train.log_every",
-    "train.validate_every",
-    "train.save_every",
-    "output.folder",
-    "output.wandb",
-}
-"""Keys that a resumed run may change: they do not decide what is learned."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -105,14 +90,8 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
         pairs = _readable(pairs, cache)
     batches = build_batches(recipe, model, pairs.train, cache, accelerator=accelerator)
     set_seed(recipe.seed + accelerator.process_index)  # other dropout on every process
-    optimizer = adamw(
-        # names as in open_clip, whatever wraps the model
-        ((name.removeprefix("model.model."), parameter) for name, parameter in method.named_parameters()),
-        **recipe.optimizer.model_dump(),
-    )
     steps = recipe.train.steps or recipe.train.epochs * len(batches)
-    run = recipe.output.folder
-    open_log = partial(RunLog, run, wandb_project=recipe.output.wandb, config=recipe.model_dump(mode="json"))
+    optimizer = build_optimizer(recipe, method)
     trainer = Trainer(
         method=method,
         batches=batches,
@@ -120,10 +99,8 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
         scheduler=warmup_cosine(optimizer, steps=steps, **recipe.schedule.model_dump()),
         steps=steps,
         accelerator=accelerator,
-        checkpointer=Checkpointer(run, save_pretrained),
-        monitor=Monitor(
-            open_log if accelerator.is_main_process else None, steps=steps, every=recipe.train.log_every
-        ),
+        checkpointer=Checkpointer(recipe.output.folder, save_pretrained),
+        monitor=build_monitor(recipe, steps=steps, silent=not accelerator.is_main_process),
         accumulate=recipe.train.accumulate,
         clip_grad=recipe.train.clip_grad,
         validate=build_validation(recipe, pairs.val, cache),
@@ -132,36 +109,6 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
         save_every=recipe.train.save_every,
     )
     return trainer, pairs
-
-
-def open_run(recipe: Recipe, *, resume: bool) -> None:
-    """Make the run's folder with its ``recipe.yaml``; the main process calls it before training.
-
-    Raises:
-        ValueError: If another run is there, or the one to resume is not, or was of another recipe.
-    """
-    run, last = recipe.output.folder, recipe.output.folder / "last"
-    recover(last)
-    if resume and not last.exists():
-        raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
-    if not resume and last.exists():
-        raise ValueError(
-            f"{run} holds a run already: go on with --resume, choose another output.folder, or remove it"
-        )
-    if resume:
-        _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
-    run.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, run / "recipe.yaml")
-
-
-def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
-    changed = {key: values for key, values in differences(old, new).items() if key not in MAY_CHANGE}
-    if changed:
-        shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
-        raise ValueError(
-            f"--resume goes on with the same recipe, but {shown}: use the old values, or start a new run from "
-            f"these weights with model.name={last}"
-        )
 
 
 def build_accelerator(recipe: Recipe) -> Accelerator:
@@ -184,6 +131,20 @@ def build_model(config: ModelConfig) -> DualEncoder:
 def build_method(config: MethodConfig, model: DualEncoder) -> Method:
     """Build a method around a model; the other keys of its section are its arguments."""
     return METHODS[config.name](model, **config.model_dump(exclude={"name"}))
+
+
+def build_optimizer(recipe: Recipe, method: Method) -> AdamW:
+    """Build AdamW over a method; its parameters are named as in open_clip, whatever wraps the model."""
+    named = ((name.removeprefix("model.model."), p) for name, p in method.named_parameters())
+    return adamw(named, **recipe.optimizer.model_dump())
+
+
+def build_monitor(recipe: Recipe, *, steps: int, silent: bool) -> Monitor:
+    """Build the progress bar and the log."""
+    output = recipe.output
+    config = recipe.model_dump(mode="json")
+    open_log = partial(RunLog, output.folder, wandb_project=output.wandb, config=config)
+    return Monitor(None if silent else open_log, steps=steps, every=recipe.train.log_every)
 
 
 def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
@@ -232,6 +193,7 @@ def add_negatives(
         parser=recipe.data.negatives.parser,
         graphs=recipe.data.negatives.graphs,
         kinds=recipe.data.negatives.kinds,
+        processes=recipe.data.negatives.processes,
         seed=recipe.seed,
         cache=recipe.data.cache_dir.expanduser(),
         progress=progress and partial(progress, "parsing captions"),

@@ -86,6 +86,8 @@ class NegativesConfig(Section):
     """Parser of the captions."""
     graphs: Path | None = None
     """Your own scene graphs (``graphs.jsonl``), in place of parsing."""
+    processes: PositiveInt = 1
+    """Local processes that parse."""
 
 
 class DataConfig(Section):
@@ -150,7 +152,7 @@ class TrainConfig(Section):
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
     """Optimiser steps, in place of epochs."""
-    batch_size: PositiveInt = 256
+    batch_size: PositiveInt
     """Pairs of one optimiser step, over all processes: the pool of in-batch negatives."""
     accumulate: PositiveInt = 1
     """Micro-batches that fit the memory; the gradients stay those of the whole batch."""

@@ -14,7 +14,8 @@ from torch import nn
 from torchvision import transforms
 
 from knowclip.data.image_cache import PixelCache, TrunkCache
-from knowclip.data.images import ImageDecoder, SplitPreprocess, fingerprint, load_pixels
+from knowclip.data.images import ImageDecoder, SplitPreprocess, fingerprint
+from knowclip.pixels import load_pixels
 from knowclip.types import ImageRef
 
 

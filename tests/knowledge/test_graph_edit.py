@@ -43,7 +43,9 @@ def pictures(tmp_path: Path) -> Path:
             for region in range(2):
                 id = f"vg/{image}/{region}"
                 builder.entity(id, "thing")
-                builder.image(id, f"{image}.jpg", box=(region, 0, 5, 5), image_id=f"vg/{image}", coco_id=image + 100)
+                builder.image(
+                    id, f"{image}.jpg", box=(region, 0, 5, 5), image_id=f"vg/{image}", coco_id=image + 100
+                )
             builder.triplet(f"vg/{image}/0", "on", f"vg/{image}/1")
             builder.triplet(f"vg/{image}/1", "under", f"vg/{image}/0")
             builder.triplet(f"vg/{image}/0", "is", "red")
@@ -51,8 +53,12 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def test_merge_joins_by_id_and_keeps_sources_images_weights(words: Path, pictures: Path, tmp_path: Path) -> None:
-    more = make(tmp_path / "more", [("dog", "is", "animal", 9.0), ("red", "is", "colour", 1.0)], Source("more", "MIT"))
+def test_merge_joins_by_id_and_keeps_sources_images_weights(
+    words: Path, pictures: Path, tmp_path: Path
+) -> None:
+    more = make(
+        tmp_path / "more", [("dog", "is", "animal", 9.0), ("red", "is", "colour", 1.0)], Source("more", "MIT")
+    )
     graph = merge([words, pictures, more], tmp_path / "merged")
     assert [source.name for source in graph.sources] == ["words", "pictures", "more"]
     assert graph.counts["triplets"] == 3 + 120 + 1
@@ -74,7 +80,10 @@ def test_merge_is_the_same_as_importing_together(words: Path, tmp_path: Path) ->
 def test_merge_tells_apart_sources_of_one_name(words: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "other", [("a", "is", "dog", 1.0)], Source("words", "GPL"))
     graph = merge([words, other], tmp_path / "merged")
-    assert [(source.name, source.licence) for source in graph.sources] == [("words", "CC0"), ("words-2", "GPL")]
+    assert [(source.name, source.licence) for source in graph.sources] == [
+        ("words", "CC0"),
+        ("words-2", "GPL"),
+    ]
     with pytest.raises(ValueError, match="two graphs or more"):
         merge([words], tmp_path / "alone")
 
@@ -137,7 +146,9 @@ def test_split_keeps_pairs_and_images_together(words: Path, pictures: Path, tmp_
         assert graph.arrays.relation_id[1] == whole.arrays.relation_id[1]
 
 
-def test_split_does_not_depend_on_numbering_and_follows_the_seed(words: Path, pictures: Path, tmp_path: Path) -> None:
+def test_split_does_not_depend_on_numbering_and_follows_the_seed(
+    words: Path, pictures: Path, tmp_path: Path
+) -> None:
     split(pictures, tmp_path / "one", val=0.2, test=0.2, seed=1)
     merge([words, pictures], tmp_path / "grown")
     split(tmp_path / "grown", tmp_path / "two", val=0.2, test=0.2, seed=1)
@@ -157,7 +168,7 @@ def test_split_puts_benchmark_images_into_test(pictures: Path, tmp_path: Path) -
 
 
 def test_split_refuses_shares_that_cannot_be(words: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="val=0.5 and test=0.5"):
+    with pytest.raises(ValueError, match=r"val=0.5 and test=0.5"):
         split(words, tmp_path / "x", val=0.5, test=0.5)
     with pytest.raises(ValueError, match="no triplet falls into"):
         split(words, tmp_path / "x", val=0.001, test=0.001)
@@ -172,7 +183,13 @@ def test_split_refuses_shares_that_cannot_be(words: Path, tmp_path: Path) -> Non
         ([{"image_id": 5, "relation_name": "on"}, {"image_id": 7}], ImageSet(frozenset({"vg/5", "vg/7"}))),
         ({"images": [{"id": 139}, {"id": 802}], "annotations": []}, ImageSet(coco_ids=frozenset({139, 802}))),
         (
-            {"images": [{"cocoid": 1, "split": "train"}, {"cocoid": 2, "split": "test"}, {"cocoid": 3, "split": "val"}]},
+            {
+                "images": [
+                    {"cocoid": 1, "split": "train"},
+                    {"cocoid": 2, "split": "test"},
+                    {"cocoid": 3, "split": "val"},
+                ]
+            },
             ImageSet(coco_ids=frozenset({2, 3})),
         ),
         ("vg/5\n\ncoco/139\nflickr/3.jpg\n", ImageSet(frozenset({"vg/5", "flickr/3.jpg"}), frozenset({139}))),
@@ -185,8 +202,10 @@ def test_benchmark_files(tmp_path: Path, content: object, expected: ImageSet) ->
     assert read_image_set(file) == expected
 
 
-@pytest.mark.parametrize("content", ["", "[]", '[{"id": 3}]', '{"annotations": []}', "[1", '{"images": [{}]}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '[{"id": 3}]', '{"annotations": []}', "[1", '{"images": [{}]}']
+)
 def test_other_benchmark_files_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "benchmark").write_text(content)
-    with pytest.raises(ValueError, match="benchmark: (neither|holds no image)"):
+    with pytest.raises(ValueError, match=r"benchmark: (neither|holds no image)"):
         read_image_set(tmp_path / "benchmark")

@@ -79,7 +79,7 @@ def test_texts_come_from_descriptions_concept_uris_or_ids(tmp_path: Path) -> Non
     assert graph.images(graph.entity("x1")) == ()
     moved = KnowledgeGraph(tmp_path / "g", image_roots={"hand": "/elsewhere"})
     assert moved.images(moved.entity("img"))[0].path == Path("/elsewhere/a.jpg")
-    with pytest.raises(ValueError, match="image_roots names.*other.*hand"):
+    with pytest.raises(ValueError, match=r"image_roots names.*other.*hand"):
         KnowledgeGraph(tmp_path / "g", image_roots={"other": "/x"})
 
 
@@ -108,7 +108,7 @@ def test_find_by_id_concept_or_text(tmp_path: Path) -> None:
     assert graph.arrays.entity_id[graph.entity("hot dog")] == "/c/en/hot_dog"
     with pytest.raises(ValueError, match="several entities, give an id: 1, 2"):
         graph.entity("bank")
-    with pytest.raises(ValueError, match="no entity .*rivet.*near it: 3"):
+    with pytest.raises(ValueError, match=r"no entity .*rivet.*near it: 3"):
         graph.entity("rivet")
 
 
@@ -182,10 +182,10 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
     manifest = tmp_path / "g" / "graph.json"
     good = manifest.read_text()
     manifest.write_text(good[: len(good) // 2])
-    with pytest.raises(ValueError, match="graph.json: damaged"):
+    with pytest.raises(ValueError, match=r"graph.json: damaged"):
         KnowledgeGraph(tmp_path / "g")
     manifest.write_text(good.replace('"version": 1', '"version": 99'))
-    with pytest.raises(ValueError, match="version 99; this knowclip reads .*version 1"):
+    with pytest.raises(ValueError, match=r"version 99; this knowclip reads .*version 1"):
         KnowledgeGraph(tmp_path / "g")
 
 
@@ -249,9 +249,9 @@ def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_too_little_memory_says_what_to_do(tmp_path: Path) -> None:
     facts = [(f"entity {i}" * 4, "r", f"entity {i + 1}" * 4) for i in range(100_000)]
-    with pytest.raises(ValueError, match="memory limit of 1MB is too small .*--memory-limit"):
+    with pytest.raises(ValueError, match=r"memory limit of 1MB is too small .*--memory-limit"):
         build(tmp_path / "g", facts, memory_limit="1MB")
-    with pytest.raises(ValueError, match="memory limit 'lots'.*write it like"):
+    with pytest.raises(ValueError, match=r"memory limit 'lots'.*write it like"):
         build(tmp_path / "g", FACTS, memory_limit="lots")
     with pytest.raises(ValueError, match="threads=0"):
         build(tmp_path / "g", FACTS, threads=0)

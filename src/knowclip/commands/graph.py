@@ -84,6 +84,18 @@ def readers(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def drawings(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+) -> None:
+    """Draw the nouns of the OpenMoji scenes one by one, for 'import depictions'."""
+    from knowclip.data.scenes.drawings import write_drawings
+    from knowclip.data.scenes.sprites import LICENCE
+
+    Console().print(f"{write_drawings(out, size=size)} drawings in {out}. {LICENCE}.", highlight=False)
+
+
+@app.command()
 def merge(
     graphs: Annotated[list[Path], typer.Argument(help="Two graphs or more.")],
     out: Out = Path("graph"),
@@ -213,7 +225,9 @@ def show(
         print(json.dumps({"id": id, "text": text, "images": images, "triplets": total, "shown": lines}))
         return
     console = Console()
-    console.print(f"[bold]{escape(text or '(image)')}[/]  {escape(str(id))}  {total} triplets", highlight=False)
+    console.print(
+        f"[bold]{escape(text or '(image)')}[/]  {escape(str(id))}  {total} triplets", highlight=False
+    )
     for image in opened.images(index)[:limit]:
         console.print(f"  {escape(str(image.path))} {image.box or ''}", highlight=False)
     for line in lines:

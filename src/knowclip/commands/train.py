@@ -9,10 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import TaskID
 
     from knowclip.build import Pairs
+    from knowclip.config import Recipe
     from knowclip.training.loop import Trainer
+
+
+MAY_CHANGE = {
+    "data.cache_dir",
+    "data.negatives.processes",
+    "train.num_workers",
+    "train.log_every",
+    "train.validate_every",
+    "train.save_every",
+    "output.folder",
+    "output.wandb",
+}
+"""Keys that a resumed run may change: they do not decide what is learned."""
 
 
 def command(
@@ -28,7 +44,7 @@ def command(
     """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -m knowclip.cli train``."""
     from rich.console import Console
 
-    from knowclip.build import build_trainer, open_run
+    from knowclip.build import build_trainer
     from knowclip.config import load_recipe
 
     config = load_recipe(recipe, overrides or [])
@@ -51,6 +67,41 @@ def command(
         chosen = " + ".join(config.selection.metrics)
         console.print(
             f"best: {chosen} {position.best:.4f} at step {position.best_step}, in [bold]{run / 'best'}[/]"
+        )
+
+
+def open_run(recipe: Recipe, *, resume: bool) -> None:
+    """Make the run's folder with its ``recipe.yaml``; the main process does it before training.
+
+    Raises:
+        ValueError: If another run is there, or the one to resume is not, or was of another recipe.
+    """
+    from knowclip.atomic import recover
+    from knowclip.config import load_recipe, save_recipe
+
+    run, last = recipe.output.folder, recipe.output.folder / "last"
+    recover(last)
+    if resume and not last.exists():
+        raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
+    if not resume and last.exists():
+        raise ValueError(
+            f"{run} holds a run already: go on with --resume, choose another output.folder, or remove it"
+        )
+    if resume:
+        _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
+    run.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, run / "recipe.yaml")
+
+
+def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
+    from knowclip.config import differences
+
+    changed = {key: values for key, values in differences(old, new).items() if key not in MAY_CHANGE}
+    if changed:
+        shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
+        raise ValueError(
+            f"--resume goes on with the same recipe, but {shown}: use the old values, or start a new run "
+            f"from these weights with model.name={last}"
         )
 
 

@@ -25,7 +25,8 @@ import torch
 
 from knowclip.atomic import atomic_folder
 from knowclip.data.captions import TOLERATED_SHARE
-from knowclip.data.images import Preprocess, SplitPreprocess, fingerprint, load_pixels, probe_image
+from knowclip.data.images import Preprocess, SplitPreprocess, fingerprint, probe_image
+from knowclip.pixels import load_pixels
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:

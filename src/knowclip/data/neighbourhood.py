@@ -21,8 +21,8 @@ class Neighbourhood:
     """Triplets that end in the seeds, those that end in their heads, and so on.
 
     ``entities`` are graph indices, the S distinct seeds first; ``heads`` and ``tails`` are positions in
-    ``entities``, ready for scatter operations; ``relations`` and ``rows`` are graph indices; ``hops`` is 1 for
-    triplets that end in a seed.
+    ``entities``, ready for scatter operations; ``relations`` and ``rows`` are graph indices; ``hops`` is 1
+    for triplets that end in a seed.
     """
 
     entities: Int[np.ndarray, " n"]

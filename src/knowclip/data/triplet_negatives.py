@@ -45,8 +45,8 @@ def corrupt(
 ) -> tuple[Int[np.ndarray, "T N"], Bool[np.ndarray, "T N"]]:
     """Draw N = ``count`` entities for each triplet that make it false when put at ``side``.
 
-    Candidates are the ends on that side of other triplets of the same source, so they are of the right kind and
-    as frequent as real ones.
+    Candidates are the ends on that side of other triplets of the same source, so they are of the right
+    kind and as frequent as real ones.
 
     Returns:
         Entity indices, and a mask that is False where no false triplet was found (a head that is related to

@@ -1,7 +1,8 @@
 """KnowledgeGraph -> batches of triplets for training: mixed over sources, in words or images.
 
-Every batch is a function of (seed, epoch, step) alone, so a run resumes at any step without replaying the ones
-before. Memory does not grow with the graph: an epoch's order is a keyed permutation computed entry by entry.
+Every batch is a function of (seed, epoch, step) alone, so a run resumes at any step without replaying the
+ones before. Memory does not grow with the graph: an epoch's order is a keyed permutation, computed entry by
+entry.
 
 Shape legend: T triplets of a batch, E entities, R relations of the graph.
 """
@@ -83,8 +84,8 @@ class TripletSampler:
     ) -> None:
         if min(batch_size, same_image) < 1 or context_margin < 0 or (steps_per_epoch or 1) < 1:
             raise ValueError(
-                f"batch_size={batch_size}, same_image={same_image}, steps_per_epoch={steps_per_epoch} must be at "
-                f"least 1 and context_margin={context_margin} at least 0"
+                f"batch_size={batch_size}, same_image={same_image}, steps_per_epoch={steps_per_epoch} must "
+                f"be at least 1 and context_margin={context_margin} at least 0"
             )
         self.graph = graph
         self.batch_size = batch_size
@@ -123,7 +124,7 @@ class TripletSampler:
         sources = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         return self._assemble(rows, sources, rng)
 
-    def _taken(self, batches: int) -> Int[np.ndarray, " S"]:
+    def _taken(self, batches: int) -> Any:
         """Triplets of each source in the first ``batches`` batches; the largest share takes what is left."""
         taken = np.floor(self.shares * self.batch_size * batches).astype(np.int64)
         taken[self._largest] += batches * self.batch_size - taken.sum()
@@ -140,7 +141,9 @@ class TripletSampler:
             here = passes == number
             shuffled = permute(offsets[here], size, [self.seed, source, int(number)])
             rows[here] = a.source_order[start + shuffled]
-        return rows if self.same_image == 1 else self._with_companions(rows, rng)
+        if self.same_image == 1:
+            return rows
+        return self._with_companions(rows, rng)
 
     def _with_companions(self, rows: Int[np.ndarray, " n"], rng: np.random.Generator) -> Any:
         """The first of ``rows``, each followed by others of its image, n in all."""
@@ -155,8 +158,8 @@ class TripletSampler:
                 continue
             chosen[row] = None
             if group >= 0:
-                mates = a.group_order[a.group_indptr[group] : a.group_indptr[group + 1]]
-                mates = [mate for mate in rng.permutation(mates).tolist() if mate not in chosen]
+                inside = a.group_order[a.group_indptr[group] : a.group_indptr[group + 1]]
+                mates = [mate for mate in rng.permutation(inside).tolist() if mate not in chosen]
                 chosen.update(dict.fromkeys(mates[: room - 1]))
         taken = list(chosen)  # fewer than wanted only where a small source repeats itself
         return np.array(taken + rng.choice(rows, len(rows) - len(taken)).tolist(), np.int64)
@@ -179,7 +182,7 @@ class TripletSampler:
         )  # fmt: skip
 
     def _entities(self, entities: Any, odds: Any, rng: np.random.Generator) -> list[str | ImageRef]:
-        """An image of the entity with probability ``odds``, its text otherwise; whichever it has of the two."""
+        """An image of each entity with probability ``odds``, else its text, as far as it has both."""
         a = self.graph.arrays
         first, images = a.image_indptr[entities], a.image_indptr[entities + 1] - a.image_indptr[entities]
         as_image = (images > 0) & (rng.random(len(entities)) < odds)

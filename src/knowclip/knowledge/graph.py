@@ -1,4 +1,4 @@
-"""KnowledgeGraph: entities in words and images, relations in words, and the triplets between them, on disk."""
+"""KnowledgeGraph: entities in words and images, relations in words, the triplets between them; on disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class KnowledgeGraph:
         verify: Also compare the tables' SHA-256 with the manifest's.
 
     Raises:
-        ValueError: ``path`` is no graph, of another version, or damaged; ``image_roots`` names no source of it.
+        ValueError: ``path`` is no graph, of another version or damaged; ``image_roots`` names no source.
     """
 
     def __init__(

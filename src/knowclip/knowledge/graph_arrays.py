@@ -1,7 +1,7 @@
 """Memory-mapped arrays of a knowledge graph for training: columns, CSR neighbours, groups.
 
-Built once from the Parquet tables, under a name keyed by their hash, and then only mapped: opening costs nothing
-that grows with the graph, and memory holds the pages that are touched.
+Built once from the Parquet tables, under a name keyed by their hash, and then only mapped: opening costs
+nothing that grows with the graph, and memory holds the pages that are touched.
 
 Shape legend: E entities, R relations, T triplets, I images, S sources, G distinct image ids.
 """
@@ -54,7 +54,7 @@ class Strings:
 
 @dataclass(frozen=True)
 class GraphArrays:
-    """The mapped arrays. Triplets are sorted by (head, relation, tail), so a head's triplets are one slice."""
+    """The mapped arrays. Triplets are sorted by (head, relation, tail), a head's triplets are one slice."""
 
     head: Int[np.ndarray, " T"]
     relation: Int[np.ndarray, " T"]

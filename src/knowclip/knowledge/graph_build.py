@@ -44,11 +44,11 @@ BAD_ALLOWED = 10
 
 
 class GraphBuilder:
-    """What a reader writes to. Readers in Python call ``triplet``, ``entity``, ``image``, ``relation``; those of
-    large tables run SQL on ``connection``, inserting into ``stage_triplets`` and its sisters.
+    """What a reader writes to.
 
-    ``skip`` counts records left out by choice, ``bad`` malformed ones, which are refused when more than 10 and
-    more than a ``max_bad`` share of the records read are so.
+    Readers in Python call ``triplet``, ``entity``, ``image`` and ``relation``; those of large tables run SQL
+    on ``connection``, filling ``stage_triplets`` and its sisters. ``skip`` counts records left out by choice,
+    ``bad`` malformed ones, which are refused when they are more than 10 and more than a ``max_bad`` share.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class GraphBuilder:
         if self._bad > max(BAD_ALLOWED, self.max_bad * self.records):
             raise ValueError(
                 f"{where}: {reason}; with it {self._bad} of {self.records} records are malformed, more than "
-                f"{BAD_ALLOWED} and the allowed share of {self.max_bad:g}: is this the right file and format? "
-                "Raise the share (--max-bad) if it is"
+                f"{BAD_ALLOWED} and the allowed share of {self.max_bad:g}: is this the right file and "
+                "format? Raise the share (--max-bad) if it is"
             )
 
     def flush(self) -> None:
@@ -247,7 +247,7 @@ def graph_builder(
     max_bad: float = 0.01,
     report: Callable[[str, float], None] = _quiet,
 ) -> Iterator[GraphBuilder]:
-    """Build a graph at ``out``: what is written inside the ``with`` appears there only when all of it is written.
+    """Build a graph at ``out``, which appears only when all of it is written.
 
     Args:
         out: Folder to make; must not exist.

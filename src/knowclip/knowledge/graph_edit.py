@@ -99,7 +99,7 @@ def table(path: Path, name: str) -> str:
 def _stage(
     builder: GraphBuilder, path: Path, indices: list[int], *, where: str, only_used: bool = False
 ) -> None:
-    """Stage the triplets of the graph at ``path`` that pass ``where``; its source i becomes ``indices[i]``."""
+    """Stage the triplets of the graph at ``path`` that pass ``where``; source i becomes ``indices[i]``."""
     builder.report(f"reading {path.name}", 0.0)
     run: Callable[[str], Any] = builder.connection.execute
     renumber = f"[{', '.join(map(str, indices))}][{{}}.source + 1]"

@@ -31,7 +31,8 @@ class ImageSet:
         connection.execute(
             f"""CREATE TABLE held_entities AS SELECT DISTINCT entity
                 FROM read_parquet({literal(graph / "images.parquet")})
-                WHERE image_id IN (SELECT id FROM held_image_ids) OR coco_id IN (SELECT id FROM held_coco_ids)"""
+                WHERE image_id IN (SELECT id FROM held_image_ids)
+                OR coco_id IN (SELECT id FROM held_coco_ids)"""
         )
 
 

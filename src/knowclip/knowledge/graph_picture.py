@@ -18,7 +18,7 @@ THUMBNAIL = 72
 
 
 def draw_neighbourhood(graph: KnowledgeGraph, entity: int, path: Path, *, limit: int = 16) -> None:
-    """Draw ``entity`` in the middle of its heaviest triplets, images as images, into a ``.png`` or ``.svg``."""
+    """Draw ``entity`` amid its heaviest triplets, images as images, into a ``.png`` or ``.svg``."""
     triplets = strongest(graph, entity, limit=limit)
     others = list(dict.fromkeys(end for h, _, t in triplets for end in (h, t) if end != entity))
     angles = [2 * math.pi * index / max(len(others), 1) for index in range(len(others))]

@@ -106,7 +106,8 @@ def _assignment(path: Path, val: float, test: float, seed: int) -> str:
     entities, triplets, images = (table(path, name) for name in ("entities", "triplets", "images"))
     return f"""CREATE TABLE parts AS
         WITH image_of AS (
-            SELECT entity, min(image_id) AS image_id FROM {images} WHERE image_id IS NOT NULL GROUP BY entity),
+            SELECT entity, min(image_id) AS image_id FROM {images}
+            WHERE image_id IS NOT NULL GROUP BY entity),
         grouped AS (
             SELECT x.* EXCLUDE (row), x.head IN (SELECT entity FROM held_entities)
                        OR x.tail IN (SELECT entity FROM held_entities) AS held,
@@ -116,7 +117,8 @@ def _assignment(path: Path, val: float, test: float, seed: int) -> str:
             FROM {triplets} x JOIN {entities} h ON x.head = h.row JOIN {entities} t ON x.tail = t.row
             LEFT JOIN image_of a ON x.head = a.entity LEFT JOIN image_of b ON x.tail = b.entity),
         drawn AS (
-            SELECT * EXCLUDE (key), (md5_number_lower('{int(seed)}' || chr(9) || key) >> 11) / 9007199254740992.0 AS u
+            SELECT * EXCLUDE (key),
+                   (md5_number_lower('{int(seed)}' || chr(9) || key) >> 11) / 9007199254740992.0 AS u
             FROM grouped)
         SELECT * EXCLUDE (u, held),
                CASE WHEN held OR u < {float(test)} THEN 'test' WHEN u < {float(test + val)} THEN 'val'

@@ -9,8 +9,8 @@ A graph is a folder::
     triplets.parquet    head, relation, tail, weight, source    indices, sorted by (head, relation, tail)
     arrays/<key>/       memory-mapped arrays derived from the tables (see graph_arrays)
 
-Ids are strings. Concepts in words carry ConceptNet's URIs (``/c/en/hot_dog``) whatever file they come from, so
-that merged sources meet in them.
+Ids are strings. Concepts in words carry ConceptNet's URIs (``/c/en/hot_dog``) whatever file they come from,
+so that merged sources meet in them.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def _check_table(path: Path, facts: Mapping[str, Any], *, verify: bool) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size != facts["bytes"]:
         raise ValueError(
-            f"{path}: {'missing' if size is None else f'{size} bytes'}, {MANIFEST} says {facts['bytes']} bytes: "
-            "the graph was changed or copied in part; import or copy it again"
+            f"{path}: {'missing' if size is None else f'{size} bytes'}, {MANIFEST} says {facts['bytes']} "
+            "bytes: the graph was changed or copied in part; import or copy it again"
         )
     if verify:
         with path.open("rb") as file:

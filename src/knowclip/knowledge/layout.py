@@ -18,7 +18,7 @@ _MODIFIERS = (
 _STOPS = lexicon.ARTICLES | lexicon.POSSESSIVES
 _DETERMINERS = lexicon.DETERMINERS | lexicon.POSSESSIVES | frozenset(lexicon.COUNTS)
 _BEFORE_RELATION = re.compile(r"[\s,]*((?:that|which|who)\s+(?:(?:is|are|was|were)\s+(?:being\s+)?)?)?")
-_BEFORE_ATTRIBUTE = re.compile(r",?\s+(?:(?:that|which|who)\s+(?:is|are|was|were)\s+|and\s+)?")
+_BEFORE_ATTRIBUTE = re.compile(r"\s+(?:(?:that|which|who)\s+(?:is|are|was|were)\s+|and\s+)?")
 _BETWEEN_OBJECTS = re.compile(r"\s*(?:,|,?\s*and|or|&)\s+")
 _MAX_DEPTH = 4
 

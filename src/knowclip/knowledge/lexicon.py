@@ -108,30 +108,29 @@ LEXICAL_COMPOUNDS = {
 }
 """Adjective or participle and noun that name one thing."""
 
-SYMMETRIC = frozenset(
-    {
-        *"and with beside by near alongside facing face against touch meet among amongst around kiss hug
-        embrace".split(), *"join resemble be marry fight wrestle race like versus opposite between".split(),
-        *(
-            "next to",
-            "close to",
-            "near to",
-            "adjacent to",
-            "across from",
-            "connect to",
-            "talk to",
-            "speak to",
-        ),
-        *("side of", "compete against", "shake hand"),
-    }
-)
+SYMMETRIC = _words(
+    "and with beside by near alongside facing face against touch meet among amongst around kiss hug embrace "
+    "join resemble be marry fight wrestle race like versus opposite between"
+) | {
+    "next to",
+    "close to",
+    "near to",
+    "adjacent to",
+    "across from",
+    "connect to",
+    "talk to",
+    "speak to",
+    "side of",
+    "compete against",
+    "shake hand",
+}
 """Relations that hold both ways, or may: swapping their ends is no certain change of meaning (S2).
 
 A longer relation that ends in one of these ("stand next to", "on the side of") is symmetric too.
 """
 
 NOT_SWAPPED = _words("of have for as without during than per via into")
-"""Relations of part, purpose and time, whose ends cannot change places in a sentence that still reads as one."""
+"""Relations of part, purpose and time, whose ends cannot change places in a readable sentence."""
 
 INVERSE = {
     "to the left of": "to the right of",

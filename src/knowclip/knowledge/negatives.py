@@ -35,10 +35,11 @@ def generate(
     """All different negatives of a caption (at most :data:`MAX_NEGATIVES`), in an order drawn by ``seed``.
 
     Args:
-        caption: The true caption. graph: Its scene graph; what has no span in the caption takes no part.
-        kinds: Names in :data:`KINDS`. exclude: Texts that are true as well (other captions of the image):
-        never returned, whatever their case and
-            punctuation.
+        caption: The true caption.
+        graph: Its scene graph; what has no span in the caption takes no part.
+        kinds: Names in :data:`KINDS`.
+        exclude: Texts that are true as well (other captions of the image): never returned, not even in other
+            case or punctuation.
         seed: Equal arguments give equal lists; the first n are a fair draw.
 
     Returns:
@@ -54,7 +55,7 @@ def generate(
     layout = Layout(caption, graph)
     candidates = [c for kind in dict.fromkeys(kinds) for c in islice(KINDS[kind](layout), _MAX_CANDIDATES)]
     if len(candidates) > 1:
-        random.Random(seed).shuffle(candidates)
+        random.Random(f"{seed} {caption}").shuffle(candidates)
     claims = _claims(graph) if candidates else None
     seen = {normalised(text) for text in (caption, *exclude)} if candidates else set()
     negatives: list[Negative] = []

@@ -137,25 +137,23 @@ class NounPhrases:
         return first
 
     def _modifiers(self, index: int) -> Iterator[int]:
+        """Adjectives, counts, colours and materials of a noun, those of the nouns in its name included."""
         for child in self.words.children(index, *_MODIFIER_DEPS):
-            word = self.words[child]
-            if (
-                word.lower in lexicon.VAGUE
-                or word.lower in lexicon.DETERMINERS
-                or not word.lower[0].isalnum()
-            ):
-                continue
-            if (
-                word.dep in ("compound", "nmod")
-                and word.is_noun
-                and word.lower not in lexicon.COLOURS | lexicon.MATERIALS
-            ):
-                yield from self._modifiers(child)
-            else:
+            inner = self.words.children(child, *_MODIFIER_DEPS, "advmod", "npadvmod")
+            if self._is_attribute(child):
                 yield child
-                for inner in self.words.children(child, "amod", "advmod", "npadvmod"):  # a little blue dog
-                    if self.words[inner].tag[:2] == "JJ" and self.words[inner].lower not in lexicon.SHADES:
-                        yield inner
+                yield from (i for i in inner if self.words[i].tag[:2] == "JJ" and self._is_attribute(i))
+            elif self.words[child].is_noun:
+                yield from filter(self._is_attribute, inner)
+
+    def _is_attribute(self, index: int) -> bool:
+        word = self.words[index]
+        if word.lower in lexicon.VAGUE or word.lower in lexicon.DETERMINERS or not word.lower[0].isalnum():
+            return False
+        if word.lower in lexicon.SHADES and self.words[index + 1].lower in lexicon.COLOURS:  # dark green
+            return False
+        part_of_name = word.dep in ("compound", "nmod") and word.is_noun
+        return not part_of_name or word.lower in lexicon.COLOURS or word.lower in lexicon.MATERIALS
 
     def _coordinated(self, index: int) -> list[int]:
         found = [index]

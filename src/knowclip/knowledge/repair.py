@@ -21,6 +21,9 @@ _OPENS_PHRASE = ("DT", "PRP$", "IN", "TO", "CD", "JJ", "PDT", "RP", "WDT")
 
 def repair(words: Words) -> None:
     """Retag and re-attach words in place."""
+    for index in range(len(words)):
+        _noun_by_place(words, index)
+        _nearer_coordination(words, index)
     for index in range(1, len(words)):
         _name_after_colour(words, index)
         _participle_after_noun(words, index)
@@ -29,6 +32,32 @@ def repair(words: Words) -> None:
 
 def _opens_phrase(words: Words, index: int) -> bool:
     return index < len(words) and words[index].tag in _OPENS_PHRASE
+
+
+def _noun_by_place(words: Words, index: int) -> None:
+    """The noun of "on a side walk", "log leaning on a box": no verb stands there."""
+    word = words[index]
+    starts = index == 0 and word.tag == "VB" and len(words) > 1 and words[1].lower.endswith("ing")
+    if starts or (word.dep in ("pobj", "dobj") and word.tag in ("VB", "VBP", "VBD", "VBZ", "XX", "FW")):
+        word.tag = "NN"
+
+
+def _nearer_coordination(words: Words, index: int) -> None:
+    """The second object of "a man wearing a hat and a scarf", coordinated with "man"."""
+    word = words[index]
+    if word.dep != "conj" or not word.is_noun or not words[word.head].is_noun:
+        return
+    conjunction = words.first_child(word.head, "cc")
+    if (
+        conjunction is None
+        or not word.head < conjunction - 1 < index
+        or any(c > index for c in word.children)
+    ):
+        return
+    near = words[conjunction - 1]
+    if near.dep == "dobj" and words[near.head].dep in ("acl", "relcl") and words[near.head].head == word.head:
+        words.attach(conjunction, conjunction - 1, "cc")
+        words.attach(index, conjunction - 1, "conj")
 
 
 def _participle_after_noun(words: Words, index: int) -> None:

@@ -100,7 +100,7 @@ class _Builder:
         return self._adjacent_object(index)
 
     def _adjacent_object(self, index: int) -> list[int]:
-        """The noun phrase right after a verb, attached elsewhere by mistake: "The cat hugging the dog is red"."""
+        """The noun phrase after a verb, attached elsewhere by mistake: "The cat hugging the dog is red"."""
         words = self.words
         if (
             words[index].tag not in ("VBG", "VBZ")
@@ -252,6 +252,8 @@ class _Builder:
         name = self._lemma(index)
         if name in lexicon.COPULAS:
             for child in words.children(index, "acomp", "attr", "oprd"):
+                if words[child].lower in _PREPOSITION_HEADS | lexicon.VAGUE:
+                    continue
                 adjective = words[child].tag[:2] == "JJ" or words[child].tag in ("VBN", "VBG")
                 if adjective or words[child].lower in lexicon.COLOURS:
                     for subject in self._subjects(index):

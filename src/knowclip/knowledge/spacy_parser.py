@@ -8,7 +8,7 @@ lemmatizer once per distinct word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
@@ -33,7 +33,8 @@ _NOUN_COLOUR = re.compile(
     r"\b(?:orange|purple|pink|silver|violet|maroon|gold|teal|cyan|tan)\b"
     r"(?=,?\s+(?:(?:and|&)\s+(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)\b"
     r"|(?!(?:is|are|was|were|be|being|has|have|that|which|who|and|or|but|of|in|on|at|to|with|by|from|under|over"
-    r"|behind|inside|above|below|beside|near|next|for|into|onto)\b)[A-Za-z-]+(?<!ing)\b))", re.IGNORECASE,
+    r"|behind|inside|above|below|beside|near|next|for|into|onto)\b)[A-Za-z-]+(?<!ing)\b))",
+    re.IGNORECASE,
 )
 _TAGGED_AS_COLOUR = {3: "red", 4: "blue", 6: "yellow"}
 _SILENT_E = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
@@ -105,6 +106,15 @@ def _words(doc: Doc, caption: str, offset: int, index: int) -> Iterator[Word]:
         yield Word(caption[start:end], token.tag_, token.dep_, index + token.head.i, start, end)
 
 
+def phrase_lemmas(phrases: Sequence[str]) -> list[str]:
+    """Each phrase with spaCy's lemmas, tagged by the whole pipeline, and without determiners."""
+    import spacy
+
+    nlp = spacy.load(installed_model(), exclude=["ner", "parser"])
+    docs = nlp.pipe(phrases, batch_size=1_024)
+    return [" ".join(t.lemma_.lower() for t in doc if t.tag_ != "DT") or doc.text for doc in docs]
+
+
 class _Lemmas:
     """spaCy's own lemmas, each word looked up once."""
 
@@ -122,9 +132,10 @@ class _Lemmas:
     def _lookup(self, word: str, part_of_speech: PartOfSpeech) -> str:
         from spacy.tokens import Doc
 
-        doc = Doc(self._vocab, words=[word], pos=[part_of_speech]) forms =
-        self._lemmatizer.rule_lemmatize(doc[0]) # spaCy prefers "rid" for "riding", but a short stem would
-        double its consonant ("ridding"): it is "ride". silent_e = f"{forms[0]}e" if part_of_speech == "VERB"
-        and _SILENT_E.fullmatch(forms[0]) and silent_e in forms:
+        doc = Doc(self._vocab, words=[word], pos=[part_of_speech])
+        forms = self._lemmatizer.rule_lemmatize(doc[0])
+        # spaCy prefers "rid" for "riding", but so short a stem would double its consonant: "ride".
+        silent_e = f"{forms[0]}e"
+        if part_of_speech == "VERB" and _SILENT_E.fullmatch(forms[0]) and silent_e in forms:
             return silent_e
         return forms[0]

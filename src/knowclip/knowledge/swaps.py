@@ -94,7 +94,7 @@ def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span)
 def _exchanged(
     layout: Layout, exchange: dict[tuple[int, Span], int], left: Span, right: Span
 ) -> SceneGraph | None:
-    """The claims after two mentions changed places: what moved with them stays, all else is of the other one."""
+    """The claims after two mentions changed places: what moved with them stays, the rest is of the other."""
 
     def now(item: int, mention: Span | None, claim: Span | None) -> int:
         if mention is None or (claim and any(a <= claim[0] and claim[1] <= b for a, b in (left, right))):
@@ -150,7 +150,7 @@ def _agreements(
 
 
 def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
-    """``(a1, o1), (a2, o2) -> (a2, o1), (a1, o2)``: attributes of one dimension, of objects of different name.
+    """``(a1, o1), (a2, o2) -> (a2, o1), (a1, o2)``: attributes of one dimension, of two objects.
 
     Within a dimension (colour, size, material, count...) one value excludes the others, so that the swapped
     text is false; nothing is swapped across dimensions, for a small dog on a brown chair may well be brown

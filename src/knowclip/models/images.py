@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from knowclip.pixels import load_pixels
 from knowclip.types import ImageRef
 
 ImageInput = ImageRef | str | Path | Image.Image
@@ -19,25 +20,4 @@ def open_image(image: ImageInput) -> Image.Image:
     """
     if isinstance(image, Image.Image):
         return image.convert("RGB")
-    reference = image if isinstance(image, ImageRef) else ImageRef(Path(image))
-    try:
-        with Image.open(reference.path) as file:
-            picture = file.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot read image {reference.path}: {error}") from error
-    if reference.box is None:
-        return picture
-    x, y, width, height = reference.box
-    if (
-        width <= 0
-        or height <= 0
-        or x >= picture.width
-        or y >= picture.height
-        or x + width <= 0
-        or y + height <= 0
-    ):
-        raise ValueError(
-            f"{reference.path}: box {reference.box} (x, y, width, height) holds nothing of the "
-            f"{picture.width}x{picture.height} image"
-        )
-    return picture.crop((x, y, x + width, y + height))
+    return load_pixels(image if isinstance(image, ImageRef) else ImageRef(Path(image)))

@@ -7,6 +7,7 @@
 ``load("hf-hub:org/name")``             an open_clip model on the Hugging Face hub
 ``load("runs/demo/negclip")``           a run folder (its ``best``) or any open_clip folder
 ``load("lite0-minilm")``                an architecture of ours, or a ``.json``, with the weights it names
+``load("scenes-base")``                 a checkpoint that ships with knowclip
 ======================================  ==================================================================
 
 The activation is part of a checkpoint's meaning: OpenAI's weights and all that descend from them (NegCLIP,
@@ -36,6 +37,8 @@ CONFIG_NAMES = ("open_clip_config.json", "knowclip_config.json")
 """Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
 
 RANDOM = "random"
+SHIPPED = Path(__file__).parent / "shipped"
+"""Folder of the checkpoints that ship with knowclip."""
 
 
 def load(
@@ -63,6 +66,8 @@ def load(
     recover(path)
     if isinstance(name_or_path, str) and name in architectures.names():  # a folder of that name is ./NAME
         model = _from_name(name, pretrained, activation)
+    elif isinstance(name_or_path, str) and name in shipped_names():
+        model = _from_folder(SHIPPED / name, activation)
     elif path.exists() and pretrained is not None:
         raise ValueError(
             f"pretrained={str(pretrained)!r} is for architecture names; {path} has its own weights"
@@ -80,6 +85,11 @@ def load(
     origin = name if pretrained is None else f"{name} ({pretrained})"
     checkpoints.refuse_not_finite(model.model, origin)
     return model.to(device).eval()
+
+
+def shipped_names() -> list[str]:
+    """Name the checkpoints that ship with knowclip."""
+    return sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())
 
 
 def build(

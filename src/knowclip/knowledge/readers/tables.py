@@ -54,9 +54,12 @@ def read_lines(
     build.report(f"reading {path.name}", 0.0)
     connection = build.connection
     described = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+    filled = ", ".join(map(literal, columns))
     scan = f"""read_csv({literal(path)}, auto_detect = false, header = false, delim = {literal(delimiter)},
         quote = {literal(quote)}, escape = {literal(quote)}, skip = {skip}, columns = {{{described}}},
-        max_line_size = {MAX_LINE_BYTES}, buffer_size = {BUFFER_BYTES}, store_rejects = true, strict_mode = true,
+        max_line_size = {MAX_LINE_BYTES}, buffer_size = {BUFFER_BYTES},
+        store_rejects = true, strict_mode = true,
+        force_not_null = [{filled}],
         compression = {literal("gzip" if path.suffix == ".gz" else "none")})"""
     try:  # a pass of its own: it is cheap, and nothing is staged of a file that is refused
         counts = connection.execute(f"SELECT {reason} AS reason, count(*) FROM {scan} GROUP BY 1").fetchall()
@@ -105,7 +108,7 @@ def _first_line(build: GraphBuilder, path: Path, query: str, delimiter: str, quo
     csv.field_size_limit(MAX_LINE_BYTES)
     style = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
     with open_text(path) as file:
-        reader = csv.reader(file, delimiter=delimiter, **style)  # type: ignore[arg-type]
+        reader = csv.reader(file, delimiter=delimiter, **style)
         return next((reader.line_num for row in reader if row == wanted), "unknown")
 
 

@@ -43,7 +43,7 @@ def _read_text(path: Path, build: GraphBuilder, delimiter: str, quote: str) -> N
     style = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
     try:
         with open_text(path) as file:
-            first = next(csv.reader(file, delimiter=delimiter, **style), [])  # type: ignore[arg-type]
+            first = next(csv.reader(file, delimiter=delimiter, **style), [])
     except (EOFError, OSError) as error:
         raise ValueError(f"{path}: {error}; download or copy it again") from None
     names = [name.strip().lower().removeprefix("\ufeff") for name in first]

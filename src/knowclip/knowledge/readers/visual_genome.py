@@ -1,8 +1,9 @@
 """Visual Genome (v1.0 to v1.4): image regions, what relates them, what they are like.
 
-(region, predicate, region) from ``relationships`` and (region, is, attribute) from ``attributes``, or both from
-``scene_graphs`` where those files are absent; on request (region, shows, name) from ``objects`` and
-(region, image of, phrase) from ``region_descriptions``. Files may be ``.json``, ``.json.gz`` or ``.json.zip``.
+(region, predicate, region) from ``relationships`` and (region, is, attribute) from ``attributes``, or both
+from ``scene_graphs`` where those files are absent; on request (region, shows, name) from ``objects``
+and (region, image of, phrase) from ``region_descriptions``. Files may be ``.json``, ``.json.gz`` or
+``.json.zip``.
 
 The versions differ: ``name`` or ``names``, ``object_id`` or ``id``, ``image_id`` or ``id``, missing
 ``attributes``. Names are lower-cased; ``relationship_alias.txt`` and ``object_alias.txt`` are applied where
@@ -26,6 +27,10 @@ from knowclip.types import Box
 SOURCE = Source("visual-genome", "CC BY 4.0", "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html")
 
 
+_Step = tuple[str, Any, Callable[[Any], None]]
+"""The place of a record within its image, the record, what to do with it."""
+
+
 class _BadRecordError(Exception):
     """A record does not hold what it must; the message says what."""
 
@@ -45,16 +50,21 @@ def read_visual_genome(
     Args:
         path: The folder.
         build: What to write to.
-        images: Folder of the images, in ``VG_100K`` and ``VG_100K_2`` or not; by default ``path``.
+        images: Folder of the images, in ``VG_100K`` and ``VG_100K_2`` or not; by default ``path``, or
+            ``images`` beside it.
         name: Name of the source, where files of this format are another data set.
         max_relations: Keep only the so many most frequent predicates (raw Visual Genome has over 36,000, most
             of them said once); 0 keeps all.
         objects: Also (region, shows, name) from ``objects``; joins regions to the concepts of other sources.
-        regions: Also (region, image of, phrase) and (phrase, caption of, region) from ``region_descriptions``.
+        regions: Also (region, image of, phrase) and back (caption of) from ``region_descriptions``.
     """
     if max_relations < 0:
         raise ValueError(f"max_relations={max_relations}: must be 0 (all) or more")
-    reader = _Reader(path, build, ImageFolder(images or path))
+    beside = path.parent / "images"
+    folder = ImageFolder(images or path)
+    if images is None and not folder.paths and beside.is_dir():
+        folder = ImageFolder(beside)
+    reader = _Reader(path, build, folder)
     files = {part: find_file(path, part) for part in ("relationships", "attributes", "scene_graphs")}
     if not any(files.values()):
         raise FileNotFoundError(
@@ -99,16 +109,14 @@ class _Reader:
         self.facts: dict[int, dict[str, Any]] = {}
         if file := find_file(path, "image_data"):
             for index, record in enumerate(iterate_array(file)):
+                build.records += 1
                 try:
                     self.facts[_integer(record, "image_id", "id")] = record
                 except _BadRecordError as error:
-                    build.records += 1
                     build.bad(f"{file}: $[{index}]", str(error))
 
-    def read(
-        self, file: Path, method: Callable[[_Image, Any], Iterator[tuple[str, Any, Callable[..., None]]]]
-    ) -> None:
-        """Call ``method`` on every image of ``file`` and its steps on every record, counting malformed ones."""
+    def read(self, file: Path, method: Callable[[_Image, Any], Iterator[_Step]]) -> None:
+        """Call ``method`` on every image of ``file``, and its steps on every record; count malformed ones."""
         for index, element in enumerate(iterate_array(file, report=self.build.report)):
             where = f"{file}: $[{index}]"
             try:
@@ -124,7 +132,7 @@ class _Reader:
                 self.build.records += 1
                 self.build.bad(where, str(error))
 
-    def relationships(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+    def relationships(self, image: _Image, element: Any) -> Iterator[_Step]:
         known = {}
         for place, record in _records(element, "objects", required=False):
             try:
@@ -150,9 +158,7 @@ class _Reader:
         for place, record in _records(element, "relationships"):
             yield place, record, step
 
-    def attributes(
-        self, image: _Image, element: Any, *, key: str = "attributes"
-    ) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+    def attributes(self, image: _Image, element: Any, *, key: str = "attributes") -> Iterator[_Step]:
         def step(record: Any) -> None:
             values = record.get("attributes") or ()
             if isinstance(values, str):
@@ -166,17 +172,17 @@ class _Reader:
         for place, record in _records(element, key):
             yield place, record, step
 
-    def scene_attributes(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+    def scene_attributes(self, image: _Image, element: Any) -> Iterator[_Step]:
         return self.attributes(image, element, key="objects")
 
-    def objects(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+    def objects(self, image: _Image, element: Any) -> Iterator[_Step]:
         def step(record: Any) -> None:
             self._triplet(self._region(image, record), "shows", concept(self._name(record)))
 
         for place, record in _records(element, "objects"):
             yield place, record, step
 
-    def regions(self, image: _Image, element: Any) -> Iterator[tuple[str, Any, Callable[..., None]]]:
+    def regions(self, image: _Image, element: Any) -> Iterator[_Step]:
         def step(record: Any) -> None:
             phrase = " ".join(str(record.get("phrase") or "").split())
             if not phrase:
@@ -193,7 +199,7 @@ class _Reader:
             yield place, record, step
 
     def cut_relations(self, keep: int) -> None:
-        """Keep the ``keep`` most frequent predicates (equal counts: first by name) of what is staged so far."""
+        """Keep the ``keep`` most frequent predicates staged so far (equal counts: first by name)."""
         if keep:
             self.build.flush()
             (dropped,) = self.build.connection.execute(
@@ -272,7 +278,7 @@ def _box(record: Any, size: tuple[int, int] | None) -> Box:
     ]
     if not all(isinstance(side, (int, float)) for side in sides):
         raise _BadRecordError("no box x, y, w, h")
-    x, y, width, height = (round(side) for side in sides)
+    x, y, width, height = (round(side) for side in sides if side is not None)
     left, top = max(x, 0), max(y, 0)
     right, bottom = x + width, y + height
     if size:

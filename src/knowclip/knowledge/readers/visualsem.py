@@ -2,8 +2,8 @@
 
 Files, as its official loaders read them: ``nodes.v2.json`` ``{id: {ms, se, ims}}`` (main sense, senses, image
 names), ``tuples.v2.json`` ``{tail id: [{s: head id, r: relation, r_id}]}``, keyed by the *tail*,
-``gloss_files/nodes.glosses.json``, a list of metadata and then ``{id: {language: [gloss, ...]}}``, and the image
-folder, where image ``abcd`` is ``ab/abcd.jpg``.
+``gloss_files/nodes.glosses.json``, a list of metadata and then ``{id: {language: [gloss, ...]}}``, and the
+image folder, where image ``abcd`` is ``ab/abcd.jpg``.
 """
 
 from __future__ import annotations

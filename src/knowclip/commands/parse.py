@@ -1,0 +1,55 @@
+"""``knowclip parse CAPTIONS``: captions -> scene graphs, one JSON object a line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from knowclip.knowledge.records import GraphRecord
+
+Captions = Annotated[
+    Path,
+    typer.Argument(help="Text (a caption a line), .csv or .tsv; '-' is standard input.", show_default=False),
+]
+Column = Annotated[str | None, typer.Option(help="Column of the captions in a table ('caption').")]
+KeyColumn = Annotated[str | None, typer.Option(help="Column of the keys; the row's number by default.")]
+Parser = Annotated[str, typer.Option(help="Parser.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Captions parsed at once.")]
+
+
+def command(
+    captions: Captions,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("graphs.jsonl"),
+    parser: Parser = "spacy",
+    column: Column = None,
+    key_column: KeyColumn = None,
+    batch_size: BatchSize = 256,
+) -> None:
+    """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
+    from knowclip.commands.progress import counting
+    from knowclip.commands.summary import show
+    from knowclip.knowledge.records import write_graphs
+    from knowclip.knowledge.texts import parse_texts, read_texts
+
+    skipped: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    path = None if str(captions) == "-" else captions
+    texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
+
+    def counted(records: Iterator[GraphRecord]) -> Iterator[GraphRecord]:
+        for number, record in enumerate(records, 1):
+            progress(number)
+            found["objects"] += len(record.graph.objects)
+            found["attributes"] += len(record.graph.attributes)
+            found["relations"] += len(record.graph.relations)
+            found["captions without a relation"] += not record.graph.relations
+            yield record
+
+    with counting("parsing", total=None) as progress:
+        parsed = write_graphs(out, counted(parse_texts(texts, parser=parser, batch_size=batch_size)))
+    show(f"written: {out}", {"captions read": parsed + skipped.total(), "parsed": parsed, **found}, skipped)

@@ -1,0 +1,70 @@
+"""A tiny world in COCO's format, and an architecture small enough to train on it in a second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NOUNS = ("dog", "cat", "horse", "bird")
+COLOURS = ("red", "blue", "green", "black")
+
+
+def write_captions(folder: Path, name: str, *, images: int, seed: int) -> Path:
+    random = np.random.default_rng(seed)
+    (folder / "images").mkdir(exist_ok=True)
+    content: dict[str, list] = {"images": [], "annotations": []}
+    for index in range(images):
+        file = f"{name}{index:03}.png"
+        Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(folder / "images" / file)
+        content["images"].append({"id": index, "file_name": file})
+        first, second = random.choice(NOUNS, 2, replace=False)
+        one, other = random.choice(COLOURS, 2, replace=False)
+        for verb in ("chases", "carries"):
+            caption = f"A {one} {first} {verb} a {other} {second}."
+            content["annotations"].append(
+                {"id": len(content["annotations"]), "image_id": index, "caption": caption}
+            )
+    path = folder / f"captions_{name}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with captions_train.json, captions_val.json, images/ and tiny.json (an architecture)."""
+    folder = tmp_path_factory.mktemp("world")
+    write_captions(folder, "train", images=12, seed=0)
+    write_captions(folder, "val", images=6, seed=1)
+    architecture = {
+        "model_cfg": {
+            "embed_dim": 8,
+            "vision_cfg": {"image_size": 16, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8},
+            "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+        }
+    }
+    (folder / "tiny.json").write_text(json.dumps(architecture))
+    return folder
+
+
+@pytest.fixture
+def stand_in(world: Path, tmp_path: Path) -> list[str]:
+    """Overrides that put the tiny world and model in place of a recipe's own."""
+    return [
+        f"model={{name: {world / 'tiny.json'}}}",
+        f"data.train={{path: {world / 'captions_train.json'}, images: {world / 'images'}}}",
+        f"data.val={{path: {world / 'captions_val.json'}, images: {world / 'images'}}}",
+        "data.val_images=0",
+        "data.cache=none",
+        f"data.cache_dir={tmp_path / 'cache'}",
+        "selection={metrics: [text_to_image_R@1]}",
+        "schedule.warmup=1",
+        "train.epochs=2",
+        "train.steps=null",
+        "train.batch_size=8",
+        "train.num_workers=0",
+        f"output.folder={tmp_path / 'run'}",
+    ]

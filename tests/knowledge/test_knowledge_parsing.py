@@ -1,0 +1,343 @@
+"""The spaCy parser: graphs of captions worked by hand, and behaviour at the edges."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowclip.knowledge import spacy_parser
+from knowclip.knowledge.parsing import parse
+from knowclip.types import SceneGraph
+
+pytest.importorskip("spacy")
+
+
+def graph(caption: str) -> SceneGraph:
+    (found,) = parse([caption])
+    return found
+
+
+def claims(caption: str) -> tuple[list[str], set[tuple[str, str]], set[tuple[str, str, str]]]:
+    found = graph(caption)
+    names = [item.name for item in found.objects]
+    return (
+        names,
+        {(names[a.object], a.name) for a in found.attributes},
+        {(names[r.subject], r.name, names[r.object]) for r in found.relations},
+    )
+
+
+CASES = [
+    (
+        "a red horse riding a blue astronaut",
+        ["horse", "astronaut"],
+        {("horse", "red"), ("astronaut", "blue")},
+        {("horse", "ride", "astronaut")},
+    ),
+    (
+        "The astronaut is red and the horse is blue; the astronaut is holding the horse.",
+        ["astronaut", "horse"],
+        {("astronaut", "red"), ("horse", "blue")},
+        {("astronaut", "hold", "horse")},
+    ),
+    (
+        "A small green frog is being chased by a big yellow bus.",
+        ["frog", "bus"],
+        {("bus", "yellow"), ("frog", "green"), ("bus", "big"), ("frog", "small")},
+        {("bus", "chase", "frog")},
+    ),
+    (
+        "a purple owl to the left of a brown crab",
+        ["owl", "crab"],
+        {("owl", "purple"), ("crab", "brown")},
+        {("owl", "to the left of", "crab")},
+    ),
+    (
+        "There is a pink cat under a white piano.",
+        ["cat", "piano"],
+        {("cat", "pink"), ("piano", "white")},
+        {("cat", "under", "piano")},
+    ),
+    (
+        "A fox that is wearing an orange crown",
+        ["fox", "crown"],
+        {("crown", "orange")},
+        {("fox", "wear", "crown")},
+    ),
+    (
+        "a red apple and a green pear. The apple is inside the pear.",
+        ["apple", "pear"],
+        {("apple", "red"), ("pear", "green")},
+        {("apple", "inside", "pear")},
+    ),
+    (
+        "a dog on top of a fire truck",
+        ["dog", "fire truck"],
+        set(),
+        {("dog", "on top of", "fire truck")},
+    ),
+    (
+        "an ice cream in front of a house",
+        ["ice cream", "house"],
+        set(),
+        {("ice cream", "in front of", "house")},
+    ),
+    (
+        "A cat is sitting on a chair.",
+        ["cat", "chair"],
+        set(),
+        {("cat", "sit on", "chair")},
+    ),
+    (
+        "a man picking up a box",
+        ["man", "box"],
+        set(),
+        {("man", "pick up", "box")},
+    ),
+    (
+        "a horse ridden by a man",
+        ["horse", "man"],
+        set(),
+        {("man", "ride", "horse")},
+    ),
+    (
+        "a car parked by a tree",
+        ["car", "tree"],
+        set(),
+        {("car", "park by", "tree")},
+    ),
+    (
+        "the man's hat is blue",
+        ["man", "hat"],
+        {("hat", "blue")},
+        {("man", "have", "hat")},
+    ),
+    (
+        "the horse that the man is riding",
+        ["horse", "man"],
+        set(),
+        {("man", "ride", "horse")},
+    ),
+    (
+        "two dogs and three cats",
+        ["dog", "cat"],
+        {("cat", "three"), ("dog", "two")},
+        set(),
+    ),
+    (
+        "a group of people watching a ball",
+        ["people", "ball"],
+        set(),
+        {("people", "watch", "ball")},
+    ),
+    (
+        "a black and white dog",
+        ["dog"],
+        {("dog", "white"), ("dog", "black")},
+        set(),
+    ),
+    (
+        "a dark green leaf",
+        ["leaf"],
+        {("leaf", "dark green")},
+        set(),
+    ),
+    (
+        "a man wearing a hat and a scarf",
+        ["man", "hat", "scarf"],
+        set(),
+        {("man", "wear", "scarf"), ("man", "wear", "hat")},
+    ),
+    (
+        "a boy is running",
+        ["boy"],
+        {("boy", "running")},
+        set(),
+    ),
+    (
+        "A boy jumping out of the water",
+        ["boy", "water"],
+        set(),
+        {("boy", "jump out of", "water")},
+    ),
+    (
+        "a tiny brown drum hiding behind a king",
+        ["drum", "king"],
+        {("drum", "brown"), ("drum", "tiny")},
+        {("drum", "hide behind", "king")},
+    ),
+    (
+        "A brown couch chases a pink apple.",
+        ["couch", "apple"],
+        {("couch", "brown"), ("apple", "pink")},
+        {("couch", "chase", "apple")},
+    ),
+    (
+        "There is a pink spider following a bee.",
+        ["spider", "bee"],
+        {("spider", "pink")},
+        {("spider", "follow", "bee")},
+    ),
+    (
+        "a blue mermaid to the left of a gray bee",
+        ["mermaid", "bee"],
+        {("bee", "gray"), ("mermaid", "blue")},
+        {("mermaid", "to the left of", "bee")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("caption", "objects", "attributes", "relations"), CASES, ids=[c[0] for c in CASES])
+def test_graph_worked_by_hand(
+    caption: str, objects: list[str], attributes: set[tuple[str, str]], relations: set[tuple[str, str, str]]
+) -> None:
+    assert claims(caption) == (objects, attributes, relations)
+
+
+def test_spans_are_the_words_that_say_it() -> None:
+    caption = "A small dog is sitting on two ice creams."
+    found = graph(caption)
+    assert [caption[slice(*o.span)] for o in found.objects] == ["dog", "ice creams"]
+    assert [caption[slice(*a.span)] for a in found.attributes] == ["small", "two"]
+    assert [caption[slice(*r.span)] for r in found.relations] == ["sitting on"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "objects"),
+    [
+        ("a dog. The dog is red.", 1),
+        ("a dog chasing a dog", 2),
+        ("a dog and another dog. The cat is red.", 3),
+        ("the dog on the left is chasing the dog on the right", 2),
+        ("two dogs. The dog is red.", 2),
+        ("a red ball and a blue ball. The blue ball is on a box.", 3),
+    ],
+)
+def test_definite_repetitions_are_the_same_object(caption: str, objects: int) -> None:
+    assert len(graph(caption).objects) == objects
+
+
+def test_a_repeated_noun_takes_the_object_with_its_attribute() -> None:
+    found = graph("a red ball and a blue ball. The blue ball is on a box.")
+    assert [(r.subject, r.name, r.object) for r in found.relations] == [(1, "on", 2)]
+
+
+NOUNS = (
+    "horse",
+    "astronaut",
+    "bus",
+    "owl",
+    "piano",
+    "crown",
+    "pear",
+    "guitar",
+    "ghost",
+    "umbrella",
+    "police car",
+)
+WORLD = [
+    f"{article}{one} {relation} a blue {other}"
+    for article, relation in itertools.product(
+        ("a red ", "There is a red ", "A red "),
+        ("riding", "holding", "wearing", "under", "behind", "sitting on"),
+    )
+    for one, other in itertools.permutations(NOUNS, 2)
+]
+
+
+def test_any_noun_with_any_relation() -> None:
+    """Odd subjects and objects: at least 99% of such captions give exactly what they say."""
+    verbs = {"riding": "ride", "holding": "hold", "wearing": "wear", "sitting on": "sit on"}
+
+    def right(caption: str, found: SceneGraph) -> bool:
+        said = caption.removeprefix("There is ").removeprefix("a red ").removeprefix("A red ")
+        words = said.replace(" a blue ", "|").split("|")[0]
+        relation = next(r for r in (*verbs, "under", "behind") if words.endswith(r))
+        names = [item.name for item in found.objects]
+        return (
+            names == [words.removesuffix(relation).strip(), caption.split(" a blue ")[1]]
+            and {(a.object, a.name) for a in found.attributes} == {(0, "red"), (1, "blue")}
+            and [(r.subject, r.name, r.object) for r in found.relations]
+            == [(0, verbs.get(relation, relation), 1)]
+        )
+
+    results = [right(caption, found) for caption, found in zip(WORLD, parse(WORLD), strict=True)]
+    assert sum(results) / len(results) >= 0.99
+
+
+def test_graphs_come_in_order_one_each_and_as_a_stream() -> None:
+    asked = 0
+
+    def captions() -> Iterator[str]:
+        nonlocal asked
+        for asked in itertools.count(1):
+            yield f"a dog and {'a cat' * (asked % 2)}"
+
+    graphs = list(itertools.islice(parse(captions(), batch_size=4), 8))
+    assert [len(found.objects) for found in graphs] == [2, 1] * 4
+    assert asked < 100
+
+
+def test_empty_captions_give_empty_graphs() -> None:
+    assert list(parse(["", " ", "\n"])) == [SceneGraph()] * 3
+
+
+def test_same_text_same_graph_whatever_the_batch() -> None:
+    captions = [case[0] for case in CASES]
+    assert list(parse(captions, batch_size=1)) == list(parse(captions, batch_size=64))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(max_size=60), max_size=4))
+def test_no_text_crashes_it(captions: list[str]) -> None:
+    for caption, found in zip(captions, parse(captions), strict=True):
+        for item in (*found.objects, *found.attributes, *found.relations):
+            assert item.span is not None and 0 <= item.span[0] < item.span[1] <= len(caption)
+        for relation in found.relations:
+            assert relation.subject != relation.object
+
+
+@pytest.mark.parametrize(
+    "caption", ["\x00\x01 a dog\x7f", "🐶 riding a 🐴", "一只狗在追一只猫", "\ud800 a dog",
+    "A DOG CHASING A CAT", "a-b - -", "of of of"]
+)  # fmt: skip
+def test_odd_texts(caption: str) -> None:
+    json.dumps([item.name for item in graph(caption).objects])
+
+
+def test_ten_thousand_words_cost_ten_times_a_thousand() -> None:
+    sentence = "a red dog and a big cat riding a horse on a green hill and holding a ball, "
+
+    def seconds(words: int) -> float:
+        text = sentence * (words // 17)
+        start = time.process_time()
+        found = graph(text)
+        assert len(found.objects) > words // 8
+        return time.process_time() - start
+
+    seconds(1_000)
+    assert seconds(10_000) < 40 * max(seconds(1_000), 0.02)
+
+
+def test_unknown_parser_and_single_text_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown parser 'stanza': choose one of spacy"):
+        parse(["a dog"], parser="stanza")
+    with pytest.raises(ValueError, match=r"pass \[caption\]"):
+        parse("a dog")
+
+
+def test_no_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spacy_parser, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'pip install "knowclip\[parser\]"'):
+        list(parse(["a dog"]))
+
+
+def test_the_first_installed_model_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spacy_parser, "find_spec", lambda name: name.endswith("lg") or None)
+    assert spacy_parser.installed_model() == "en_core_web_lg"
