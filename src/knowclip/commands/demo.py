@@ -9,6 +9,10 @@ import typer
 
 
 def command(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="On both recipes, as in train.steps=400."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the demo's runs and report.")] = Path("runs/demo"),
     full: Annotated[bool, typer.Option("--full", help="Three seeds: up to an hour on 2 cores.")] = False,
     from_scratch: Annotated[
@@ -27,9 +31,10 @@ def command(
     base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
     scenes = demo_run.make_scenes(console)
     seeds = (0, 1, 2) if full else (0,)
-    runs = {
-        seed: demo_run.train_methods(out if seed == 0 else out / f"seed-{seed}", base, scenes, seed, console)
-        for seed in seeds
-    }
+    runs = {}
+    for seed in seeds:
+        folder = out if seed == 0 else out / f"seed-{seed}"
+        settings = {"seed": seed, "overrides": overrides or [], "console": console}
+        runs[seed] = demo_run.train_methods(folder, base, scenes, **settings)
     measured = demo_run.measure(runs, base, scenes, console)
     demo_run.report(out, measured, base, seconds=time.perf_counter() - start, console=console)

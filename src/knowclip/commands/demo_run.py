@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from knowclip.atomic import atomic_file
 from knowclip.build import Pairs, build_trainer
+from knowclip.commands import demo_base
 from knowclip.commands.progress import counting
 from knowclip.commands.train import building, open_run
 from knowclip.config import Recipe, load_recipe
@@ -22,24 +24,19 @@ from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.write import write_scenes
 from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
 from knowclip.evaluation.controls import TextOnly
-from knowclip.evaluation.report import console_table, write_json, write_report
+from knowclip.evaluation.report import console_table, to_json, write_report
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.seeds import across_seeds, seeds_table
 from knowclip.evaluation.suite import read_suite, run_suite
 from knowclip.evaluation.summary import Report
 from knowclip.export.open_clip import save_pretrained
-from knowclip.models.architectures import architecture
-from knowclip.models.loading import SHIPPED, build, load
-from knowclip.models.tokenizers import word_tokenizer
+from knowclip.models.loading import SHIPPED, load
 from knowclip.types import Result
 
 SHIPPED_BASE = "scenes-base"
 METHODS = ("clip", "negclip")
 """Continuations of the base, plain first; ``recipes/scenes-<method>.yaml``."""
 NUMBERS = {"train": 20000, "val": 1500, "test": 1500}
-BASE_NUMBERS = {"train": 80000, "val": 1000, "test": 0}
-BASE_SEED = 100
-"""The base is trained on other scenes than the demo, with the same compositional hold-out."""
 CONTROL_IMAGES = 1000
 
 Runs = Mapping[str, Path]
@@ -60,10 +57,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("KNOWCLIP_CACHE", "~/.cache/knowclip")).expanduser()
 
 
-def make_scenes(console: Console, *, numbers: Mapping[str, int] = NUMBERS, seed: int = 0) -> Path:
+def make_scenes(console: Console, *, numbers: Mapping[str, int] | None = None, seed: int = 0) -> Path:
     """Draw the scenes, unless the same ones stand in the cache; they are keyed by settings and by code."""
     import knowclip.data.scenes as package
 
+    numbers = numbers or NUMBERS
     code = sorted(Path(package.__file__).parent.glob("*.py"))
     digest = hashlib.blake2b(digest_size=6)
     for part in (*(file.read_bytes() for file in code), repr((sorted(numbers.items()), seed)).encode()):
@@ -78,29 +76,24 @@ def make_scenes(console: Console, *, numbers: Mapping[str, int] = NUMBERS, seed:
 
 
 def make_base(out: Path, console: Console) -> str:
-    """Train the base CLIP from random weights; return the folder of its best checkpoint."""
-    scenes = make_scenes(console, numbers=BASE_NUMBERS, seed=BASE_SEED)
-    words = [example.caption for example in read_captions(scenes).examples]
-    words += [example.caption for example in read_captions(make_scenes(console)).examples]
-    chosen = architecture("scenes")
-    length = chosen["model_cfg"]["text_cfg"]["context_length"]
-    torch.manual_seed(BASE_SEED)
-    model = build(
-        chosen["model_cfg"],
-        tokenizer=word_tokenizer(words, context_length=length),
-        preprocess_cfg=chosen["preprocess_cfg"],
-    )
-    save_pretrained(model, out / "untrained")
-    train(_recipe("base", base=str(out / "untrained"), scenes=scenes, out=out, seed=BASE_SEED), console)
+    """Make the base CLIP from random weights; return the folder of its best checkpoint."""
+    scenes = make_scenes(console, numbers=demo_base.NUMBERS, seed=demo_base.SEED)
+    model = demo_base.untrained([example.caption for example in read_captions(scenes).examples])
+    demo_base.learn_what_is_where(model, scenes, cache=cache_folder(), precision=precision(), console=console)
+    save_pretrained(model, out / "towers")
+    train(_recipe("base", base=str(out / "towers"), scenes=scenes, out=out, seed=demo_base.SEED), console)
     return str(out / "best")
 
 
-def train_methods(out: Path, base: str, scenes: Path, seed: int, console: Console) -> Runs:
+def train_methods(
+    out: Path, base: str, scenes: Path, *, seed: int, overrides: Sequence[str], console: Console
+) -> Runs:
     """Continue the base with every method, on the same images in the same order."""
     runs = {}
     for method in METHODS:
         console.print(f"\n[bold]{method}[/] from {base}, seed {seed}")
-        train(_recipe(method, base=base, scenes=scenes, out=out / method, seed=seed), console)
+        settings = {"base": base, "scenes": scenes, "out": out / method, "seed": seed}
+        train(_recipe(method, overrides=overrides, **settings), console)
         runs[method] = out / method / "best"
     return runs
 
@@ -126,8 +119,10 @@ def precision() -> str:
     return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
 
 
-def _recipe(method: str, *, base: str, scenes: Path, out: Path, seed: int) -> Recipe:
-    overrides = [
+def _recipe(
+    method: str, *, base: str, scenes: Path, out: Path, seed: int, overrides: Sequence[str] = ()
+) -> Recipe:
+    settings = [
         f"model.name={base}",
         f"data.train.path={scenes}",
         f"data.val.path={scenes}",
@@ -137,8 +132,8 @@ def _recipe(method: str, *, base: str, scenes: Path, out: Path, seed: int) -> Re
         f"seed={seed}",
     ]
     if method != "base":
-        overrides.append(f"selection.suite={scenes}")
-    return load_recipe(f"scenes-{method}", overrides)
+        settings.append(f"selection.suite={scenes}")
+    return load_recipe(f"scenes-{method}", [*settings, *overrides])
 
 
 def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console) -> Measured:
@@ -193,7 +188,8 @@ def report(out: Path, measured: Measured, base: str, *, seconds: float, console:
     console.print(console_table(summary))
     if len(seeds) > 1:
         table = across_seeds(measured.by_seed, baseline=METHODS[0])
-        write_json(out / "seeds.json", table)
+        with atomic_file(out / "seeds.json") as partial:
+            partial.write_text(to_json(table), encoding="utf-8")
         console.print(seeds_table(table))
     console.print(
         f"\n{seconds / 60:.1f} minutes. Open [bold]{out / 'report.html'}[/]; numbers: {out / 'results.json'}"

@@ -58,7 +58,7 @@ def read_tuples(text: str) -> Tuples:
         elif len(parts) == 1 and parts[0]:
             tuples.add(parts)
         else:
-            raise ValueError(f"{fact!r} is neither ( object ) nor ( head , relation , tail )")
+            raise ValueError(f"{fact.strip()!r} is neither ( object ) nor ( head , relation , tail )")
     return frozenset(tuples)
 
 

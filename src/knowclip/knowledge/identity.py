@@ -28,10 +28,10 @@ def graph_key(caption: str, graph: SceneGraph | None) -> int:
     wrongly).
     """
     if graph is None or not (graph.relations or graph.attributes):
-        return _hash("text\n" + normalised(caption))
+        return stable_hash("text\n" + normalised(caption))
     objects, claims = canonical_claims(graph)
     lines = [*sorted(objects), "", *sorted("\t".join(claim) for claim in claims)]
-    return _hash("graph\n" + "\n".join(lines))
+    return stable_hash("graph\n" + "\n".join(lines))
 
 
 def normalised(caption: str) -> str:
@@ -71,6 +71,7 @@ def canonical_relation(subject: T, name: str, item: T) -> tuple[T, str, T]:
 _INVERTED = {inverse: name for name, inverse in INVERSE.items()}
 
 
-def _hash(text: str) -> int:
+def stable_hash(text: str) -> int:
+    """Signed 64-bit hash of a text, the same in every process."""
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -38,19 +38,28 @@ class Layout:
         """Number of the first token at or after a position."""
         return bisect_left(self._starts, position)
 
+    def word_at(self, position: int) -> str:
+        """The first word at or after a position, in lower case; empty at the end."""
+        number = self.token_at(position)
+        return self.words[number] if number < len(self.words) else ""
+
     @cached_property
     def mentions(self) -> list[list[Span]]:
-        """For each object the places that name it: its span, and repetitions that no other object claims."""
-        found: list[list[Span]] = [[item.span] if item.span else [] for item in self.graph.objects]
+        """For each object the places that name it: its span, and repetitions that no other object claims.
+
+        Spans that cut through words ("man" of "man's") name nothing that could be moved.
+        """
+        own = [item.span if item.span and self.is_whole(item.span) else None for item in self.graph.objects]
+        found: list[list[Span]] = [[span] if span else [] for span in own]
         surfaces: dict[tuple[str, ...], list[int]] = {}
         taken: set[int] = set()
-        for index, item in enumerate(self.graph.objects):
-            if item.span:
-                tokens = range(self.token_at(item.span[0]), self.token_at(item.span[1]))
+        for index, span in enumerate(own):
+            if span:
+                tokens = range(self.token_at(span[0]), self.token_at(span[1]))
                 taken.update(tokens)
                 surfaces.setdefault(tuple(self.words[slice(tokens.start, tokens.stop)]), []).append(index)
         for surface in sorted(surfaces, key=len, reverse=True):
-            if len(surfaces[surface]) == 1 and surface:
+            if len(surfaces[surface]) == 1:
                 found[surfaces[surface][0]] += self._repetitions(surface, taken)
         return found
 
@@ -160,9 +169,7 @@ class Layout:
 
     def _is_finite(self, relation: Relation) -> bool:
         """Whether a relation is a statement ("a dog wears a hat"), not part of a phrase ("in a hat")."""
-        assert relation.span is not None
-        word = self.words[self.token_at(relation.span[0])]
-        lemma = relation.name.lower().split()[0]
+        word, lemma = self.word_at(relation.span[0] if relation.span else 0), first_word(relation.name)
         return word not in lexicon.PREPOSITIONS and word in (lemma, third_person(lemma))
 
     @cached_property
@@ -202,10 +209,10 @@ class Layout:
 
     def starts_with(self, span: Span, words: frozenset[str]) -> bool:
         """Whether the first word at a span is one of some."""
-        return self.words[self.token_at(span[0])] in words
+        return self.word_at(span[0]) in words
 
     def behind_first_word(self, span: Span) -> Span:
-        """A span without its first word."""
+        """A span of several words without its first one."""
         return self.tokens[self.token_at(span[0]) + 1][0], span[1]
 
     def is_plural(self, item: int, mention: Span) -> bool:
@@ -214,5 +221,12 @@ class Layout:
         return not self.graph.objects[item].name.lower().endswith(surface) or surface in lexicon.PLURAL_NOUNS
 
 
+def first_word(name: str) -> str:
+    """The first word of a relation's name, in lower case."""
+    return name.lower().partition(" ")[0]
+
+
 def _nearest(mentions: list[Span], span: Span) -> Span:
+    if len(mentions) == 1:
+        return mentions[0]
     return min(mentions, key=lambda mention: max(mention[0] - span[1], span[0] - mention[1]))

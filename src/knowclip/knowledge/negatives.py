@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from knowclip.knowledge.editing import Edited
-from knowclip.knowledge.identity import canonical_claims, normalised
+from knowclip.knowledge.identity import canonical_claims, normalised, stable_hash
 from knowclip.knowledge.layout import Layout
 from knowclip.knowledge.swaps import Candidate, attribute_swaps, relation_swaps
 from knowclip.types import Attribute, Negative, Relation, SceneGraph, SceneObject
@@ -54,12 +53,11 @@ def generate(
         raise ValueError(f"unknown kind of negative {unknown[0]!r}: choose from {', '.join(KINDS)}")
     layout = Layout(caption, graph)
     candidates = [c for kind in dict.fromkeys(kinds) for c in islice(KINDS[kind](layout), _MAX_CANDIDATES)]
-    if len(candidates) > 1:
-        random.Random(f"{seed} {caption}").shuffle(candidates)
+    order = sorted(range(len(candidates)), key=lambda number: stable_hash(f"{seed} {number} {caption}"))
     claims = _claims(graph) if candidates else None
     seen = {normalised(text) for text in (caption, *exclude)} if candidates else set()
     negatives: list[Negative] = []
-    for candidate in candidates:
+    for candidate in (candidates[number] for number in order):
         edited = Edited(caption, candidate.edits)
         text = normalised(edited.text)
         if text in seen or _claims(candidate.graph) == claims:

@@ -25,6 +25,7 @@ def repair(words: Words) -> None:
         _noun_by_place(words, index)
         _nearer_coordination(words, index)
     for index in range(1, len(words)):
+        _verb_after_colour(words, index)
         _name_after_colour(words, index)
         _participle_after_noun(words, index)
         _verb_after_noun(words, index)
@@ -43,21 +44,14 @@ def _noun_by_place(words: Words, index: int) -> None:
 
 
 def _nearer_coordination(words: Words, index: int) -> None:
-    """The second object of "a man wearing a hat and a scarf", coordinated with "man"."""
+    """The second object of "a man wearing a hat and a scarf", hung on "man" although "and" hangs on "hat"."""
     word = words[index]
-    if word.dep != "conj" or not word.is_noun or not words[word.head].is_noun:
+    first = min([index, *word.children])
+    if word.dep not in ("conj", "appos") or not word.is_noun or words[first - 1].dep != "cc":
         return
-    conjunction = words.first_child(word.head, "cc")
-    if (
-        conjunction is None
-        or not word.head < conjunction - 1 < index
-        or any(c > index for c in word.children)
-    ):
-        return
-    near = words[conjunction - 1]
-    if near.dep == "dobj" and words[near.head].dep in ("acl", "relcl") and words[near.head].head == word.head:
-        words.attach(conjunction, conjunction - 1, "cc")
-        words.attach(index, conjunction - 1, "conj")
+    near = words[first - 1].head
+    if word.head < near < first - 1 and words[near].is_noun and words.first_child(near, "conj") is None:
+        words.attach(index, near, "conj")
 
 
 def _participle_after_noun(words: Words, index: int) -> None:
@@ -107,6 +101,17 @@ def _verb_after_noun(words: Words, index: int) -> None:
         words.attach(noun, index, "nsubj")
     word.tag = "VBZ"
     _adopt_object(words, index)
+
+
+def _verb_after_colour(words: Words, index: int) -> None:
+    """The verb of "a cat that is black sits on a mat", read as a plural noun, which "is" forbids."""
+    word, colour, verb = words[index], index - 1, index - 2
+    if word.tag != "NNS" or words[colour].lower not in lexicon.COLOURS or words[colour].head != index:
+        return
+    if verb >= 0 and words[verb].lower in ("is", "was") and words[verb].dep == "relcl":
+        words.attach(colour, verb, "acomp")
+        words.attach(index, words[verb].head, "acl")
+        word.tag = "VBZ"
 
 
 def _name_after_colour(words: Words, index: int) -> None:

@@ -10,7 +10,7 @@ from itertools import combinations
 from knowclip.knowledge import lexicon
 from knowclip.knowledge.editing import Edit, agreeing, moved
 from knowclip.knowledge.identity import canonical_relation
-from knowclip.knowledge.layout import Layout
+from knowclip.knowledge.layout import Layout, first_word
 from knowclip.types import Attribute, Relation, SceneGraph, Span
 
 _MAX_GROUP = 64
@@ -134,7 +134,7 @@ def _agreements(
         agree(after + (words[after : after + 1] in (["that"], ["which"], ["who"])), "be", plural)
     for phrase, item, plural in zip((left, right), mentions, (plural_left, not plural_left), strict=True):
         for other in layout.relations_of.get(item[0], ()):
-            ends, verb = layout.ends(other), other.name.lower().split()[0]
+            ends, verb = layout.ends(other), first_word(other.name)
             if (
                 other.span is None
                 or ends is None

@@ -59,7 +59,7 @@ _LAYOUTS: dict[str, tuple[PairLayout, bool]] = {
         PairLayout(Place(0.31, 0.56, 0.44, -16), Place(0.78, 0.44, 0.42, -16), "subject", "motion"),
         True,
     ),
-    "pulling": (PairLayout(Place(0.76, 0.52, 0.44), Place(0.23, 0.56, 0.44), "subject", "rope"), True),
+    "pulling": (PairLayout(Place(0.70, 0.45, 0.56, 14), Place(0.19, 0.72, 0.36), "subject", "rope"), True),
     "on": (PairLayout(Place(0.5, 0.23, 0.44), Place(0.5, 0.74, 0.52), "subject"), False),
     "under": (PairLayout(Place(0.5, 0.80, 0.38), Place(0.5, 0.29, 0.60), "subject"), False),
     "inside": (PairLayout(Place(0.5, 0.56, 0.42), Place(0.5, 0.5, 0.98), "subject", "hole"), False),

@@ -70,6 +70,9 @@ _PLACE_TEST = (
     "a picture of {a} that is {preposition} {b}",
     "there is {b}. {a} is {preposition} {B}",
 )
+_PAIR = ("{a} and {b}", "{the_a} and {the_b}", "there is {a} and {b}", "a picture of {a} and {b}")
+PAIR_SHARE = 0.25
+"""Share of train's orbits with both colours that are told without their relation."""
 TEST_SHARE = 0.25
 """Share of test orbits told by templates that train and val never use."""
 
@@ -88,6 +91,8 @@ def draw_wording(relation: RelationWords, split: str, both: bool, random: Random
         templates = _VERB if verb else _PLACE
         if both and random.random() < 0.2:
             templates = _VERB_COLOURS if verb else _PLACE_COLOURS
+        elif both and split == "train" and random.random() < PAIR_SHARE:
+            templates = _PAIR
     said = (
         (True, True)
         if both

@@ -1,0 +1,76 @@
+"""The demo from end to end at the smallest size: scenes, two trainings, reloaded checkpoints, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from rich.console import Console
+
+from knowclip.commands import demo, demo_base, demo_run
+from knowclip.models.loading import SHIPPED, load
+from knowclip.types import Attribute, SceneGraph, SceneObject
+
+
+@pytest.mark.slow
+def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(demo_run, "NUMBERS", {"train": 64, "val": 40, "test": 40})
+    overrides = [
+        "train.steps=2",
+        "train.batch_size=16",
+        "train.validate_every=1",
+        "selection.metrics=[vg_relation]",
+    ]
+    demo.command(
+        [*overrides, "data.negatives.processes=1"], out=tmp_path / "demo", full=False, from_scratch=False
+    )
+    results = json.loads((tmp_path / "demo/results.json").read_text())
+    assert list(results["methods"]) == ["base", "clip", "negclip"]
+    for numbers in results["methods"].values():
+        for name in ("vg_relation", "image_to_text_R@1", "text_to_image_R@1"):
+            assert 0 <= numbers[name] <= 1
+    assert results["wall_seconds"] > 0 and results["seeds"] == [0] and "torch" in results["versions"]
+    assert results["base"]["blake2b"] == demo_run.weights_hash("scenes-base")
+    page = (tmp_path / "demo/report.html").read_text()
+    assert "OpenMoji" in page and "data:image" in page and "<script src" not in page
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'demo/negclip/best'}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'demo/negclip/best'}")
+    text = ["a red horse riding a blue astronaut"]
+    with torch.no_grad():
+        ours = load(tmp_path / "demo/negclip").encode_text(text)
+        assert torch.allclose(model.eval().encode_text(tokenizer(text)), ours, atol=1e-5)
+
+
+def test_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path))
+    numbers = {"train": 4, "val": 4, "test": 4}
+    first = demo_run.make_scenes(Console(quiet=True), numbers=numbers)
+    monkeypatch.setattr(demo_run, "write_scenes", lambda *_, **__: pytest.fail("drawn again"))
+    assert demo_run.make_scenes(Console(quiet=True), numbers=numbers) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path))
+    assert demo_run.make_scenes(Console(quiet=True), numbers=numbers, seed=1) != first
+
+
+def test_dense_labels_say_what_is_where() -> None:
+    graph = SceneGraph(
+        (SceneObject("horse", box=(0, 0, 20, 20)), SceneObject("dog", box=(40, 50, 24, 14))),
+        (Attribute(0, "red"), Attribute(1, "big")),
+    )
+    # the horse (noun 0) is in cell 0, the dog (noun 1) at (52, 57) in cell 8; big is no colour
+    red = len(demo_base.NOUNS) * 9 + 0 * 9 + 0
+    assert demo_base.dense_labels(graph, size=64) == [0 * 9 + 0, 1 * 9 + 8, red]
+
+
+def test_the_shipped_base_loads_and_is_small() -> None:
+    model = load("scenes-base")
+    assert sum(p.numel() for p in model.parameters()) < 3e6
+    known, unknown = (model.tokenizer([word])[0, 1] for word in ("riding", "zebra"))
+    assert known != unknown
+    assert (SHIPPED / "scenes-base/open_clip_model.safetensors").stat().st_size < 10e6
