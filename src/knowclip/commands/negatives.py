@@ -62,8 +62,9 @@ def command(
                 yield record
 
         written = write_negatives(out, _negatives(counted(), kind or list(KINDS), most, seed, found))
-    found["captions read"] += skipped.total()
-    show(f"written: {out}", {**found, "negatives": written}, skipped)
+    read = found.pop("captions read", 0) + skipped.total()
+    counts = {"captions read": read, **dict(sorted(found.items())), "negatives": written}
+    show(f"written: {out}", counts, skipped)
 
 
 def _negatives(

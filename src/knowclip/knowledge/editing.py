@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from knowclip.knowledge.lexicon import PLURAL_OF
 from knowclip.types import Span
 
-_SAYS_YOU = re.compile(r"(?:uni(?!n)|use|usu|uti|eu|ewe|one|once|u[rk][aeiu]|ufo)", re.IGNORECASE)
+_SAYS_YOU = re.compile(r"(?:uni(?!n)|use|usu|ut[ei]|eu|ewe|one|once|u[rk][aeiu]|ufo)", re.IGNORECASE)
 _SILENT_H = re.compile(r"(?:hour|honest|honou?r|heir)", re.IGNORECASE)
 _LAST_ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
 _SINGULAR_OF = {plural: singular for singular, plural in PLURAL_OF.items()}

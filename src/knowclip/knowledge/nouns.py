@@ -26,7 +26,10 @@ class NounPhrases:
         self.objects: list[SceneObject] = []
         self.attributes: dict[tuple[int, str], Attribute] = {}
         self._object_of: dict[int, int] = {}
+        self._said: list[set[str]] = []
+        """Attributes of each object."""
         self._known: dict[str, list[tuple[int, int, bool]]] = {}
+        """By name, the last mentions: object, clause, whether plural."""
         alias: dict[int, int] = {}
         for index in range(len(words)):
             if not self._is_head(index) or self.is_relational(index):
@@ -44,12 +47,12 @@ class NounPhrases:
         """Objects named by a noun and by the nouns coordinated with it (those before a word only)."""
         found: list[int] = []
         chain: int | None = noun
-        while (
-            chain is not None and len(found) < _RECENT and (before is None or chain < before or chain == noun)
-        ):
+        while chain is not None and len(found) < _RECENT:
             if chain in self._object_of and self._object_of[chain] not in found:
                 found.append(self._object_of[chain])
             chain = next((c for c in self.words.children(chain, "conj") if self._is_head(c)), None)
+            if chain is not None and before is not None and chain >= before:
+                break
         return found
 
     def add_attribute(self, item: int, index: int) -> None:
@@ -58,6 +61,7 @@ class NounPhrases:
             span = self._attribute_span(each)
             name = " ".join(self.words.text[slice(*span)].lower().split())
             self.attributes.setdefault((item, name), Attribute(item, name, span))
+            self._said[item].add(name)
 
     def is_relational(self, index: int) -> bool:
         """Whether a noun only helps to say where: "front" of "in front of", "left" of "on the left"."""
@@ -73,15 +77,19 @@ class NounPhrases:
         return of or not modified
 
     def _is_head(self, index: int) -> bool:
+        """Whether a word heads a noun phrase: a noun that is no modifier, nor a colour standing alone."""
         word = self.words[index]
-        if word.lower in lexicon.COLOURS and (
-            word.dep in ("compound", "amod", "acomp") or not any(self.words.children(index, "det", "amod"))
+        if (
+            not word.is_noun
+            or word.dep in ("compound", "amod", "nmod")
+            or not any(map(str.isalnum, word.text))
         ):
             return False
         if word.dep == "npadvmod" and index + 1 < len(self.words) and self.words[index + 1].text == "-":
-            return False
-        return (word.is_noun and word.dep not in ("compound", "amod", "nmod")) and any(
-            c.isalnum() for c in word.text
+            return False  # long-haired
+        colour = word.lower in lexicon.COLOURS
+        return not colour or (
+            word.dep != "acomp" and self.words.first_child(index, "det", "amod") is not None
         )
 
     def _named_by_of(self, index: int) -> int | None:
@@ -98,20 +106,21 @@ class NounPhrases:
     def _add(self, index: int) -> None:
         first = self._name_start(index)
         word = self.words[index]
-        number = "NOUN" if word.tag in ("NNS", "NNPS") else None
-        last = (
-            self.lemma(word.lower, "NOUN") if number and word.lower not in lexicon.PLURAL_ONLY else word.lower
-        )
-        name = last if first == index else f"{self.words.phrase(first, index - 1)} {last}"
-        if first != index and self.words[index - 1].end == word.start:  # t-shirt
-            name = self.words.phrase(first, index)[: -len(word.lower)] + last
+        plural = word.tag in ("NNS", "NNPS")
+        inflected = plural and word.lower not in lexicon.PLURAL_ONLY
+        start, end = self.words.span(first, index)
+        before = self.words.text[
+            start : end - len(word.text)
+        ].lower()  # "fire " of "fire truck", "t-" of "t-shirt"
+        name = " ".join((before + (self.lemma(word.lower, "NOUN") if inflected else word.lower)).split())
         modifiers = [m for m in self._modifiers(index) if m < first or m > index]
         item = self._coreferent(index, name, modifiers)
         if item is None:
             item = len(self.objects)
-            self.objects.append(SceneObject(name, self.words.span(first, index)))
+            self.objects.append(SceneObject(name, (start, end)))
+            self._said.append(set())
         known = self._known.setdefault(name, [])
-        known.append((item, self.words.clause(index), bool(number)))
+        known.append((item, self.words.clause(index), plural))
         del known[:-_RECENT]
         self._object_of[index] = item
         for modifier in modifiers:
@@ -156,39 +165,33 @@ class NounPhrases:
         return not part_of_name or word.lower in lexicon.COLOURS or word.lower in lexicon.MATERIALS
 
     def _coordinated(self, index: int) -> list[int]:
+        """An attribute and those joined to it: "black and white"."""
         found = [index]
         while len(found) < _RECENT:
-            following = next(
-                (
-                    c
-                    for c in self.words.children(found[-1], "conj")
-                    if self.words[c].tag[:2] in ("JJ", "VB", "NN")
-                ),
-                None,
+            joined = (
+                c
+                for c in self.words.children(found[-1], "conj")
+                if self.words[c].tag[:2] in ("JJ", "VB", "NN")
             )
-            if following is None or (
-                self.words[following].is_noun and self.words[following].lower not in lexicon.COLOURS
-            ):
+            following = next(joined, None)
+            if following is None:
+                break
+            if self.words[following].is_noun and self.words[following].lower not in lexicon.COLOURS:
                 break
             found.append(following)
         return found
 
     def _attribute_span(self, index: int) -> Span:
         """The word, with the parts hyphenated to it and a shade before a colour."""
-        first = last = index
+        first = index
         while first > 0:
             before, word = self.words[first - 1], self.words[first]
-            if before.end == word.start and (before.text == "-" or word.text == "-"):
-                first -= 1
-            elif (
-                before.lower in lexicon.SHADES
-                and word.lower in lexicon.COLOURS
-                and before.head in (index, word.head)
-            ):
-                first -= 1
-            else:
+            hyphenated = before.end == word.start and "-" in (before.text, word.text)
+            shade = before.lower in lexicon.SHADES and word.lower in lexicon.COLOURS
+            if not hyphenated and not (shade and before.head in (index, word.head)):
                 break
-        return self.words.span(first, last)
+            first -= 1
+        return self.words.span(first, index)
 
     def _coreferent(self, index: int, name: str, modifiers: list[int]) -> int | None:
         """An object already introduced that a definite noun phrase speaks of again."""
@@ -198,10 +201,10 @@ class NounPhrases:
             return None
         clause, plural = self.words.clause(index), self.words[index].tag in ("NNS", "NNPS")
         said = {self.words[m].lower for m in modifiers}
-        best: tuple[int, int] | None = None
+        best = (-1, -1)
         for item, where, many in known:
-            attributes = {name for owner, name in self.attributes if owner == item}
-            if where == clause or many != plural or (said and attributes and not said & attributes):
-                continue
-            best = max(best or (-1, -1), (len(said & attributes), item))
-        return best[1] if best else None
+            shared = len(said & self._said[item])
+            other_one = said and self._said[item] and not shared  # "the blue ball" after "a red ball"
+            if where != clause and many == plural and not other_one:
+                best = max(best, (shared, item))
+        return best[1] if best[1] >= 0 else None

@@ -64,9 +64,8 @@ def _participle_after_noun(words: Words, index: int) -> None:
     if words[noun].head == index and (words[noun].dep != "nsubj" or word.dep in ("csubj", "nsubj")):
         words.promote(noun, over=index)
         words[index].dep = "acl"
-        words[noun].dep = {"pcomp": "pobj", "csubj": "nsubj", "acl": "nsubj"}.get(
-            words[noun].dep, words[noun].dep
-        )
+        dep = words[noun].dep
+        words[noun].dep = {"pcomp": "pobj", "csubj": "nsubj", "acl": "nsubj"}.get(dep, dep)
         _adopt_object(words, index)
     word.tag = "VBG"
 
@@ -92,9 +91,8 @@ def _verb_after_noun(words: Words, index: int) -> None:
         return
     words.promote(noun, over=index)
     clause = words[noun].head
-    if (
-        words[clause].dep == "relcl" and words[words[clause].head].is_noun
-    ):  # a dog that wears a hat chases a cat
+    if words[clause].dep == "relcl" and words[words[clause].head].is_noun:
+        # a dog that wears a hat chases a cat
         words.attach(index, words[clause].head, "acl")
     else:
         words.attach(index, index if clause == noun else clause, words[noun].dep)

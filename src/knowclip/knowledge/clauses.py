@@ -1,0 +1,122 @@
+"""Verbs of a parse: what they are called, who does it, to what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from knowclip.knowledge import lexicon
+from knowclip.knowledge.nouns import NounPhrases
+from knowclip.knowledge.words import Lemma, Words
+
+_SUBJECTS = ("nsubj", "nsubjpass", "csubj")
+_CLAUSES = ("conj", "xcomp", "advcl", "ccomp", "dep", "parataxis", "prep")
+_RELATIVE = ("acl", "relcl")
+_MAX_DEPTH = 16
+
+
+class Clauses:
+    """Names, subjects and objects of the verbs of one caption, in terms of its objects."""
+
+    def __init__(self, words: Words, lemma: Lemma, nouns: NounPhrases) -> None:
+        self.words = words
+        self.lemma = lemma
+        self.nouns = nouns
+        self._adopted: dict[int, int] = {}
+        """Nouns read as the object of a verb they do not hang on."""
+
+    def verb(self, index: int) -> str:
+        """Lemma of a verb."""
+        word = self.words[index]
+        if word.tag in ("VB", "VBP") and word.lower not in lexicon.BE:
+            return word.lower
+        return self.lemma(word.lower, "VERB")
+
+    def verb_with_particle(self, index: int) -> tuple[str, int]:
+        """Lemma with its particle ("pick up"), and the last word of the two where they stand together."""
+        particle = self.words.first_child(index, "prt")
+        if particle is None or self.words.first_child(particle, "pobj") is not None:
+            return self.verb(index), index
+        return (
+            f"{self.verb(index)} {self.words[particle].lower}",
+            particle if particle == index + 1 else index,
+        )
+
+    def is_passive(self, index: int) -> bool:
+        """Whether the subject of a verb is what it is done to."""
+        words, word = self.words, self.words[index]
+        if word.tag not in ("VBN", "VBD") or words.first_child(index, "dobj") is not None:
+            return False
+        if any(words[c].lower in ("has", "have", "had", "having") for c in words.children(index, "aux")):
+            return words.first_child(index, "auxpass") is not None
+        if words.first_child(index, "auxpass", "nsubjpass", "agent") is not None:
+            return True
+        return word.tag == "VBN" or word.dep == "acl"
+
+    def is_stranded(self, preposition: int) -> bool:
+        """Whether a preposition's object stands before its clause: "the chair that a cat is sitting on"."""
+        words = self.words
+        verb = words[preposition].head
+        if (
+            words[verb].dep not in _RELATIVE
+            or words.first_child(preposition, "pobj", "pcomp", "prep") is not None
+        ):
+            return False
+        return self._has_own_subject(verb)
+
+    def _has_own_subject(self, index: int) -> bool:
+        return any(self.words[c].is_noun for c in self.words.children(index, *_SUBJECTS))
+
+    def objects(self, index: int) -> list[int]:
+        """What a verb is done to: its object, its antecedent, or the object it shares with the next verb."""
+        words, word = self.words, self.words[index]
+        # "following" is sometimes read as a preposition
+        for child in words.children(index, "dobj", *(["pobj"] if word.tag == "VBG" else [])):
+            return self.nouns.objects_of(word.head if words[child].tag in ("WDT", "WP") else child)
+        if word.dep in _RELATIVE and self._has_own_subject(index) and not self.is_passive(index):
+            stranded = any(map(self.is_stranded, words.children(index, "prep")))
+            return [] if stranded else self.nouns.objects_of(word.head)
+        following = words.first_child(index, "conj")
+        if following == index + 2 and words[following].is_verb:  # holding and eating an apple
+            return self.objects(following)
+        return self._adjacent_object(index)
+
+    def _adjacent_object(self, index: int) -> list[int]:
+        """The noun phrase after a verb, attached elsewhere by mistake: "The cat hugging the dog is red"."""
+        words, word = self.words, self.words[index]
+        if word.tag not in ("VBG", "VBZ") or word.lower in lexicon.BE or index + 1 == len(words):
+            return []
+        noun = words[index + 1].head
+        if words[index + 1].tag not in ("DT", "PRP$") or noun <= index + 1 or not words[noun].is_noun:
+            return []
+        if words[noun].head == index or noun in self._adopted:
+            return []
+        self._adopted[noun] = index
+        return self.nouns.objects_of(noun)
+
+    def subjects(self, index: int, depth: int = 0) -> list[int]:
+        """What a verb is said of: its subject, its antecedent, or the subject of the clause it hangs on."""
+        words, word = self.words, self.words[index]
+        if depth > _MAX_DEPTH:
+            return []
+        if words.first_child(index, "expl") is not None:  # there is a dog
+            return self._named(words.children(index, "attr", "dobj", "nsubj"))
+        for child in reversed(list(words.children(index, *_SUBJECTS))):  # the nearest, where it was given two
+            if self._adopted.get(child, index) != index:
+                return self.subjects(self._adopted[child], depth + 1)
+            if words[child].tag not in ("WDT", "WP") and words[child].lower != "that":
+                return self.nouns.objects_of(child)
+            break
+        if word.head == index:
+            return self._named(
+                c for c in words.children(index, "npadvmod", "dep") if c < index
+            )  # dog chasing cat
+        if word.dep == "pcomp":  # of a clown kicking a ball
+            return self._named(c for c in words.children(word.head, "pobj") if c < index)
+        if word.dep in _RELATIVE or words[word.head].is_noun:
+            return self.nouns.objects_of(word.head, before=index)
+        if word.dep in _CLAUSES and words[word.head].is_verb:
+            return self.subjects(word.head, depth + 1)
+        return []
+
+    def _named(self, nouns: Iterable[int]) -> list[int]:
+        return [item for noun in nouns for item in self.nouns.objects_of(noun)]
