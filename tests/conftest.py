@@ -1,4 +1,4 @@
-"""Shared fixtures. Genuine data: set KNOWCLIP_REAL_DATA; KNOWCLIP_REQUIRE_REAL_DATA=1 makes a skip a failure."""
+"""Shared fixtures: genuine data under KNOWCLIP_REAL_DATA; with KNOWCLIP_REQUIRE_REAL_DATA=1 a skip fails."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from transformers import BertConfig
 
-from knowclip.models.architectures import architecture
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import build
 from knowclip.models.tokenizers import word_tokenizer
@@ -37,8 +36,10 @@ def custom_text_eos(folder: Path) -> DualEncoder:
 
 
 def word_level(folder: Path) -> DualEncoder:
+    vision = {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 4}
+    text = {"context_length": 48, "width": 128, "heads": 4, "layers": 3, "pool_type": "eos"}
     return build(
-        architecture("scenes")["model_cfg"],
+        {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text},
         tokenizer=word_tokenizer(CAPTIONS, context_length=48),
         preprocess_cfg={"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)},
     )

@@ -39,7 +39,7 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Console entry point: what a user can mend (``ValueError``, ``OSError``) is one line, not a traceback."""
+    """Console entry point: what a user can mend (``ValueError``, ``OSError``) is a line, not a traceback."""
     try:
         build_app()()
     except (ValueError, OSError, ImportError) as error:

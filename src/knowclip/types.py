@@ -65,8 +65,8 @@ class SceneGraph:
 class Negative:
     """A hard-negative caption (S2): same image, false text.
 
-    ``changed`` are the spans *in this caption* that differ from the caption it was made from; ``graph`` is what
-    this caption claims, so that a negative which is true of another image can be recognised.
+    ``changed`` are the spans *in this caption* that differ from the caption it was made from; ``graph`` is
+    what this caption claims, so that a negative which is true of another image can be recognised.
     """
 
     caption: str
@@ -128,14 +128,11 @@ class Batch:
     trunk_features: Float[Tensor, "B ..."] | None = None
 
 
-def rows() -> Any:
-    """A Features field with one row per example: gathered by concatenation over processes."""
-    return field(default=None, metadata={"gather": "rows"})
+ROWS: Mapping[str, str] = {"gather": "rows"}
+"""Metadata of a Features field with one row per example: gathered by concatenation over processes."""
 
-
-def shared() -> Any:
-    """A Features field equal on every process (a temperature): not gathered."""
-    return field(default=None, metadata={"gather": "shared"})
+SHARED: Mapping[str, str] = {"gather": "shared"}
+"""Metadata of a Features field that is equal on every process (a temperature): not gathered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +143,25 @@ class Features:
     concatenated in rank order (with gradients where they have any), ``shared`` are left as they are.
     """
 
-    image_features: Float[Tensor, "B D"] = rows()
-    text_features: Float[Tensor, "B D"] = rows()
-    negative_features: Float[Tensor, "B N D"] | None = rows()
-    negative_mask: Bool[Tensor, "B N"] | None = rows()
-    image_ids: Int[Tensor, " B"] | None = rows()
-    caption_ids: Int[Tensor, " B"] | None = rows()
-    negative_ids: Int[Tensor, "B N"] | None = rows()
-    logit_scale: Float[Tensor, ""] = shared()
-    logit_bias: Float[Tensor, ""] | None = shared()
+    image_features: Float[Tensor, "B D"] = field(default=None, metadata=ROWS)
+    text_features: Float[Tensor, "B D"] = field(default=None, metadata=ROWS)
+    negative_features: Float[Tensor, "B N D"] | None = field(default=None, metadata=ROWS)
+    negative_mask: Bool[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
+    image_ids: Int[Tensor, " B"] | None = field(default=None, metadata=ROWS)
+    caption_ids: Int[Tensor, " B"] | None = field(default=None, metadata=ROWS)
+    negative_ids: Int[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
+    logit_scale: Float[Tensor, ""] = field(default=None, metadata=SHARED)
+    logit_bias: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a benchmark says of a model.
 
-    ``metrics`` are fractions in [0, 1] unless their name says otherwise; ``metrics[main]`` is the one to quote.
-    ``items`` holds one array per column with one entry per item (always ``key``, then scores and outcomes), for
-    intervals and paired comparisons. ``details`` holds what a reader needs to trust the number: drop rules
-    applied, surviving classes, tie rate, controls.
+    ``metrics`` are fractions in [0, 1] unless their name says otherwise; ``metrics[main]`` is the one to
+    quote. ``items`` holds one array per column with one entry per item (always ``key``, then scores and
+    outcomes), for intervals and paired comparisons. ``details`` holds what a reader needs to trust the
+    number: drop rules applied, surviving classes, tie rate, controls.
     """
 
     benchmark: str

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from knowclip.data import prepare
 from knowclip.data.captions import read_captions
-from knowclip.data.graph_json import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.data.prepare import group_ids, negatives_for
 from knowclip.data.user_graphs import ground, read_graphs
+from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.types import Attribute, Example, ImageRef, Negative, Relation, SceneGraph, SceneObject
 
 RIDE = "a man riding a horse"
@@ -178,17 +178,17 @@ def test_own_graphs_without_spans_get_them_from_the_caption(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"objects": [{"span": None}]}, "KeyError: 'name'"),
-        ({"objects": [{"name": "man", "span": [2, 99]}]}, r"\[2, 99\] is no span"),
-        ({"attributes": [[2, "tall", None]]}, "2 is not in range"),
-        ({"relations": [[0, "", 1, None]]}, "'' is no name"),
-        ({"relations": [[0, "on", 1]]}, "not enough values"),
-        ({"objects": 3}, "TypeError"),
+        ({"objects": [{"span": None}]}, "'objects\\[0\\]', field 'name': missing"),
+        ({"objects": [{"name": "man", "span": [2, 99]}]}, r"'span': \[2, 99\] is no span"),
+        ({"attributes": [[2, "tall", None]]}, "there is no object 2"),
+        ({"relations": [[0, "", 1, None]]}, "a name expected, got an empty text"),
+        ({"relations": [[0, "on", 1]]}, "4 values expected"),
+        ({"objects": 3}, "a list expected, got 3"),
     ],
 )
 def test_broken_graphs_name_file_and_line(tmp_path, fields, message):
     path = graphs_file(tmp_path, record("1", RIDE), record("2", RIDE, **fields))
-    with pytest.raises(ValueError, match=rf"graphs.jsonl, line 2 is no scene graph of .*{message}"):
+    with pytest.raises(ValueError, match=rf"graphs.jsonl, line 2, field .*{message}"):
         read_graphs(path)
 
 

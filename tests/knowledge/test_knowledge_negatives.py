@@ -48,6 +48,7 @@ RELATION_SWAPS = [
         "The horse is red. The astronaut is riding the horse.",
     ),
     ("the horse that the man is riding", "the man that the horse is riding"),
+    ("On a table is a cat.", "On a cat is a table."),
     ("Dogs chasing a cat", "A cat chasing dogs"),
     ("a group of people watching a man", "a man watching a group of people"),
     # verbs agree
@@ -108,6 +109,7 @@ def test_attribute_swap(caption: str, found: set[str]) -> None:
         "a man with a hat",
         "a dog standing next to a cat",
         "a dog facing a cat",
+        "On a table are two cats.",
         "a dog chasing another dog",
         "a dog chasing a cat and a cat chasing a dog",
         "A dog chases a cat. The cat is chased by the dog.",

@@ -185,6 +185,24 @@ CASES = [
         {("spider", "follow", "bee")},
     ),
     (
+        "The pink tent chases the big pig.",
+        ["tent", "pig"],
+        {("tent", "pink"), ("pig", "big")},
+        {("tent", "chase", "pig")},
+    ),
+    (
+        "Inside a green frog is a red kangaroo.",
+        ["frog", "kangaroo"],
+        {("frog", "green"), ("kangaroo", "red")},
+        {("kangaroo", "inside", "frog")},
+    ),
+    (
+        "To the left of an owl is an umbrella.",
+        ["owl", "umbrella"],
+        set(),
+        {("umbrella", "to the left of", "owl")},
+    ),
+    (
         "a blue mermaid to the left of a gray bee",
         ["mermaid", "bee"],
         {("bee", "gray"), ("mermaid", "blue")},

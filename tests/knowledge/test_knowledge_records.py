@@ -61,7 +61,7 @@ def test_negatives_as_the_format_says(tmp_path: Path) -> None:
     assert list(read_negatives(path)) == [NegativeRecord("k", CAPTION, negative)]
 
 
-@given(st.text(min_size=1, max_size=30), st.text(max_size=10))
+@given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=10))
 def test_any_text_survives(caption: str, name: str) -> None:
     graph = SceneGraph((SceneObject(name, (0, len(caption))),))
     assert graph_from_json(json.loads(json.dumps(graph_to_json(graph))), caption, "here") == graph

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from knowclip.atomic import atomic_file
-from knowclip.data.graph_json import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.data.user_graphs import read_graphs
 from knowclip.knowledge.negatives import generate
 from knowclip.knowledge.parsing import parse
+from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.knowledge.spacy_parser import installed_model
 from knowclip.types import Example, SceneGraph
 

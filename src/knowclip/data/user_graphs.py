@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.graph_json import graph_from_json
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array
+from knowclip.knowledge.records import graph_from_json
 from knowclip.types import Attribute, Box, Example, Relation, SceneGraph, SceneObject, Span
 
 FindGraph = Callable[[Example], SceneGraph | None]

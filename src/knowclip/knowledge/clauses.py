@@ -106,6 +106,10 @@ class Clauses:
             if words[child].tag not in ("WDT", "WP") and words[child].lower != "that":
                 return self.nouns.objects_of(child)
             break
+        if self.verb(index) == "be" and any(c < index for c in words.children(index, "prep", "advmod")):
+            inverted = self._named(words.children(index, "attr"))  # on a table is a cat
+            if inverted:
+                return inverted
         if word.head == index:
             return self._named(
                 c for c in words.children(index, "npadvmod", "dep") if c < index

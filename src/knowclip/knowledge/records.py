@@ -82,6 +82,19 @@ def graph_to_json(graph: SceneGraph) -> dict[str, Any]:
     }
 
 
+def negative_to_json(negative: Negative) -> dict[str, Any]:
+    """Turn a negative and what it claims into what ``json`` writes."""
+    claims = graph_to_json(negative.graph) if negative.graph is not None else {}
+    return {"negative": negative.caption, "kind": negative.kind, "changed": negative.changed, **claims}
+
+
+def negative_from_json(record: dict[str, Any], where: str) -> Negative:
+    """Turn what ``json`` read into a negative."""
+    caption = record["negative"]
+    graph = graph_from_json(record, caption, where) if "objects" in record else None
+    return Negative(caption, record["kind"], tuple((a, b) for a, b in record["changed"]), graph)
+
+
 def _negative_line(record: NegativeRecord) -> dict[str, Any]:
     negative = record.negative
     return {
@@ -115,6 +128,11 @@ class _Line:
     def check(self, field: str, value: Any, kind: type) -> Any:
         if type(value) is not kind:
             raise self.error(field, f"{_KINDS[kind]} expected, got {_short(value)}")
+        return value
+
+    def name(self, field: str, value: Any) -> str:
+        if not self.check(field, value, str):
+            raise self.error(field, "a name expected, got an empty text")
         return value
 
     def rows(self, field: str, length: int) -> Iterator[tuple[str, list[Any]]]:
@@ -174,11 +192,15 @@ def graph_from_json(record: dict[str, Any], caption: str, where: str) -> SceneGr
     objects = []
     for i, value in enumerate(line.get("objects", list)):
         item = _Line(value, f"{where}, field 'objects[{i}]'")
-        objects.append(SceneObject(item.get("name", str), item.span("span", value.get("span"), caption)))
+        objects.append(
+            SceneObject(
+                item.name("name", item.get("name", str)), item.span("span", value.get("span"), caption)
+            )
+        )
     attributes = [
         Attribute(
             line.index(field, owner, len(objects)),
-            line.check(field, name, str),
+            line.name(field, name),
             line.span(field, span, caption),
         )
         for field, (owner, name, span) in line.rows("attributes", 3)
@@ -186,7 +208,7 @@ def graph_from_json(record: dict[str, Any], caption: str, where: str) -> SceneGr
     relations = [
         Relation(
             line.index(field, subject, len(objects)),
-            line.check(field, name, str),
+            line.name(field, name),
             line.index(field, item, len(objects)),
             line.span(field, span, caption),
         )

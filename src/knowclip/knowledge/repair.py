@@ -24,9 +24,11 @@ def repair(words: Words) -> None:
     for index in range(len(words)):
         _noun_by_place(words, index)
         _nearer_coordination(words, index)
+        _place_before_verb(words, index)
     for index in range(1, len(words)):
         _verb_after_colour(words, index)
         _name_after_colour(words, index)
+        _noun_read_as_adjective(words, index)
         _participle_after_noun(words, index)
         _verb_after_noun(words, index)
 
@@ -54,6 +56,30 @@ def _nearer_coordination(words: Words, index: int) -> None:
         words.attach(index, near, "conj")
 
 
+def _place_before_verb(words: Words, index: int) -> None:
+    """The place in "On a table is a cat", read as the subject."""
+    verb = words[index].head
+    if words[index].dep != "prep" or words[verb].lower not in lexicon.BE or words[index].children:
+        return
+    place, subject = words.first_child(verb, "nsubj"), words.first_child(verb, "attr")
+    if place is not None and subject is not None and index < place < verb < subject:
+        words.attach(place, index, "pobj")
+        words.attach(subject, verb, "nsubj")
+
+
+def _noun_read_as_adjective(words: Words, index: int) -> None:
+    """The noun of "an alien chases a rocket", "a key riding a pumpkin": an unknown adjective of the verb."""
+    word, noun = words[index], words[index - 1]
+    verb_form = word.tag == "NNS" or (word.lower.endswith("ing") and word.lower not in _NOUNS_IN_ING)
+    if not verb_form or noun.tag != "JJ" or noun.dep != "amod" or noun.head != index:
+        return
+    if noun.lower in lexicon.VALUES or noun.lower in lexicon.VAGUE or index + 1 == len(words):
+        return
+    singular = {words[c].lower for c in words.children(index, "det")} & {"a", "an"}
+    if singular and words[index + 1].tag in ("DT", "PRP$"):
+        noun.tag, noun.dep = "NN", "compound"
+
+
 def _participle_after_noun(words: Words, index: int) -> None:
     """The verb of "a drum hiding behind a king": an -ing form read as a noun or as a subject clause."""
     word, noun = words[index], index - 1
@@ -78,16 +104,17 @@ def _adopt_object(words: Words, verb: int) -> None:
 
 
 def _verb_after_noun(words: Words, index: int) -> None:
-    """The verb of "A bicycle hugs a cake", read as a plural noun, which "a" forbids, or as part of a name."""
+    """The verb of "A bicycle hugs a cake", read as a plural noun, which "a" or "a" after it forbids."""
     word, noun = words[index], index - 1
     if word.is_noun and None not in (words.first_child(index, "nsubj"), words.first_child(index, "dobj")):
         word.tag = "VBZ"
     if word.lower[-1:] != "s" or words[noun].head != index or words[noun].dep != "compound":
         return
-    if index + 1 < len(words) and words[index + 1].tag not in _AFTER_VERB:
-        return
+    following = words[index + 1].tag if index + 1 < len(words) else "."
     singular = {words[c].lower for c in words.children(index, "det")} & {"a", "an"}
-    if not singular or word.tag not in ("NNS", "NN", "NNPS", "VBZ"):
+    if following not in (_AFTER_VERB if singular else ("DT", "PRP$")):
+        return
+    if word.tag not in ("NNS", "NN", "NNPS", "VBZ"):
         return
     words.promote(noun, over=index)
     clause = words[noun].head

@@ -113,7 +113,7 @@ class _Builder:
         return word.lower in _OPENS_COMPOUND and word.tag in ("RB", "JJ", "IN", "RP")
 
     def _verb_preposition(self, verb: int, name: str, first: int, last: int, objects: list[int]) -> None:
-        """Preposition with its verb ("sit on") or without it ("is on", "hit it with"), or a passive's agent."""
+        """Preposition with its verb ("sit on"), without it ("is on", "hit it with"), or with the agent."""
         subjects, stated = self.clauses.subjects(verb), self.clauses.verb(verb)
         if stated == "be":
             self._relate(subjects, name, objects, first, last)

@@ -85,6 +85,8 @@ def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span)
         Edit(right, moved(layout.caption, left, right[0]), left),
     ]
     if plural[0] != plural[1]:
+        if end <= left[0]:  # "on a table are two cats": the verb agrees with what comes last
+            return None
         edits += _agreements(
             layout, [(named[m], m) for m in (first, second)], left, right, plural_left=plural[1]
         )
