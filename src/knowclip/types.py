@@ -135,7 +135,7 @@ SHARED: Mapping[str, str] = {"gather": "shared"}
 """Metadata of a Features field that is equal on every process (a temperature): not gathered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What a Method computes from a batch; all that losses may see.
 
@@ -143,14 +143,14 @@ class Features:
     concatenated in rank order (with gradients where they have any), ``shared`` are left as they are.
     """
 
-    image_features: Float[Tensor, "B D"] = field(default=None, metadata=ROWS)
-    text_features: Float[Tensor, "B D"] = field(default=None, metadata=ROWS)
+    image_features: Float[Tensor, "B D"] = field(metadata=ROWS)
+    text_features: Float[Tensor, "B D"] = field(metadata=ROWS)
     negative_features: Float[Tensor, "B N D"] | None = field(default=None, metadata=ROWS)
     negative_mask: Bool[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
     image_ids: Int[Tensor, " B"] | None = field(default=None, metadata=ROWS)
     caption_ids: Int[Tensor, " B"] | None = field(default=None, metadata=ROWS)
     negative_ids: Int[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
-    logit_scale: Float[Tensor, ""] = field(default=None, metadata=SHARED)
+    logit_scale: Float[Tensor, ""] = field(metadata=SHARED)
     logit_bias: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
 
 

@@ -61,6 +61,7 @@ def stand_in(world: Path, tmp_path: Path) -> list[str]:
         "data.cache=none",
         f"data.cache_dir={tmp_path / 'cache'}",
         "selection={metrics: [text_to_image_R@1]}",
+        "optimizer.lr_multipliers={}",
         "schedule.warmup=1",
         "train.epochs=2",
         "train.steps=null",

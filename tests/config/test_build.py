@@ -19,7 +19,9 @@ from typer.testing import CliRunner
 from knowclip.build import (
     add_negatives,
     build_accelerator,
+    build_method,
     build_model,
+    build_optimizer,
     build_trainer,
     build_validation,
     hold_out,
@@ -56,6 +58,16 @@ def test_every_shipped_recipe_builds_and_trains(name, stand_in, tmp_path) -> Non
         assert load(run / part).encode_text(["a dog"]).shape == (1, 8)
     last = load(run / "last").state_dict()
     assert all(torch.equal(value, last[key]) for key, value in trainer.method.model.state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["flickr8k", "flickr8k-negclip"])
+def test_learning_rates_of_the_photo_recipes_fit_their_towers(name) -> None:
+    recipe = load_recipe(name)
+    method = build_method(recipe.method, build_model(recipe.model))
+    groups = build_optimizer(recipe, method).param_groups
+    assert {group["lr"] for group in groups} == {recipe.optimizer.lr, 10 * recipe.optimizer.lr}
+    assert not any(p.requires_grad for p in method.model.model.visual.trunk.parameters())
 
 
 @pytest.fixture

@@ -130,5 +130,6 @@ def test_two_processes_equal_one(two_processes, name, accumulate) -> None:
 
 
 def test_one_process_gathers_nothing() -> None:
-    features = Features(image_features=torch.ones(2, 3))
+    ones = torch.ones(2, 3)
+    features = Features(image_features=ones, text_features=ones, logit_scale=torch.tensor(1.0))
     assert gather(features) is features
