@@ -97,11 +97,14 @@ def worker(rank: int, port: int, folder: str) -> None:
             history = train(make(), accumulate=accumulate, rank=rank)
             torch.save(history, Path(folder) / f"{name}-{accumulate}-{rank}.pt")
     mask = torch.arange(4).view(2, 2)[rank : rank + 1] > 1
-    features = Features(image_features=torch.full((1, 2), float(rank)), negative_mask=mask)
+    ranks = torch.full((1, 2), float(rank))
+    scale = torch.tensor(10.0 + rank)
+    features = Features(image_features=ranks, text_features=-ranks, negative_mask=mask, logit_scale=scale)
     gathered = gather(features)
     assert gathered.negative_mask.tolist() == [[False, False], [True, True]]
     assert gathered.image_features.tolist() == [[0, 0], [1, 1]]
-    assert gathered.text_features is None
+    assert gathered.text_features.tolist() == [[0, 0], [-1, -1]]
+    assert gathered.caption_ids is None and gathered.logit_scale == scale
     torch.distributed.destroy_process_group()
 
 
