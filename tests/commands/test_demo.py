@@ -76,11 +76,8 @@ def test_dense_labels_say_what_is_where() -> None:
         (Attribute(0, "red"), Attribute(1, "big")),
     )
     # the horse (noun 0) is in cell 0, the dog (noun 1) at (52, 57) in cell 8; big is no colour
-    red_there = len(demo_base.NOUNS) * 9 + 0 * 9 + 0
-    red_horse = (len(demo_base.NOUNS) + len(demo_base.COLOURS)) * 9 + 0 * 8 + 0
-    labels = demo_base.dense_labels(graph, size=64)
-    assert labels == [0 * 9 + 0, 1 * 9 + 8, red_there, red_horse]
-    assert max(labels) < demo_base.LABELS
+    red = len(demo_base.NOUNS) * 9 + 0 * 9 + 0
+    assert demo_base.dense_labels(graph, size=64) == [0 * 9 + 0, 1 * 9 + 8, red]
 
 
 def test_the_shipped_base_loads_and_is_small() -> None:

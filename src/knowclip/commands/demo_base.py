@@ -38,9 +38,7 @@ NUMBERS = {"train": 60000, "val": 1000, "test": 0}
 SEED = 100
 """The base's scenes are not the demo's; the compositional hold-out is the same for all seeds."""
 GRID = 3
-LABELS = GRID**2 * (len(NOUNS) + len(COLOURS)) + len(NOUNS) * len(COLOURS)
-"""(noun, cell), then (colour, cell), then (noun, colour)."""
-STEPS = 2400
+STEPS = 3000
 BATCH = 256
 LR = 2e-3
 SHARPNESS = 20.0
@@ -69,7 +67,7 @@ def learn_what_is_where(
     load = pixels.loader(refs)
     graphs = read_visual_genome_graphs(scenes / "visual_genome")
     labels = [dense_labels(graphs[int(ref.path.stem)], size=model.image_size[0]) for ref in refs]
-    head = nn.Linear(model.embed_dim, LABELS)
+    head = nn.Linear(model.embed_dim, GRID**2 * (len(NOUNS) + len(COLOURS)))
     parameters = [*model.model.visual.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -99,15 +97,14 @@ def learn_what_is_where(
 
 
 def dense_labels(graph: SceneGraph, *, size: int) -> list[int]:
-    """Indices of the (noun, cell), (colour, cell) and (noun, colour) labels that hold of an image."""
+    """Indices of the (noun, cell) and (colour, cell) labels that hold of an image."""
     nouns, colours = list(NOUNS), list(COLOURS)
-    named = [nouns.index(thing.name) for thing in graph.objects]
     cells = [_cell(thing.box, size) for thing in graph.objects]
-    painted = [(a.object, colours.index(a.name)) for a in graph.attributes if a.name in COLOURS]
-    found = [noun * GRID**2 + cell for noun, cell in zip(named, cells, strict=True)]
-    found += [(len(nouns) + colour) * GRID**2 + cells[thing] for thing, colour in painted]
-    first = GRID**2 * (len(nouns) + len(colours))
-    return found + [first + named[thing] * len(colours) + colour for thing, colour in painted]
+    found = [
+        nouns.index(thing.name) * GRID**2 + cell for thing, cell in zip(graph.objects, cells, strict=True)
+    ]
+    painted = [(colours.index(a.name), cells[a.object]) for a in graph.attributes if a.name in COLOURS]
+    return found + [(len(nouns) + colour) * GRID**2 + cell for colour, cell in painted]
 
 
 def _cell(box: tuple[int, int, int, int], size: int) -> int:

@@ -71,7 +71,7 @@ _PLACE_TEST = (
     "there is {b}. {a} is {preposition} {B}",
 )
 _PAIR = ("{a} and {b}", "{the_a} and {the_b}", "there is {a} and {b}", "a picture of {a} and {b}")
-PAIR_SHARE = 0.45
+PAIR_SHARE = 0.25
 """Share of train's orbits with both colours that are told without their relation."""
 TEST_SHARE = 0.25
 """Share of test orbits told by templates that train and val never use."""
