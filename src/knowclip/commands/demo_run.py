@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from rich.console import Console
 
 from knowclip.atomic import atomic_file
-from knowclip.build import Pairs, build_trainer
+from knowclip.build import add_negatives, build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.progress import counting
 from knowclip.commands.train import building, open_run
@@ -98,17 +99,14 @@ def train_methods(
     return runs
 
 
-def train(recipe: Recipe, console: Console) -> Pairs:
+def train(recipe: Recipe, console: Console) -> None:
     """Train one recipe, replacing an earlier run of the demo."""
-    import shutil
-
     shutil.rmtree(recipe.output.folder / "last", ignore_errors=True)
     with building() as progress:
-        trainer, pairs = build_trainer(recipe, progress=progress)
+        trainer, _ = build_trainer(recipe, progress=progress)
     open_run(recipe, resume=False)
     position = trainer.fit()
     console.print(f"best at step {position.best_step} of {trainer.steps}: {recipe.output.folder / 'best'}")
-    return pairs
 
 
 def precision() -> str:
@@ -155,8 +153,6 @@ def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console)
 
 def _control(scenes: Path) -> TextOnly:
     """The text-only control, trained on the same parsed captions and negatives as the method."""
-    from knowclip.build import add_negatives
-
     recipe = _recipe("negclip", base=SHIPPED_BASE, scenes=scenes, out=Path("unused"), seed=0)
     examples = add_negatives(read_captions(scenes, split="train").examples, recipe).examples
     pairs = [(example.caption, negative.caption) for example in examples for negative in example.negatives]
