@@ -208,6 +208,102 @@ CASES = [
         {("bee", "gray"), ("mermaid", "blue")},
         {("mermaid", "to the left of", "bee")},
     ),
+    (
+        "rug in front of a sofa",
+        ["rug", "sofa"],
+        set(),
+        {("rug", "in front of", "sofa")},
+    ),
+    (
+        "clock on pole",
+        ["clock", "pole"],
+        set(),
+        {("clock", "on", "pole")},
+    ),
+    (
+        "tree behind stop sign",
+        ["tree", "stop sign"],
+        set(),
+        {("tree", "behind", "stop sign")},
+    ),
+    (
+        "pole attached to bench",
+        ["pole", "bench"],
+        set(),
+        {("pole", "attach to", "bench")},
+    ),
+    (
+        "tree next to elephant",
+        ["tree", "elephant"],
+        set(),
+        {("tree", "next to", "elephant")},
+    ),
+    (
+        "flag hanging from building",
+        ["flag", "building"],
+        set(),
+        {("flag", "hang from", "building")},
+    ),
+    (
+        "hand holding black skateboard",
+        ["hand", "skateboard"],
+        {("skateboard", "black")},
+        {("hand", "hold", "skateboard")},
+    ),
+    (
+        "skier going down a slope",
+        ["skier", "slope"],
+        set(),
+        {("skier", "go down", "slope")},
+    ),
+    (
+        "two bicycles lean on the bench .",
+        ["bicycle", "bench"],
+        {("bicycle", "two")},
+        {("bicycle", "lean on", "bench")},
+    ),
+    (
+        "A man is chased by a dog and two cats.",
+        ["man", "dog", "cat"],
+        {("cat", "two")},
+        {("dog", "chase", "man"), ("cat", "chase", "man")},
+    ),
+    (
+        "A dog and a cat are sitting under the table.",
+        ["dog", "cat", "table"],
+        set(),
+        {("dog", "sit under", "table"), ("cat", "sit under", "table")},
+    ),
+    (
+        "The girl whose dog is brown kicks a ball",
+        ["girl", "dog", "ball"],
+        {("dog", "brown")},
+        {("girl", "kick", "ball")},
+    ),
+    (
+        "There are three birds on the roof. A boy is looking at them.",
+        ["bird", "roof", "boy"],
+        {("bird", "three")},
+        {("bird", "on", "roof")},
+    ),
+    (
+        "the woman's cat is in front of the boy's chair",
+        ["woman", "cat", "boy", "chair"],
+        set(),
+        {("woman", "have", "cat"), ("boy", "have", "chair"), ("cat", "in front of", "chair")},
+    ),
+    (
+        "girl standing next to stop sign",
+        ["girl", "stop sign"],
+        set(),
+        {("girl", "stand next to", "stop sign")},
+    ),
+    (
+        "A man is trying to catch a ball and wants to run.",
+        ["man", "ball"],
+        set(),
+        {("man", "catch", "ball")},
+    ),
 ]
 
 
@@ -344,10 +440,27 @@ def test_ten_thousand_words_cost_ten_times_a_thousand() -> None:
 
 
 def test_unknown_parser_and_single_text_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown parser 'stanza': choose one of spacy"):
+    with pytest.raises(ValueError, match="unknown parser 'stanza': choose one of spacy, factual"):
         parse(["a dog"], parser="stanza")
     with pytest.raises(ValueError, match=r"pass \[caption\]"):
         parse("a dog")
+
+
+def test_another_pipeline_can_be_asked_for() -> None:
+    name = spacy_parser.installed_model()
+    assert list(parse(["a dog chasing a cat"], parser=f"spacy:{name}")) == [graph("a dog chasing a cat")]
+    with pytest.raises(ValueError, match="no spaCy pipeline 'en_nowhere': install it"):
+        parse(["a dog"], parser="spacy:en_nowhere")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(
+    "a the dog red building holding sitting next to of on is attached lean and , two that 's stop".split()
+), max_size=14).map(" ".join))  # fmt: skip
+def test_words_of_captions_in_any_order(caption: str) -> None:
+    found = graph(caption)
+    assert all(relation.subject != relation.object for relation in found.relations)
+    assert {attribute.object for attribute in found.attributes} <= set(range(len(found.objects)))
 
 
 def test_no_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,9 @@ Captions = Annotated[
 ]
 Column = Annotated[str | None, typer.Option(help="Column of the captions in a table ('caption').")]
 KeyColumn = Annotated[str | None, typer.Option(help="Column of the keys; the row's number by default.")]
-Parser = Annotated[str, typer.Option(help="Parser.")]
+Parser = Annotated[
+    str, typer.Option(help="spacy or factual (a T5); ':MODEL' after it picks the pipeline or weights.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Captions parsed at once.")]
 
 

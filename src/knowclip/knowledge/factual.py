@@ -12,14 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowclip.knowledge.lexicon import ARTICLES, COUNTS
-from knowclip.types import SceneGraph
-
 Tuples = frozenset[tuple[str, ...]]
 
 _FACT = re.compile(r"\(([^()]*)\)")
-_LEFT_RIGHT = re.compile(r"\bto the (left|right) of\b")
-_SPELLING = {"wood": "wooden", "grey": "gray"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +55,6 @@ def read_tuples(text: str) -> Tuples:
         else:
             raise ValueError(f"{fact.strip()!r} is neither ( object ) nor ( head , relation , tail )")
     return frozenset(tuples)
-
-
-def to_tuples(graph: SceneGraph, caption: str) -> Tuples:
-    """The graph of a caption in FACTUAL's scheme.
-
-    Plural objects stay plural, counts are digits, "a leg of a man" is (man, have, leg), and articles within
-    relations are dropped except in "at the left of". Passives are turned round in our graphs already.
-    """
-    names = [caption[slice(*item.span)].lower() if item.span else item.name for item in graph.objects]
-    tuples: set[tuple[str, ...]] = {(name,) for name in names}
-    for attribute in graph.attributes:
-        name = str(COUNTS.get(attribute.name, _SPELLING.get(attribute.name, attribute.name)))
-        tuples.add((names[attribute.object], name))
-    for relation in graph.relations:
-        subject, item = names[relation.subject], names[relation.object]
-        if relation.name == "of":
-            tuples.add((item, "have", subject))
-        else:
-            tuples.add((subject, _relation(relation.name), item))
-    return frozenset(tuples)
-
-
-def _relation(name: str) -> str:
-    if _LEFT_RIGHT.search(name):
-        return _LEFT_RIGHT.sub(r"at the \1 of", name)
-    return " ".join(word for word in name.split() if word not in ARTICLES)
 
 
 @dataclass(frozen=True, slots=True)

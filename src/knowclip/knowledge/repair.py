@@ -6,43 +6,86 @@ asks for evidence in the neighbouring words, never for particular nouns or verbs
 
 from __future__ import annotations
 
-from knowclip.knowledge import lexicon
+from knowclip.knowledge import lexicon, verb_repair
+from knowclip.knowledge.verb_repair import NOUNS_IN_ING
 from knowclip.knowledge.words import Words
-
-_NOUNS_IN_ING = frozenset(
-    "building ceiling clothing railing wing king ring string thing evening morning painting wedding "
-    "lightning earring swing spring sting viking nothing something anything everything awning "
-    "crossing landing parking wrestling sibling sling lighting frosting icing topping drawing "
-    "marking covering bedding siding flooring".split()
-)
-_AFTER_VERB = ("DT", "PRP$", "IN", "TO", "RB", ".", ",")
-_OPENS_PHRASE = ("DT", "PRP$", "IN", "TO", "CD", "JJ", "PDT", "RP", "WDT")
 
 
 def repair(words: Words) -> None:
     """Retag and re-attach words in place."""
     for index in range(len(words)):
         _noun_by_place(words, index)
+        _noun_after_preposition(words, index)
         _nearer_coordination(words, index)
         _place_before_verb(words, index)
+        _place_after_particle(words, index)
+        verb_repair.verb_with_subject(words, index)
     for index in range(1, len(words)):
-        _verb_after_colour(words, index)
+        verb_repair.verb_after_colour(words, index)
         _name_after_colour(words, index)
         _noun_read_as_adjective(words, index)
-        _participle_after_noun(words, index)
-        _verb_after_noun(words, index)
-
-
-def _opens_phrase(words: Words, index: int) -> bool:
-    return index < len(words) and words[index].tag in _OPENS_PHRASE
+        verb_repair.participle_between_nouns(words, index)
+        verb_repair.participle_after_noun(words, index)
+        verb_repair.verb_after_noun(words, index)
 
 
 def _noun_by_place(words: Words, index: int) -> None:
-    """The noun of "on a side walk", "log leaning on a box": no verb stands there."""
+    """The noun of "on a side walk", "next to building": neither verb nor adverb stands there."""
     word = words[index]
     starts = index == 0 and word.tag == "VB" and len(words) > 1 and words[1].lower.endswith("ing")
     if starts or (word.dep in ("pobj", "dobj") and word.tag in ("VB", "VBP", "VBD", "VBZ", "XX", "FW")):
         word.tag = "NN"
+    elif word.dep == "pobj" and word.tag in ("JJ", "RB"):
+        value = word.lower in lexicon.COLOURS or word.lower in lexicon.VAGUE
+        if not value and words.first_child(index, "det", "amod") is not None:
+            word.tag = "NN"
+    elif word.dep == "pcomp" and word.lower in NOUNS_IN_ING and words.first_child(index, "dobj") is None:
+        word.tag, word.dep = "NN", "pobj"
+    elif word.dep == "advmod" and word.is_noun and words[word.head].is_verb and word.head < index:
+        word.dep = "dobj"
+
+
+def _noun_after_preposition(words: Words, index: int) -> None:
+    """The noun of "pole attached to bench", "tree behind stop sign", read as a verb."""
+    word, preposition, governor = words[index], index - 1, index - 2
+    if governor < 0 or word.tag not in ("VB", "VBP"):
+        return
+    following = index + 1 < len(words) and words[index + 1].is_noun
+    noun = index + 1 if following else index
+    if words[preposition].lower == "to":
+        passive = words[governor].tag == "VBN" and words[governor].lower != "used" and noun == index
+        possible = passive or words[governor].lower in ("next", "close", "adjacent")
+    else:
+        possible = words[preposition].tag == "IN" and words[preposition].dep in ("prep", "advmod")
+    ends = noun + 1 == len(words) or words[noun + 1].tag in (".", ",", "CC", "IN")
+    if not possible or not ends or words.first_child(preposition, "pobj", "pcomp") is not None:
+        return
+    for top in (index, noun):
+        if words[top].head == top:
+            subject = words.first_child(top, "nsubj", "csubj")
+            if subject is None:
+                return
+            words.promote(subject, over=top)
+            if words[governor].head == top:
+                words.attach(governor, subject, "advmod")
+    if words.is_below(governor, index) or words.is_below(governor, noun):
+        return
+    words.attach(preposition, governor, "prep")
+    words.attach(noun, preposition, "pobj")
+    if noun != index:
+        words.attach(index, noun, "compound")
+    word.tag, words[preposition].tag = "NN", "IN"
+
+
+def _place_after_particle(words: Words, index: int) -> None:
+    """The place in "going down a slope", read as an adverb after the particle of a verb."""
+    word = words[index]
+    particle = words.first_child(word.head, "prt") if word.head < index else None
+    if word.dep != "npadvmod" or not word.is_noun or particle is None:
+        return
+    if particle + 1 == min([index, *word.children]):
+        words.attach(index, particle, "pobj")
+        words[particle].dep, words[particle].tag = "prep", "IN"
 
 
 def _nearer_coordination(words: Words, index: int) -> None:
@@ -70,7 +113,7 @@ def _place_before_verb(words: Words, index: int) -> None:
 def _noun_read_as_adjective(words: Words, index: int) -> None:
     """The noun of "an alien chases a rocket", "a key riding a pumpkin": an unknown adjective of the verb."""
     word, noun = words[index], words[index - 1]
-    verb_form = word.tag == "NNS" or (word.lower.endswith("ing") and word.lower not in _NOUNS_IN_ING)
+    verb_form = word.tag == "NNS" or (word.lower.endswith("ing") and word.lower not in NOUNS_IN_ING)
     if not verb_form or noun.tag != "JJ" or noun.dep != "amod" or noun.head != index:
         return
     if noun.lower in lexicon.VALUES or noun.lower in lexicon.VAGUE or index + 1 == len(words):
@@ -78,65 +121,6 @@ def _noun_read_as_adjective(words: Words, index: int) -> None:
     singular = {words[c].lower for c in words.children(index, "det")} & {"a", "an"}
     if singular and words[index + 1].tag in ("DT", "PRP$"):
         noun.tag, noun.dep = "NN", "compound"
-
-
-def _participle_after_noun(words: Words, index: int) -> None:
-    """The verb of "a drum hiding behind a king": an -ing form read as a noun or as a subject clause."""
-    word, noun = words[index], index - 1
-    if word.lower[-3:] != "ing" or word.lower in _NOUNS_IN_ING or not words[noun].is_noun:
-        return
-    if not _opens_phrase(words, index + 1):
-        return
-    if words[noun].head == index and (words[noun].dep != "nsubj" or word.dep in ("csubj", "nsubj")):
-        words.promote(noun, over=index)
-        words[index].dep = "acl"
-        dep = words[noun].dep
-        words[noun].dep = {"pcomp": "pobj", "csubj": "nsubj", "acl": "nsubj"}.get(dep, dep)
-        _adopt_object(words, index)
-    word.tag = "VBG"
-
-
-def _adopt_object(words: Words, verb: int) -> None:
-    """The noun phrase after a word that has turned out to be a verb is its object."""
-    following = words.first_child(verb, "appos", "npadvmod")
-    if following is not None and following > verb:
-        words[following].dep = "dobj"
-
-
-def _verb_after_noun(words: Words, index: int) -> None:
-    """The verb of "A bicycle hugs a cake", read as a plural noun, which "a" or "a" after it forbids."""
-    word, noun = words[index], index - 1
-    if word.is_noun and None not in (words.first_child(index, "nsubj"), words.first_child(index, "dobj")):
-        word.tag = "VBZ"
-    if word.lower[-1:] != "s" or words[noun].head != index or words[noun].dep != "compound":
-        return
-    following = words[index + 1].tag if index + 1 < len(words) else "."
-    singular = {words[c].lower for c in words.children(index, "det")} & {"a", "an"}
-    if following not in (_AFTER_VERB if singular else ("DT", "PRP$")):
-        return
-    if word.tag not in ("NNS", "NN", "NNPS", "VBZ"):
-        return
-    words.promote(noun, over=index)
-    clause = words[noun].head
-    if words[clause].dep == "relcl" and words[words[clause].head].is_noun:
-        # a dog that wears a hat chases a cat
-        words.attach(index, words[clause].head, "acl")
-    else:
-        words.attach(index, index if clause == noun else clause, words[noun].dep)
-        words.attach(noun, index, "nsubj")
-    word.tag = "VBZ"
-    _adopt_object(words, index)
-
-
-def _verb_after_colour(words: Words, index: int) -> None:
-    """The verb of "a cat that is black sits on a mat", read as a plural noun, which "is" forbids."""
-    word, colour, verb = words[index], index - 1, index - 2
-    if word.tag != "NNS" or words[colour].lower not in lexicon.COLOURS or words[colour].head != index:
-        return
-    if verb >= 0 and words[verb].lower in ("is", "was") and words[verb].dep == "relcl":
-        words.attach(colour, verb, "acomp")
-        words.attach(index, words[verb].head, "acl")
-        word.tag = "VBZ"
 
 
 def _name_after_colour(words: Words, index: int) -> None:

@@ -143,7 +143,7 @@ class _Builder:
         words, word = self.words, self.words[index]
         if self.clauses.verb(index) in lexicon.COPULAS:
             states = [c for c in words.children(index, "acomp", "attr", "oprd") if self._is_state(c)]
-        elif word.dep == "amod" or words.first_child(index, "dobj") is not None:
+        elif word.dep == "amod" or words.first_child(index, "dobj", "xcomp") is not None:  # trying to catch
             return
         else:
             says = word.tag == "VBG" or (word.tag == "VBN" and self.clauses.is_passive(index))

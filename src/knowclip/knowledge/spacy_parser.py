@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from knowclip.knowledge import lexicon
 from knowclip.knowledge.rules import build_graph
 from knowclip.knowledge.words import PartOfSpeech, Word, Words
 from knowclip.types import SceneGraph
@@ -28,6 +29,17 @@ MODELS = ("en_core_web_sm", "en_core_web_md", "en_core_web_lg", "en_core_web_sm_
 _PIECE = 4_000
 """Longest stretch of characters given to spaCy at once, so that no text is too long for it."""
 
+_OPENING = "the "
+"""Shown before a bare noun phrase, whose first word would pass for a verb: "rug in front of a sofa"."""
+
+_FIRST_WORD = re.compile(r"\s*([A-Za-z]+)")
+_OPENERS = (
+    lexicon.DETERMINERS | lexicon.POSSESSIVES | lexicon.PREPOSITIONS | lexicon.BE | frozenset(lexicon.COUNTS)
+    | frozenset(
+        "there here it he she they we i you someone somebody several few many most more what who where when "
+        "while as and or but if because not".split()
+    )
+)  # fmt: skip
 _SENTENCE_CAPITAL = re.compile(r"(?:^|(?<=[.!?;]\s))[A-Z](?=[a-z]*\b)")
 _NOUN_COLOUR = re.compile(
     r"\b(?:orange|purple|pink|silver|violet|maroon|gold|teal|cyan|tan)\b"
@@ -41,7 +53,7 @@ _SILENT_E = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
 
 
 def installed_model() -> str:
-    """Name of the spaCy pipeline to load.
+    """Name of the spaCy pipeline to load unless another is asked for.
 
     Raises:
         ImportError: if there is none, with the command that installs one.
@@ -59,19 +71,30 @@ def installed_model() -> str:
 def _load(name: str) -> Language:
     import spacy
 
-    return spacy.load(name, exclude=["ner", "senter", "attribute_ruler"], disable=["lemmatizer"])
+    try:
+        return spacy.load(name, exclude=["ner", "senter", "attribute_ruler"], disable=["lemmatizer"])
+    except OSError as error:
+        raise ValueError(
+            f"no spaCy pipeline {name!r}: install it (python -m spacy download {name}), or give a folder; "
+            f"{error}"
+        ) from error
 
 
-def parse(captions: Iterable[str], batch_size: int) -> Iterator[SceneGraph]:
-    """Scene graphs of captions, one each, in order, as they come."""
-    nlp = _load(installed_model())
+def parse(captions: Iterable[str], batch_size: int, model: str | None = None) -> Iterator[SceneGraph]:
+    """Scene graphs of captions, one each, in order, as they come; ``model`` is a spaCy pipeline."""
+    nlp = _load(model or installed_model())
     lemma = _Lemmas(nlp)
+    return (build_graph(words, lemma) for words in _read(captions, nlp, batch_size))
+
+
+def _read(captions: Iterable[str], nlp: Language, batch_size: int) -> Iterator[Words]:
+    """The words of captions as spaCy tags and attaches them."""
     docs = nlp.pipe(_pieces(captions), as_tuples=True, batch_size=batch_size)
     for (_, caption), parts in groupby(docs, key=lambda part: part[1][:2]):
         words: list[Word] = []
         for doc, (_, _, offset) in parts:
             words += _words(doc, caption, offset, len(words))
-        yield build_graph(Words(caption, words), lemma)
+        yield Words(caption, words)
 
 
 def _pieces(captions: Iterable[str]) -> Iterator[tuple[str, tuple[int, str, int]]]:
@@ -83,7 +106,15 @@ def _pieces(captions: Iterable[str]) -> Iterator[tuple[str, tuple[int, str, int]
             cut = offset + _PIECE if cut < 0 else cut + 1
             yield _shown(caption[offset:cut]), (number, caption, offset)
             offset = cut
-        yield _shown(caption[offset:]), (number, caption, offset)
+        shown = _shown(caption[offset:])
+        opening = "" if offset or _opens_itself(shown) else _OPENING
+        yield opening + shown, (number, caption, offset - len(opening))
+
+
+def _opens_itself(text: str) -> bool:
+    """Whether a text starts as sentences do, and not with a bare noun phrase ("clock on pole")."""
+    first = _FIRST_WORD.match(text)
+    return first is None or first[1].lower() in _OPENERS
 
 
 def _shown(text: str) -> str:
@@ -100,10 +131,12 @@ def _shown(text: str) -> str:
 
 
 def _words(doc: Doc, caption: str, offset: int, index: int) -> Iterator[Word]:
-    for token in doc:
+    opening = 1 if offset < 0 else 0
+    for token in doc[opening:]:
         start = offset + token.idx
         end = start + len(token)
-        yield Word(caption[start:end], token.tag_, token.dep_, index + token.head.i, start, end)
+        head = token.head.i if token.head.i >= opening else token.i
+        yield Word(caption[start:end], token.tag_, token.dep_, index + head - opening, start, end)
 
 
 def phrase_lemmas(phrases: Sequence[str]) -> list[str]:

@@ -82,6 +82,12 @@ class Words:
             index = self.words[index].head
         return index
 
+    def is_below(self, index: int, ancestor: int) -> bool:
+        """Whether a word hangs on another one, through others or not, or is it."""
+        while index != ancestor and self.words[index].head != index:
+            index = self.words[index].head
+        return index == ancestor
+
     def attach(self, index: int, head: int, dep: str) -> None:
         """Hang a word on another one (on itself: make it a root)."""
         word = self.words[index]
