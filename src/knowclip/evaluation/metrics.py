@@ -170,3 +170,56 @@ def relevance(image_ids: Sequence[str], texts: Sequence[str]) -> tuple[list[IntA
     image_to_text = [np.array(sorted(i for text in own for i in captions_of[text])) for own in texts_of]
     shared = {text: np.array(sorted(own)) for text, own in images_of.items()}
     return image_to_text, [shared[text] for text in texts]
+
+
+def group_correct(scores: ArrayLike) -> dict[str, BoolArray]:
+    """Winoground's text, image and group outcome of two images against two texts.
+
+    Args:
+        scores: ``[n, 2, 2]``, image by text; text i is true of image i.
+
+    Returns:
+        ``{"text", "image", "group"}``, ``[n]`` each: text, both images prefer their own text; image, both
+        texts prefer their own image; group, both. Strict, so a tie loses.
+    """
+    cells = np.asarray(scores, dtype=float)
+    if cells.ndim != 3 or cells.shape[1:] != (2, 2):
+        raise ValueError(f"scores of shape {cells.shape}; expected [n, 2, 2], image by text")
+    own = np.stack([cells[:, 0, 0], cells[:, 1, 1]], axis=1)
+    text = np.all(own - np.stack([cells[:, 0, 1], cells[:, 1, 0]], axis=1) > TIE_TOLERANCE, axis=1)
+    image = np.all(own - np.stack([cells[:, 1, 0], cells[:, 0, 1]], axis=1) > TIE_TOLERANCE, axis=1)
+    return {"text": text, "image": image, "group": text & image}
+
+
+def binary_correct(scores: ArrayLike, labels: ArrayLike) -> BoolArray:
+    """Outcomes ``[n]`` of calling true as many items as are true: those with the highest scores.
+
+    The threshold lies halfway between the lowest score called true and the highest called false; an item
+    tied with it is wrong whatever its label.
+
+    Raises:
+        NoDataError: all labels are the same.
+    """
+    values, truth = _labelled(scores, labels)
+    ordered = np.sort(values)[::-1]
+    count = int(truth.sum())
+    threshold = (ordered[count - 1] + ordered[count]) / 2
+    return np.where(truth, values - threshold, threshold - values) > TIE_TOLERANCE / 2
+
+
+def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Share of (true, false) pairs of items in which the true one scores higher; ties count half."""
+    values, truth = _labelled(scores, labels)
+    negatives = np.sort(values[~truth])
+    below = np.searchsorted(negatives, values[truth] - TIE_TOLERANCE, side="left")
+    not_above = np.searchsorted(negatives, values[truth] + TIE_TOLERANCE, side="right")
+    return float(np.mean(below + not_above) / (2 * len(negatives)))
+
+
+def _labelled(scores: ArrayLike, labels: ArrayLike) -> tuple[FloatArray, BoolArray]:
+    values, truth = np.asarray(scores, dtype=float), np.asarray(labels, dtype=bool)
+    if values.ndim != 1 or values.shape != truth.shape:
+        raise ValueError(f"scores of shape {values.shape} and labels {truth.shape}; expected [n] each")
+    if not 0 < truth.sum() < len(truth):
+        raise NoDataError(f"{len(truth)} items are all of one label; there is nothing to tell apart")
+    return values, truth

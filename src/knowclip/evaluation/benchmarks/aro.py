@@ -1,5 +1,7 @@
 """ARO: Attribution, Relation and Order (Yuksekgonul et al., ICLR 2023), its two Visual Genome parts.
 
+Its order tests stand in ``order.py``.
+
 Official layout: ``visual_genome_relation.json`` and ``visual_genome_attribution.json``, each a list of
 ``{image_id, image_path, bbox_x, bbox_y, bbox_w, bbox_h, true_caption, false_caption}`` with
 ``relation_name`` or ``attributes: [a1, a2]``, beside a folder ``images``.
@@ -12,8 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.caption_formats import read_json
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.files import Record, collect, json_records, text
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.types import ImageRef
 
@@ -33,56 +35,82 @@ PAPER = (
     "about it? (ICLR 2023)"
 )
 ADDRESS = "https://github.com/mertyg/vision-language-models-are-bows"
-LICENCE = "MIT (annotations; images: Visual Genome, CC BY 4.0)"
-MICRO = "The micro average is over all cases, as ARO's own Accuracy."
+_COMMON: dict[str, Any] = {
+    "paper": PAPER,
+    "address": ADDRESS,
+    "licence": "MIT (annotations; images: Visual Genome, CC BY 4.0)",
+    "protocol": "right if the true caption scores strictly above the false one",
+    "flaws": "Some false captions are implausible, so text alone helps; Visual Genome overlaps COCO.",
+    "crop": "image cropped to the case's box",
+    "fixed": False,  # the scenes come in this format too
+    "chance": 0.5,
+    "revision": "09e1fcffea60b7e8f31f93cb0844b344af1d0642",
+    "obtain": "Annotations and images are on Google Drive; ARO's `--download` fetches them.",
+}
 
 VG_RELATION = Card(
     name="vg_relation",
     title="VG-Relation",
-    paper=PAPER,
-    address=ADDRESS,
-    licence=LICENCE,
     main="vg_relation",
-    protocol="Image cropped to the case's box; true > false strictly; macro average over relation names "
-    f"without ARO's 157 dropped names. {MICRO}",
     layout="visual_genome_relation.json, images/",
-    flaws="Some false captions are implausible, so text alone helps; Visual Genome overlaps COCO.",
+    average="mean over relation names; _micro over all cases is ARO's own Accuracy",
+    drop="the 157 symmetric or ill-posed relation names of ARO's notebook (in the macro average)",
+    differs="CLIP_benchmark and others report the micro average over all 23,937 cases, dropped names "
+    "included, and give ties to the first option.",
+    n=23937,
+    **_COMMON,
 )
 VG_ATTRIBUTION = Card(
     name="vg_attribution",
     title="VG-Attribution",
-    paper=PAPER,
-    address=ADDRESS,
-    licence=LICENCE,
     main="vg_attribution",
-    protocol="Image cropped to the case's box; true > false strictly; macro average over ordered attribute "
-    f"pairs a1_a2 with at least 25 cases. {MICRO}",
     layout="visual_genome_attribution.json, images/",
-    flaws="Some false captions are implausible, so text alone helps; Visual Genome overlaps COCO.",
+    average="mean over ordered attribute pairs a1_a2; _micro over all cases",
+    drop="attribute pairs with fewer than 25 cases (in the macro average)",
+    differs="Others report the micro average over all 28,748 cases.",
+    n=28748,
+    **_COMMON,
 )
 
 
-def read_vg_relation(folder: Path, *, split: str = "test", images: Path | None = None) -> ChoiceBenchmark:
+def read_vg_relation(
+    folder: Path, *, split: str = "test", allow_missing: bool = False, images: Path | None = None
+) -> ChoiceBenchmark:
     """VG-Relation from ARO's folder, or from its place in a scenes folder (``aro/``; ``aro_val/``)."""
-    cases = _read(
-        folder, split, "visual_genome_relation.json", images, lambda record: record["relation_name"]
-    )
-    return ChoiceBenchmark(VG_RELATION, cases, drop=DROPPED_RELATIONS)
+    cases, skipped = _read(VG_RELATION, folder, split, images, allow_missing, _relation)
+    return ChoiceBenchmark(VG_RELATION, cases, drop=DROPPED_RELATIONS, skipped=skipped)
 
 
 def read_vg_attribution(
-    folder: Path, *, split: str = "test", images: Path | None = None, minimum: int = 25
+    folder: Path,
+    *,
+    split: str = "test",
+    allow_missing: bool = False,
+    images: Path | None = None,
+    minimum: int = 25,
 ) -> ChoiceBenchmark:
     """VG-Attribution from the same places; ARO's own metric has ``minimum`` 25."""
-    cases = _read(
-        folder, split, "visual_genome_attribution.json", images, lambda record: "_".join(record["attributes"])
-    )
-    return ChoiceBenchmark(VG_ATTRIBUTION, cases, minimum=minimum)
+    cases, skipped = _read(VG_ATTRIBUTION, folder, split, images, allow_missing, _attributes)
+    return ChoiceBenchmark(VG_ATTRIBUTION, cases, minimum=minimum, skipped=skipped)
+
+
+def _relation(record: dict[str, Any]) -> str:
+    return record["relation_name"]
+
+
+def _attributes(record: dict[str, Any]) -> str:
+    return "_".join(record["attributes"])
 
 
 def _read(
-    folder: Path, split: str, name: str, images: Path | None, group: Callable[[dict[str, Any]], str]
-) -> tuple[Choice, ...]:
+    card: Card,
+    folder: Path,
+    split: str,
+    images: Path | None,
+    allow_missing: bool,
+    group: Callable[[dict[str, Any]], str],
+) -> tuple[tuple[Choice, ...], dict[str, int]]:
+    name = card.layout.split(",")[0]
     places = {"test": (folder, folder / "aro"), "val": (folder / "aro_val",)}.get(split, ())
     path = next((place / name for place in places if (place / name).is_file()), None)
     if path is None:
@@ -93,21 +121,13 @@ def _read(
         images = next((d for d in (path.parent / "images", folder / "images") if d.is_dir()), None)
     if images is None:
         raise ValueError(f"{path}: no folder images/ beside it or in {folder}; say where the images are")
-    return tuple(_case(path, index, record, images, group) for index, record in enumerate(read_json(path)))
+    root = images
 
+    def make(record: Record) -> Choice:
+        row = record.content
+        box = (row["bbox_x"], row["bbox_y"], row["bbox_w"], row["bbox_h"])
+        ref = ImageRef(root / row["image_path"], box)
+        true, false = text(row["true_caption"]), text(row["false_caption"])
+        return Choice(record.name, ref, true, false, group(row), str(row["image_id"]))
 
-def _case(
-    path: Path, index: int, record: dict[str, Any], images: Path, group: Callable[[dict[str, Any]], str]
-) -> Choice:
-    try:
-        box = (record["bbox_x"], record["bbox_y"], record["bbox_w"], record["bbox_h"])
-        return Choice(
-            key=str(index),
-            image=ImageRef(images / record["image_path"], box),
-            true=record["true_caption"],
-            false=record["false_caption"],
-            group=group(record),
-            image_id=str(record["image_id"]),
-        )
-    except KeyError as error:
-        raise ValueError(f"{path}, record {index}: no field {error}; got {sorted(record)}") from error
+    return collect(card, json_records(path), make, allow_missing=allow_missing)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import numpy as np
 from knowclip.data.caption_formats import read_json
 from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
+from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.metrics import NoDataError, feature_ranks, macro_average
-from knowclip.evaluation.scoring import Features, Scorer
+from knowclip.evaluation.scoring import Scorer
 from knowclip.types import Box, ImageRef, Result
 
 TEMPLATES = ("{a} {name}",)
-"""Default prompts: ``{name}`` is the class name, ``{a}`` its indefinite article."""
+"""Default prompts: ``{name}`` (or CLIP_benchmark's ``{c}``) is the class name, ``{a}`` its article."""
+FIVE = 5
 
 ZERO_SHOT_OBJECTS = Card(
     name="zero_shot_objects",
@@ -35,7 +37,18 @@ ZERO_SHOT_OBJECTS = Card(
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Classify ``images[i]`` into ``names``; ``labels[i]`` is its index there."""
+    """Classify ``images[i]`` into ``names``; ``labels[i]`` is its index there.
+
+    Args:
+        card: metadata.
+        images: whole images, or boxes of them.
+        image_ids: image of each, resampled together.
+        labels: index of each in ``names``.
+        names: of the classes.
+        templates: prompts, averaged per class; see ``TEMPLATES``.
+        keys: names the items in paired comparisons; default: their numbers.
+        skipped: what the reader left out, by reason.
+    """
 
     card: Card
     images: Sequence[ImageRef]
@@ -43,6 +56,8 @@ class ZeroShot:
     labels: Sequence[int]
     names: Sequence[str]
     templates: Sequence[str] = TEMPLATES
+    keys: Sequence[str] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -53,21 +68,22 @@ class ZeroShot:
     def prompts(self, name: str) -> list[str]:
         """Write the texts of one class."""
         article = "an" if name[0].lower() in "aeiou" else "a"
-        return [template.format(name=name, a=article) for template in self.templates]
+        return [template.format(name=name, c=name, a=article) for template in self.templates]
 
     def run(self, scorer: Scorer) -> Result:
-        """Cosine of every image with every class; accuracy at 1 and 5, and mean per class."""
+        """Cosine of every image with every class; accuracy at 1, at 5 of more classes, and mean per class."""
         images, classes = scorer.images(self.images), self._class_features(scorer)
         ranks = feature_ranks(images, classes, [[label] for label in self.labels])
         correct, prefix = ranks < 1, self.card.name
         per_class = macro_average(correct, [self.names[label] for label in self.labels])
         metrics = {
             f"{prefix}_acc1": float(correct.mean()),
-            f"{prefix}_acc5": float(np.mean(ranks < 5)),
             f"{prefix}_mean_per_class": per_class.value,
         }
+        if len(self.names) > FIVE:
+            metrics[f"{prefix}_acc5"] = float(np.mean(ranks < FIVE))
         items = {
-            "key": np.array([str(index) for index in range(len(self.images))]),
+            "key": np.array(self.keys or [str(index) for index in range(len(self.images))]),
             "image_id": np.array(self.image_ids),
             "rank": ranks,
             "correct": correct,
@@ -75,6 +91,7 @@ class ZeroShot:
         details = describe(self.card, missing_images(scorer, self.images)) | {
             "classes": class_table(per_class.accuracies, per_class.counts),
             "templates": list(self.templates),
+            "skipped": dict(self.skipped),
         }
         return Result(prefix, self.card.main, len(self.images), metrics, items, details)
 
@@ -86,7 +103,7 @@ class ZeroShot:
         return np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
 
 
-def read_zero_shot_objects(folder: Path, *, split: str = "test") -> ZeroShot:
+def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ZeroShot:
     """Object boxes of ``visual_genome/objects.json`` on the images that the split's captions name."""
     objects_path, images_path = (
         folder / "visual_genome" / f"{name}.json" for name in ("objects", "image_data")
@@ -94,7 +111,7 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test") -> ZeroShot:
     if not objects_path.is_file() or not images_path.is_file():
         raise NoDataError(f"no visual_genome/objects.json with image_data.json under {folder}")
     try:
-        examples = read_captions(folder, split=split).examples
+        examples = read_captions(folder, split=split, allow_missing=allow_missing).examples
     except ValueError as error:
         raise NoDataError(str(error)) from error
     path_of = {example.image.path.name: example.image.path for example in examples}

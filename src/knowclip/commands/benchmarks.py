@@ -1,0 +1,78 @@
+"""``knowclip benchmarks``: what can be measured, by which protocol, and what is known to be wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.benchmarks.base import Card
+
+
+def command(
+    suite: Annotated[
+        str, typer.Option(help="Only those of a suite: aro, compositional, general, ...")
+    ] = "all",
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the protocol table of docs/benchmarks.md.")
+    ] = False,
+) -> None:
+    """List the benchmarks; --json adds paper, licence, revision, protocol, layout and known flaws."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowclip.evaluation.benchmarks import registry
+
+    cards = [registry.BENCHMARKS[name].card for name in registry.members(suite)]
+    if json:
+        import json as writer
+
+        print(writer.dumps([described(card) for card in cards], indent=2))
+    elif markdown:
+        print(protocol_table(cards))
+    else:
+        table = Table("benchmark", "title", "n", "main metric", "chance")
+        for card in cards:
+            table.add_row(card.name, card.title, _count(card), card.main, _percent(card.chance))
+        Console().print(table)
+
+
+def described(card: Card) -> dict[str, Any]:
+    """A card in JSON types; unknown numbers are null."""
+    from dataclasses import asdict
+
+    from knowclip.evaluation.benchmarks import registry
+
+    suites = [suite for suite, names in registry.SUITES.items() if card.name in names]
+    return asdict(card) | {"n": card.n or None, "rules": card.rules, "suites": suites}
+
+
+def protocol_table(cards: list[Card]) -> str:
+    """Markdown: how each number comes about, and where other harnesses differ."""
+    columns = ("benchmark", "n", "image", "right if", "average", "left out", "chance", "elsewhere", "flaws")
+    rows = [
+        (
+            f"[{card.title}]({card.address})<br>`{card.name}`" if "://" in card.address else f"`{card.name}`",
+            _count(card),
+            card.crop,
+            card.protocol,
+            f"`{card.main}`: {card.average}" if card.average else f"`{card.main}`",
+            card.drop,
+            _percent(card.chance),
+            card.differs,
+            card.flaws,
+        )
+        for card in cards
+    ]
+    lines = [columns, tuple("---" for _ in columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _count(card: Card) -> str:
+    return f"{card.n:,}" if card.n else ""
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}%"

@@ -1,0 +1,65 @@
+"""``knowclip data NAME``: where a benchmark's files come from and how they must lie; fetches what it may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.benchmarks.base import Card
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="Benchmark or suite, as `knowclip benchmarks` lists them.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Data folder to download to, each benchmark to OUT/NAME.")
+    ] = None,
+) -> None:
+    """Say where NAME's files come from, and with --out download those that may be downloaded."""
+    from knowclip.evaluation.benchmarks import registry
+
+    names = registry.SUITES.get(name) or (registry.known(name, registry.BENCHMARKS),)
+    cards = [registry.BENCHMARKS[each].card for each in names]
+    for card in cards:
+        print(instructions(card))
+        if out is not None:
+            fetch(card, out / card.name)
+
+
+def instructions(card: Card) -> str:
+    """What a reader needs to get the files of a benchmark and put them in place."""
+    lines = {
+        "paper": card.paper,
+        "address": card.address,
+        "licence": card.licence,
+        "revision": card.revision,
+        "layout": f"under DATA/{card.name}/: {card.layout}",
+        "to do": card.obtain.replace("REVISION", card.revision),
+        "n": f"{card.n:,}" if card.n else "",
+    }
+    told = [f"  {label + ':':<10}{value}" for label, value in lines.items() if value]
+    files = [f"  {'fetched:':<10}{file.url} -> {file.path}" for file in card.downloads]
+    return "\n".join([f"{card.title} ({card.name})", *told, *files])
+
+
+def fetch(card: Card, folder: Path) -> None:
+    """Download the files of a benchmark that may be downloaded, with a bar for each."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    from knowclip.data.download import download
+
+    if not card.downloads:
+        print("  nothing here may be downloaded by a program; see «to do»")
+    for file in card.downloads:
+        columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns) as bars:
+            bar = bars.add_task(file.path, total=None)
+            fetched = download(
+                file.url,
+                folder / file.path,
+                sha256=file.sha256,
+                progress=lambda done, total: bars.update(bar, completed=done, total=total),  # noqa: B023
+            )
+        print(f"  {'written' if fetched else 'there already'}: {folder / file.path}")
