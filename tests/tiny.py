@@ -56,13 +56,28 @@ def tiny_batch(size: int, *, negatives: int = 2, seed: int = 0, distinct: bool =
         negative_mask = torch.rand(size, negatives, generator=random) > 0.4
         if negatives:
             negative_ids[0, 0] = caption_ids[1]
+    texts, negative_texts = tokens(size), tokens(size, negatives)
+    images = torch.randn(size, 3, IMAGE, IMAGE, generator=random)
     return Batch(
         keys=tuple(f"pair{number}" for number in range(size)),
-        texts=tokens(size),
-        negatives=tokens(size, negatives),
+        texts=texts,
+        negatives=negative_texts,
         negative_mask=negative_mask,
         image_ids=image_ids,
         caption_ids=caption_ids,
         negative_ids=negative_ids,
-        images=torch.randn(size, 3, IMAGE, IMAGE, generator=random),
+        images=images,
+        triples=triples(size, generator=random),
+        negative_triples=triples(size, negatives, generator=random),
     )
+
+
+def triples(*shape: int, generator: torch.Generator) -> torch.Tensor:
+    """Up to three triples a text of phrases of one or two tokens; the second text has none."""
+    ids = torch.randint(1, VOCABULARY - 1, (*shape, 3, 3, 2), generator=generator)
+    ids[..., 1] = ids[..., 1].where(torch.rand(ids.shape[:-1], generator=generator) > 0.5, -1)
+    count = torch.randint(0, 4, shape, generator=generator)
+    if len(shape) == 1 and shape[0] > 1:
+        count[1] = 0
+    missing = torch.arange(3) >= count[..., None]
+    return ids.masked_fill(missing[..., None, None], -1)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
@@ -15,33 +17,45 @@ from torch.optim import AdamW
 
 from knowclip.config import (
     DataConfig,
+    GraphConfig,
+    JointConfig,
+    KnowledgeConfig,
     MethodConfig,
     ModelConfig,
     Recipe,
     SourceConfig,
+    StructureClipConfig,
 )
 from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.data.collate import Collator
 from knowclip.data.dataset import CaptionDataset
 from knowclip.data.image_cache import ImageCache, PixelCache, TrunkCache
-from knowclip.data.images import ImageDecoder
+from knowclip.data.images import ImageDecoder, decode
 from knowclip.data.prepare import Prepared, group_ids, negatives_for
 from knowclip.data.sampler import GlobalBatchSampler
+from knowclip.data.triplet_collate import GraphDataset, Neighbours, graph_images, relation_vocabulary
+from knowclip.data.triplets import TripletSampler
 from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
 from knowclip.evaluation.suite import read_suite
-from knowclip.export.open_clip import save_pretrained
+from knowclip.export.method import load_own_tensors, read_settings, save_method
+from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.methods.base import Method
 from knowclip.methods.clip import Clip
+from knowclip.methods.joint import Joint
+from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.methods.negclip import NegClip
+from knowclip.methods.structure_clip import StructureClip
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import load
 from knowclip.models.text_length import sufficient_length
 from knowclip.models.towers import image_trunk
+from knowclip.models.with_knowledge import WithKnowledge
 from knowclip.training.batches import EpochLoader
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.loop import Trainer
+from knowclip.training.mixed import MixedLoader
 from knowclip.training.monitor import Monitor
 from knowclip.training.optim import adamw, warmup_cosine
 from knowclip.training.runlog import RunLog
@@ -50,7 +64,13 @@ from knowclip.types import Example
 
 Progress = Callable[[str, int, int], None]
 
-METHODS: dict[str, type[Method]] = {"clip": Clip, "negclip": NegClip}
+METHODS: dict[str, type[Method]] = {
+    "clip": Clip,
+    "negclip": NegClip,
+    "structure_clip": StructureClip,
+    "knowledge_clip": KnowledgeClip,
+    "joint": Joint,
+}
 
 
 @dataclass(frozen=True)
@@ -82,13 +102,20 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
     accelerator = build_accelerator(recipe)
     set_seed(recipe.seed)  # the same weights on every process
     model = build_model(recipe.model).to(accelerator.device)
-    method = build_method(recipe.method, model)
     with accelerator.main_process_first():  # it parses and fills caches, the others read them
+        graph = build_graph(recipe.data.graph)
+        method = build_method(
+            recipe.method, model, parser=recipe.data.negatives.parser, **_reads(recipe, graph)
+        )
         pairs = build_pairs(recipe, progress=progress)
         cache = build_cache(recipe.data, model, [*pairs.train, *pairs.val], progress=progress)
     if cache is not None:
         pairs = _readable(pairs, cache)
-    batches = build_batches(recipe, model, pairs.train, cache, accelerator=accelerator)
+    batches = None
+    if pairs.train:
+        batches = build_batches(recipe, method, pairs.train, cache, accelerator=accelerator)
+    if graph is not None:
+        batches = build_mixed(recipe, model, graph, batches, accelerator=accelerator, progress=progress)
     set_seed(recipe.seed + accelerator.process_index)  # other dropout on every process
     steps = recipe.train.steps or recipe.train.epochs * len(batches)
     optimizer = build_optimizer(recipe, method)
@@ -99,11 +126,11 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
         scheduler=warmup_cosine(optimizer, steps=steps, **recipe.schedule.model_dump()),
         steps=steps,
         accelerator=accelerator,
-        checkpointer=Checkpointer(recipe.output.folder, save_pretrained),
+        checkpointer=Checkpointer(recipe.output.folder, partial(save_method, name=recipe.method.name)),
         monitor=build_monitor(recipe, steps=steps, silent=not accelerator.is_main_process),
         accumulate=recipe.train.accumulate,
         clip_grad=recipe.train.clip_grad,
-        validate=build_validation(recipe, pairs.val, cache),
+        validate=build_validation(recipe, pairs.val, cache, enhanced=method.with_knowledge()),
         selection=recipe.selection.metrics,
         validate_every=recipe.train.validate_every,
         save_every=recipe.train.save_every,
@@ -125,12 +152,64 @@ def build_model(config: ModelConfig) -> DualEncoder:
     model = load(config.name, pretrained=config.pretrained, activation=config.activation)
     if config.lock_image:
         model.lock_image_trunk()
+    if config.freeze_batch_norm:
+        model.freeze_batch_norm()
+    if config.unlocked_text_layers is not None:
+        model.lock_text_layers(unlocked=config.unlocked_text_layers)
     return model
 
 
-def build_method(config: MethodConfig, model: DualEncoder) -> Method:
-    """Build a method around a model; the other keys of its section are its arguments."""
-    return METHODS[config.name](model, **config.model_dump(exclude={"name"}))
+def build_method(
+    config: MethodConfig, model: DualEncoder, *, parser: str = "spacy", relations: Sequence[str] = ()
+) -> Method:
+    """Build a method around a model; the other keys of its section are its arguments.
+
+    Args:
+        config: Section of a recipe.
+        model: To train.
+        parser: Name of the parser of its captions, for a method that reads their triples.
+        relations: Vocabulary of the knowledge graph, for a method that reads one.
+    """
+    options = config.model_dump(exclude={"name"})
+    if isinstance(config, StructureClipConfig):
+        options["parser"] = parser
+    if isinstance(config, JointConfig):
+        captions = {"captions_as_triplets": False}
+        options["knowledge"] = _knowledge_options(config.knowledge, model, relations) | captions
+    if isinstance(config, KnowledgeConfig):
+        options |= _knowledge_options(config, model, relations)
+    return METHODS[config.name](model, **options)
+
+
+def _knowledge_options(
+    config: KnowledgeConfig, model: DualEncoder, relations: Sequence[str]
+) -> dict[str, Any]:
+    teacher = model if config.teacher is None else load(config.teacher, device=model.device)
+    return config.model_dump(exclude={"name"}) | {"relations": relations, "teacher": teacher}
+
+
+def load_method(folder: str | Path) -> Method:
+    """Load a method with weights of its own from a checkpoint folder, to ask or evaluate it, in eval mode.
+
+    Raises:
+        ValueError: The folder holds a CLIP alone, or weights that do not fit.
+    """
+    folder = Path(folder)
+    name, settings = read_settings(folder)
+    method = METHODS[name](load(folder), **settings)
+    load_own_tensors(method, folder)
+    return method.eval()
+
+
+def build_graph(config: GraphConfig | None) -> KnowledgeGraph | None:
+    """Open the knowledge graph; None where the recipe has none."""
+    return None if config is None else KnowledgeGraph(config.path, image_roots=dict(config.image_roots))
+
+
+def _reads(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, list[str]]:
+    if graph is None:
+        return {}
+    return {"relations": relation_vocabulary(graph, inverse=recipe.data.graph.inverse)}
 
 
 def build_optimizer(recipe: Recipe, method: Method) -> AdamW:
@@ -150,6 +229,8 @@ def build_monitor(recipe: Recipe, *, steps: int, silent: bool) -> Monitor:
 def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
     """Read training and validation pairs, and make the negatives of both."""
     data = recipe.data
+    if data.train is None:
+        return Pairs([], read_source(data.val).examples if data.val else [], Counter())
     source = read_source(data.train)
     train, skipped = source.examples, Counter(source.skipped)
     if data.val is not None:
@@ -157,7 +238,8 @@ def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
         val, skipped = held_out.examples, skipped + held_out.skipped
     else:
         train, val = hold_out(train, images=data.val_images)
-    if not data.negatives.per_caption:
+    reads_triples = isinstance(recipe.method, StructureClipConfig) and recipe.method.kee is not None
+    if not data.negatives.per_caption and not reads_triples:
         return Pairs(train, val, skipped)
     prepared = add_negatives(train, recipe, progress=progress)
     if val:
@@ -224,13 +306,14 @@ def build_cache(
 
 def build_batches(
     recipe: Recipe,
-    model: DualEncoder,
+    method: Method,
     examples: Sequence[Example],
     cache: ImageCache | None,
     *,
     accelerator: Accelerator,
 ) -> EpochLoader:
     """Build this process's share of the batches."""
+    model = method.model
     refs = [example.image for example in examples]
     slots = recipe.data.negatives.per_caption
     dataset = CaptionDataset(
@@ -259,14 +342,64 @@ def build_batches(
         negatives_per_caption=slots,
         normalize=cache.normalize if isinstance(cache, PixelCache) else None,
         trunk_features=isinstance(cache, TrunkCache),
+        phrase_ids=method.phrase_ids,
     )
     return EpochLoader(dataset, sampler, collate=collate, num_workers=recipe.train.num_workers)
 
 
+def build_mixed(
+    recipe: Recipe,
+    model: DualEncoder,
+    graph: KnowledgeGraph,
+    pairs: EpochLoader | None,
+    *,
+    accelerator: Accelerator,
+    progress: Progress | None = None,
+) -> MixedLoader:
+    """Build this process's share of the steps that hold triplets; an epoch is one of the pairs."""
+    config, terms = recipe.data.graph, recipe.knowledge
+    sampler = TripletSampler(
+        graph,
+        seed=recipe.seed,
+        steps_per_epoch=None if pairs is None else len(pairs),
+        **config.model_dump(include=set(_SAMPLER_OPTIONS)),
+    )
+    neighbours = None
+    if terms.g2e_weight:
+        neighbours = Neighbours(terms.graph_layers, config.neighbours, shuffled=config.shuffle_neighbours)
+    load_images = partial(decode, preprocess=model.preprocess)
+    if config.cache:
+        with accelerator.main_process_first():
+            refs = graph_images(graph, margin=config.context_margin)
+            report = progress and partial(progress, "reading the graph's images")
+            folder = recipe.data.cache_dir.expanduser()
+            load_images = PixelCache.build(
+                refs, preprocess=model.preprocess, folder=folder, progress=report
+            ).batch
+    dataset = GraphDataset(
+        sampler,
+        tokenize=model.tokenize,
+        load_images=load_images,
+        neighbours=neighbours,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
+    return MixedLoader(pairs, dataset, num_workers=recipe.train.num_workers)
+
+
+_SAMPLER_OPTIONS = (
+    "batch_size", "proportions", "temperature", "modality", "context_margin", "same_image", "inverse",
+)  # fmt: skip
+
+
 def build_validation(
-    recipe: Recipe, examples: Sequence[Example], cache: ImageCache | None
+    recipe: Recipe,
+    examples: Sequence[Example],
+    cache: ImageCache | None,
+    *,
+    enhanced: WithKnowledge | None = None,
 ) -> Validation | None:
-    """Build what measures a model on validation data; None where there is none."""
+    """Build what measures a model, and the same with its KEE, on validation data; None without any."""
     benchmarks: list[Benchmark] = []
     if examples:
         benchmarks += [Retrieval("image_to_text", examples), Retrieval("text_to_image", examples)]
@@ -274,7 +407,7 @@ def build_validation(
         benchmarks.append(swaps(examples))
     if recipe.selection.suite is not None:
         benchmarks += read_suite(recipe.selection.suite, split="val")[0]
-    return Validation(benchmarks, cache) if benchmarks else None
+    return Validation(benchmarks, cache, enhanced) if benchmarks else None
 
 
 def _readable(pairs: Pairs, cache: ImageCache) -> Pairs:

@@ -13,8 +13,20 @@ COMMANDS = {
     "scenes": "Write the embedded OpenMoji scenes in Visual Genome, COCO and ARO formats.",
     "parse": "Turn captions into scene graphs.",
     "negatives": "Turn captions into hard-negative captions.",
+    "swaps": "Build a test from captioned images that no text-only model can solve.",
+    "select": "Choose the pairs whose captions teach structure, without the images of benchmarks.",
     "train": "Train a CLIP from a YAML recipe.",
     "evaluate": "Measure a CLIP on benchmarks.",
+    "report": "Make one page and a Markdown table of evaluated models.",
+    "compare": "Compare two evaluated models: paired differences with intervals and p-values.",
+    "audit": "Count the images of benchmarks that training data share.",
+    "interpolate": "Trade compositional against general ability: weights between a base and a tuned model.",
+    "convert": "Convert a CLIP between open_clip's and transformers' formats.",
+    "benchmarks": "List the benchmarks and their protocols.",
+    "data": "Say where a benchmark's files come from; download them.",
+    "task": "Train a small head on a CLIP's features and measure it: VQA, SNLI-VE, GLUE, linear probe.",
+    "link-prediction": "Measure how well a CLIP completes the triplets of a knowledge graph.",
+    "predict": "Complete one triplet: the best tails of a head and a relation.",
     "graph": "Import, inspect, filter and split knowledge graphs.",
 }
 """Subcommand -> help. ``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function)."""
@@ -30,7 +42,7 @@ def build_app() -> typer.Typer:
         help="CLIP models that understand structure.",
     )
     for name, text in COMMANDS.items():
-        module = import_module(f"knowclip.commands.{name}")
+        module = import_module(f"knowclip.commands.{name.replace('-', '_')}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, help=text)
         else:

@@ -27,6 +27,8 @@ from pydantic import (
 
 RECIPES = Path(__file__).parent / "recipes"
 
+Modality = Literal["text", "image", "random"]
+
 
 class Section(BaseModel):
     """A part of a recipe: unknown keys are errors that name the nearest one."""
@@ -56,6 +58,10 @@ class ModelConfig(Section):
     """For weights that do not say which they need."""
     lock_image: bool = False
     """Freeze the image trunk and keep it in eval mode."""
+    freeze_batch_norm: bool = False
+    """Leave BatchNorm's running statistics as they are: else crops of regions shift those of whole images."""
+    unlocked_text_layers: NonNegativeInt | None = None
+    """Train only so many of the text tower's last layers, and its head; the whole tower when null."""
 
 
 class SourceConfig(Section):
@@ -63,7 +69,7 @@ class SourceConfig(Section):
 
     path: Path
     """Captions file, or a folder that holds one."""
-    format: Literal["coco", "karpathy", "flickr8k", "csv", "folder"] | None = None
+    format: Literal["coco", "karpathy", "flickr8k", "csv", "folder", "webdataset"] | None = None
     """Found out from the file when null."""
     images: Path | None = None
     """Folder that image names are relative to; looked for beside the file when null."""
@@ -80,20 +86,52 @@ class NegativesConfig(Section):
 
     per_caption: NonNegativeInt = 0
     """Drawn anew for each caption in each epoch; 0 makes none."""
-    kinds: tuple[str, ...] = ("relation_swap", "attribute_swap")
-    """Which kinds to make."""
+    kinds: tuple[str, ...] | None = None
+    """Which kinds of ``knowclip.knowledge.negatives.KINDS`` to make; null: the paper's swaps."""
     parser: str = "spacy"
-    """Parser of the captions."""
+    """Parser of the captions: ``spacy`` or ``factual`` (a T5), with ``:MODEL`` for another model."""
     graphs: Path | None = None
     """Your own scene graphs (``graphs.jsonl``), in place of parsing."""
     processes: PositiveInt = 1
     """Local processes that parse."""
 
 
+class GraphConfig(Section):
+    """Triplets of a knowledge graph (``data.triplets``), beside the pairs of each step or alone."""
+
+    path: Path
+    """Folder that ``knowclip graph import`` made."""
+    batch_size: PositiveInt
+    """Triplets of one optimiser step, over all processes."""
+    proportions: dict[str, NonNegativeFloat] | None = None
+    """Source -> share of a batch; null: by number of triplets."""
+    temperature: PositiveFloat | None = None
+    """Shares by triplets^(1 / temperature): above 1 is more even."""
+    modality: Modality | dict[str, Modality] = "random"
+    """Words or images of entities that have both; for all, or source -> modality."""
+    context_margin: NonNegativeFloat = 0.0
+    """Share of its size by which a region grows on every side."""
+    same_image: PositiveInt = 4
+    """Triplets of one image that come together: else a shared background gives the tail away."""
+    inverse: bool = False
+    """Turn half of the triplets around."""
+    neighbours: PositiveInt = 3
+    """Triplets drawn, for each entity of G2E's neighbourhood, of those that end in it."""
+    shuffle_neighbours: bool = False
+    """G2E's control: neighbours that are not the entity's own."""
+    image_roots: dict[str, Path] = {}
+    """Source -> folder of its images, where they are not where the import found them."""
+    cache: bool = False
+    """Keep its images and regions, preprocessed, in ``data.cache_dir``."""
+
+
 class DataConfig(Section):
     """What to train on, and what to select on."""
 
-    train: SourceConfig
+    train: SourceConfig | None = None
+    """Image-caption pairs; knowledge_clip can do without, on a graph alone."""
+    graph: GraphConfig | None = None
+    """Knowledge graph; null: none."""
     val: SourceConfig | None = None
     """Validation pairs; nothing is selected on anything else."""
     val_images: NonNegativeInt = 0
@@ -123,7 +161,123 @@ class NegClipConfig(Section):
     """Weight of the choice between a caption and its own negatives; 0 is NegCLIP as published."""
 
 
-MethodConfig = Annotated[ClipConfig | NegClipConfig, Field(discriminator="name")]
+TextFeatures = Literal["plain", "with_kee", "both"]
+
+
+class KnowledgeEncoderConfig(Section):
+    """``models/knowledge_encoder.py``: Structure-CLIP's KEE."""
+
+    layers: PositiveInt = 6
+    """Of its Transformer."""
+    composition: Literal["minus", "sum", "concatenation"] = "minus"
+    """How a triple becomes one vector; "minus" is ``w_h + w_r - w_t``."""
+    scale: PositiveFloat = 0.2
+    """Lambda: ``t + lambda k``."""
+    renormalize: bool = True
+    """Whether the sum is of length 1 again; false in the released code."""
+    pretrained: Path | None = None
+    """Folder of a BERT to start from; null: random weights over the text tower's word embeddings."""
+
+
+class StructureClipConfig(Section):
+    """``methods/structure_clip.py``."""
+
+    name: Literal["structure_clip"]
+    kee: KnowledgeEncoderConfig | None = KnowledgeEncoderConfig()
+    """Null: semantic negatives alone."""
+    contrastive: Literal["infonce", "batch_hard"] = "infonce"
+    """The paper's, or the released code's."""
+    contrastive_features: TextFeatures | None = None
+    """Texts of the contrastive term, "both" for the mean of two; null: with the KEE where there is one."""
+    negatives_in_softmax: bool = False
+    """InfoNCE as in NegCLIP, against the negatives too."""
+    hinge_weight: NonNegativeFloat = 1.0
+    """Of the hinge between a caption and its own negatives."""
+    hinge_margin: PositiveFloat = 0.1
+    """Gamma, in units of cosine."""
+    hinge_features: TextFeatures | None = None
+    """Texts of the hinge and of the own-negative term; null: with the KEE where there is one."""
+    own_negative_weight: NonNegativeFloat = 0.0
+    """Weight of the softmax between a caption and its own negatives, ours."""
+    fold: Literal["features", "similarities"] = "features"
+    """How the plain text tower learns what the KEE adds: by single embeddings, or by in-batch softmaxes."""
+    fold_weight: NonNegativeFloat = 0.0
+    """Weight of that."""
+
+    @property
+    def learns_from_negatives(self) -> bool:
+        """Whether any term reads negatives."""
+        return bool(self.hinge_weight or self.own_negative_weight or self.negatives_in_softmax)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> StructureClipConfig:
+        features = (self.contrastive_features, self.hinge_features)
+        if self.kee is None and (self.fold_weight or {"with_kee", "both"} & set(features)):
+            raise ValueError(
+                "kee=null leaves no features with a KEE: leave out fold_weight, and features other than plain"
+            )
+        hinge_plain = self.hinge_features == "plain" or not (self.hinge_weight or self.own_negative_weight)
+        if self.kee is not None and self.contrastive_features == "plain" and hinge_plain:
+            raise ValueError("no term reads the features with the KEE, so it learns nothing: set kee=null")
+        if self.contrastive == "batch_hard" and self.negatives_in_softmax:
+            raise ValueError("contrastive=batch_hard has no softmax: set negatives_in_softmax=false")
+        return self
+
+
+class FusionConfig(Section):
+    """``models/fusion.py``: Knowledge-CLIP's fusion encoder; the paper's size."""
+
+    width: PositiveInt = 1024
+    layers: PositiveInt = 4
+    heads: PositiveInt = 16
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Stochastic depth of the last layer; the others have less."""
+
+
+class KnowledgeConfig(Section):
+    """``methods/knowledge_terms.py``: Knowledge-CLIP's terms; a weight of 0 leaves one out."""
+
+    e2e_weight: NonNegativeFloat = 1.0
+    """Entity-entity: the tail of (head, relation), among those of the step."""
+    e2r_weight: NonNegativeFloat = 1.0
+    """Entity-relation: the relation of (head, tail)."""
+    g2e_weight: NonNegativeFloat = 1.0
+    """Graph-entity: an entity and what its neighbours say of it."""
+    kd_weight: NonNegativeFloat = 1.0
+    """Distillation from the model it starts from."""
+    teacher: str | None = None
+    """Model to distil from, in place of the one it starts from."""
+    head_side: bool = False
+    """Entity-entity for heads too."""
+    graph_layers: PositiveInt = 2
+    """Layers of propagation, and hops of the neighbourhood."""
+    fusion: FusionConfig = FusionConfig()
+
+    @property
+    def reads_graph(self) -> bool:
+        """Whether any term learns from triplets."""
+        return bool(self.e2e_weight or self.e2r_weight or self.g2e_weight)
+
+
+class KnowledgeClipConfig(KnowledgeConfig):
+    """``methods/knowledge_clip.py``."""
+
+    name: Literal["knowledge_clip"]
+    captions_as_triplets: bool = True
+    """Pairs are triplets too: (image, image of, caption) or (caption, caption of, image)."""
+
+
+class JointConfig(StructureClipConfig):
+    """``methods/joint.py``: structure_clip's options, and those of Knowledge-CLIP's terms."""
+
+    name: Literal["joint"]
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+
+
+MethodConfig = Annotated[
+    ClipConfig | NegClipConfig | StructureClipConfig | KnowledgeClipConfig | JointConfig,
+    Field(discriminator="name"),
+]
 
 
 class OptimizerConfig(Section):
@@ -152,7 +306,7 @@ class TrainConfig(Section):
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
     """Optimiser steps, in place of epochs."""
-    batch_size: PositiveInt
+    batch_size: PositiveInt | None = None
     """Pairs of one optimiser step, over all processes: the pool of in-batch negatives."""
     accumulate: PositiveInt = 1
     """Micro-batches that fit the memory; the gradients stay those of the whole batch."""
@@ -219,6 +373,9 @@ class Recipe(Section):
             )
         if self.method.name == "clip" and self.data.negatives.per_caption:
             raise ValueError("method clip uses no negatives: set data.negatives.per_caption to 0")
+        if isinstance(self.method, StructureClipConfig):
+            self._fits_structure_clip(self.method)
+        self._fits_graph()
         if self.data.group_share and not self.data.negatives.per_caption:
             raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
         if self.data.cache == "trunk" and not self.model.lock_image:
@@ -226,6 +383,48 @@ class Recipe(Section):
         if self.data.val is not None and self.data.val_images:
             raise ValueError("data.val and data.val_images both say what to validate on: give one of them")
         return self
+
+    @property
+    def knowledge(self) -> KnowledgeConfig | None:
+        """Knowledge-CLIP's terms of the method, if it has them."""
+        if isinstance(self.method, JointConfig):
+            return self.method.knowledge
+        return self.method if isinstance(self.method, KnowledgeClipConfig) else None
+
+    def _fits_graph(self) -> None:
+        terms, data = self.knowledge, self.data
+        reads_graph = terms is not None and terms.reads_graph
+        if reads_graph != (data.graph is not None):
+            raise ValueError(
+                f"method {self.method.name} learns from a knowledge graph: set data.graph.path and "
+                "data.graph.batch_size"
+                if reads_graph
+                else f"method {self.method.name} learns from no triplets: leave data.graph out"
+            )
+        if data.graph is not None and data.graph.proportions and data.graph.temperature:
+            raise ValueError("data.graph: give proportions or temperature, not both")
+        if data.train is None and (terms is None or terms.kd_weight or self.method.name == "joint"):
+            raise ValueError(
+                "data.train is missing: set it in the recipe or as data.train.path=VALUE (only "
+                "knowledge_clip with kd_weight=0 learns from a graph alone)"
+            )
+        if (data.train is None) != (self.train.batch_size is None):
+            raise ValueError(
+                "train.batch_size counts pairs: set it with data.train, leave it out (null) without"
+            )
+
+    def _fits_structure_clip(self, method: StructureClipConfig) -> None:
+        if method.learns_from_negatives != bool(self.data.negatives.per_caption):
+            raise ValueError(
+                f"data.negatives.per_caption is {self.data.negatives.per_caption}, but structure_clip "
+                f"has {'a' if method.learns_from_negatives else 'no'} term that learns from negatives: set "
+                "it to 1 or more with hinge_weight, own_negative_weight or negatives_in_softmax, else to 0"
+            )
+        if method.kee is not None and self.data.negatives.graphs is not None:
+            raise ValueError(
+                "data.negatives.graphs would train the KEE on triples that no parser gives later: leave it "
+                "out, or set method.kee=null"
+            )
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

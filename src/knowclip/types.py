@@ -2,7 +2,10 @@
 
 ``file -> Example -> Batch -> Features -> losses -> weights -> Result``
 
-Shape legend: B batch, N negatives per caption, L tokens, D embedding width, C channels, H height, W width.
+Shape legend: B batch, N negatives per caption, K triples of a caption, P tokens of a phrase, L tokens,
+D embedding width, C channels, H height, W width;
+T triplets of a graph on this process and M on all, S those and the ones made of pairs, R relations, X texts,
+V images, Q relation phrases, n nodes, e edges.
 """
 
 from __future__ import annotations
@@ -66,13 +69,15 @@ class Negative:
     """A hard-negative caption (S2): same image, false text.
 
     ``changed`` are the spans *in this caption* that differ from the caption it was made from; ``graph`` is
-    what this caption claims, so that a negative which is true of another image can be recognised.
+    what this caption claims, so that a negative which is true of another image can be recognised; ``seed`` is
+    that of the draw it came from.
     """
 
     caption: str
     kind: str
     changed: tuple[Span, ...] = ()
     graph: SceneGraph | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,39 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphBatch:
+    """Tensors of T triplets of a knowledge graph and, where wanted, of the neighbourhood of their tails.
+
+    Every distinct entity stands once: rows ``0 .. X - 1`` are ``texts``, rows ``X .. X + V - 1`` ``images``
+    (either may have no rows), so a tower sees each once a step. ``nodes`` to ``seeds`` are one sampled graph
+    (K6): edges ``head -> tail`` between its nodes, which ``hops`` steps backwards from the seeds reach.
+    """
+
+    keys: tuple[str, ...]
+    """``head --relation--> tail`` by ids, for messages."""
+    texts: Int[Tensor, "X L"]
+    images: Float[Tensor, "V 3 H W"] | None
+    relation_texts: Int[Tensor, "Q L"]
+    triplets: Int[Tensor, "T 3"]
+    """Head, relation, tail: rows of the entities, of ``relation_texts``, of the entities."""
+    relation_labels: Int[Tensor, " T"]
+    """Of R relations; those past the graph's own are their inverses."""
+    image_groups: Int[Tensor, " T"]
+    """Number of the image that head and tail are regions of, -1 for none."""
+    known_tails: Bool[Tensor, "T M"]
+    """``[i, j]``: triplet i is as true with the tail of triplet j (i != j): no negative."""
+    known_heads: Bool[Tensor, "T M"]
+    """The same with its head."""
+    nodes: Int[Tensor, " n"] | None = None
+    """Row of each node's entity."""
+    edges: Int[Tensor, "e 2"] | None = None
+    """Head and tail node of each sampled triplet."""
+    seeds: Int[Tensor, " T"] | None = None
+    """Node of each triplet's tail."""
+    hops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Tensors of B examples, each with N negative slots (masked where a caption has fewer).
 
@@ -126,6 +164,11 @@ class Batch:
     negative_ids: Int[Tensor, "B N"]
     images: Float[Tensor, "B 3 H W"] | None = None
     trunk_features: Float[Tensor, "B ..."] | None = None
+    triples: Int[Tensor, "B K 3 P"] | None = None
+    """Token ids of head, relation and tail of what each caption claims (KEE); -1 where there is none."""
+    negative_triples: Int[Tensor, "B N K 3 P"] | None = None
+    graph: GraphBatch | None = None
+    """Triplets of the same step, for methods that learn from a knowledge graph."""
 
 
 ROWS: Mapping[str, str] = {"gather": "rows"}
@@ -146,12 +189,48 @@ class Features:
     image_features: Float[Tensor, "B D"] = field(metadata=ROWS)
     text_features: Float[Tensor, "B D"] = field(metadata=ROWS)
     negative_features: Float[Tensor, "B N D"] | None = field(default=None, metadata=ROWS)
+    enhanced_text_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)
+    """Captions with the knowledge of their triples, ``t~`` (S4); of another length than 1 if so wished."""
+    enhanced_negative_features: Float[Tensor, "B N D"] | None = field(default=None, metadata=ROWS)
     negative_mask: Bool[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
     image_ids: Int[Tensor, " B"] | None = field(default=None, metadata=ROWS)
     caption_ids: Int[Tensor, " B"] | None = field(default=None, metadata=ROWS)
     negative_ids: Int[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
     logit_scale: Float[Tensor, ""] = field(metadata=SHARED)
     logit_bias: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeFeatures(Features):
+    """Features of a step with triplets, those that its terms need.
+
+    ``Y`` and ``R`` are the fusion encoder's outputs (K3), ``-`` a masked element. S rows are the T triplets
+    of the graph and then, where captions join as triplets (K1), one of each pair: ``from_pairs`` tells which.
+    """
+
+    tail_queries: Float[Tensor, "S D"] | None = field(default=None, metadata=ROWS)
+    """``Y(h, r, -)``"""
+    tail_candidates: Float[Tensor, "S D"] | None = field(default=None, metadata=ROWS)
+    """``Y(-, -, t)``"""
+    head_queries: Float[Tensor, "S D"] | None = field(default=None, metadata=ROWS)
+    """``Y(-, r, t)``"""
+    head_candidates: Float[Tensor, "S D"] | None = field(default=None, metadata=ROWS)
+    """``Y(h, -, -)``"""
+    relation_logits: Float[Tensor, "S R"] | None = field(default=None, metadata=ROWS)
+    relation_labels: Int[Tensor, " S"] | None = field(default=None, metadata=ROWS)
+    from_pairs: Bool[Tensor, " S"] | None = field(default=None, metadata=ROWS)
+    image_groups: Int[Tensor, " T"] | None = field(default=None, metadata=ROWS)
+    known_tails: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)
+    known_heads: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)
+    graph_features: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    """``G^L(t)``"""
+    graph_mask: Bool[Tensor, " T"] | None = field(default=None, metadata=ROWS)
+    """False where no sampled triplet ends in t, so that ``G^L(t)`` says nothing."""
+    e2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
+    g2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
+    teacher_image_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)
+    teacher_text_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)
+    teacher_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+
+from knowclip.config import find_recipe
+from tiny_graph import make_graph
 
 NOUNS = ("dog", "cat", "horse", "bird")
 COLOURS = ("red", "blue", "green", "black")
@@ -67,5 +72,27 @@ def stand_in(world: Path, tmp_path: Path) -> list[str]:
         "train.steps=null",
         "train.batch_size=8",
         "train.num_workers=0",
+        "train.precision=fp32",
         f"output.folder={tmp_path / 'run'}",
     ]
+
+
+@pytest.fixture(scope="session")
+def kg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small knowledge graph of image regions and words."""
+    return make_graph(tmp_path_factory.mktemp("kg")).path
+
+
+@pytest.fixture
+def graph_stand_in(kg: Path) -> Callable[[str], list[str]]:
+    """Overrides that put a small graph and fusion encoder in place of a recipe's own, if it has them."""
+
+    def overrides(name: str) -> list[str]:
+        recipe = yaml.safe_load(find_recipe(name).read_text())
+        if "graph" not in recipe["data"]:
+            return []
+        section = "method.knowledge" if recipe["method"]["name"] == "joint" else "method"
+        graph = "{batch_size: 6, same_image: 2, neighbours: 2, path: " + str(kg) + "}"
+        return [f"data.graph={graph}", f"{section}.fusion={{width: 16, layers: 1, heads: 2}}"]
+
+    return overrides

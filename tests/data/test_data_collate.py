@@ -151,3 +151,15 @@ def test_through_a_data_loader(workers):
     assert [len(b.keys) for b in batches] == [4, 4, 2]
     for batch in batches:
         assert [f"{int(image[0, 0, 0])}#0" for image in batch.images] == list(batch.keys)
+
+
+def test_triples_of_captions_and_of_negatives_come_from_their_graphs():
+    ids = {"man": [5], "horse": [6, 7], "ride": [8]}
+    collate = Collator(tokenizer=Words(), negatives_per_caption=2, phrase_ids=ids.__getitem__)
+    for batch in (collate([HORSE, DOG]), collate([HORSE, DOG])):  # made, then remembered
+        assert batch.triples.tolist() == [[[[5, -1], [8, -1], [6, 7]]], [[[-1, -1]] * 3]]
+        assert batch.negative_triples.shape == (2, 2, 1, 3, 2)
+        assert batch.negative_triples[0, 0].tolist() == [[[6, 7], [8, -1], [5, -1]]]
+        assert (batch.negative_triples[1] == -1).all()
+    plain = Collator(tokenizer=Words())([DOG])
+    assert plain.triples is None and plain.negative_triples is None

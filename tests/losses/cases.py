@@ -15,7 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from knowclip.losses.contrastive import clip_loss, siglip_loss
+from knowclip.losses.distillation import folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
+from knowclip.losses.hinge import batch_hard_loss, hinge_loss
+from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 GOLDEN = Path(__file__).with_name("golden.json")
 B, N, D = 6, 2, 8
@@ -42,6 +46,18 @@ def random_inputs(names: set[str]) -> dict[str, Tensor]:
         "own_negatives": own,
         "usable_negatives": usable,
         "false_negatives": false,
+        "query_features": features(B),
+        "candidate_features": features(B),
+        "entity_features": features(B),
+        "graph_features": features(B),
+        "known_true": false,
+        "has_graph": torch.tensor([1, 1, 0, 1, 1, 1], dtype=torch.bool),
+        "relation_logits": features(B),
+        "relation_labels": torch.tensor([0, 3, 3, 7, 1, 2]),
+        "teacher_image_features": features(B),
+        "teacher_text_features": features(B),
+        "teacher_logit_scale": torch.tensor(8.0, dtype=torch.float64),
+        "margin": torch.tensor(0.2, dtype=torch.float64),
     }
     return {name: value for name, value in everything.items() if name in names}
 
@@ -51,6 +67,8 @@ class LossCase:
 
     loss: Callable[..., Tensor]
     inputs: set[str]
+    learnt: tuple[str, ...] = ("image_features", "text_features", "negative_features")
+    """What the loss moves; the first of them must feel it."""
 
     @property
     def name(self) -> str:
@@ -72,7 +90,7 @@ class LossCase:
         for name, leaf in leaves.items():
             assert leaf.grad is not None, name
             assert leaf.grad.isfinite().all(), name
-        assert leaves["image_features"].grad.abs().sum() > 0
+        assert leaves[self.learnt[0]].grad.abs().sum() > 0
 
     def test_gradient_is_that_of_finite_differences(self) -> None:
         leaves = self.leaves()
@@ -89,7 +107,7 @@ class LossCase:
         order = torch.tensor([3, 0, 5, 1, 4, 2])
         inputs = random_inputs(self.inputs)
         permuted = {name: value[order] if value.ndim else value for name, value in inputs.items()}
-        for name in {"usable_negatives", "false_negatives"} & self.inputs:  # [image, text, ...]
+        for name in {"usable_negatives", "false_negatives", "known_true"} & self.inputs:  # [image, text, ...]
             permuted[name] = permuted[name][:, order]
         torch.testing.assert_close(self.call(**permuted), self.call())
 
@@ -106,7 +124,7 @@ class LossCase:
     def margins(self, *, steps: int) -> Tensor:
         """Similarity of positives minus the highest negative's, after so many steps on free features."""
         leaves = self.leaves()
-        free = [value for name, value in leaves.items() if name.endswith("_features")]
+        free = [value for name, value in leaves.items() if name in self.learnt]
         optimizer = torch.optim.Adam(free, lr=0.1)
         for _ in range(steps):
             optimizer.zero_grad()
@@ -146,8 +164,35 @@ def negative_separation(features: dict[str, Tensor]) -> Tensor:
     return -(similarity * usable).sum((0, 2))[usable.any(dim=2).any(dim=0)]
 
 
+def triplet_separation(features: dict[str, Tensor]) -> Tensor:
+    """Of the triplets that take part: own minus mean other similarity."""
+    first, second = (value for name, value in features.items())
+    counted = random_inputs({"has_graph"})["has_graph"]
+    return in_batch_separation({"image_features": first, "text_features": second})[counted]
+
+
+def nearness_to_teacher(features: dict[str, Tensor]) -> Tensor:
+    rest = random_inputs({"logit_scale", "teacher_logit_scale"})
+    return -distillation_loss(**features, **rest)[None]
+
+
+def nearness_to_enhanced(features: dict[str, Tensor]) -> Tensor:
+    return (features["text_features"] * features["teacher_text_features"]).sum(-1)
+
+
 PAIRS = {"image_features", "text_features", "logit_scale", "false_negatives"}
+TRIPLETS = {"logit_scale", "known_true"}
 LOSSES: dict[Callable[..., Tensor], set[str]] = {
+    e2e_loss: TRIPLETS | {"query_features", "candidate_features"},
+    e2r_loss: {"relation_logits", "relation_labels"},
+    g2e_loss: TRIPLETS | {"entity_features", "graph_features", "has_graph"},
+    distillation_loss: {
+        "image_features", "text_features", "logit_scale",
+        "teacher_image_features", "teacher_text_features", "teacher_logit_scale",
+    },
+    hinge_loss: {"image_features", "text_features", "negative_features", "own_negatives", "margin"},
+    batch_hard_loss: {"image_features", "text_features", "false_negatives", "margin"},
+    folding_loss: {"text_features", "teacher_text_features"},
     clip_loss: PAIRS,
     siglip_loss: PAIRS | {"logit_bias"},
     negclip_loss: PAIRS | {"negative_features", "usable_negatives"},

@@ -14,15 +14,23 @@ from cases import (
     LOSSES,
     LossCase,
     in_batch_separation,
+    nearness_to_enhanced,
+    nearness_to_teacher,
     negative_separation,
     own_separation,
     random_inputs,
+    triplet_separation,
 )
 from torch import Tensor
+from torch.nn import functional as F
 
 import knowclip.losses
 from knowclip.losses.contrastive import clip_loss, siglip_loss
+from knowclip.losses.distillation import folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
+from knowclip.losses.hinge import batch_hard_loss, hinge_loss
+from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 
 class TestClipLoss(LossCase):
@@ -53,6 +61,66 @@ class TestNegativeSiglipLoss(LossCase):
     loss = negative_siglip_loss
     inputs = LOSSES[negative_siglip_loss]
     separation = staticmethod(negative_separation)
+
+
+class TestE2ELoss(LossCase):
+    loss = e2e_loss
+    inputs = LOSSES[e2e_loss]
+    learnt = ("query_features", "candidate_features")
+    separation = staticmethod(triplet_separation)
+
+
+class TestE2RLoss(LossCase):
+    loss = e2r_loss
+    inputs = LOSSES[e2r_loss]
+    learnt = ("relation_logits",)
+
+    def margins(self, *, steps: int) -> Tensor:
+        logits = random_inputs(self.inputs)["relation_logits"].requires_grad_()
+        labels = random_inputs(self.inputs)["relation_labels"]
+        optimizer = torch.optim.Adam([logits], lr=0.1)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            self.call(relation_logits=logits).backward()
+            optimizer.step()
+        return F.log_softmax(logits.detach(), dim=1).gather(1, labels[:, None])
+
+
+class TestG2ELoss(LossCase):
+    loss = g2e_loss
+    inputs = LOSSES[g2e_loss]
+    learnt = ("entity_features", "graph_features")
+    separation = staticmethod(triplet_separation)
+
+
+class TestDistillationLoss(LossCase):
+    loss = distillation_loss
+    inputs = LOSSES[distillation_loss]
+    separation = staticmethod(nearness_to_teacher)
+
+
+class TestHingeLoss(LossCase):
+    loss = hinge_loss
+    inputs = LOSSES[hinge_loss]
+    separation = staticmethod(own_separation)
+
+    def margins(self, *, steps: int) -> Tensor:
+        """Pairs beyond the margin are left alone: only the others must move."""
+        behind = own_separation(random_inputs(self.inputs)) < random_inputs({"margin"})["margin"]
+        return super().margins(steps=steps)[behind]
+
+
+class TestBatchHardLoss(LossCase):
+    loss = batch_hard_loss
+    inputs = LOSSES[batch_hard_loss]
+    separation = staticmethod(in_batch_separation)
+
+
+class TestFoldingLoss(LossCase):
+    loss = folding_loss
+    inputs = LOSSES[folding_loss]
+    learnt = ("text_features",)
+    separation = staticmethod(nearness_to_enhanced)
 
 
 def test_every_loss_has_a_test() -> None:
@@ -196,3 +264,43 @@ def test_no_slots_at_all(loss) -> None:
     for name in {"own_negatives", "usable_negatives"} & LOSSES[loss]:
         inputs[name] = inputs[name][..., :0]
     assert loss(**inputs).isfinite()
+
+
+def test_hinge_by_hand() -> None:
+    """Cosines of (caption, negatives): (1, [0.95, -]), (0, [1, 0.5]), (1, [0, -]); margin 0.1.
+
+    Costs 0.1 - 1 + 0.95 = 0.05; 1.1 and 0.6; 0 beyond the margin; so 1.75 over 4 filled slots.
+    """
+    image = torch.tensor([[1.0, 0.0]]).repeat(3, 1)
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    negatives = torch.tensor([[0.95, 9.0], [1.0, 0.5], [0.0, 9.0]])  # their first coordinate
+    features = {"image_features": image, "text_features": text}
+    own = torch.tensor([[True, False], [True, True], [True, False]])
+    negative = torch.stack([negatives, torch.zeros(3, 2)], dim=-1)
+    loss = hinge_loss(**features, negative_features=negative, own_negatives=own, margin=0.1)
+    assert loss.item() == pytest.approx(1.75 / 4)
+    none = hinge_loss(**features, negative_features=negative, own_negatives=own & False, margin=0.1)
+    assert none.item() == 0
+
+
+def test_batch_hard_by_hand() -> None:
+    """Cosines [[0.9, 0.8, 0.1], [0.2, 0.5, 0.6], [0.0, 0.7, 0.3]], margin 0.2, pair (1, 2) left out.
+
+    Hardest caption 0.8, 0.2, 0.7, so 0.1 + 0 + 0.6; hardest image 0.2, 0.8, 0.1, so 0 + 0.5 + 0: 1.2 / 3.
+    With the mean over images (1.1/3, 2.0/3, 0.4/2) in the second term: 0 + 0.3667 + 0.1 in place of 0.5.
+    """
+    scores = torch.tensor([[0.9, 0.8, 0.1], [0.2, 0.5, 0.6], [0.0, 0.7, 0.3]])
+    false = torch.zeros(3, 3, dtype=torch.bool)
+    false[1, 2] = True
+    inputs = {"image_features": scores, "text_features": torch.eye(3), "false_negatives": false}
+    assert batch_hard_loss(**inputs, margin=0.2).item() == pytest.approx(1.2 / 3)
+    mean = batch_hard_loss(**inputs, margin=0.2, mean_of_images=True)
+    assert mean.item() == pytest.approx((0.7 + 0.2 + 2 / 3 - 0.5 + 0.2 + 0.2 - 0.3) / 3)
+
+
+def test_batch_hard_of_one_pair_is_zero() -> None:
+    one = torch.ones(1, 2, requires_grad=True)
+    false = torch.zeros(1, 1, dtype=torch.bool)
+    loss = batch_hard_loss(image_features=one, text_features=one, false_negatives=false, margin=0.2)
+    loss.backward()
+    assert loss.item() == 0 and torch.equal(one.grad, torch.zeros(1, 2))

@@ -128,6 +128,23 @@ def test_unreadable_images_are_named(tmp_path, content, box, message):
         make("word_level", tmp_path).encode_image([picture(), ImageRef(path, box=box)])
 
 
+@pytest.mark.parametrize("family", ["vit_quickgelu", "class_token_text", "timm_cnn_bert"])
+def test_locked_text_layers_stand_still_while_the_last_one_and_the_head_train(family, tmp_path):
+    model = make(family, tmp_path)
+    text = getattr(model.model, "text", model.model)
+    layers = text.transformer.encoder.layer if family == "timm_cnn_bert" else text.transformer.resblocks
+    with pytest.raises(ValueError, match=rf"the text tower has {len(layers)} layers"):
+        model.lock_text_layers(unlocked=len(layers) + 1)
+    model.lock_text_layers(unlocked=1)
+    model.encode_text(CAPTIONS).square().sum().backward()
+    moving = {name for name, p in text.named_parameters() if p.grad is not None and p.grad.any()}
+    last = {name for name in moving if f".{len(layers) - 1}." in name}
+    assert last
+    assert not [name for name in moving - last if "embed" in name or "cls_emb" in name or ".0." in name]
+    head = "proj" if family == "timm_cnn_bert" else "text_projection"
+    assert any(name.startswith(head) for name in moving)
+
+
 @pytest.mark.parametrize(
     "images",
     [torch.zeros(2, 3, 32, 32), torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(3, 64, 64)],
@@ -191,3 +208,14 @@ def test_paths_may_be_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     picture().save("image.png")
     assert make("word_level", tmp_path).encode_image(Path("image.png")).shape == (1, 128)
+
+
+def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_weights(tmp_path) -> None:
+    model = make("resnet", tmp_path)
+    model.freeze_batch_norm()
+    model.train()
+    before = {name: value.clone() for name, value in model.named_buffers() if "running" in name}
+    model.encode_image(pixels(model)).sum().backward()
+    assert before and all(torch.equal(value, before[n]) for n, value in model.named_buffers() if n in before)
+    assert model.model.visual.training and not model.model.visual.bn1.training
+    assert model.model.visual.bn1.weight.grad is not None

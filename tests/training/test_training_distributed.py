@@ -13,9 +13,11 @@ import torch.multiprocessing as mp
 from accelerate import Accelerator
 from torch import nn
 
+from knowclip.config import StructureClipConfig
 from knowclip.methods.base import Method
 from knowclip.methods.clip import Clip
 from knowclip.methods.negclip import NegClip
+from knowclip.methods.structure_clip import StructureClip
 from knowclip.training.batches import map_tensors
 from knowclip.training.distributed import gather
 from knowclip.training.step import backward
@@ -45,10 +47,20 @@ class WithSparePart(NegClip):
         return dataclasses.replace(features, image_features=turned)
 
 
+def structure_clip(**changed: object) -> StructureClip:
+    config = StructureClipConfig(
+        name="structure_clip", kee={"layers": 1}, own_negative_weight=0.5, fold_weight=1.0, **changed
+    )
+    torch.manual_seed(1)
+    return StructureClip(tiny_model(), parser="spacy", **config.model_dump(exclude={"name"}))
+
+
 METHODS = {
     "clip": lambda: Clip(tiny_model()),
     "negclip": lambda: NegClip(tiny_model(), own_negative_weight=0.5),
     "siglip negclip": lambda: NegClip(tiny_model(siglip=True), own_negative_weight=0.5),
+    "structure_clip": lambda: structure_clip(contrastive_features="both", hinge_features="both"),
+    "structure_clip, released": lambda: structure_clip(contrastive="batch_hard", hinge_features="plain"),
     "spare part": lambda: WithSparePart(tiny_model()),
 }
 

@@ -46,8 +46,8 @@ class NoisyNegClip(NegClip):
         return nn.functional.dropout(super().encode_texts(tokens), 0.2, training=self.training)
 
 
-def save(model: nn.Module, folder: Path) -> None:
-    save_model(model, str(folder / "model.safetensors"))
+def save(method: Method, folder: Path) -> None:
+    save_model(method.model, str(folder / "model.safetensors"))
 
 
 def make_trainer(

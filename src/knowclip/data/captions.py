@@ -20,9 +20,10 @@ from knowclip.data.caption_formats import (
     table_rows,
     token_rows,
 )
+from knowclip.data.shards import shard_rows
 from knowclip.types import Example, ImageRef
 
-FORMATS = ("coco", "karpathy", "flickr8k", "csv", "folder")
+FORMATS = ("coco", "karpathy", "flickr8k", "csv", "folder", "webdataset")
 TOLERATED_SHARE = 0.01
 """More missing or unreadable images or malformed records than this share are an error, not bad luck."""
 
@@ -84,6 +85,8 @@ def read_captions(
         rows = karpathy_rows(source, content, split)
     elif form == "coco":
         rows = coco_rows(source, content, split)
+    elif form == "webdataset":
+        rows = shard_rows(source, split)
     else:
         rows = sidecar_rows(source, split)
     return _assemble(list(rows), source, form, Path(images) if images is not None else None, allow_missing)
@@ -105,12 +108,14 @@ def _find(path: Path, form: str | None, split: str | None) -> tuple[Path, str]:
 def _format_of_file(path: Path) -> str:
     if path.suffix == ".json":
         return "json"
+    if path.suffix == ".tar":
+        return "webdataset"
     if path.suffix == ".token" or path.name.endswith(".token.txt"):
         return "flickr8k"
     if path.suffix in _TABLE_SUFFIXES:
         return "csv"
     raise ValueError(
-        f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy), .csv, .tsv, "
+        f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy), .csv, .tsv, .tar, "
         f".token.txt (Flickr) or a folder; or say which with format={'|'.join(FORMATS)}"
     )
 
@@ -133,6 +138,8 @@ def _find_in_folder(folder: Path, form: str | None, split: str | None) -> tuple[
             names = ", ".join(sorted(path.name for path in found))
             raise ValueError(f"{folder} holds several captions files; name one of them: {names}")
         return found[0], name
+    if form in (None, "webdataset") and any(folder.glob("*.tar")):
+        return folder, "webdataset"
     if form in (None, "folder"):
         return folder, "folder"
     raise ValueError(f"{folder} holds no captions file of the format {form!r}")
@@ -149,7 +156,12 @@ def _assemble(rows: list[Row], source: Path, form: str, root: Path | None, allow
             f"{source}: {len(malformed):,} of {len(rows):,} records lack an image name or a caption, "
             f"the first at {malformed[0].where}; is this really {form!r} data?"
         )
-    refs = _locate(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
+    names = list(dict.fromkeys(row.image for row in good))
+    if form == "webdataset":  # what the shards list, they hold
+        folder = source if source.is_dir() else source.parent
+        refs = {name: ImageRef(folder / name) for name in names}
+    else:
+        refs = _locate(names, source, root, allow_missing)
     skipped = Counter({"malformed record": len(malformed)})
     seen: Counter[str] = Counter()
     examples = []

@@ -1,6 +1,6 @@
 """Items to a Batch: tokens padded to the batch, and content hashes that tell false negatives.
 
-Shape legend: B batch, N negatives per caption, L tokens.
+Shape legend: B batch, N negatives per caption, K triples of a caption, P tokens of a phrase, L tokens.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 
 from knowclip.data.dataset import Item
 from knowclip.knowledge.identity import graph_key
+from knowclip.knowledge.phrases import PhraseIds, TripletIds, pack, triplet_ids
 from knowclip.types import Batch, Negative, SceneGraph
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Collator:
             mere padding would be NaN in towers that mask padding.
         normalize: Finishes images that come as bytes (``PixelCache.normalize``).
         trunk_features: The items hold outputs of a locked image trunk, not images.
+        phrase_ids: Phrase -> token ids, for methods that read the triples of the graphs; None: left out.
     """
 
     def __init__(
@@ -44,14 +46,17 @@ class Collator:
         negatives_per_caption: int = 0,
         normalize: Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]] | None = None,
         trunk_features: bool = False,
+        phrase_ids: PhraseIds | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._trim = trim
         self._slots = negatives_per_caption
         self._normalize = normalize
         self._trunk_features = trunk_features
+        self._phrase_ids = phrase_ids
         self._ids: dict[str, np.ndarray] = {}
         self._keys: dict[tuple[str, str], int] = {}
+        self._triplets: dict[tuple[str, str], TripletIds] = {}
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         """Collate B items.
@@ -71,6 +76,7 @@ class Collator:
             for example, row in zip(examples, slots, strict=True)
         ]
         images = self._images(items)
+        triples, negative_triples = self._triples(items, slots)
         return Batch(
             keys=tuple(example.key for example in examples),
             texts=tokens[: len(items)],
@@ -81,6 +87,8 @@ class Collator:
             negative_ids=torch.tensor(negative_ids, dtype=torch.int64),
             images=None if self._trunk_features else images,
             trunk_features=images if self._trunk_features else None,
+            triples=triples,
+            negative_triples=negative_triples,
         )
 
     def _fill(self, item: Item) -> list[Negative]:
@@ -104,6 +112,28 @@ class Collator:
         ids = [rows[text] if text in rows else self._ids[text] for text in texts]
         stacked = torch.from_numpy(np.stack(ids)).long()
         return stacked if self._trim is None else self._trim(stacked)
+
+    def _triples(
+        self, items: Sequence[Item], slots: list[list[Negative]]
+    ) -> tuple[Int[Tensor, "B K 3 P"], Int[Tensor, "B N K 3 P"]] | tuple[None, None]:
+        """Triples of what captions and negatives claim, both filled up to the same K and P."""
+        if self._phrase_ids is None:
+            return None, None
+        examples = [item.example for item in items]
+        texts = [self._triplet_ids(e.key, e.caption, e.graph) for e in examples]
+        for example, row in zip(examples, slots, strict=True):
+            texts += [self._triplet_ids(example.key, n.caption, n.graph) for n in row]
+        packed = torch.from_numpy(pack(texts))
+        return packed[: len(items)], packed[len(items) :].unflatten(0, (len(items), self._slots))
+
+    def _triplet_ids(self, key: str, caption: str, graph: SceneGraph | None) -> TripletIds:
+        """Token ids of the triples of a graph, remembered by example and text."""
+        found = self._triplets.get((key, caption))
+        if found is None:
+            found = triplet_ids(graph, self._phrase_ids)
+            if len(self._triplets) < _REMEMBERED:
+                self._triplets[key, caption] = found
+        return found
 
     def _key(self, key: str, caption: str, graph: SceneGraph | None) -> int:
         """Content hash of what a caption claims, remembered by example and text."""

@@ -113,6 +113,15 @@ class PixelCache(ImageCache):
             _write(path, distinct, row, blocks, _stack, progress)
         return cls(path, *_index(path, distinct), split)
 
+    def batch(self, refs: Sequence[ImageRef]) -> Float[Tensor, "V 3 H W"]:
+        """Preprocessed pixels of V images.
+
+        Raises:
+            ValueError: One is not in the cache or was unreadable.
+        """
+        load = self.loader(refs)
+        return self.normalize(torch.stack([load(index) for index in range(len(refs))]))
+
     def normalize(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Finish the model's preprocess on a batch of rows."""
         return self.preprocess.normalize(pixels)

@@ -37,6 +37,15 @@ class ImageDecoder:
         return self.preprocess(load_pixels(self.refs[i]))
 
 
+def decode(refs: Sequence[ImageRef], *, preprocess: Preprocess) -> Float[Tensor, "V 3 H W"]:
+    """Decode and preprocess V images.
+
+    Raises:
+        ValueError: Naming the file that is missing or unreadable.
+    """
+    return torch.stack([preprocess(load_pixels(ref)) for ref in refs])
+
+
 @dataclass(frozen=True, slots=True)
 class SplitPreprocess:
     """A model's preprocess in two steps, so that the first, costly one can be kept as bytes.

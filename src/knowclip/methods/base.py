@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from knowclip.knowledge.phrases import PhraseIds
     from knowclip.models.clip import DualEncoder
+    from knowclip.models.with_knowledge import WithKnowledge
     from knowclip.types import Batch, Features
 
 Losses = dict[str, "Tensor"]
@@ -41,7 +43,27 @@ class Method(nn.Module, ABC):
         """
         features = self.encode(batch)
         nothing = sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
-        return dataclasses.replace(features, image_features=features.image_features + nothing)
+        rows = {
+            field.name: value + nothing
+            for field in dataclasses.fields(features)
+            if field.metadata["gather"] == "rows"
+            and (value := getattr(features, field.name)) is not None
+            and value.requires_grad
+        }
+        return dataclasses.replace(features, **rows)
+
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments that build this method around its model again; ``method.json`` keeps them."""
+        return {}
+
+    @property
+    def phrase_ids(self) -> PhraseIds | None:
+        """Turns phrases of triples into token ids, where the method reads the triples of captions."""
+        return None
+
+    def with_knowledge(self) -> WithKnowledge | None:
+        """The model as it encodes texts with the help of their triples, where it learns to."""
+        return None
 
     @abstractmethod
     def encode(self, batch: Batch) -> Features:

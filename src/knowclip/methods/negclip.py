@@ -57,30 +57,33 @@ class NegClip(Method):
 
     def losses(self, features: Features) -> tuple[Losses, Report]:
         """Give ``contrastive_loss`` and, where it has a weight, ``own_negative_loss``."""
-        false = false_negatives(image_ids=features.image_ids, caption_ids=features.caption_ids)
-        usable = usable_negatives(
-            image_ids=features.image_ids,
-            caption_ids=features.caption_ids,
-            negative_ids=features.negative_ids,
-            negative_mask=features.negative_mask,
-        )
-        rows = torch.arange(len(usable), device=usable.device)
-        own = {
-            "image_features": features.image_features,
-            "text_features": features.text_features,
-            "negative_features": features.negative_features,
-            "logit_scale": features.logit_scale,
-            "own_negatives": usable[rows, rows],
-        }
-        losses = {"contrastive_loss": _contrastive(features, false, usable)}
+        false, usable, own = masks(features)
+        losses = {"contrastive_loss": contrastive_loss(features, false, usable)}
         if self.own_negative_weight:
-            losses["own_negative_loss"] = self.own_negative_weight * own_negative_loss(**own)
-        with torch.no_grad():
-            logits = own_logits(**own)
-        return losses, batch_report(features, false) | _own_report(logits, own["own_negatives"])
+            loss = own_negative_loss(**own_choice(features, own), logit_scale=features.logit_scale)
+            losses["own_negative_loss"] = self.own_negative_weight * loss
+        return losses, batch_report(features, false) | own_report(features, own)
 
 
-def _contrastive(features: Features, false: Bool[Tensor, "B B"], usable: Bool[Tensor, "B B N"]) -> Tensor:
+def masks(features: Features) -> tuple[Bool[Tensor, "B B"], Bool[Tensor, "B B N"], Bool[Tensor, "B N"]]:
+    """False negatives among the captions, usable negatives of each image, and usable ones of its own."""
+    ids = {"image_ids": features.image_ids, "caption_ids": features.caption_ids}
+    usable = usable_negatives(**ids, negative_ids=features.negative_ids, negative_mask=features.negative_mask)
+    rows = torch.arange(len(usable), device=usable.device)
+    return false_negatives(**ids), usable, usable[rows, rows]
+
+
+def own_choice(features: Features, own_negatives: Bool[Tensor, "B N"]) -> dict[str, Tensor]:
+    """What the losses between a caption and its own negatives take."""
+    return {
+        "image_features": features.image_features,
+        "text_features": features.text_features,
+        "negative_features": features.negative_features,
+        "own_negatives": own_negatives,
+    }
+
+
+def contrastive_loss(features: Features, false: Bool[Tensor, "B B"], usable: Bool[Tensor, "B B N"]) -> Tensor:
     """Softmax over captions and negatives, or the sigmoid loss on both for models with a ``logit_bias``."""
     common = {"image_features": features.image_features, "logit_scale": features.logit_scale}
     texts = {"text_features": features.text_features, "false_negatives": false}
@@ -91,8 +94,10 @@ def _contrastive(features: Features, false: Bool[Tensor, "B B"], usable: Bool[Te
     return siglip_loss(**common, **texts, **bias) + negative_siglip_loss(**common, **negatives, **bias)
 
 
-def _own_report(logits: Tensor, own_negatives: Bool[Tensor, "B N"]) -> Report:
+@torch.no_grad()
+def own_report(features: Features, own_negatives: Bool[Tensor, "B N"]) -> Report:
     """Share of captions with a negative, and how many of those beat all of theirs (strict ``>``)."""
+    logits = own_logits(**own_choice(features, own_negatives), logit_scale=features.logit_scale)
     has_negative = own_negatives.any(dim=1)
     report = {"captions_with_negative": has_negative.float().mean().item()}
     if has_negative.any():

@@ -22,6 +22,7 @@ _PREFERRED = (
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
     "model.safetensors",
+    "pytorch_model.bin",
 )
 
 

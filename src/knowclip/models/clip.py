@@ -61,6 +61,7 @@ class DualEncoder(nn.Module):
             PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
         )
         self._trunk_locked = False
+        self._batch_norm_frozen = False
 
     @property
     def logit_scale(self) -> nn.Parameter:
@@ -152,14 +153,41 @@ class DualEncoder(nn.Module):
         features = towers.encode_trunk(self.model.visual, trunk_features)
         return F.normalize(features, dim=-1) if normalize else features
 
+    def encode_trunk_tokens(
+        self, trunk_features: Float[Tensor, "B ..."]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N W"]]:
+        """``encode_image_tokens`` of the images whose ``trunk_features`` are given.
+
+        Raises:
+            ValueError: The trunk's output is pooled, so that its tokens are lost.
+        """
+        return self.encode_trunk(trunk_features), towers.trunk_tokens(self.model.visual, trunk_features)
+
     def lock_image_trunk(self) -> None:
         """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too."""
         self._trunk_locked = True
         towers.image_trunk(self.model.visual).requires_grad_(False).eval()
 
+    def lock_text_layers(self, *, unlocked: int) -> None:
+        """Freeze the text tower but for its last ``unlocked`` layers and its head.
+
+        Raises:
+            ValueError: If the tower has fewer layers.
+        """
+        towers.lock_text_layers(self.model, unlocked=unlocked)
+
+    def freeze_batch_norm(self) -> None:
+        """Keep every BatchNorm in eval mode for good: its statistics stand still, its weights still learn."""
+        self._batch_norm_frozen = True
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> DualEncoder:
-        """Set training mode, in which a locked image trunk stays in eval mode."""
+        """Set training mode, in which a locked image trunk and a frozen BatchNorm stay in eval mode."""
         super().train(mode)
+        if self._batch_norm_frozen:
+            for part in self.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
         if self._trunk_locked:
             towers.image_trunk(self.model.visual).eval()
         return self

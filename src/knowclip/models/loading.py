@@ -4,8 +4,9 @@
 ``load("ViT-B-32/openai")``             an open_clip architecture and pretrained tag, downloaded
 ``load("ViT-B-32", pretrained=...)``    the same; ``pretrained`` may be a file of weights, or ``"random"``
 ``load("negclip.pt", activation=...)``  a file of weights whose architecture is told by its shapes
-``load("hf-hub:org/name")``             an open_clip model on the Hugging Face hub
+``load("hf-hub:org/name")``             an open_clip or transformers ``CLIPModel`` on the Hugging Face hub
 ``load("runs/demo/negclip")``           a run folder (its ``best``) or any open_clip folder
+``load("clip-vit-base-patch32")``       a folder of transformers' ``CLIPModel`` with its processor
 ``load("lite0-minilm")``                an architecture of ours, or a ``.json``, with the weights it names
 ``load("scenes-base")``                 a checkpoint that ships with knowclip
 ======================================  ==================================================================
@@ -24,10 +25,12 @@ from typing import Any, Literal
 
 import open_clip
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import EntryNotFoundError
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 
 from knowclip.atomic import recover
-from knowclip.models import architectures, checkpoints, packages
+from knowclip.models import architectures, checkpoints, packages, transformers_clip
 from knowclip.models.clip import DualEncoder
 from knowclip.models.tokenizers import Tokenizer, fit_text_cfg, open_tokenizer
 
@@ -203,13 +206,18 @@ def _architecture_of(path: Path) -> str:
 
 
 def _from_folder(folder: Path, activation: Activation | None) -> DualEncoder:
-    """Load an open_clip folder, a folder of ours, or the ``best`` inside a run folder."""
+    """Load a folder of open_clip, of ours or of transformers, or the ``best`` inside a run folder."""
     config_path = next((folder / name for name in CONFIG_NAMES if (folder / name).is_file()), None)
     if config_path is None:
+        if transformers_clip.is_transformers_clip(folder):
+            return _from_transformers(folder, activation)
         recover(folder / "best")
         if (folder / "best").is_dir():
             return _from_folder(folder / "best", activation)
-        raise ValueError(f"{folder} holds no {' or '.join(CONFIG_NAMES)}, and no folder 'best' that does")
+        raise ValueError(
+            f"{folder} holds no {' or '.join(CONFIG_NAMES)}, no config.json of a transformers CLIPModel, and "
+            "no folder 'best' that does"
+        )
     config = json.loads(config_path.read_text(encoding="utf-8"))
     model_cfg = _with_activation(config["model_cfg"], activation)
     text_cfg = model_cfg["text_cfg"]
@@ -223,8 +231,30 @@ def _from_folder(folder: Path, activation: Activation | None) -> DualEncoder:
     return model
 
 
+def _from_transformers(folder: Path, activation: Activation | None) -> DualEncoder:
+    model_cfg, preprocess_cfg = transformers_clip.read_config(folder)
+    try:
+        tokenizer = open_tokenizer(model_cfg["text_cfg"], source=folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: its tokenizer cannot be read: {error}") from error
+    model = build(_with_activation(model_cfg, activation), tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
+    path = checkpoints.find_weights(folder)
+    try:
+        state = transformers_clip.weights_to_open_clip(checkpoints.read_state_dict(path))
+        model.model.load_state_dict(state)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} holds no weights of the CLIPModel in config.json: {error}") from error
+    return model
+
+
 def _from_hub(name: str, activation: Activation | None) -> DualEncoder:
-    config = {"quick_gelu": False, **open_clip.get_model_config(name)}
+    try:
+        config = {"quick_gelu": False, **open_clip.get_model_config(name)}
+    except EntryNotFoundError:  # no open_clip_config.json: transformers' own format
+        files = ["*.json", "*.txt", "model.safetensors", "pytorch_model.bin"]
+        return _from_folder(
+            Path(snapshot_download(name.removeprefix("hf-hub:"), allow_patterns=files)), activation
+        )
     if activation is not None and config["quick_gelu"] != (activation == "quick_gelu"):
         raise ValueError(
             f"{name} says quick_gelu={config['quick_gelu']}: to override it, download it and load the folder"

@@ -47,6 +47,14 @@ def text_tower(model: nn.Module) -> nn.Module:
     return model if isinstance(model, CLIP) else model.text
 
 
+def word_embedding(model: nn.Module) -> nn.Embedding:
+    """Return the matrix of the text tower's token embeddings."""
+    tower = text_tower(model)
+    if isinstance(tower, HFTextEncoder):
+        return tower.transformer.get_input_embeddings()
+    return tower.token_embedding
+
+
 def sufficient_length(model: nn.Module, ids: Int[Tensor, "B L"]) -> int:
     """Return the number of leading columns of ``ids`` that give the same embeddings as all of them."""
     lengths = _lengths(text_tower(model), ids)

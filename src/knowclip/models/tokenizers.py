@@ -46,6 +46,13 @@ def word_tokenizer(words: Iterable[str], *, context_length: int) -> HFTokenizer:
         return HFTokenizer(folder, context_length=context_length)
 
 
+def phrase_ids(tokenizer: Tokenizer, phrase: str) -> list[int]:
+    """Token ids of a phrase, without those that mark beginning and end of a text, and without padding."""
+    if isinstance(tokenizer, SimpleTokenizer):
+        return tokenizer.encode(phrase)
+    return tokenizer.tokenizer.encode(tokenizer.clean_fn(phrase), add_special_tokens=False)
+
+
 def open_tokenizer(text_cfg: dict[str, Any], source: str | Path | None = None) -> Tokenizer:
     """Open the tokenizer that ``text_cfg`` names, by the rules of ``open_clip.get_tokenizer``.
 

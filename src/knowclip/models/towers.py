@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from open_clip.hf_model import HFTextEncoder
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from torch import nn
@@ -47,6 +48,42 @@ def image_tokens(
         images, indices=1, normalize_intermediates=norm, output_fmt="NLC"
     )  # fmt: skip
     return output["image_features"], output["image_intermediates"][-1]
+
+
+def trunk_tokens(visual: nn.Module, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B N W"]:
+    """Return the spatial tokens in what ``image_trunk`` gave: a timm trunk's, as far as it does not pool.
+
+    Raises:
+        ValueError: The features are pooled.
+    """
+    if not isinstance(visual, TimmModel) or features.ndim < 3:
+        raise ValueError(
+            "the image trunk's cached features are pooled, and triplets need its tokens: "
+            "set data.cache=pixels, or method.captions_as_triplets=false"
+        )
+    return _timm_tokens(visual.trunk, features)
+
+
+def lock_text_layers(model: nn.Module, *, unlocked: int) -> None:
+    """Freeze the embeddings of an open_clip model's text tower and all its layers but the last ``unlocked``.
+
+    open_clip's own ``lock_text_tower`` counts norm and projection as layers in some towers, and fails on BERT's.
+
+    Raises:
+        ValueError: If the tower has fewer layers.
+    """
+    text = getattr(model, "text", model)
+    layers = next(module for module in text.transformer.modules() if isinstance(module, nn.ModuleList))
+    if unlocked > len(layers):
+        raise ValueError(f"unlocked_text_layers={unlocked}, but the text tower has {len(layers)} layers")
+    if isinstance(text, HFTextEncoder):
+        text.transformer.requires_grad_(False)
+        layers[len(layers) - unlocked :].requires_grad_(True)
+        return
+    for name in ("token_embedding", "positional_embedding", "cls_emb"):
+        if getattr(text, name, None) is not None:
+            getattr(text, name).requires_grad_(False)
+    layers[: len(layers) - unlocked].requires_grad_(False)
 
 
 def _timm_tokens(trunk: nn.Module, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B N W"]:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from knowclip.types import Batch, Features
+from knowclip.data.graph_rows import take
+from knowclip.types import Batch, Features, GraphBatch
 
-Record = TypeVar("Record", Batch, Features)
+Record = TypeVar("Record", Batch, GraphBatch, Features)
 
 
 class Epochs(Protocol):
@@ -77,24 +78,33 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
-    """Cut a batch into at most ``parts`` contiguous ones of nearly equal size."""
-    size = len(batch.keys)
-    parts = min(parts, size)
-    edges = [size * part // parts for part in range(parts + 1)]
+    """Cut a batch into at most ``parts`` contiguous ones of nearly equal size; its triplets likewise."""
+    pairs, triplets = len(batch.keys), len(batch.graph.keys) if batch.graph else 0
+    parts = min(parts, *[size for size in (pairs, triplets) if size])
+    if batch.graph is None:
+        graphs = [None] * parts
+    else:
+        graphs = [take(batch.graph, rows) for rows in _slices(triplets, parts)]
+    without = dataclasses.replace(batch, graph=None)
     return [
         dataclasses.replace(
-            map_tensors(batch, lambda value, rows=slice(start, stop): value[rows]),
-            keys=batch.keys[start:stop],
+            map_tensors(without, lambda value, rows=rows: value[rows]), keys=batch.keys[rows], graph=graph
         )
-        for start, stop in pairwise(edges)
+        for rows, graph in zip(_slices(pairs, parts), graphs, strict=True)
     ]
 
 
+def _slices(size: int, parts: int) -> list[slice]:
+    return [slice(*edges) for edges in pairwise(size * part // parts for part in range(parts + 1))]
+
+
 def map_tensors(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
-    """Apply ``function`` to every tensor field of a Batch or Features."""
-    tensors = {
-        field.name: function(value)
-        for field in dataclasses.fields(record)
-        if isinstance(value := getattr(record, field.name), Tensor)
-    }
-    return dataclasses.replace(record, **tensors)
+    """Apply ``function`` to every tensor field of a Batch or Features, and of the triplets in a Batch."""
+    changed = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Tensor):
+            changed[field.name] = function(value)
+        elif isinstance(value, GraphBatch):
+            changed[field.name] = map_tensors(value, function)
+    return dataclasses.replace(record, **changed)

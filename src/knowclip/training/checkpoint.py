@@ -46,16 +46,16 @@ class Checkpointer:
 
     Args:
         run: The run's folder.
-        save: Writes a model as a drop-in folder: ``save(model, folder)``.
+        save: Writes a method as a drop-in folder: ``save(method, folder)``.
     """
 
     run: Path
     save: Callable[[nn.Module, Path], None]
 
-    def save_best(self, model: nn.Module) -> None:
+    def save_best(self, method: nn.Module) -> None:
         """Replace ``RUN/best``; the main process alone calls it."""
         with _written_whole(self.run / "best") as folder:
-            self.save(model, folder)
+            self.save(method, folder)
 
     def save_last(
         self,
@@ -77,7 +77,7 @@ class Checkpointer:
             "random": random,
         }
         with _written_whole(self.run / "last") as folder:
-            self.save(method.model, folder)
+            self.save(method, folder)
             (folder / "trainer").mkdir()
             save_model(method, str(folder / "trainer" / "method.safetensors"))
             torch.save(state, folder / "trainer" / "state.pt")

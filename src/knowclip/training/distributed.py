@@ -21,25 +21,30 @@ from knowclip.types import Features
 def gather(features: Features) -> Features:
     """Concatenate the ``rows`` fields over processes in rank order; leave ``shared`` ones.
 
-    Ranks may have different numbers of rows: they are padded to the longest and trimmed. A field that is
-    None must be None on every rank. With one process this does nothing.
+    Ranks may have different numbers of rows, fields too: they are padded to the longest and trimmed. A field
+    that is None must be None on every rank. With one process this does nothing.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return features
-    counts = _row_counts(features.image_features)
-    gathered = {
-        field.name: _GatherRows.apply(value, counts)
+    rows = {
+        field.name: value
         for field in dataclasses.fields(features)
         if field.metadata["gather"] == "rows" and (value := getattr(features, field.name)) is not None
+    }
+    counts = _row_counts(list(rows.values()))
+    gathered = {
+        name: _GatherRows.apply(value, count)
+        for (name, value), count in zip(rows.items(), counts, strict=True)
     }
     return dataclasses.replace(features, **gathered)
 
 
-def _row_counts(rows: Tensor) -> list[int]:
-    mine = torch.tensor([len(rows)], device=rows.device)
+def _row_counts(fields: list[Tensor]) -> list[list[int]]:
+    """For each field its number of rows on every rank."""
+    mine = torch.tensor([len(rows) for rows in fields], device=fields[0].device)
     counts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
     dist.all_gather(counts, mine)
-    return [int(count) for count in counts]
+    return torch.stack(counts, dim=1).tolist()
 
 
 class _GatherRows(torch.autograd.Function):

@@ -113,11 +113,14 @@ class Trainer:
         return numbers
 
     def _clamp_logit_scale(self) -> None:
-        """Keep the temperature where CLIP keeps it; sigmoid models are published beyond it."""
+        """Keep temperatures where CLIP keeps its own; sigmoid models are published beyond it."""
         model = self.method.model
-        if model.logit_bias is None:
-            with torch.no_grad():
-                model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        with torch.no_grad():
+            for name, parameter in self.method.named_parameters():
+                if name.endswith("logit_scale") and (
+                    parameter is not model.logit_scale or model.logit_bias is None
+                ):
+                    parameter.clamp_(0, MAX_LOGIT_SCALE)
 
     def _advance(self, position: Position) -> None:
         position.step += 1
@@ -130,7 +133,8 @@ class Trainer:
         return due or position.step == self.steps
 
     def _pairs(self, batch: Batch) -> int:
-        return len(batch.keys) * self.accelerator.num_processes
+        """Pairs of a step; its triplets where there are no pairs."""
+        return len(batch.keys or batch.graph.keys) * self.accelerator.num_processes
 
     def _validate(self, position: Position) -> Mapping[str, float]:
         """Measure on validation data, and keep the model if it is the best so far."""
@@ -143,7 +147,7 @@ class Trainer:
             metrics["selection"] = select(metrics, self.selection)
             if position.best is None or metrics["selection"] > position.best:
                 position.best, position.best_step = metrics["selection"], position.step
-                self.checkpointer.save_best(self.method.model)
+                self.checkpointer.save_best(self.method)
         self.accelerator.wait_for_everyone()
         return metrics
 
@@ -179,9 +183,14 @@ def select(metrics: Mapping[str, float], selection: tuple[str, ...]) -> float:
 
 def _non_finite(step: int, numbers: Mapping[str, float], batch: Batch) -> str:
     shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-    keys = ", ".join(batch.keys[:8]) + (f" and {len(batch.keys) - 8} more" if len(batch.keys) > 8 else "")
+    triplets = batch.graph.keys if batch.graph else ()
+    keys = "; ".join(
+        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        for names in (batch.keys, triplets)
+        if names
+    )
     return (
         f"loss or gradient is not finite at step {step} ({shown}); batch: {keys}. This step was not taken. "
-        "Look at these pairs; else lower optimizer.lr, raise schedule.warmup or set train.precision=fp32, "
+        "Look at these; else lower optimizer.lr, raise schedule.warmup or set train.precision=fp32, "
         "and start again, from the last checkpoint by model.name=RUN/last if you like"
     )

@@ -49,13 +49,12 @@ def backward(
     joined = map_tensors(_join(list(cached)), _leaf)
     losses, report = method.losses(gather(joined))
     accelerator.backward(sum(losses.values()))
-    start = 0
+    starts = {field.name: 0 for field in dataclasses.fields(joined)}
     for number, (part, state) in enumerate(zip(parts, states, strict=True), start=1):
         set_rng_state(state)
-        rows = slice(start, start := start + len(part.keys))
         # the gradient exchange of DistributedDataParallel waits for the last micro-batch
         with nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
-            accelerator.backward(_surrogate(wrapped(part), joined, rows, parts=len(parts)))
+            accelerator.backward(_surrogate(wrapped(part), joined, starts, parts=len(parts)))
     return _detached(losses), report
 
 
@@ -66,23 +65,29 @@ def _leaf(value: Tensor) -> Tensor:
 def _join(cached: list[Features]) -> Features:
     rows = {
         field.name: torch.cat([getattr(features, field.name) for features in cached])
-        for field in dataclasses.fields(Features)
+        for field in dataclasses.fields(cached[0])
         if field.metadata["gather"] == "rows" and getattr(cached[0], field.name) is not None
     }
     return dataclasses.replace(cached[0], **rows)
 
 
-def _surrogate(features: Features, joined: Features, rows: slice, *, parts: int) -> Tensor:
+def _surrogate(features: Features, joined: Features, starts: dict[str, int], *, parts: int) -> Tensor:
     """Give a scalar whose gradient in the features is the one of the loss, for the rows of one micro-batch.
 
-    A shared field comes out of every micro-batch, and takes its part of the gradient from each.
+    A shared field comes out of every micro-batch, and takes its part of the gradient from each. ``starts``,
+    where this micro-batch's rows of each field begin, is moved on to the next one's.
     """
     total = torch.zeros((), device=features.image_features.device)
-    for field in dataclasses.fields(Features):
+    for field in dataclasses.fields(features):
         value, leaf = getattr(features, field.name), getattr(joined, field.name)
         if leaf is None or leaf.grad is None:
             continue
-        gradient = leaf.grad[rows] if field.metadata["gather"] == "rows" else leaf.grad / parts
+        if field.metadata["gather"] == "rows":
+            start = starts[field.name]
+            starts[field.name] = stop = start + len(value)
+            gradient = leaf.grad[start:stop]
+        else:
+            gradient = leaf.grad / parts
         total = total + (value * gradient).sum()
     return total
 

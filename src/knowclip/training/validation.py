@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from knowclip.models.clip import DualEncoder
+    from knowclip.models.with_knowledge import WithKnowledge
     from knowclip.types import ImageRef
 
 
@@ -27,14 +28,23 @@ class Validation:
     Args:
         benchmarks: On validation data.
         cache: Images that need no decoding, or whose trunk features are kept; None: all are decoded.
+        enhanced: The same model with its KEE, whose metrics are named ``with_kee_...``; None: it has none.
     """
 
     benchmarks: Sequence[Benchmark]
     cache: ImageCache | None
+    enhanced: WithKnowledge | None = None
 
     def __call__(self, model: DualEncoder) -> dict[str, float]:
         """Measure every benchmark."""
         scorer = Scorer(model if self.cache is None else _CachedImages(model, self.cache))
+        metrics = self._metrics(scorer)
+        if self.enhanced is not None:
+            again = self._metrics(scorer.with_texts_of(self.enhanced))
+            metrics |= {f"with_kee_{name}": value for name, value in again.items()}
+        return metrics
+
+    def _metrics(self, scorer: Scorer) -> dict[str, float]:
         results = run_suite(self.benchmarks, scorer)
         return {name: value for result in results for name, value in result.metrics.items()}
 

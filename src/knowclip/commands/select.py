@@ -1,0 +1,74 @@
+"""``knowclip select CAPTIONS``: the pairs that teach structure, without the images of benchmarks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from knowclip.types import Example
+
+
+def command(
+    captions: Annotated[Path, typer.Argument(help="Captioned images, as `knowclip train` reads them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write; its images stay where they are.")],
+    split: Annotated[str | None, typer.Option(help="Split; Karpathy's train takes in restval.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")] = None,
+    objects: Annotated[int, typer.Option(min=0, help="Fewest objects of a caption.")] = 2,
+    attributes: Annotated[int, typer.Option(min=0, help="Fewest attributes.")] = 2,
+    relations: Annotated[int, typer.Option(min=0, help="Fewest relations.")] = 1,
+    exclude: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of benchmarks whose images are left out, by COCO id and name; repeatable."),
+    ] = None,
+    parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
+) -> None:
+    """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
+    from knowclip.commands.progress import counting
+    from knowclip.commands.summary import show
+    from knowclip.data.captions import read_captions
+    from knowclip.data.selection import select, write_table
+
+    source = read_captions(captions, split=split, images=images)
+    examples = _without(source.examples, exclude or [])
+    with counting("parsing", total=len(examples)) as progress:
+        selection = select(
+            examples,
+            objects=objects,
+            attributes=attributes,
+            relations=relations,
+            parser=parser,
+            progress=progress,
+        )
+    write_table(out, selection.examples)
+    excluded = Counter({"image of a benchmark": len(source.examples) - len(examples)})
+    counts = {"pairs read": len(source.examples) + source.skipped.total(), "chosen": len(selection.examples)}
+    share = len(selection.examples) / max(1, len(examples))
+    title = f"written: {out} ({share:.1%} of the {len(examples):,} pairs that may be used)"
+    show(title, counts, source.skipped + excluded + selection.left_out)
+
+
+def _without(examples: list[Example], folders: list[Path]) -> list[Example]:
+    """Leave out the images that benchmarks in the folders hold."""
+    from knowclip.evaluation.leak_audit import coco_id, coco_ids, images_of
+    from knowclip.evaluation.suite import read_suite
+
+    if not folders:
+        return examples
+    known = coco_ids(folders)
+    held = {
+        path
+        for folder in folders
+        for benchmark in read_suite(folder, allow_missing=True)[0]
+        for path in images_of(benchmark)
+    }
+    names = {path.name for path in held}
+    ids = {number for path in held if (number := coco_id(path, known)) is not None}
+    return [
+        example
+        for example in examples
+        if example.image.path.name not in names and coco_id(example.image.path, known) not in ids
+    ]

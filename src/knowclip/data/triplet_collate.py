@@ -1,0 +1,267 @@
+"""Steps of a TripletSampler as tensors: every distinct entity once, neighbourhoods, known truths.
+
+Shape legend: M triplets of a step on all processes, T of this one, L tokens, V images, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from knowclip.data.graph_rows import Links, narrow
+from knowclip.data.neighbourhood import Neighbourhood, sample_neighbourhood
+from knowclip.data.triplet_negatives import known_true
+from knowclip.data.triplets import TripletBatch, TripletSampler
+from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.types import GraphBatch, ImageRef
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+Entity = str | ImageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """How to draw the neighbourhood of a step's tails (K6).
+
+    Args:
+        hops: Layers of propagation.
+        fanout: Triplets drawn of those that end in an entity.
+        shuffled: The control: the heads of each hop change places, so that nothing true travels.
+    """
+
+    hops: int
+    fanout: int
+    shuffled: bool = False
+
+
+class GraphDataset(Dataset[GraphBatch]):
+    """Item k is step k of the epoch, this process's rows of it; the same for any number of processes.
+
+    Args:
+        sampler: Draws the triplets of all processes.
+        tokenize: Texts -> ids, cut to what they need (``DualEncoder.tokenize``).
+        load_images: Images -> preprocessed pixels.
+        neighbours: None draws no neighbourhood.
+        rank: Of this process.
+        world_size: Number of processes.
+
+    Raises:
+        ValueError: Fewer triplets a step than processes, or an entity with neither text nor image.
+    """
+
+    def __init__(
+        self,
+        sampler: TripletSampler,
+        *,
+        tokenize: Callable[[list[str]], Int[Tensor, "X L"]],
+        load_images: Callable[[Sequence[ImageRef]], Float[Tensor, "V 3 H W"]],
+        neighbours: Neighbours | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if not 0 <= rank < world_size <= sampler.batch_size:
+            raise ValueError(
+                f"a step of {sampler.batch_size} triplets cannot be shared by {world_size} processes "
+                f"(rank {rank}): raise data.graph.batch_size"
+            )
+        refuse_undescribed(sampler.graph)
+        self.sampler = sampler
+        self.neighbours = neighbours
+        self._tokenize = tokenize
+        self._load_images = load_images
+        self._share = tuple(sampler.batch_size * r // world_size for r in (rank, rank + 1))
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; worker processes must be started after it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __getitem__(self, step: int) -> GraphBatch:
+        graph = self.sampler.graph
+        rng = np.random.default_rng([self.sampler.seed, self._epoch, step, 1])
+        drawn = mixed(self.sampler.batch(self._epoch, step), rng)
+        inputs = _Numbered([*drawn.head, *drawn.tail])
+        heads, tails = np.split(inputs.numbers, 2)
+        links, phrases = self._links(drawn, inputs, rng)
+        rows = slice(*self._share)
+        links, entities, relations = narrow(links, rows)
+        used = [inputs.distinct[number] for number in entities.tolist()]
+        texts = [entity for entity in used if isinstance(entity, str)]
+        images = [entity for entity in used if isinstance(entity, ImageRef)]
+        known = {
+            "known_tails": known_true(graph, drawn) | _said(heads, drawn.relations, tails),
+            "known_heads": known_true(graph, drawn, side="head") | _said(tails, drawn.relations, heads),
+        }
+        return GraphBatch(
+            keys=tuple(" ".join(_ids(graph, drawn, row)) for row in range(*self._share)),
+            texts=self._tokenize(texts) if texts else torch.zeros(0, 1, dtype=torch.long),
+            images=self._pixels(images) if images else None,
+            relation_texts=self._tokenize([phrases[number] for number in relations.tolist()]),
+            relation_labels=torch.from_numpy(drawn.relations[rows]),
+            image_groups=torch.from_numpy(_groups(graph, drawn)[rows]),
+            **{name: torch.from_numpy(_off_diagonal(mask)[rows]) for name, mask in known.items()},
+            **_texts_first(links, used, with_graph=self.neighbours is not None),
+        )
+
+    def _links(
+        self, drawn: TripletBatch, inputs: _Numbered, rng: np.random.Generator
+    ) -> tuple[Links, list[str]]:
+        """Number everything of the step; nodes that are no triplet's end join ``inputs``."""
+        phrases = _Numbered(drawn.relation)
+        heads, tails = np.split(inputs.numbers, 2)
+        triplets = torch.from_numpy(np.stack([heads, phrases.numbers, tails], axis=1))
+        if self.neighbours is None:
+            none = triplets.new_zeros(0)
+            return Links(triplets, none, none.view(0, 2), none, 0), phrases.distinct
+        near = self._neighbourhood(drawn, rng)
+        ends = np.concatenate([drawn.heads, drawn.tails]).tolist()
+        shown = dict(zip(reversed(ends), reversed([*drawn.head, *drawn.tail]), strict=True))
+        nodes = [shown.get(entity) or self._draw(entity, rng) for entity in near.entities.tolist()]
+        place = {entity: number for number, entity in enumerate(near.entities.tolist())}
+        return Links(
+            triplets,
+            torch.tensor([inputs.add(node) for node in nodes]),
+            torch.from_numpy(np.stack([near.heads, near.tails], axis=1)),
+            torch.tensor([place[tail] for tail in drawn.tails.tolist()]),
+            self.neighbours.hops,
+        ), phrases.distinct
+
+    def _neighbourhood(self, drawn: TripletBatch, rng: np.random.Generator) -> Neighbourhood:
+        near = sample_neighbourhood(
+            self.sampler.graph,
+            drawn.tails,
+            hops=self.neighbours.hops,
+            fanout=self.neighbours.fanout,
+            rng=rng,
+        )
+        if not self.neighbours.shuffled:
+            return near
+        heads = near.heads.copy()
+        for hop in np.unique(near.hops):
+            heads[near.hops == hop] = rng.permutation(heads[near.hops == hop])
+        return replace(near, heads=heads)
+
+    def _draw(self, entity: int, rng: np.random.Generator) -> Entity:
+        """Words or an image of a neighbour, by the odds of the source that its image comes from."""
+        graph, a = self.sampler.graph, self.sampler.graph.arrays
+        first, last = a.image_indptr[entity : entity + 2]
+        text = a.entity_text[entity]
+        if last > first:
+            image = int(rng.integers(first, last))
+            if text is None or rng.random() < self.sampler.image_odds[a.image_source[image]]:
+                return graph.image(image, margin=self.sampler.context_margin)
+        return text
+
+    def _pixels(self, images: list[ImageRef]) -> Float[Tensor, "V 3 H W"]:
+        try:
+            return self._load_images(images)
+        except ValueError as error:
+            raise ValueError(
+                f"knowledge graph {self.sampler.graph.path}: {error}; say where a source's images are with "
+                "data.graph.image_roots, or leave the entity out with knowclip graph filter"
+            ) from error
+
+
+def relation_vocabulary(graph: KnowledgeGraph, *, inverse: bool) -> list[str]:
+    """Relations in words, in the order of a GraphBatch's ``relation_labels``."""
+    words = [str(graph.arrays.relation_text[number]) for number in range(graph.counts["relations"])]
+    return words + [f"inverse of {word}" for word in words if inverse]
+
+
+def graph_images(graph: KnowledgeGraph, *, margin: float) -> list[ImageRef]:
+    """Every image and region of a graph, as steps show them."""
+    return [graph.image(index, margin=margin) for index in range(len(graph.arrays.image_source))]
+
+
+class _Numbered:
+    """Numbers things by first appearance; equal things have one number."""
+
+    def __init__(self, things: Sequence[Any]) -> None:
+        self._number: dict[Any, int] = {}
+        self.numbers = np.array([self.add(thing) for thing in things], np.int64)
+
+    def add(self, thing: Any) -> int:
+        return self._number.setdefault(thing, len(self._number))
+
+    @property
+    def distinct(self) -> list[Any]:
+        return list(self._number)
+
+
+def refuse_undescribed(graph: KnowledgeGraph) -> None:
+    """Raise ValueError if an entity of a triplet has neither text nor image, or there is no triplet."""
+    a = graph.arrays
+    if not len(a.head):
+        raise ValueError(
+            f"{graph.path} has no triplet, so its relation vocabulary is empty: nothing to learn"
+        )
+    used = (np.diff(a.out_indptr) > 0) | (np.diff(a.in_indptr) > 0)
+    described = (np.diff(a.entity_text.offsets) > 0) | (np.diff(a.image_indptr) > 0)
+    if len(bare := np.flatnonzero(used & ~described)):
+        named = ", ".join(str(a.entity_id[entity]) for entity in bare[:3])
+        raise ValueError(
+            f"{len(bare):,} entities of {graph.path} have neither text nor image, such as {named}: no "
+            "encoder can read them; describe them in the source and import it again"
+        )
+
+
+def mixed(drawn: TripletBatch, rng: np.random.Generator) -> TripletBatch:
+    """The same triplets in random order: else one process would have all images, another all words."""
+    order = rng.permutation(len(drawn.rows))
+    arrays = {name: getattr(drawn, name)[order] for name in _ARRAYS}
+    return replace(drawn, **arrays, **{name: [getattr(drawn, name)[i] for i in order] for name in _LISTS})
+
+
+_ARRAYS = ("rows", "heads", "relations", "tails", "sources")
+_LISTS = ("head", "relation", "tail")
+
+
+def _said(own: Any, relations: Any, other: Any) -> Bool[np.ndarray, "M M"]:
+    """True at (i, j) where some triplet says of ``own[i]`` and its relation what j has at the other end.
+
+    By what the encoders read, not by entity: two regions called "dog" are the same query in words.
+    """
+    same_query = (own[:, None] == own) & (relations[:, None] == relations)
+    same_other = other[:, None] == other
+    return (same_query.astype(np.float32) @ same_other.astype(np.float32)) > 0
+
+
+def _off_diagonal(mask: Bool[np.ndarray, "M M"]) -> Bool[np.ndarray, "M M"]:
+    return mask & ~np.eye(len(mask), dtype=bool)
+
+
+def _groups(graph: KnowledgeGraph, drawn: TripletBatch) -> Int[np.ndarray, " M"]:
+    heads, tails = (graph.arrays.group[ends].astype(np.int64) for ends in (drawn.heads, drawn.tails))
+    return np.where(heads == tails, heads, -1)
+
+
+def _ids(graph: KnowledgeGraph, drawn: TripletBatch, row: int) -> tuple[str, str, str]:
+    a = graph.arrays
+    return (
+        str(a.entity_id[drawn.heads[row]]),
+        f"--{drawn.relation[row]}-->",
+        str(a.entity_id[drawn.tails[row]]),
+    )
+
+
+def _texts_first(links: Links, used: list[Entity], *, with_graph: bool) -> dict[str, Any]:
+    """Number entities as a GraphBatch does: its texts, then its images."""
+    is_image = torch.tensor([isinstance(entity, ImageRef) for entity in used])
+    number = is_image.int().argsort(stable=True).argsort()
+    heads, relations, tails = links.triplets.unbind(dim=1)
+    fields: dict[str, Any] = {"triplets": torch.stack([number[heads], relations, number[tails]], dim=1)}
+    if with_graph:
+        graph = {"nodes": number[links.nodes], "edges": links.edges, "seeds": links.seeds}
+        fields |= graph | {"hops": links.hops}
+    return fields

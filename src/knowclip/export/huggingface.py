@@ -1,0 +1,74 @@
+"""A DualEncoder as a folder that transformers' ``CLIPModel`` and ``CLIPProcessor`` load.
+
+Equal are the embeddings of equal pixels and equal token ids. transformers resizes uint8 tensors where
+open_clip resizes PIL images, so pixels of the two libraries differ by a level here and there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from safetensors.torch import save_file
+
+from knowclip.atomic import atomic_folder
+from knowclip.models import transformers_clip
+from knowclip.models.clip import DualEncoder
+
+_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+"""open_clip's names of OpenAI's two special tokens, and OpenAI's own."""
+
+
+def save_transformers(model: DualEncoder, folder: str | Path) -> None:
+    """Write ``config.json``, ``model.safetensors``, tokenizer and preprocessing, whole or not at all.
+
+    Raises:
+        ValueError: ``CLIPModel`` cannot express the towers; nothing is then written.
+    """
+    transformers_clip.refuse_inexpressible(model.config)
+    eos_id, pad_id = _special_ids(model.tokenizer)
+    config = transformers_clip.write_config(model.config, eos_id=eos_id, pad_id=pad_id)
+    state = {key: tensor.detach().cpu().float() for key, tensor in model.model.state_dict().items()}
+    state = transformers_clip.weights_to_transformers(state)
+    preprocessing = transformers_clip.write_preprocessing(
+        model.model.visual.preprocess_cfg, config["vision_config"]["image_size"]
+    )
+    with atomic_folder(folder) as temporary:
+        tensors = {key: tensor.contiguous().clone() for key, tensor in state.items()}
+        save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
+        _write_tokenizer(model, temporary)
+        _write_json(temporary / "config.json", config)
+        _write_json(temporary / "preprocessor_config.json", preprocessing)
+
+
+def _special_ids(tokenizer: Any) -> tuple[int, int]:
+    if isinstance(tokenizer, SimpleTokenizer):
+        return tokenizer.eot_token_id, tokenizer.eot_token_id  # OpenAI's tokenizer pads with it
+    if isinstance(tokenizer, HFTokenizer):
+        return tokenizer.tokenizer.eos_token_id, tokenizer.tokenizer.pad_token_id
+    raise ValueError(f"a {type(tokenizer).__name__} has no files that transformers could read")
+
+
+def _write_tokenizer(model: DualEncoder, folder: Path) -> None:
+    if isinstance(model.tokenizer, HFTokenizer):
+        model.tokenizer.tokenizer.model_max_length = model.context_length
+        model.tokenizer.save_pretrained(str(folder))
+        return
+    vocabulary = {_SPECIAL.get(token, token): number for token, number in model.tokenizer.encoder.items()}
+    merges = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in model.tokenizer.bpe_ranks), ""])
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text(merges, encoding="utf-8")
+    start, end = _SPECIAL.values()
+    settings = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": model.context_length,
+        "bos_token": start,
+        **dict.fromkeys(("eos_token", "pad_token", "unk_token"), end),
+    }
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

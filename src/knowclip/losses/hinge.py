@@ -1,0 +1,83 @@
+"""Hinge losses: a positive must beat its negatives by a margin, and is left alone once it does.
+
+Unlike the softmaxes of :mod:`knowclip.losses.contrastive` they know no temperature, and pairs that are told
+apart well enough have no gradient at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+
+def hinge_loss(
+    *,
+    image_features: Float[Tensor, "B D"],
+    text_features: Float[Tensor, "B D"],
+    negative_features: Float[Tensor, "B N D"],
+    own_negatives: Bool[Tensor, "B N"],
+    margin: float,
+) -> Float[Tensor, ""]:
+    """Structure-CLIP's loss on semantic negatives (S3): each caption beats its own by a margin.
+
+    ``mean_in max(0, gamma - v_i.t_i + v_i.t_in-)``, over captions and those of their negatives that are
+    false; 0 where there is none. The paper has one negative a caption.
+    :func:`~knowclip.losses.hard_negative.own_negative_loss` is the softmax of the same choice.
+
+    Args:
+        image_features: ``v``.
+        text_features: ``t``.
+        negative_features: ``t-``.
+        own_negatives: Filled slots whose text is false of their own image.
+        margin: ``gamma``, in units of cosine; 0.1 in the authors' code.
+
+    Example:
+        >>> eye = torch.eye(2)
+        >>> own = torch.ones(2, 1, dtype=torch.bool)
+        >>> inputs = {"image_features": eye, "text_features": eye, "own_negatives": own, "margin": 0.1}
+        >>> round(hinge_loss(**inputs, negative_features=eye[:, None]).item(), 4)
+        0.1
+    """
+    positive = (image_features * text_features).sum(dim=-1, keepdim=True)
+    negative = torch.einsum("bd,bnd->bn", image_features, negative_features)
+    costs = (margin - positive + negative).relu().masked_fill(~own_negatives, 0)
+    return costs.sum() / own_negatives.sum().clamp(min=1)
+
+
+def batch_hard_loss(
+    *,
+    image_features: Float[Tensor, "B D"],
+    text_features: Float[Tensor, "B D"],
+    false_negatives: Bool[Tensor, "B B"],
+    margin: float,
+    mean_of_images: bool = False,
+) -> Float[Tensor, ""]:
+    """What the released Structure-CLIP trains on in place of InfoNCE (S3): the hardest of the batch.
+
+    ``mean_i [m + max_j v_i.t~_j - v_i.t~_i]+ + [m + max_j v_j.t~_i - v_i.t~_i]+``, ``j != i``. Also known as
+    VSE++ or max-of-hinges (Faghri et al. 2018). A batch of one gives 0.
+
+    Args:
+        image_features: ``v``.
+        text_features: ``t~``, of any length.
+        false_negatives: Pairs left out, ``[image, text]``, diagonal False.
+        margin: ``m``; 0.2 in the authors' code.
+        mean_of_images: In the second term the mean over all ``v_j.t~_i``, the positive among them, in place
+            of the hardest: what the authors' code begins with, for a hundred steps.
+    """
+    scores = image_features @ text_features.T
+    positive = scores.diag()
+    left_out = false_negatives | torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    others = scores.masked_fill(left_out, float("-inf"))
+    hardest_image = (
+        scores.masked_fill(false_negatives, 0).sum(dim=0) / (~false_negatives).sum(dim=0)
+        if mean_of_images
+        else others.amax(dim=0)
+    )
+    costs = (margin + others.amax(dim=1) - positive).relu() + (margin + hardest_image - positive).relu()
+    return costs.mean()

@@ -1,0 +1,45 @@
+"""Staying what the model was: distillation from the frozen pre-trained CLIP (K7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+def distillation_loss(
+    *,
+    image_features: Float[Tensor, "B D"],
+    text_features: Float[Tensor, "B D"],
+    logit_scale: Float[Tensor, ""],
+    teacher_image_features: Float[Tensor, "B E"],
+    teacher_text_features: Float[Tensor, "B E"],
+    teacher_logit_scale: Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """KL(teacher || model) of each image's softmax over the captions of the batch, and the other way (K7).
+
+    ``1/2B sum_i [KL(p_i || q_i) + KL(p'_i || q'_i)]`` with ``p = softmax(scale_T v_T.t_T)`` of the teacher
+    and ``q = softmax(scale v.t)``, over rows and, primed, columns: 0 if and only if the model's softmaxes are
+    its teacher's. The rows, the mean of both and each one's own temperature are ours; the paper says KL on
+    image-text pairs. False negatives need no mask: the teacher says how likely they are.
+
+    Args:
+        image_features: ``v``, L2-normalised.
+        text_features: ``t``, L2-normalised.
+        logit_scale: ``1 / tau``.
+        teacher_image_features: Of the frozen model, without gradient; its width may be another.
+        teacher_text_features: Likewise.
+        teacher_logit_scale: Likewise.
+    """
+    student = logit_scale * image_features @ text_features.T
+    teacher = teacher_logit_scale * teacher_image_features @ teacher_text_features.T
+    return (_divergence(student, teacher) + _divergence(student.T, teacher.T)) / 2
+
+
+def _divergence(student: Float[Tensor, "B B"], teacher: Float[Tensor, "B B"]) -> Float[Tensor, ""]:
+    log_p, log_q = F.log_softmax(teacher, dim=1), F.log_softmax(student, dim=1)
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)

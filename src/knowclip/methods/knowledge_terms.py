@@ -1,0 +1,241 @@
+"""The terms of Knowledge-CLIP (K4..K8): what they compute from a step, and what they make of it.
+
+A module that a method holds beside its CLIP: :mod:`knowclip.methods.knowledge_clip` alone,
+:mod:`knowclip.methods.joint` together with Structure-CLIP's terms.
+
+Shape legend: B pairs, S triplets of graph and pairs, T of the graph, M masked triplets, Q relation phrases,
+D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from knowclip.methods.base import Losses, Report
+from knowclip.methods.knowledge_losses import TERMS
+from knowclip.models.clip import DualEncoder
+from knowclip.models.fusion import Entities, joined
+from knowclip.models.triplet_encoder import TripletEncoder, masked_rows
+from knowclip.types import Batch, GraphBatch, KnowledgeFeatures
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+PAIR_RELATIONS = ("image of", "caption of")
+"""The made-up relations by which image-caption pairs are triplets (K1)."""
+
+
+class Teacher:
+    """A frozen model that is no part of the method's parameters, nor of its checkpoints.
+
+    Args:
+        model: Copied, so the original may be trained.
+    """
+
+    def __init__(self, model: DualEncoder) -> None:
+        self.model = deepcopy(model).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Its features of the pairs, and its temperature."""
+        if batch.images is not None:
+            images = self.model.encode_image(batch.images, normalize=True)
+        else:
+            images = self.model.encode_trunk(batch.trunk_features, normalize=True)
+        return {
+            "teacher_image_features": images.float(),
+            "teacher_text_features": self.model.encode_text(batch.texts, normalize=True).float(),
+            "teacher_logit_scale": self.model.logit_scale.exp(),
+        }
+
+
+class KnowledgeTerms(nn.Module):
+    """``L_E2E + L_E2R + L_G2E + L_KD`` (K8), each with a weight; what has weight 0 is not computed.
+
+    Args:
+        model: The towers, for their widths; not kept.
+        relations: The graph's relation vocabulary, in words, inverses included.
+        teacher: For distillation; None only to evaluate.
+        e2e_weight: Entity-entity (K4).
+        e2r_weight: Entity-relation (K5).
+        g2e_weight: Graph-entity (K6).
+        kd_weight: Distillation (K7).
+        head_side: E2E with the head masked too; the loss is then the mean of both sides.
+        captions_as_triplets: Pairs take part in E2E and E2R as "image of" and "caption of" (K1).
+        graph_layers: L of K6.
+        fusion: ``width``, ``layers``, ``heads``, ``drop_path`` of the fusion encoder.
+
+    Raises:
+        ValueError: Every weight is 0, or the relation vocabulary is empty.
+    """
+
+    def __init__(
+        self,
+        model: DualEncoder,
+        *,
+        relations: Sequence[str],
+        teacher: DualEncoder | None = None,
+        e2e_weight: float,
+        e2r_weight: float,
+        g2e_weight: float,
+        kd_weight: float,
+        head_side: bool,
+        captions_as_triplets: bool,
+        graph_layers: int,
+        fusion: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.weights = {"e2e": e2e_weight, "e2r": e2r_weight, "g2e": g2e_weight, "kd": kd_weight}
+        if not any(self.weights.values()):
+            raise ValueError("e2e_weight, e2r_weight, g2e_weight and kd_weight are all 0: nothing to learn")
+        self.relations = tuple(relations)
+        self.head_side = head_side
+        self.captions_as_triplets = captions_as_triplets
+        self._shape = {"graph_layers": graph_layers, "fusion": dict(fusion)}
+        self._teacher = Teacher(teacher) if teacher is not None and kd_weight else None
+        self.triplets = None
+        if e2e_weight or e2r_weight or g2e_weight:
+            if not self.relations:
+                raise ValueError("the relation vocabulary is empty: give a knowledge graph with triplets")
+            self.triplets = TripletEncoder(
+                model,
+                relations=len(self.vocabulary) if e2r_weight else None,
+                graph_layers=graph_layers if g2e_weight else None,
+                contrastive=bool(e2e_weight),
+                fusion=fusion,
+            )
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Relations in the order of the classifier's logits; those of pairs last."""
+        return self.relations + (PAIR_RELATIONS if self.captions_as_triplets else ())
+
+    def settings(self) -> dict[str, Any]:
+        """All arguments but the towers."""
+        weights = {f"{name}_weight": weight for name, weight in self.weights.items()}
+        sides = {"head_side": self.head_side, "captions_as_triplets": self.captions_as_triplets}
+        return {"relations": list(self.relations)} | weights | sides | self._shape
+
+    def features(self, model: DualEncoder, batch: Batch, pairs: Entities | None) -> dict[str, Tensor]:
+        """What :class:`~knowclip.types.KnowledgeFeatures` has beyond Features, as far as weights ask for it.
+
+        Every distinct text, image and relation is encoded once, and all maskings of all triplets in one call.
+
+        Args:
+            model: The towers.
+            batch: With its triplets.
+            pairs: Captions, then images of the pairs, to join as triplets; None: they do not.
+        """
+        features: dict[str, Tensor] = {}
+        if self.weights["kd"]:
+            features |= self._distilled(batch)
+        if self.triplets is None:
+            return features
+        if batch.graph is None:
+            raise ValueError("these terms learn from triplets and the batch has none: see training.mixed")
+        return features | self._fused(model, batch, batch.graph, pairs)
+
+    def losses(self, features: KnowledgeFeatures) -> tuple[Losses, Report]:
+        """``e2e_loss``, ``e2r_loss``, ``g2e_loss``, ``kd_loss``, those with a weight; numbers for the log."""
+        losses: Losses = {}
+        report: Report = {}
+        for name, weight in self.weights.items():
+            if weight:
+                loss, numbers = TERMS[name](features)
+                losses[f"{name}_loss"] = weight * loss
+                report |= numbers
+        return losses, report
+
+    def _distilled(self, batch: Batch) -> dict[str, Tensor]:
+        if self._teacher is None:
+            raise ValueError("kd_weight needs a teacher, which a method that was loaded to evaluate has not")
+        return self._teacher(batch)
+
+    def _fused(
+        self, model: DualEncoder, batch: Batch, graph: GraphBatch, pairs: Entities | None
+    ) -> dict[str, Tensor]:
+        """Outputs of the fusion encoder, as the losses compare them."""
+        triplets, labels, entities, relations = self._everything(model, batch, graph, pairs)
+        asked = self._maskings(triplets, graph)
+        outputs = self.triplets.fusion(entities, relations, torch.cat(list(asked.values())))
+        sizes = [len(rows) for rows in asked.values()]
+        Y, R = (dict(zip(asked, output.split(sizes), strict=True)) for output in outputs)
+        features = {name: F.normalize(Y[name], dim=-1) for name in _COMPARED if name in asked}
+        features |= {
+            "from_pairs": torch.arange(len(labels), device=labels.device) >= len(graph.triplets),
+            "image_groups": graph.image_groups,
+            "known_tails": graph.known_tails,
+            "known_heads": graph.known_heads,
+        }
+        if self.weights["e2e"]:
+            features["e2e_logit_scale"] = self.triplets.e2e_logit_scale.exp()
+        if self.weights["e2r"]:
+            features["relation_logits"] = self.triplets.classifier(R["relations"]).float()
+            features["relation_labels"] = labels
+        if self.weights["g2e"]:
+            propagated = self.triplets.propagation(Y["nodes"], R["edges"], graph.edges)
+            is_tail = torch.bincount(graph.edges[:, 1], minlength=len(graph.nodes)) > 0
+            features["graph_features"] = F.normalize(propagated[graph.seeds].float(), dim=-1)
+            features["graph_mask"] = is_tail[graph.seeds]
+            features["g2e_logit_scale"] = self.triplets.g2e_logit_scale.exp()
+        return features
+
+    def _everything(
+        self, model: DualEncoder, batch: Batch, graph: GraphBatch, pairs: Entities | None
+    ) -> tuple[Int[Tensor, "S 3"], Int[Tensor, " S"], Entities, Float[Tensor, "Q D"]]:
+        """Triplets of graph and pairs, their labels, and the entities and relations they number."""
+        entities = self._graph_entities(model, graph)
+        relations = model.encode_text(graph.relation_texts)
+        if pairs is None:
+            return graph.triplets, graph.relation_labels, entities, relations
+        # one triplet a pair; the caption's hash decides which way round, the same on any process
+        number = batch.caption_ids % 2
+        caption = len(entities.start) + torch.arange(len(number), device=number.device)
+        image = caption + len(number)
+        heads, tails = torch.where(number == 0, image, caption), torch.where(number == 0, caption, image)
+        made = torch.stack([heads, len(relations) + number, tails], dim=1)
+        return (
+            torch.cat([graph.triplets, made]),
+            torch.cat([graph.relation_labels, len(self.relations) + number]),
+            joined(entities, pairs),
+            torch.cat([relations, model.encode_text(PAIR_RELATIONS)]),
+        )
+
+    def _graph_entities(self, model: DualEncoder, graph: GraphBatch) -> Entities:
+        text_tokens = text_mask = image_tokens = None
+        if len(graph.texts):
+            _, text_tokens, text_mask = model.encode_text_tokens(graph.texts)
+        if graph.images is not None and len(graph.images):
+            _, image_tokens = model.encode_image_tokens(graph.images)
+        return self.triplets.fusion.entities(
+            text_tokens=text_tokens, text_mask=text_mask, image_tokens=image_tokens
+        )
+
+    def _maskings(self, triplets: Int[Tensor, "S 3"], graph: GraphBatch) -> dict[str, Int[Tensor, "M 3"]]:
+        """What the losses with a weight ask of the fusion encoder."""
+        heads, relations, tails = triplets.unbind(dim=1)
+        asked = {}
+        if self.weights["e2e"]:
+            asked["tail_queries"] = masked_rows(heads, relations, None)
+        if self.weights["e2e"] or self.weights["g2e"]:
+            asked["tail_candidates"] = masked_rows(None, None, tails)
+        if self.weights["e2e"] and self.head_side:
+            asked["head_queries"] = masked_rows(None, relations, tails)
+            asked["head_candidates"] = masked_rows(heads, None, None)
+        if self.weights["e2r"]:
+            asked["relations"] = masked_rows(heads, None, tails)
+        if self.weights["g2e"]:
+            edge_heads, edge_tails = graph.nodes[graph.edges].unbind(dim=1)
+            asked["nodes"] = masked_rows(None, None, graph.nodes)
+            asked["edges"] = masked_rows(edge_heads, None, edge_tails)
+        return asked
+
+
+_COMPARED = ("tail_queries", "tail_candidates", "head_queries", "head_candidates")

@@ -1,0 +1,64 @@
+"""A model whose text tower reads texts with their triples: a DualEncoder, its KEE and its parser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from knowclip.knowledge.parsing import parse
+from knowclip.knowledge.phrases import TripletIds, pack, triplet_ids
+from knowclip.models.clip import DualEncoder
+from knowclip.models.knowledge_encoder import KnowledgeEncoder
+from knowclip.models.text_length import word_embedding
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+class WithKnowledge(nn.Module):
+    """Encodes images as the model does, and texts with what their parsed triples add ("with KEE").
+
+    Stands for a DualEncoder wherever images and texts are encoded. Every text is parsed once, true captions
+    and negatives alike, by the parser that the KEE was trained with.
+
+    Args:
+        model: The towers.
+        encoder: Their KEE.
+        parser: Of ``knowledge.parsing``.
+    """
+
+    def __init__(self, model: DualEncoder, encoder: KnowledgeEncoder, *, parser: str) -> None:
+        super().__init__()
+        self.model = model
+        self.encoder = encoder
+        self.parser = parser
+        self.preprocess = model.preprocess
+        self.tokenizer = model.tokenizer
+        self.config: dict[str, Any] = {**model.config, "kee": encoder.options, "parser": parser}
+        self._triplets: dict[str, TripletIds] = {}
+
+    def encode_image(self, images: Any, *, normalize: bool = False) -> Float[Tensor, "B D"]:
+        """``DualEncoder.encode_image``."""
+        return self.model.encode_image(images, normalize=normalize)
+
+    def encode_text(self, texts: str | Sequence[str], *, normalize: bool = False) -> Float[Tensor, "B D"]:
+        """Embed texts with their triples.
+
+        The KEE adds to *normalised* embeddings: ``normalize`` matters only where it does not renormalise.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        plain = self.model.encode_text(texts, normalize=True)
+        triples = torch.from_numpy(pack(self._parsed(texts))).to(plain.device)
+        enhanced = self.encoder(plain, triples, words=word_embedding(self.model.model).weight)
+        return F.normalize(enhanced, dim=-1) if normalize and not self.encoder.renormalize else enhanced
+
+    def _parsed(self, texts: list[str]) -> list[TripletIds]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._triplets]
+        for text, graph in zip(new, parse(new, parser=self.parser), strict=True):
+            self._triplets[text] = triplet_ids(graph, self.encoder.phrase_ids)
+        return [self._triplets[text] for text in texts]
