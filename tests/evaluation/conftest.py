@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from official import write_all
 from PIL import Image
 from torch import Tensor
 
+from knowclip.evaluation.benchmarks import registry
+from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.metrics import NoDataError
 from knowclip.types import ImageRef
 
 NOUNS = ("horse", "astronaut", "cat", "umbrella")
@@ -67,6 +72,26 @@ def make_oracle() -> type[Oracle]:
     return Oracle
 
 
+def _write_general(root: Path) -> None:
+    """Class folders for zero-shot classification, and the scenes' file of probes over the images."""
+    for number in range(2 * len(NOUNS)):
+        place = root / "classification" / "test" / NOUNS[number % len(NOUNS)]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (30 * number, 0, 99)).save(place / f"{number}.png")
+    (root / "probes").mkdir()
+    probes = [
+        {
+            "image_id": i,
+            "image_path": f"{i:012d}.jpg",
+            "semantic": ("colour", "size")[i // 2 % 2],
+            "true_caption": f"number {i // 2} is {'small' if i % 2 else 'big'}",
+            "false_caption": f"number {i // 2} is {'big' if i % 2 else 'small'}",
+        }
+        for i in range(20)
+    ]
+    (root / "probes" / "probes_test.json").write_text(json.dumps(probes))
+
+
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ARO, COCO captions, Visual Genome objects and negatives, all over the same 30 images."""
@@ -116,5 +141,28 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "visual_genome/image_data.json": images,
     }.items():
         (root / name).write_text(json.dumps(content))
+    _write_general(root)
     (root / "negatives.jsonl").write_text("".join(json.dumps(line) + "\n" for line in negatives))
     return root
+
+
+@pytest.fixture(scope="session")
+def official_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small copies of the published benchmarks in their official layouts."""
+    root = tmp_path_factory.mktemp("official")
+    write_all(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def read_benchmark(data_folder: Path, official_folder: Path) -> Callable[[str], Benchmark]:
+    """Any registered benchmark, from the small files of either folder; once each, as some parse captions."""
+
+    @cache
+    def read(name: str) -> Benchmark:
+        try:
+            return registry.read(name, data_folder)
+        except NoDataError:
+            return registry.read(name, official_folder, allow_missing=True)
+
+    return read

@@ -13,7 +13,14 @@ import torch
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.swaps import swaps
-from knowclip.evaluation.controls import CaptionClassifier, NgramModel, TextOnly, shuffled_images
+from knowclip.evaluation.controls import (
+    CaptionClassifier,
+    HardPositives,
+    NgramModel,
+    TextOnly,
+    hard_positives,
+    shuffled_images,
+)
 from knowclip.evaluation.metrics import NoDataError, choice_accuracy
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.suite import run_suite
@@ -123,6 +130,22 @@ def test_suite_puts_controls_beside_choices(make_oracle: Any) -> None:
     assert result.details["shuffled_images"] == {"accuracy": 0.0, "tie_rate": 1.0}
     (bare,) = run_suite([benchmark], scorer)
     assert "text_only" not in bare.details
+
+
+def test_a_paraphrase_must_not_lose(make_oracle: Any) -> None:
+    refs = [ImageRef(Path(str(i))) for i in range(4)]
+    cases = tuple(
+        Choice(str(i), ref, f"true {i}", f"false {i}", "g", str(i), also=((f"same {i}", f"false {i}"),))
+        for i, ref in enumerate(refs)
+    )
+    truths = [(refs[i], f"true {i}") for i in (0, 1, 2)] + [(refs[i], f"same {i}") for i in (0, 3)]
+    scorer = Scorer(make_oracle(truths))
+    assert hard_positives(ChoiceBenchmark(CARD, cases), scorer) == HardPositives(0.25, 1 / 3, 4)
+    bare = _benchmark([(f"true {i}", f"false {i}") for i in range(4)])
+    own = hard_positives(bare, scorer, {"true 0": "same 0", "true 1": "same 1", "never said": "x"})
+    assert own == HardPositives(0.5, 0.5, 2)
+    with pytest.raises(NoDataError, match="no caption has a paraphrase"):
+        hard_positives(bare, scorer)
 
 
 @pytest.mark.conformance

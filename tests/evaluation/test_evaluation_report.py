@@ -16,7 +16,7 @@ from rich.console import Console
 
 from knowclip.evaluation import plots
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
-from knowclip.evaluation.report import console_table, write_report
+from knowclip.evaluation.report import console_table, markdown, model_card, write_report
 from knowclip.evaluation.report_html import flatten, galleries, picture_uri, sort_cases, spread
 from knowclip.evaluation.summary import Report, headline, summarise
 from knowclip.types import ImageRef, Result
@@ -43,7 +43,7 @@ def report(data_folder: Path) -> Report:
         title="A <test> page",
         runs={"plain": [plain], "ours": [ours, retrieval]},
         baseline="plain",
-        choices={"vg_relation": benchmark},
+        choices={"vg_relation": benchmark.cases},
         absent={"swaps": "no negatives.jsonl"},
         provenance={"wall_seconds": 12.5, "seeds": {"train": 0}, "licences": ["OpenMoji CC BY-SA 4.0"]},
     )
@@ -52,7 +52,8 @@ def report(data_folder: Path) -> Report:
 def test_summary_schema(report: Report) -> None:
     summary = summarise(report)
     assert set(summary["methods"]["ours"]) == {
-        "vg_relation", "vg_relation_micro", "text_to_image_R@1", "text_to_image_R@5"}  # fmt: skip
+        "vg_relation", "vg_relation_macro", "vg_relation_micro", "text_to_image_R@1", "text_to_image_R@5"
+    }  # fmt: skip
     assert summary["wall_seconds"] == 12.5
     assert summary["seeds"] == {"train": 0}
     entry = summary["benchmarks"]["vg_relation"]["methods"]
@@ -87,7 +88,7 @@ def test_console_table_has_every_cell(report: Report) -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(console_table(summarise(report)))
     text = console.export_text()
-    for expected in ("vg_relation", "52.0%", "ngram", "no data", "no negatives.jsonl", "text_to_image_R@1"):
+    for expected in ("vg_relation", "52.0%", "ngram", "no data: swaps", "text_to_image_R@1"):
         assert expected in text
 
 
@@ -160,3 +161,39 @@ def test_pictures_are_cropped_and_missing_ones_are_empty(data_folder: Path) -> N
 def test_flatten_names_the_path_to_each_value() -> None:
     tree: dict[str, Any] = {"seeds": {"train": 0}, "licences": ["a", "b"]}
     assert flatten(tree) == [("seeds.train", "0"), ("licences", "a, b")]
+
+
+def test_markdown_has_every_cell_with_n_and_interval(report: Report) -> None:
+    text = markdown(summarise(report))
+    row = next(line for line in text.splitlines() if line.startswith("| VG-Relation"))
+    assert re.fullmatch(
+        r"\| VG-Relation \(`vg_relation`\) \| 27 \| 52.0 ngram \| 3\d\.\d% \[.*\] n < 100, not ranked "
+        r"\| 8\d\.\d% \[.*\] \(\+5\d\.\d \[.*\]\) n < 100, not ranked \|",
+        row,
+    ), row
+    assert "| no data: not run |" in text
+    assert "- swaps: no data: no negatives.jsonl" in text
+
+
+def test_a_model_card_tells_how_to_load_and_what_it_scores(report: Report) -> None:
+    summary = summarise(report)
+    card = model_card(summary, "ours", loading="Loads with X.")
+    assert card.startswith("---\nlibrary_name:")
+    assert "Loads with X." in card and "| VG-Relation" in card and "strictly" in card
+    with pytest.raises(ValueError, match="no run 'other'"):
+        model_card(summary, "other", loading="")
+
+
+def test_a_metric_without_outcomes_brings_its_own_interval(report: Report) -> None:
+    interval = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "clusters": 9}
+    task = Result("stsb", "stsb", 9, {"stsb": 0.5}, {"key": np.arange(9)}, {"interval": interval})
+    summary = summarise(replace(report, runs={**report.runs, "ours": [task]}))
+    cell = summary["benchmarks"]["stsb"]["methods"]["ours"]
+    assert (cell["interval"], cell["difference"]) == (interval, None)
+
+
+def test_worst_errors_are_those_with_the_widest_margins(report: Report) -> None:
+    (gallery,) = galleries(report)
+    worst = next(kind for kind in gallery["kinds"] if kind["title"] == "Worst errors")
+    margins = [p.verdicts[-1].true - p.verdicts[-1].false for p in worst["pictures"]]
+    assert margins == sorted(margins) and len(margins) == 3

@@ -17,6 +17,7 @@ from rich.console import Console
 from knowclip.atomic import atomic_file
 from knowclip.build import add_negatives, build_trainer
 from knowclip.commands import demo_base
+from knowclip.commands.folders import cache_folder
 from knowclip.commands.progress import counting
 from knowclip.commands.train import building, open_run
 from knowclip.config import Recipe, load_recipe
@@ -51,11 +52,6 @@ class Measured:
     by_seed: dict[int, dict[str, list[Result]]]
     benchmarks: list[Benchmark]
     absent: dict[str, str]
-
-
-def cache_folder() -> Path:
-    """Where knowclip keeps what can be made again: ``$KNOWCLIP_CACHE``, else ``~/.cache/knowclip``."""
-    return Path(os.environ.get("KNOWCLIP_CACHE", "~/.cache/knowclip")).expanduser()
 
 
 def make_scenes(console: Console, *, numbers: Mapping[str, int] | None = None, seed: int = 0) -> Path:
@@ -168,7 +164,7 @@ def report(out: Path, measured: Measured, base: str, *, seconds: float, console:
         title="knowclip demo: who rides whom",
         runs=measured.by_seed[seeds[0]],
         baseline=METHODS[0],
-        choices={b.card.name: b for b in measured.benchmarks if isinstance(b, ChoiceBenchmark)},
+        choices={b.card.name: b.cases for b in measured.benchmarks if isinstance(b, ChoiceBenchmark)},
         absent=measured.absent,
         provenance={
             "command": " ".join(["knowclip", *sys.argv[1:]]),

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from knowclip.evaluation.benchmarks.base import Benchmark
     from knowclip.evaluation.controls import TextOnly
+    from knowclip.evaluation.gate import Condition
+    from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.summary import Report
     from knowclip.types import Result
 
@@ -18,85 +22,164 @@ CONTROL_IMAGES = 1000
 """Training images whose mean stands for "some image" in the text-only control."""
 CONTROL_CAPTIONS = 5000
 """Training captions parsed for negatives, where no file of negatives is given."""
+FAILED = 3
+"""Exit code where a condition of ``--require`` does not hold; errors have 1."""
 
 
 def command(
     model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
-    data: Annotated[Path, typer.Option(help="Folder with scenes, ARO files or captioned images.")],
-    benchmark: Annotated[
-        list[str] | None, typer.Option(help="Benchmark by name, repeatable; all that have data if not given.")
+    data: Annotated[Path, typer.Option(help="Folder with benchmark files, scenes or captioned images.")],
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--suite",
+            "--benchmark",
+            help="A suite or a benchmark (knowclip benchmarks), repeatable; default: all.",
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="test, or val for selection.")] = "test",
     baseline: Annotated[str | None, typer.Option(help="Second model, for paired differences.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write results.json, report.html and plots to.")
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='As "text_to_image_R@1 >= -1.0pt vs BASE"; repeatable. Exit code 3 if it does not hold.'
+        ),
     ] = None,
+    language_model: Annotated[
+        str | None, typer.Option(help="Causal language model (folder or name) for the text-only control.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of results (a folder a model), report.html, report.md and plots.")
+    ] = Path("runs/evaluation"),
     json: Annotated[bool, typer.Option("--json", help="Print results as JSON instead of a table.")] = False,
-    cache: Annotated[Path | None, typer.Option(help="Folder to keep features in.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
-    max_missing: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of images that may be unreadable (counted as wrong).")
-    ] = 0.01,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Accept that over 1% of records or images are missing.")
+    ] = False,
 ) -> None:
-    """Measure MODEL with intervals, the text-only control beside every choice, and paired differences."""
+    """Measure MODEL with intervals, the text-only control beside every choice, and paired differences.
+
+    Features are kept in $KNOWCLIP_CACHE/features (~/.cache/knowclip/features) by content.
+    """
     from rich.console import Console
 
+    from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.report import console_table, to_json, write_report
-    from knowclip.evaluation.suite import read_suite
-    from knowclip.evaluation.summary import summarise
 
-    if baseline == model:
-        raise ValueError(f"the baseline is the model itself ({model}); leave --baseline out")
+    conditions = [parse_condition(text) for text in require or ()]
+    names = list(dict.fromkeys([*filter(None, [baseline, *(c.against for c in conditions)]), model]))
+    if len(names) == 1 and (baseline or any(condition.against for condition in conditions)):
+        raise ValueError(f"the baseline is the model itself ({model}): name another one, or leave it out")
     console = Console(stderr=True)
-    benchmarks, absent = read_suite(data, names=benchmark or (), split=split)
+    benchmarks, absent = _read(data, suite or [], split, allow_missing)
     with console.status("training the text-only control"):
-        control = _text_only(data, benchmarks)
+        control = _text_only(data, benchmarks, language_model, device)
     runs: dict[str, list[Result]] = {}
-    for name in [baseline, model] if baseline else [model]:
+    for name in names:
         with console.status(f"measuring {name} on {len(benchmarks)} benchmarks"):
-            runs[name] = _measure(name, benchmarks, control, device, cache, max_missing)
-    report = _report(runs, benchmarks, absent, data, split)
-    summary = write_report(report, out) if out else summarise(report)
+            for label, scorer in _scorers(name, device, allow_missing):
+                runs[label] = _measure(benchmarks, scorer, control, data)
+                _keep(runs[label], benchmarks, scorer, out, label, split)
+    summary = write_report(_report(runs, benchmarks, absent, data, split), out)
     if json:
         print(to_json(summary))
     else:
         Console().print(console_table(summary))
-    if out:
-        console.print(f"written: {out / 'results.json'}, {out / 'report.html'}")
+    console.print(f"written: {out / 'results.json'}, {out / 'report.html'}, {out / 'report.md'}")
+    _enforce(conditions, runs, model)
+
+
+def _read(
+    data: Path, chosen: Sequence[str], split: str, allow_missing: bool
+) -> tuple[list[Benchmark], dict[str, str]]:
+    from knowclip.evaluation.benchmarks.registry import SUITES
+    from knowclip.evaluation.suite import read_suite
+
+    suites = [name for name in chosen if name in SUITES]
+    if len(suites) > 1:
+        raise ValueError(f"one suite at a time, got {', '.join(suites)}; benchmarks may be added by name")
+    names = [name for name in chosen if name not in SUITES]
+    suite = suites[0] if suites else ""
+    return read_suite(data, names=names, suite=suite, split=split, allow_missing=allow_missing)
+
+
+def _scorers(name: str, device: str | None, allow_missing: bool) -> Iterator[tuple[str, Scorer]]:
+    """Scorer of a model, and of the same model with its KEE where one was saved beside it."""
+    from knowclip.build import load_method
+    from knowclip.commands.folders import cache_folder
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.export.method import SETTINGS
+    from knowclip.models.loading import load
+
+    cache = cache_folder() / "features"
+    scorer = Scorer(load(name, device=device), cache=cache, max_missing=1.0 if allow_missing else 0.01)
+    yield name, scorer
+    folders = [folder for folder in (Path(name), Path(name) / "best") if (folder / SETTINGS).is_file()]
+    enhanced = load_method(folders[0]).to(scorer.model.device).with_knowledge() if folders else None
+    if enhanced is not None:
+        yield f"{name} with KEE", scorer.with_texts_of(enhanced)
 
 
 def _measure(
-    name: str,
-    benchmarks: list[Benchmark],
-    control: TextOnly | None,
-    device: str | None,
-    cache: Path | None,
-    max_missing: float,
+    benchmarks: list[Benchmark], scorer: Scorer, control: TextOnly | None, data: Path
 ) -> list[Result]:
-    from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.suite import run_suite
-    from knowclip.models.loading import load
 
-    scorer = Scorer(load(name, device=device), cache=cache, max_missing=max_missing)
-    return run_suite(benchmarks, scorer, text_only=control)
+    return run_suite(benchmarks, scorer, text_only=control, paraphrases=_paraphrases(data))
 
 
-def _text_only(data: Path, benchmarks: list[Benchmark]) -> TextOnly | None:
+def _keep(
+    results: Sequence[Result],
+    benchmarks: Sequence[Benchmark],
+    scorer: Scorer,
+    out: Path,
+    name: str,
+    split: str,
+) -> None:
+    """Write every Result with its per-item scores; what was written before stays."""
+    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.store import save
+
+    command = {"command": " ".join(["knowclip", *sys.argv[1:]])}
+    for result, benchmark in zip(results, benchmarks, strict=True):
+        cases = benchmark.cases if isinstance(benchmark, ChoiceBenchmark) else ()
+        settings = {"model": name, "model_hash": scorer.model_hash, "split": split}
+        save(result, out, cases=cases, provenance=command, **settings)
+
+
+def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:
+    """Print what became of every condition; leave with ``FAILED`` if one does not hold."""
+    from knowclip.evaluation.gate import check
+
+    verdicts = [check(condition, runs, model) for condition in conditions]
+    for verdict in verdicts:
+        print(verdict, file=sys.stderr)
+    if not all(verdict.holds for verdict in verdicts):
+        raise typer.Exit(FAILED)
+
+
+def _text_only(
+    data: Path, benchmarks: list[Benchmark], language_model: str | None, device: str | None
+) -> TextOnly | None:
     """Train the control on the training captions beside the benchmark, where there are any."""
     from knowclip.data.captions import read_captions
     from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
     from knowclip.evaluation.controls import TextOnly
+    from knowclip.evaluation.language_model import CausalLanguageModel
 
     if not any(isinstance(benchmark, ChoiceBenchmark) for benchmark in benchmarks):
         return None
+    readers = {language_model: CausalLanguageModel(language_model, device=device)} if language_model else {}
     try:
         examples = read_captions(data, split="train").examples
     except ValueError as error:
+        if readers:
+            return TextOnly((), readers=readers)
         print(f"no text-only control: no training captions ({error})", file=sys.stderr)
         return None
     captions = [example.caption for example in examples]
     images = list(dict.fromkeys(example.image for example in examples))[:CONTROL_IMAGES]
-    return TextOnly(captions, negatives=_negative_pairs(data, captions), images=images)
+    return TextOnly(captions, negatives=_negative_pairs(data, captions), images=images, readers=readers)
 
 
 def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
@@ -119,6 +202,23 @@ def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
     return [(text, negative.caption) for text, graph in pairs for negative in generate(text, graph)]
 
 
+def _paraphrases(data: Path) -> dict[str, str]:
+    """Caption to paraphrase: lines ``{"caption", "paraphrase"}`` of the user's own ``paraphrases.jsonl``."""
+    import json
+
+    path = data / "paraphrases.jsonl"
+    if not path.is_file():
+        return {}
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            found[str(record["caption"])] = str(record["paraphrase"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: {error!r}; expected caption and paraphrase") from error
+    return found
+
+
 def _report(
     runs: dict[str, list[Result]], benchmarks: list[Benchmark], absent: dict[str, str], data: Path, split: str
 ) -> Report:
@@ -131,7 +231,7 @@ def _report(
         title=f"knowclip: {list(runs)[-1]}",
         runs=runs,
         baseline=next(iter(runs)),
-        choices={b.card.name: b for b in benchmarks if isinstance(b, ChoiceBenchmark)},
+        choices={b.card.name: b.cases for b in benchmarks if isinstance(b, ChoiceBenchmark)},
         absent=absent,
         provenance={
             "command": " ".join(["knowclip", *sys.argv[1:]]),

@@ -1,13 +1,13 @@
-"""Blind controls: how much of a choice benchmark falls to a reader that never looks at the image.
+"""Controls: what of a choice benchmark falls to a reader that never looks, and what a paraphrase costs.
 
 A score means nothing without them beside it: a trigram model alone solves over 90% of the swaps of natural
-captions. Each control gives every caption a score, graded by the benchmark's own protocol.
+captions. Each blind control gives every caption a score, graded by the benchmark's own protocol.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NoDataError, choice_correct
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import ImageRef
 
 Scores = NDArray[np.floating[Any]]
+Reader = Callable[[Sequence[str]], Scores]
+"""Texts to scores ``[n]`` without an image."""
 ORDER = 3
 
 
@@ -92,9 +94,10 @@ class TextOnly:
     """The text-only control: the strongest of several readers of the training captions.
 
     Args:
-        captions: training captions.
+        captions: training captions, for the n-gram model; there may be none if ``readers`` are given.
         negatives: pairs (caption, negative) of the training captions; without them there is no classifier.
         images: training images (a sample will do) for the model's own text tower; without, it is left out.
+        readers: further ones by name, such as a ``CausalLanguageModel``.
         seed: of the classifier.
     """
 
@@ -104,12 +107,15 @@ class TextOnly:
         *,
         negatives: Sequence[tuple[str, str]] = (),
         images: Sequence[ImageRef] = (),
+        readers: Mapping[str, Reader] | None = None,
         seed: int = 0,
     ) -> None:
-        if not captions:
-            raise NoDataError("the text-only control needs training captions")
         self.images = list(dict.fromkeys(images))
-        self.readers: dict[str, NgramModel | CaptionClassifier] = {"ngram": NgramModel(captions)}
+        self.readers: dict[str, Reader] = dict(readers or {})
+        if captions:
+            self.readers["ngram"] = NgramModel(captions)
+        if not self.readers:
+            raise NoDataError("the text-only control needs training captions, or a language model")
         if negatives:
             true, false = [pair[0] for pair in negatives], [pair[1] for pair in negatives]
             self.readers["classifier"] = CaptionClassifier(true, false, seed=seed)
@@ -147,6 +153,51 @@ def shuffled_images(benchmark: ChoiceBenchmark, scorer: Scorer, *, seed: int = 0
     others = [first_of[follower[ref.path]] for ref in benchmark.images]
     true, false = scorer.pair_scores(others, benchmark.true), scorer.pair_scores(others, benchmark.false)
     return _grade(benchmark, true, false)
+
+
+@dataclass(frozen=True, slots=True)
+class HardPositives:
+    """What becomes of cases when the caption is said in other words.
+
+    ``kept``: share of the cases answered right that a paraphrase answers right too; ``accuracy``: share of
+    all cases that caption and paraphrase both answer right; ``n`` cases have a paraphrase.
+    """
+
+    accuracy: float
+    kept: float | None
+    n: int
+
+
+def hard_positives(
+    benchmark: ChoiceBenchmark, scorer: Scorer, paraphrases: Mapping[str, str] | None = None
+) -> HardPositives:
+    """Put a paraphrase in place of the true caption: a model that reads meaning must not lose by it.
+
+    Args:
+        benchmark: its own paraphrases are used where it has any: another true caption against the same false
+            one (``Choice.also``; SugarCrepe++, Dumpala et al. 2024).
+        scorer: of the model.
+        paraphrases: true caption to paraphrase, for benchmarks without.
+
+    Raises:
+        NoDataError: no case has a paraphrase.
+    """
+    found = [
+        (case, other)
+        for case in benchmark.cases
+        for other in (
+            *(true for true, false in case.also if false == case.false and true != case.true),
+            *([paraphrases[case.true]] if paraphrases and case.true in paraphrases else ()),
+        )
+    ]
+    if not found:
+        raise NoDataError(f"{benchmark.card.name}: no caption has a paraphrase")
+    images, falses = [case.image for case, _ in found], scorer.texts([case.false for case, _ in found])
+    false = np.sum(scorer.images(images) * falses, axis=1)
+    caption = choice_correct(scorer.pair_scores(images, [case.true for case, _ in found]), false)
+    paraphrase = choice_correct(scorer.pair_scores(images, [other for _, other in found]), false)
+    kept = float(paraphrase[caption].mean()) if caption.any() else None
+    return HardPositives(float((caption & paraphrase).mean()), kept, len(found))
 
 
 def _grade(benchmark: ChoiceBenchmark, true: Scores, false: Scores) -> Blind:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from knowclip.evaluation.summary import strongest_control
 
@@ -32,8 +32,10 @@ DARK = Theme("#e4e9ee", "#3a444f", ("#77828e", "#6aa9d8", "#f0854f", "#5cc29b", 
 
 
 def all_plots(summary: Mapping[str, Any], theme: Theme) -> dict[str, bytes]:
-    """Every plot of a summary by name: ``scores``, and ``<benchmark>_classes`` where there are classes."""
+    """Every plot of a summary: ``scores``, ``abilities`` of two runs or more, ``<benchmark>_classes``."""
     plots = {"scores": scores(summary, theme)}
+    if len(summary["abilities"].get("runs", ())) > 1:
+        plots["abilities"] = abilities(summary, theme)
     for name, entry in summary["benchmarks"].items():
         if any(len(numbers["details"].get("classes", ())) > 1 for numbers in entry["methods"].values()):
             plots[f"{name}_classes"] = classes(summary, name, theme)
@@ -68,6 +70,38 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
             axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
     axes.plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
     _finish(axes, [entry["title"] for entry in entries], theme)
+    return _png(figure)
+
+
+def abilities(summary: Mapping[str, Any], theme: Theme) -> bytes:
+    """Compositional against general ability, one dot a run; those that no other run beats are joined."""
+    points = summary["abilities"]["runs"]
+    figure, axes = _figure(5.0, theme)
+    front = sorted((100 * p["general"], 100 * p["compositional"]) for p in points.values() if p["front"])
+    axes.plot(*zip(*front, strict=True), color=theme.ink, lw=1, ls=(0, (2, 2)), label="front")
+    for run, colour in run_colours(summary, theme).items():
+        x, y = 100 * points[run]["general"], 100 * points[run]["compositional"]
+        axes.plot(x, y, "o", color=colour, ms=10)
+        axes.annotate(run, (x, y), (9, 6), textcoords="offset points", color=theme.ink)
+    axes.margins(0.2)
+    axes.set_xlabel("general ability, %", color=theme.ink)
+    axes.set_ylabel("compositional ability, %", color=theme.ink)
+    _style(axes, theme, grid="both")
+    return _png(figure)
+
+
+def alpha_curve(rows: Sequence[Mapping[str, Any]], *, chosen: float, theme: Theme) -> bytes:
+    """Metrics along the line between two checkpoints: ``rows`` of ``{"alpha", "metrics", "allowed"}``."""
+    figure, axes = _figure(4.6, theme)
+    alphas = [row["alpha"] for row in rows]
+    for metric, colour in zip(rows[0]["metrics"], theme.runs[1:] * len(rows[0]["metrics"]), strict=False):
+        values = [100 * row["metrics"][metric] for row in rows]
+        axes.plot(alphas, values, "o-", color=colour, label=metric)
+    axes.axvline(chosen, color=theme.ink, lw=1.2, ls=(0, (2, 2)), label=f"chosen: {chosen:g}")
+    axes.set_xlabel("alpha: 0 is the base, 1 the tuned model", color=theme.ink)
+    axes.set_ylabel("%", color=theme.ink)
+    _style(axes, theme, grid="both")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, labelcolor=theme.ink)
     return _png(figure)
 
 
@@ -108,12 +142,16 @@ def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 101)
     axes.set_xlabel("%", color=theme.ink)
+    _style(axes, theme, grid="x")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False, labelcolor=theme.ink)
+
+
+def _style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:
     axes.tick_params(colors=theme.ink, length=0)
-    axes.grid(axis="x", color=theme.faint, lw=0.8)
+    axes.grid(axis=grid, color=theme.faint, lw=0.8)
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False, labelcolor=theme.ink)
 
 
 def _png(figure: Figure) -> bytes:

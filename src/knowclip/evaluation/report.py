@@ -1,4 +1,4 @@
-"""A summary to JSON, a console table, plots and one HTML page."""
+"""A summary to JSON, a console table, Markdown, plots, a model card and one HTML page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowclip.atomic import atomic_file
 from knowclip.evaluation import plots, report_html
+from knowclip.evaluation.standings import MIN_RANKED
 from knowclip.evaluation.summary import Report, percent, points, strongest_control, summarise
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def console_table(summary: Mapping[str, Any]) -> Table:
     for entry in summary["benchmarks"].values():
         control = strongest_control(entry)
         row = [entry["main"], f"{max(m['n'] for m in entry['methods'].values()):,}"]
-        row.append(f"{100 * control['accuracy']:.1f}%\n{control['strongest']}" if control else "")
+        row.append(f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}" if control else "")
         for run in summary["methods"]:
             numbers = entry["methods"].get(run)
             cell = percent(numbers["interval"]) if numbers else "no data"
@@ -38,9 +39,75 @@ def console_table(summary: Mapping[str, Any]) -> Table:
                 f"{cell}\n{points(numbers['difference'])}" if numbers and numbers["difference"] else cell
             )
         table.add_row(*row)
-    for name, reason in summary["absent"].items():
-        table.add_row(name, "", "", f"no data: {reason}")
+    if summary["absent"]:
+        table.caption = f"{table.caption}\nno data: {', '.join(summary['absent'])}"
     return table
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The scores as a Markdown table: value, interval, n, paired difference in every cell; best in bold."""
+    runs = list(summary["methods"])
+    lines = [
+        f"| % [95% interval] | n | text only | {' | '.join(runs)} |",
+        f"|---|---|---|{'---|' * len(runs)}",
+    ]
+    for entry in summary["benchmarks"].values():
+        control = strongest_control(entry)
+        blind = (
+            f"{100 * control['accuracy']:.1f} {control.get('strongest', '')}".strip() if control else "none"
+        )
+        n = max(numbers["n"] for numbers in entry["methods"].values())
+        cells = [_markdown_cell(entry, run) for run in runs]
+        lines.append(f"| {entry['title']} (`{entry['main']}`) | {n:,} | {blind} | {' | '.join(cells)} |")
+    if len(runs) > 1:
+        lines += ["", f"In brackets after a score: paired difference to {summary['baseline']} in points."]
+    lines += [f"- {name}: no data: {reason}" for name, reason in summary["absent"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
+    if run not in entry["methods"]:
+        return "no data: not run"
+    found = entry["methods"][run]
+    text = percent(found["interval"])
+    text = f"**{text}**" if run in entry["best"] else text
+    text = f"{text} ({points(found['difference'])})" if found["difference"] else text
+    return text if found["n"] >= MIN_RANKED else f"{text} n < {MIN_RANKED}, not ranked"
+
+
+def model_card(summary: Mapping[str, Any], run: str, *, loading: str) -> str:
+    """``README.md`` of a checkpoint: how to load it, and what it scores with n, intervals and controls.
+
+    Args:
+        summary: as ``summarise`` gives it.
+        run: the run whose checkpoint it is.
+        loading: one paragraph on how the checkpoint is loaded.
+    """
+    if run not in summary["methods"]:
+        raise ValueError(f"no run {run!r}; there are {list(summary['methods'])}")
+    entries = {name: e for name, e in summary["benchmarks"].items() if run in e["methods"]}
+    front = {"library_name": "open_clip", "pipeline_tag": "zero-shot-image-classification", "tags": ["clip"]}
+    flaws = [f"- {e['title']}: {e['protocol']} {e['flaws']}".rstrip() for e in entries.values()]
+    return "\n".join(
+        [
+            "---",
+            *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
+            "---",
+            f"# {run}",
+            "",
+            loading.strip(),
+            "",
+            "## Evaluation",
+            "",
+            "Measured by knowclip on this checkpoint as it was saved and loaded again.",
+            "",
+            markdown(summary),
+            "### Protocols and known flaws",
+            "",
+            *flaws,
+            "",
+        ]
+    )
 
 
 def to_json(summary: Mapping[str, Any]) -> str:
@@ -49,11 +116,12 @@ def to_json(summary: Mapping[str, Any]) -> str:
 
 
 def write_report(report: Report, out: Path) -> dict[str, Any]:
-    """Write ``results.json``, ``report.html`` and ``plots/*.png`` to ``out``; return the summary."""
+    """Write ``results.json``, ``report.{html,md}`` and ``plots/*.png`` to ``out``; return the summary."""
     summary = summarise(report)
     drawn = plots.all_plots(summary, plots.LIGHT)
     files = {f"plots/{name}.png": image for name, image in drawn.items()}
     files["report.html"] = report_html.render(report, summary, drawn).encode()
+    files["report.md"] = f"# {report.title}\n\n{markdown(summary)}".encode()
     files["results.json"] = f"{to_json(summary)}\n".encode()
     for name, content in files.items():
         with atomic_file(out / name) as path:

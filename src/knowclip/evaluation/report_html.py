@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from knowclip.evaluation import plots
-from knowclip.evaluation.benchmarks.base import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.base import Choice
 from knowclip.evaluation.metrics import TIE_TOLERANCE
+from knowclip.evaluation.standings import MIN_RANKED, ranked_classes
 from knowclip.evaluation.summary import Report, headline, percent, points, strongest_control
 from knowclip.types import ImageRef, Result
 
@@ -24,12 +25,12 @@ PICTURE_SIDE = 320
 KINDS = {
     "mended": ("Mended", "{ours} prefers the true caption, {baseline} does not"),
     "lost": ("Lost", "{baseline} prefers the true caption, {ours} does not"),
-    "wrong": ("Wrong", "the true caption is not preferred"),
+    "wrong": ("Worst errors", "the true caption is not preferred; these are the widest margins of {ours}"),
     "right": ("Right", "the true caption is preferred"),
 }
 """What became of a case between the baseline and the last run; with one run, wrong and right remain."""
 
-SHOWN = {"mended": 6, "lost": 3, "wrong": 3, "right": 3}
+SHOWN = {"mended": 6, "lost": 6, "wrong": 9, "right": 3}
 """How many cases of each kind are shown, at most."""
 
 
@@ -70,6 +71,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "points": points, "control": strongest_control}
+    environment.filters["classes"] = ranked_classes
     template = environment.from_string(
         files("knowclip.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     )
@@ -84,6 +86,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         dark_colours=plots.run_colours(summary, plots.DARK),
         provenance=dict(flatten(report.provenance)),
         max_classes=plots.MAX_CLASSES,
+        min_ranked=MIN_RANKED,
     )
 
 
@@ -91,18 +94,22 @@ def galleries(report: Report) -> list[dict[str, Any]]:
     """Pick cases of each choice benchmark: ``{title, n, kinds: [{title, meaning, n, pictures}]}``."""
     ours = list(report.runs)[-1]
     found = []
-    for name, benchmark in report.choices.items():
+    for name, cases in report.choices.items():
         results = {run: result for run in report.runs if (result := report.result(run, name)) is not None}
         if ours not in results or report.baseline not in results:
             continue
+        margins = results[ours].items["true_score"] - results[ours].items["false_score"]
         kinds = []
         for kind, indices in sort_cases(results[report.baseline], results[ours]).items():
-            shown = spread(indices, [benchmark.cases[i].group for i in indices], SHOWN[kind])
+            if kind == "wrong":
+                shown = sorted(indices, key=lambda i: (margins[i], i))[: SHOWN[kind]]
+            else:
+                shown = spread(indices, [cases[i].group for i in indices], SHOWN[kind])
             title, meaning = KINDS[kind]
             meaning = meaning.format(baseline=report.baseline, ours=ours)
-            pictures = _pictures(benchmark, results, shown)
+            pictures = _pictures(cases, results, shown)
             kinds.append({"title": title, "meaning": meaning, "n": len(indices), "pictures": pictures})
-        found.append({"title": benchmark.card.title, "n": len(benchmark.cases), "kinds": kinds})
+        found.append({"title": results[ours].details.get("title", name), "n": len(cases), "kinds": kinds})
     return found
 
 
@@ -132,7 +139,7 @@ def spread(indices: Sequence[int], groups: Sequence[str], count: int, *, seed: i
 
 
 def _pictures(
-    benchmark: ChoiceBenchmark, results: Mapping[str, Result], indices: Sequence[int]
+    cases: Sequence[Choice], results: Mapping[str, Result], indices: Sequence[int]
 ) -> list[Picture]:
     margins = {
         run: result.items["true_score"] - result.items["false_score"] for run, result in results.items()
@@ -150,7 +157,7 @@ def _pictures(
             )
             for run, result in results.items()
         )
-        case = benchmark.cases[index]
+        case = cases[index]
         pictures.append(Picture(case, picture_uri(case.image), verdicts))
     return pictures
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.atomic import atomic_file
+from knowclip.evaluation.feature_cache import FeatureCache, Features, image_key, text_key
 from knowclip.types import ImageRef
 
-Features = NDArray[np.float32]
 T = TypeVar("T", ImageRef, str)
 
 UNREADABLE = (OSError, ValueError, SyntaxError)
@@ -44,7 +45,8 @@ class Scorer:
     Args:
         model: the encoder, put in evaluation mode while it encodes.
         batch_size: images or texts per forward pass.
-        cache: folder to keep features in across processes, by hash of the model and of the content.
+        cache: folder to keep features in across processes, by hash of the model and of the content: every
+            distinct image and text is encoded once, however many benchmarks share it.
         max_missing: share of the images asked for that may be unreadable. They get zero features, which tie
             with everything, so their items count as wrong: never a silently smaller test.
     """
@@ -58,12 +60,29 @@ class Scorer:
         max_missing: float = 0.01,
     ) -> None:
         self.model = model
+        self.text_model = model
         self.batch_size = batch_size
         self.max_missing = max_missing
         self.missing: dict[ImageRef, str] = {}
-        store = None if cache is None else cache / model_hash(model)
-        self._images = _Features(store and store / "images", _image_key)
-        self._texts = _Features(store and store / "texts", _text_key)
+        store = None if cache is None else cache / self.model_hash
+        self._images = FeatureCache(store and store / "images", image_key)
+        self._texts = FeatureCache(store and store / "texts", text_key)
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Hash of the weights and of all else that decides the features; see ``model_hash``."""
+        return model_hash(self.text_model)
+
+    def with_texts_of(self, model: Encoder) -> Scorer:
+        """A Scorer with another text encoder (the same model with its KEE) that shares the image features.
+
+        Its text features stay in memory: they depend on a parser too, which no hash of the model covers.
+        """
+        other = copy(self)
+        other.text_model = model
+        other.__dict__.pop("model_hash", None)
+        other._texts = FeatureCache(None, text_key)
+        return other
 
     def images(self, refs: Sequence[ImageRef]) -> Features:
         """Normalised image features ``[n, D]``, float32; zeros where an image is missing.
@@ -95,7 +114,8 @@ class Scorer:
 
     def _encode_images(self, refs: list[ImageRef]) -> dict[ImageRef, Features]:
         try:
-            return dict(zip(refs, self._forward(self.model.encode_image, refs), strict=True))
+            rows = self._forward(self.model, self.model.encode_image, refs)
+            return dict(zip(refs, rows, strict=True))
         except UNREADABLE as error:
             if len(refs) == 1:
                 self.missing[refs[0]] = str(error)
@@ -104,12 +124,13 @@ class Scorer:
             return self._encode_images(refs[:half]) | self._encode_images(refs[half:])
 
     def _encode_texts(self, texts: list[str]) -> dict[str, Features]:
-        return dict(zip(texts, self._forward(self.model.encode_text, texts), strict=True))
+        rows = self._forward(self.text_model, self.text_model.encode_text, texts)
+        return dict(zip(texts, rows, strict=True))
 
-    def _forward(self, encode: Callable[..., Any], inputs: list[T]) -> Features:
+    def _forward(self, model: Encoder, encode: Callable[..., Any], inputs: list[T]) -> Features:
         import torch
 
-        with torch.inference_mode(), _evaluation_mode(self.model):
+        with torch.inference_mode(), evaluation_mode(model):
             return cast(Features, encode(inputs, normalize=True).float().cpu().numpy())
 
     def _report(self, lost: list[ImageRef], *, total: int, fresh: bool) -> None:
@@ -125,61 +146,6 @@ class Scorer:
         if fresh:
             message = f"{len(lost)} of {total} images are unreadable; their items count as wrong; {first}"
             warnings.warn(message, stacklevel=3)
-
-
-class _Features:
-    """Features by item, in memory and, given a folder, in append-only shards keyed by content hash."""
-
-    def __init__(self, folder: Path | None, content_key: Callable[[Any], str]) -> None:
-        self.folder = folder
-        self.content_key = content_key
-        self.memory: dict[Hashable, Features] = {}
-        self.disk: dict[str, Features] = {}
-        for shard in sorted(folder.glob("*.npz")) if folder else ():
-            with np.load(shard) as arrays:
-                self.disk.update(zip(arrays["keys"].tolist(), arrays["features"], strict=True))
-
-    def add(
-        self, items: Sequence[Any], encode: Callable[[list[Any]], dict[Any, Features]], batch_size: int
-    ) -> None:
-        """Encode the items not known yet; what fails to encode is simply absent."""
-        unknown = [item for item in items if item not in self.memory]
-        keys: dict[Hashable, str] = {}
-        if self.folder:
-            keys = {item: self._key_or_blank(item) for item in unknown}
-            self.memory.update({item: self.disk[key] for item, key in keys.items() if key in self.disk})
-            unknown = [item for item in unknown if item not in self.memory]
-        encoded: dict[Hashable, Features] = {}
-        for start in range(0, len(unknown), batch_size):
-            encoded |= encode(unknown[start : start + batch_size])
-        broken = [item for item, row in encoded.items() if not np.isfinite(row).all()]
-        if broken:
-            raise ValueError(
-                f"the model gives NaN or infinite features for {len(broken)} of {len(encoded)} inputs, first "
-                f"{broken[0]!r}; its weights have diverged: evaluate an earlier checkpoint"
-            )
-        self.memory.update(encoded)
-        if self.folder and encoded:
-            self._write([keys[item] for item in encoded], np.stack(list(encoded.values())))
-
-    def rows(self, items: Sequence[Hashable]) -> Features:
-        """``[len(items), D]``; zeros for items that could not be encoded."""
-        width = next((len(row) for row in self.memory.values()), 0)
-        absent = np.zeros(width, dtype=np.float32)
-        rows = [self.memory.get(item, absent) for item in items]
-        return np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32)
-
-    def _key_or_blank(self, item: Any) -> str:
-        try:
-            return self.content_key(item)
-        except OSError:
-            return ""  # unreadable: encoding it will fail too, and say so
-
-    def _write(self, keys: list[str], features: Features) -> None:
-        assert self.folder is not None
-        with atomic_file(self.folder / f"{_digest(*keys)}.npz") as path, path.open("wb") as file:
-            np.savez(file, keys=np.array(keys), features=features)
-        self.disk.update(zip(keys, features, strict=True))
 
 
 def model_hash(model: Any) -> str:
@@ -204,7 +170,8 @@ def _stable_repr(value: Any) -> str:
 
 
 @contextmanager
-def _evaluation_mode(model: Any) -> Iterator[None]:
+def evaluation_mode(model: Any) -> Iterator[None]:
+    """Put a model in evaluation mode, and back in training mode if it was in that."""
     training = getattr(model, "training", False)
     if training:
         model.eval()
@@ -213,15 +180,3 @@ def _evaluation_mode(model: Any) -> Iterator[None]:
     finally:
         if training:
             model.train()
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def _text_key(text: str) -> str:
-    return _digest(text)
-
-
-def _image_key(ref: ImageRef) -> str:
-    return _digest(hashlib.sha256(ref.path.read_bytes()).hexdigest(), repr(ref.box))

@@ -89,6 +89,25 @@ def paired_bootstrap(
     return Difference(_statistic(delta, classes), low, high, p_value, len(delta))
 
 
+def wilson(accuracy: float, n: int) -> tuple[float, float]:
+    """Wilson's score interval of a share of ``n`` independent items (Wilson 1927), for single classes."""
+    if n < 1:
+        raise NoDataError("no items for an interval")
+    z = 1.959964
+    centre = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for testing several benchmarks at once (Holm 1979): valid however they depend."""
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
 def interval(result: Result, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Interval of ``result.metrics[result.main]`` from its items (columns as in ``_outcomes``)."""
     _, values, classes, clusters = _outcomes(result)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
-from knowclip.evaluation.statistics import compare, interval
+from knowclip.evaluation.benchmarks.base import Choice
+from knowclip.evaluation.standings import abilities, best, published
+from knowclip.evaluation.statistics import compare, interval, wilson
 from knowclip.types import Result
 
-SCHEMA = 1
-RESERVED = ("schema", "methods", "baseline", "benchmarks", "absent")
+SCHEMA = 2
+RESERVED = ("schema", "methods", "baseline", "benchmarks", "absent", "abilities", "published")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Report:
         runs: Results by name of the run, weakest first: the last one is the run that the page is about.
         baseline: the run that paired differences are taken against.
         headline: one sentence on what was measured; made from the first benchmark when empty.
-        choices: benchmarks by name whose cases are shown with pictures.
+        choices: cases of choice benchmarks by name, to be shown with pictures.
         absent: benchmarks without data, and why.
         provenance: how the numbers came about (commands, seeds, versions, licences, ``wall_seconds``), in
             JSON types; stands at the top level of ``results.json``.
@@ -33,7 +34,7 @@ class Report:
     runs: Mapping[str, Sequence[Result]]
     baseline: str
     headline: str = ""
-    choices: Mapping[str, ChoiceBenchmark] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,16 +60,21 @@ def summarise(report: Report) -> dict[str, Any]:
 
     ``methods.<run>.<metric>`` are plain floats; ``benchmarks.<name>.methods.<run>`` has the interval, the
     paired difference against the baseline, n, and the details: tie rate, text-only control, classes.
+    ``benchmarks.<name>.best`` names the best run where it may be ranked; ``abilities`` sets compositional
+    against general ability; ``published`` holds papers' numbers on the same test sets.
     """
     methods = {
         run: {metric: float(value) for result in results for metric, value in result.metrics.items()}
         for run, results in report.runs.items()
     }
+    benchmarks = {name: _benchmark(report, name) for name in report.benchmarks}
     return {
         "schema": SCHEMA,
         "methods": methods,
         "baseline": report.baseline,
-        "benchmarks": {name: _benchmark(report, name) for name in report.benchmarks},
+        "benchmarks": benchmarks,
+        "abilities": abilities(benchmarks, list(report.runs)),
+        "published": published(benchmarks),
         "absent": dict(report.absent),
         **report.provenance,
     }
@@ -78,28 +84,37 @@ def _benchmark(report: Report, name: str) -> dict[str, Any]:
     results = {run: result for run in report.runs if (result := report.result(run, name)) is not None}
     first = next(iter(results.values()))
     baseline = results.get(report.baseline)
+    measured = {run: _run(result, baseline) for run, result in results.items()}
     return {
         "title": first.details.get("title", name),
         "protocol": first.details.get("protocol", ""),
         "flaws": first.details.get("flaws", ""),
         "main": first.main,
-        "methods": {
-            run: {
-                "n": result.n,
-                "metrics": {metric: float(value) for metric, value in result.metrics.items()},
-                "interval": asdict(interval(result)),
-                "difference": asdict(compare(result, baseline))
-                if baseline and run != report.baseline
-                else None,
-                "details": {
-                    key: value
-                    for key, value in result.details.items()
-                    if key not in ("title", "protocol", "flaws")
-                },
-            }
-            for run, result in results.items()
-        },
+        "best": best(measured),
+        "methods": measured,
     }
+
+
+def _run(result: Result, baseline: Result | None) -> dict[str, Any]:
+    """One cell of the table: n, metrics, interval, paired difference, and the details."""
+    paired = baseline is not None and baseline is not result and "correct" in result.items
+    details = {
+        key: v for key, v in result.details.items() if key not in ("title", "protocol", "flaws", "interval")
+    }
+    if "classes" in details:
+        details["classes"] = {name: _class(row) for name, row in details["classes"].items()}
+    return {
+        "n": result.n,
+        "metrics": {metric: float(value) for metric, value in result.metrics.items()},
+        "interval": asdict(interval(result)) if "correct" in result.items else result.details["interval"],
+        "difference": asdict(compare(result, baseline)) if paired and baseline else None,
+        "details": details,
+    }
+
+
+def _class(row: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = wilson(row["accuracy"], row["n"])
+    return {**row, "low": low, "high": high}
 
 
 def headline(summary: Mapping[str, Any]) -> str:

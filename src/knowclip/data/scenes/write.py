@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 from knowclip.atomic import atomic_folder
-from knowclip.data.scenes import formats
+from knowclip.data.scenes import formats, questions
 from knowclip.data.scenes.drawing import draw
+from knowclip.data.scenes.entailment import snli_ve
 from knowclip.data.scenes.formats import Drawn
 from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.world import SPLITS, Scene, draw_scenes
@@ -57,6 +58,22 @@ def _write_annotations(out: Path, drawn: list[Drawn], size: int) -> None:
         _dump(out / folder / "visual_genome_attribution.json", formats.aro_attribution(by_split[split]))
 
 
+def _write_tasks(out: Path, drawn: list[Drawn], seed: int) -> None:
+    """VQA v2 questions, SNLI-VE pairs and semantics probes, from streams of their own."""
+    for split in SPLITS:
+        some = [d for d in drawn if d.split == split]
+        asked = questions.draw_questions(some, Random(f"{seed}/{split}/questions"))
+        for_vqa, answers = questions.vqa(asked, split=split)
+        _dump(out / "vqa" / f"v2_OpenEnded_scenes_{split}_questions.json", for_vqa)
+        _dump(out / "vqa" / f"v2_scenes_{split}_annotations.json", answers)
+        _dump(out / "probes" / f"probes_{split}.json", questions.probes(asked))
+        pairs = snli_ve(some, Random(f"{seed}/{split}/snli_ve"))
+        path = out / "snli_ve" / f"snli_ve_{'dev' if split == 'val' else split}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        lines = (json.dumps(pair, separators=(",", ":")) + "\n" for pair in pairs)
+        path.write_text("".join(lines), encoding="utf-8")
+
+
 def write_scenes(
     out: Path,
     *,
@@ -97,6 +114,7 @@ def write_scenes(
                 drawn += done
                 progress(len(drawn))
         _write_annotations(folder, drawn, size)
+        _write_tasks(folder, drawn, seed)
         settings = {**{split: numbers.get(split, 0) for split in SPLITS}, "seed": seed, "size": size}
         _dump(folder / "scenes.json", settings | {"licence": LICENCE})
         (folder / "README.txt").write_text(

@@ -53,6 +53,8 @@ def read_classification(folder: Path, *, split: str = "test", allow_missing: boo
         NoDataError: none of the layouts is there.
         ValueError: as many names as classes are not there.
     """
+    if split not in SPLITS:
+        raise NoDataError(f"labelled images have no split {split!r}, only {', '.join(SPLITS)}")
     for place in PLACES:
         home = folder / place
         if found := _split_folder(home, split):

@@ -55,7 +55,7 @@ def swaps(examples: Iterable[Example]) -> ChoiceBenchmark:
 
 
 def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
-    """The items of ``swaps.jsonl``, one test whatever the split; else captions with their ``negatives.jsonl``."""
+    """The items of ``swaps.jsonl``, whatever the split; else captions with their ``negatives.jsonl``."""
     if (folder / "swaps.jsonl").is_file():
         return read_items(folder / "swaps.jsonl")
     path = folder / "negatives.jsonl"

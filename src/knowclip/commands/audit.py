@@ -1,0 +1,61 @@
+"""``knowclip audit TRAIN BENCHMARK``: images that training data and benchmarks share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def command(
+    train: Annotated[Path, typer.Argument(help="Captioned training images, as `knowclip train` reads them.")],
+    benchmark: Annotated[
+        Path, typer.Argument(help="Folder of benchmark files, as `knowclip evaluate` reads them.")
+    ],
+    suite: Annotated[
+        list[str] | None, typer.Option("--benchmark", help="Benchmark by name, repeatable; default: all.")
+    ] = None,
+    train_split: Annotated[str, typer.Option(help="Split trained on.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of the benchmarks.")] = "test",
+    look: Annotated[
+        bool, typer.Option(help="Compare looks too (perceptual hashes): reads every image.")
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
+    from rich.console import Console
+
+    from knowclip.commands.progress import counting
+    from knowclip.data.captions import read_captions
+    from knowclip.evaluation.leak_audit import audit, coco_ids, images_of
+    from knowclip.evaluation.report import to_json
+    from knowclip.evaluation.suite import read_suite
+
+    benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
+    trained = list(
+        dict.fromkeys(example.image.path for example in read_captions(train, split=train_split).examples)
+    )
+    images = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
+    total = len(trained) + sum(map(len, images.values()))
+    with counting("reading images", total=total if look else None) as progress:
+        told = audit(trained, images, known=coco_ids([train, benchmark]), look=look, progress=progress)
+    print(to_json(told)) if json else Console().print(_table(told, len(trained)))
+
+
+def _table(told: dict[str, Any], trained: int) -> Any:
+    from rich.table import Table
+
+    table = Table(caption=f"images of each benchmark that are among {trained:,} training images")
+    signs = ["coco_id", "file_name", "look"]
+    for column in ("benchmark", "images", "shared", *signs, "unreadable", "first examples"):
+        table.add_column(column, justify="left" if column in ("benchmark", "first examples") else "right")
+    for name, row in told.items():
+        counts = [f"{row['by'][sign]:,}" if sign in row["by"] else "not looked" for sign in signs]
+        examples = "\n".join(
+            f"{Path(e['image']).name} = {Path(e['train'][0]).name} ({', '.join(e['by'])})"
+            for e in row["examples"][:3]
+        )
+        share = f"{row['shared']:,} ({row['shared'] / row['images']:.1%})"
+        table.add_row(name, f"{row['images']:,}", share, *counts, f"{row['unreadable']:,}", examples)
+    return table

@@ -1,0 +1,111 @@
+"""``knowclip interpolate BASE TUNED``: WiSE-FT, with alpha chosen on validation data by a stated rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.benchmarks.base import Benchmark
+    from knowclip.types import Result
+
+
+def command(
+    base: Annotated[str, typer.Argument(help="The model before fine-tuning.")],
+    tuned: Annotated[str, typer.Argument(help="The model after it.")],
+    data: Annotated[Path, typer.Option(help="Folder of validation data, as `knowclip evaluate` reads it.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the chosen checkpoint (best/), curve.png and curve.json.")
+    ],
+    alphas: Annotated[
+        str, typer.Option(help="Comma separated; 0 is the base, 1 the tuned model.")
+    ] = "0,0.25,0.5,0.75,1",
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="Benchmark by name, repeatable; default: all.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of the data: never the one to be reported.")] = "val",
+    maximise: Annotated[
+        str,
+        typer.Option(help="Metric; compositional and general are means of the main metrics of either kind."),
+    ] = "compositional",
+    require: Annotated[
+        list[str] | None,
+        typer.Option(help='Condition on the choice, repeatable; default: "general >= -1.0pt vs BASE".'),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+) -> None:
+    """Sweep weight interpolation, choose alpha on validation data, save that checkpoint, plot the curve."""
+    from rich.console import Console
+
+    from knowclip.evaluation.gate import parse_condition
+    from knowclip.evaluation.suite import read_suite
+    from knowclip.evaluation.wise_ft import REQUIREMENT, RULE, choose
+    from knowclip.export.open_clip import save_pretrained
+    from knowclip.models.interpolation import interpolate, refuse_strangers
+    from knowclip.models.loading import load
+
+    steps = _alphas(alphas)
+    conditions = [parse_condition(text) for text in require or [REQUIREMENT]]
+    benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
+    ends = load(base, device=device), load(tuned, device=device)
+    refuse_strangers(*ends)
+    console = Console(stderr=True)
+    by_alpha = {}
+    for alpha in steps:
+        with console.status(f"measuring alpha {alpha:g} on {len(benchmarks)} benchmarks"):
+            by_alpha[alpha] = _measure(interpolate(*ends, alpha), benchmarks)
+    chosen, rows = choose(by_alpha, conditions=conditions, objective=maximise)
+    save_pretrained(interpolate(*ends, chosen), out / "best")
+    rule = RULE.format(
+        objective=maximise, conditions=" and ".join(condition.text for condition in conditions)
+    )
+    about = {"base": base, "tuned": tuned, "data": str(data), "split": split, "rule": rule, "chosen": chosen}
+    _write_curve(out, {**about, "alphas": rows})
+    Console().print(_table(rows, chosen, rule))
+    console.print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / 'curve.json'}")
+
+
+def _alphas(text: str) -> list[float]:
+    try:
+        alphas = sorted(
+            {float(part) for part in text.split(",")} | {0.0}
+        )  # the base is what all is measured by
+    except ValueError as error:
+        raise ValueError(f"--alphas are numbers between commas, as in 0,0.5,1; got {text!r}") from error
+    if not 0 <= alphas[0] <= alphas[-1] <= 1:
+        raise ValueError(f"--alphas lie between 0 (the base) and 1 (the tuned model); got {text!r}")
+    return alphas
+
+
+def _measure(model: Any, benchmarks: list[Benchmark]) -> list[Result]:
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.evaluation.suite import run_suite
+    from knowclip.evaluation.wise_ft import with_abilities
+
+    return with_abilities(run_suite(benchmarks, Scorer(model)))
+
+
+def _write_curve(out: Path, told: dict[str, Any]) -> None:
+    from knowclip.atomic import atomic_file
+    from knowclip.evaluation.plots import LIGHT, alpha_curve
+    from knowclip.evaluation.report import to_json
+
+    with atomic_file(out / "curve.json") as path:
+        path.write_text(to_json(told) + "\n", encoding="utf-8")
+    with atomic_file(out / "curve.png") as path:
+        path.write_bytes(alpha_curve(told["alphas"], chosen=told["chosen"], theme=LIGHT))
+
+
+def _table(rows: list[dict[str, Any]], chosen: float, rule: str) -> Any:
+    from rich.table import Table
+
+    table = Table(caption=f"chosen: {rule}")
+    for column in ("alpha", *rows[0]["metrics"], "allowed"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        mark = " *" if row["alpha"] == chosen else ""
+        values = [f"{100 * value:.1f}" for value in row["metrics"].values()]
+        table.add_row(f"{row['alpha']:g}{mark}", *values, "yes" if row["allowed"] else "no")
+    return table

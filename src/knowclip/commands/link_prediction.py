@@ -1,0 +1,52 @@
+"""``knowclip link-prediction MODEL KG``: filtered, realistic ranks of tails, heads and relations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
+    graph: Annotated[Path, typer.Argument(help="Folder of 'knowclip graph split', or a whole graph.")],
+    split: Annotated[str, typer.Option(help="Whose triplets are completed: test, val or train.")] = "test",
+    side: Annotated[list[str] | None, typer.Option(help="tail, head or relation; all by default.")] = None,
+    modality: Annotated[str, typer.Option(help="How entities with both are shown: text or image.")] = "text",
+    among: Annotated[str, typer.Option(help="Rank all entities, or those of the split.")] = "all",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many triplets, drawn.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for JSON and items as CSV.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder to keep features in.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Rank the missing element of every triplet; plain CLIP's answer stands beside the method's own."""
+    from typing import get_args
+
+    from rich.console import Console
+
+    from knowclip.commands.links import link_scorers
+    from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
+    from knowclip.evaluation.tasks.output import console_table, summaries, to_json, write_result
+
+    for given, allowed, option in (
+        *((each, SIDES, "--side") for each in side or ()),
+        (modality, get_args(Modality), "--modality"),
+        (among, ("all", "split"), "--among"),
+    ):
+        if given not in allowed:
+            raise ValueError(f"{option} {given!r}; allowed: {', '.join(allowed)}")
+    links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
+    found = {
+        name: run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
+        for name, scorer in link_scorers(model, device=device, cache=cache).items()
+    }
+    for name, results in found.items():
+        if out:
+            for result in results:
+                write_result(result, out / name, model=model)
+        if not json:
+            Console().print(name, console_table(results))
+    if json:
+        print(to_json({name: summaries(results, model=model) for name, results in found.items()}))

@@ -1,0 +1,66 @@
+"""``knowclip predict MODEL KG HEAD RELATION``: the best tails of a head, in words or as an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
+    graph: Annotated[Path, typer.Argument(help="Folder of a graph, whose entities are ranked.")],
+    head: Annotated[str, typer.Argument(help="An image file, an entity's id or text, or any text.")],
+    relation: Annotated[str, typer.Argument(help="In words, such as 'used for'.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Tails to show.")] = 10,
+    modality: Annotated[str, typer.Option(help="How tails with both are shown: text or image.")] = "text",
+    plain: Annotated[bool, typer.Option("--plain", help="Plain CLIP, not the method's own answer.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Folder to keep features in.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Rank the graph's entities as tails of (HEAD, RELATION, ?)."""
+    from typing import get_args
+
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowclip.commands.links import link_scorers
+    from knowclip.evaluation.link_prediction import Modality, known_tails, predict_tails, view_of
+    from knowclip.evaluation.tasks.output import to_json
+    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.types import ImageRef
+
+    if modality not in get_args(Modality):
+        raise ValueError(f"--modality {modality!r}; allowed: {', '.join(get_args(Modality))}")
+    opened = KnowledgeGraph(graph)
+    a = opened.arrays
+    entities = np.unique(np.concatenate([a.head, a.tail]))
+    views = [view_of(opened, int(entity), modality) for entity in entities]  # type: ignore[arg-type]
+    given: str | ImageRef = ImageRef(Path(head)) if Path(head).is_file() else head
+    known: set[int] = set()
+    if (number := a.entity_id.find(head)) is not None:
+        given = view_of(opened, number, modality)  # type: ignore[arg-type]
+        known = known_tails(opened, number, relation)
+    scorers = link_scorers(model, device=device, cache=cache)
+    scorer = scorers["plain"] if plain else next(iter(scorers.values()))
+    tails = [
+        {
+            "tail": a.entity_id[entities[place]],
+            "text": a.entity_text[entities[place]],
+            "score": score,
+            "known": int(entities[place]) in known,
+        }
+        for place, score in predict_tails(scorer, given, relation, views, k=k)
+    ]
+    if json:
+        print(to_json({"head": head, "relation": relation, "tails": tails}))
+        return
+    table = Table("tail", "text", "cosine", "in the graph", title=f"{head} {relation} ...")
+    for tail in tails:
+        table.add_row(
+            tail["tail"], tail["text"] or "", f"{tail['score']:.3f}", "yes" if tail["known"] else ""
+        )
+    Console().print(table)

@@ -1,0 +1,57 @@
+"""``knowclip task NAME MODEL``: train a small head on a CLIP's features and measure it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="vqa, snli_ve, linear_probe, sst2 ... or glue (all of it).")],
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="The head's settings, as key=value: features=tokens epochs=10.")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Folder with the task's files.")] = Path(),
+    split: Annotated[str | None, typer.Option(help="To measure on; the task's own by default.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Heads that are trained, with seeds 0, 1, ...")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for <task>.json and <task>.csv (items).")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder to keep pooled features in.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Measure what is there where records cannot be used.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
+    from rich.console import Console
+
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.evaluation.tasks import registry
+    from knowclip.evaluation.tasks.output import console_table, summaries, to_json, write_result
+    from knowclip.evaluation.tasks.training import parse_settings
+    from knowclip.models.loading import load
+
+    settings = parse_settings(options or [])
+    tasks = {
+        each: registry.read(each, data, split=split, allow_missing=allow_missing)
+        for each in registry.names_of(name)
+    }
+    scorer = Scorer(load(model, device=device), cache=cache)
+    results = []
+    with Console(stderr=True).status(name) as status:
+        for each, task in tasks.items():
+
+            def tell(stage: str, each: str = each) -> None:
+                status.update(f"{each}: {stage}")
+
+            run = registry.run(task, scorer, settings=settings, seeds=range(seeds), progress=tell)
+            results.append(run)
+            if out:
+                write_result(run, out, model=model)
+    if json:
+        print(to_json(summaries(results, model=model)))
+    else:
+        Console().print(console_table(results))

@@ -1,0 +1,189 @@
+"""What link prediction asks of a model, and who answers: plain CLIP, or Knowledge-CLIP's fusion encoder.
+
+Shape legend: Q queries, E entities, R relations, D width of the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from knowclip.evaluation.feature_cache import Features
+from knowclip.evaluation.scoring import Scorer
+from knowclip.models.triplet_encoder import LinkPredictor
+from knowclip.types import ImageRef
+
+View = str | ImageRef
+"""An entity as a model sees it: its words, or an image (or region) of it."""
+BATCH = 256
+
+
+class LinkScorer(Protocol):
+    """Completes triplets: what fits best has the largest dot product with the query; rows of norm 1."""
+
+    description: str
+
+    def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
+        """What should stand at ``(h, r, ?)``, ``[Q, D]``."""
+
+    def head_queries(self, relations: Sequence[str], tails: Sequence[View]) -> Features:
+        """What should stand at ``(?, r, t)``, ``[Q, D]``."""
+
+    def tail_candidates(self, entities: Sequence[View]) -> Features:
+        """Entities as tails, ``[E, D]``."""
+
+    def head_candidates(self, entities: Sequence[View]) -> Features:
+        """Entities as heads, ``[E, D]``."""
+
+    def relation_scores(
+        self, heads: Sequence[View], tails: Sequence[View], relations: Sequence[str]
+    ) -> Features:
+        """How well each relation fits between h and t, ``[Q, R]``."""
+
+
+class PlainClip:
+    """Plain CLIP as a link predictor: the baseline.
+
+    ``(h, r, ?)``: the text "h r" if the head is text; the normalised sum of the image's and the relation's
+    embedding if it is an image. ``(?, r, t)``: likewise "r t". An entity is its own embedding, and
+    ``(h, ?, t)`` ranks r by the tail score of ``(h, r, t)``. All by cosine.
+    """
+
+    description = (
+        'plain CLIP: cos(encode("h r"), encode(t)); of an image head, the normalised sum of its embedding '
+        "and the relation's"
+    )
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
+        """``encode("h r")``, or the sum for an image."""
+        return self._queries(heads, relations, lambda head, relation: f"{head} {relation}")
+
+    def head_queries(self, relations: Sequence[str], tails: Sequence[View]) -> Features:
+        """``encode("r t")``, or the sum for an image."""
+        return self._queries(tails, relations, lambda tail, relation: f"{relation} {tail}")
+
+    def tail_candidates(self, entities: Sequence[View]) -> Features:
+        """Embeddings of texts and images."""
+        texts = [entity for entity in entities if isinstance(entity, str)]
+        images = [entity for entity in entities if isinstance(entity, ImageRef)]
+        parts = [self.scorer.texts(texts)] if texts else []
+        parts += [self.scorer.images(images)] if images else []
+        is_image = np.array([isinstance(entity, ImageRef) for entity in entities])
+        order = np.argsort(np.argsort(is_image, kind="stable"), kind="stable")
+        return np.concatenate(parts)[order]
+
+    def head_candidates(self, entities: Sequence[View]) -> Features:
+        """The same: plain CLIP knows no roles."""
+        return self.tail_candidates(entities)
+
+    def relation_scores(
+        self, heads: Sequence[View], tails: Sequence[View], relations: Sequence[str]
+    ) -> Features:
+        """Tail score of every ``(h, r, t)``."""
+        ends = self.tail_candidates(tails)
+        columns = [
+            np.sum(self.tail_queries(heads, [relation] * len(heads)) * ends, axis=1) for relation in relations
+        ]
+        return np.stack(columns, axis=1)
+
+    def _queries(
+        self, entities: Sequence[View], relations: Sequence[str], sentence: Callable[[str, str], str]
+    ) -> Features:
+        pairs = list(zip(entities, relations, strict=True))
+        said = [entity if isinstance(entity, ImageRef) else sentence(entity, r) for entity, r in pairs]
+        found = self.tail_candidates(said)
+        shown = [number for number, (entity, _) in enumerate(pairs) if isinstance(entity, ImageRef)]
+        if shown:
+            found[shown] = _normalised(found[shown] + self.scorer.texts([relations[n] for n in shown]))
+        return found
+
+
+class FusionLinks:
+    """Knowledge-CLIP's answers: ``Y(h, r, -)`` against ``Y(-, -, t)`` (K3, K4), K5's logits for relations.
+
+    Args:
+        predictor: the trained model, in evaluation mode.
+        vocabulary: relation in words of each of its relation logits.
+    """
+
+    description = "fusion encoder: cos(Y(h, r, -), Y(-, -, t)); relations by its classifier on R(h, -, t)"
+
+    def __init__(self, predictor: LinkPredictor, vocabulary: Sequence[str]) -> None:
+        self.predictor = predictor
+        self.column = {relation: number for number, relation in enumerate(vocabulary)}
+
+    def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
+        """``Y(h, r, -)``."""
+
+        def ask(start: int, end: int) -> Any:
+            entities, phrases, rows = self._inputs(heads[start:end], relations[start:end])
+            return self.predictor.tail_queries(entities, phrases, heads=rows, relation=rows)
+
+        return _batched(ask, len(heads))
+
+    def head_queries(self, relations: Sequence[str], tails: Sequence[View]) -> Features:
+        """``Y(-, r, t)``."""
+
+        def ask(start: int, end: int) -> Any:
+            entities, phrases, rows = self._inputs(tails[start:end], relations[start:end])
+            return self.predictor.head_queries(entities, phrases, relation=rows, tails=rows)
+
+        return _batched(ask, len(tails))
+
+    def tail_candidates(self, entities: Sequence[View]) -> Features:
+        """``Y(-, -, t)``."""
+        ask, encode = self.predictor.tail_candidates, self.predictor.encode_entities
+        return _batched(lambda start, end: ask(encode(entities[start:end])), len(entities))
+
+    def head_candidates(self, entities: Sequence[View]) -> Features:
+        """``Y(h, -, -)``."""
+        ask, encode = self.predictor.head_candidates, self.predictor.encode_entities
+        return _batched(lambda start, end: ask(encode(entities[start:end])), len(entities))
+
+    def relation_scores(
+        self, heads: Sequence[View], tails: Sequence[View], relations: Sequence[str]
+    ) -> Features:
+        """K5's logits of the relations asked for.
+
+        Raises:
+            ValueError: the classifier does not know one of them, or there is no classifier.
+        """
+        if unknown := [relation for relation in relations if relation not in self.column]:
+            raise ValueError(
+                f"the model was trained without relations {unknown[:5]}; it knows {list(self.column)[:5]} ..."
+            )
+
+        def ask(start: int, end: int) -> Any:
+            entities = self.predictor.encode_entities([*heads[start:end], *tails[start:end]])
+            rows = _arange(end - start)
+            return self.predictor.relation_logits(entities, heads=rows, tails=rows + (end - start))
+
+        return _batched(ask, len(heads))[:, [self.column[relation] for relation in relations]]
+
+    def _inputs(self, entities: Sequence[View], relations: Sequence[str]) -> tuple[Any, Any, Any]:
+        phrases = self.predictor.encode_relations(relations)
+        return self.predictor.encode_entities(entities), phrases, _arange(len(entities))
+
+
+def _arange(n: int) -> Any:
+    import torch
+
+    return torch.arange(n)
+
+
+def _batched(ask: Callable[[int, int], Any], n: int) -> Features:
+    import torch
+
+    with torch.no_grad():
+        parts = [ask(start, min(start + BATCH, n)).float().cpu().numpy() for start in range(0, n, BATCH)]
+    return cast(Features, np.concatenate(parts))
+
+
+def _normalised(features: Features) -> Features:
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)

@@ -1,0 +1,238 @@
+"""Results on disk: one Parquet file each, whose path says which model, which benchmark and which revision.
+
+``FOLDER/<model>-<model hash>[-<split>]/<benchmark>@<revision>[-<number>].parquet`` holds one row an item. The
+rest of the Result stands in the file's metadata as JSON, so a file explains itself. Nothing is overwritten:
+the same result again is the same file, another result of the same name (changed data or controls)
+gets the next number. Readers take what was written last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from knowclip.atomic import atomic_file
+from knowclip.evaluation.benchmarks.base import Choice
+from knowclip.evaluation.benchmarks.registry import BENCHMARKS
+from knowclip.types import ImageRef, Result
+
+SCHEMA = 1
+UNPINNED = "local"
+"""In place of the revision, for benchmarks made from the user's own files."""
+TOLERANCE = 1e-5
+"""Scores of one model on one benchmark differ by less than this between machines and batch sizes."""
+
+_METADATA = b"knowclip"
+_ORDER = {name: place for place, name in enumerate(BENCHMARKS)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """All results of one model; ``cases`` are those of its choice benchmarks, with pictures and captions."""
+
+    name: str
+    model_hash: str
+    folder: Path
+    results: list[Result] = field(default_factory=list)
+    cases: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
+
+
+def save(
+    result: Result,
+    folder: Path,
+    *,
+    model: str,
+    model_hash: str,
+    split: str = "test",
+    cases: Sequence[Choice] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Keep a Result; returns its file.
+
+    Args:
+        result: of one benchmark.
+        folder: of all results.
+        model: name the model was loaded by.
+        model_hash: ``scoring.model_hash`` of it.
+        split: of the benchmark's data.
+        cases: images and captions of the items, for the pages that show them.
+        provenance: in JSON types.
+    """
+    revision = str(result.details.get("revision") or UNPINNED)[:12]
+    place = folder / (f"{_slug(model)}-{model_hash}" + ("" if split == "test" else f"-{split}"))
+    stem = f"{result.benchmark}@{revision}"
+    about = {"model": model, "hash": model_hash, "split": split, "provenance": dict(provenance or {})}
+    for number in range(1, 1000):
+        path = place / (f"{stem}.parquet" if number == 1 else f"{stem}-{number}.parquet")
+        if not path.exists():
+            _write(path, result, cases, about)
+            return path
+        if _equal(read(path), result):
+            return path
+    raise ValueError(f"{place} holds 999 different results of {stem}: its data are not what its name says")
+
+
+def read(path: Path) -> Result:
+    """Read one Result back.
+
+    Raises:
+        ValueError: the file is none of ours.
+    """
+    table, about = _open(path)
+    names = [name for name in table.column_names if not name.startswith("case_")]
+    items = {name: _array(table[name]) for name in names}
+    return Result(
+        about["benchmark"], about["main"], about["n"], about["metrics"], items, details=about["details"]
+    )
+
+
+def read_run(folder: Path) -> Run:
+    """Read all results of one model on one split, of every benchmark the latest.
+
+    Raises:
+        ValueError: there are none, or of several models.
+    """
+    abouts = {path: _open(path)[1] for path in sorted(folder.glob("*.parquet"))}
+    if not abouts:
+        raise ValueError(f"{folder} holds no results; write them with `knowclip evaluate MODEL --out FOLDER`")
+    owners = {(about["hash"], about["split"]) for about in abouts.values()}
+    if len(owners) > 1:
+        raise ValueError(f"{folder} mixes results of several models or splits: {sorted(owners)}")
+    latest: dict[str, Path] = {}
+    for path in sorted(abouts, key=lambda path: abouts[path]["written"]):
+        latest[abouts[path]["benchmark"]] = path
+    about = next(iter(abouts.values()))
+    name = about["model"] if about["split"] == "test" else f"{about['model']} ({about['split']})"
+    run = Run(name, about["hash"], folder)
+    for benchmark in sorted(latest, key=lambda name: (_ORDER.get(name, len(_ORDER)), name)):
+        run.results.append(read(latest[benchmark]))
+        cases = _read_cases(latest[benchmark])
+        if cases:
+            run.cases[benchmark] = cases
+    return run
+
+
+def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
+    """Runs by the end of their name: each path is the folder of one, or holds such folders.
+
+    Equal names get their hash.
+
+    Raises:
+        ValueError: a path holds no results.
+    """
+    runs: list[Run] = []
+    for path in paths:
+        folders = (
+            [path] if any(path.glob("*.parquet")) else sorted({p.parent for p in path.rglob("*.parquet")})
+        )
+        if not folders:
+            raise ValueError(
+                f"{path} holds no results; write them with `knowclip evaluate MODEL --out {path}`"
+            )
+        runs += [read_run(folder) for folder in folders]
+    names = ["/".join(run.name.split("/")[-2:]) for run in runs]  # enough of a path to tell it by
+    told = [
+        name if names.count(name) == 1 else f"{name} {run.model_hash[:6]}"
+        for name, run in zip(names, runs, strict=True)
+    ]
+    return dict(zip(told, runs, strict=True))
+
+
+def _write(path: Path, result: Result, cases: Sequence[Choice], about: Mapping[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    told = {
+        "schema": SCHEMA,
+        "benchmark": result.benchmark,
+        "main": result.main,
+        "n": result.n,
+        "metrics": dict(result.metrics),
+        "details": dict(result.details),
+        "written": time.time_ns(),
+        **about,
+    }
+    columns: dict[str, Any] = {name: np.asarray(column) for name, column in result.items.items()}
+    if cases:
+        columns |= {
+            "case_image": [str(case.image.path) for case in cases],
+            "case_box": [None if case.image.box is None else list(case.image.box) for case in cases],
+            **{
+                f"case_{name}": [getattr(case, name) for case in cases] for name in ("true", "false", "group")
+            },
+        }
+    text = json.dumps(told, allow_nan=False, default=_plain)
+    table = pa.table(columns).replace_schema_metadata({_METADATA: text.encode()})
+    with atomic_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def _open(path: Path) -> tuple[Any, dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is no readable Parquet file: {error}") from error
+    about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    if about.get("schema") != SCHEMA:
+        raise ValueError(f"{path} holds no knowclip result of schema {SCHEMA}; got {about.get('schema')}")
+    return table, about
+
+
+def _read_cases(path: Path) -> tuple[Choice, ...]:
+    table, _ = _open(path)
+    if "case_image" not in table.column_names:
+        return ()
+    return tuple(
+        Choice(
+            key=str(row["key"]),
+            image=ImageRef(Path(row["case_image"]), tuple(row["case_box"]) if row["case_box"] else None),
+            true=row["case_true"],
+            false=row["case_false"],
+            group=row["case_group"],
+            image_id=str(row["image_id"]),
+        )
+        for row in table.to_pylist()
+    )
+
+
+def _equal(old: Result, new: Result) -> bool:
+    if set(old.items) != set(new.items) or len(old.items["key"]) != len(new.items["key"]):
+        return False
+    told = [json.dumps(dict(r.details), sort_keys=True, default=_plain) for r in (old, new)]
+    return told[0] == told[1] and all(_close(old.items[name], new.items[name]) for name in old.items)
+
+
+def _close(old: Any, new: Any) -> bool:
+    old, new = np.asarray(old), np.asarray(new)
+    if np.issubdtype(old.dtype, np.floating):
+        return bool(np.allclose(old, new, rtol=0, atol=TOLERANCE, equal_nan=True))
+    return bool(np.array_equal(old.astype(str), new.astype(str)))
+
+
+def _array(column: Any) -> Any:
+    array = column.to_numpy()
+    return array.astype(str) if array.dtype == object else array
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays, paths and mappings to JSON types."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def _slug(name: str) -> str:
+    """A name as part of a path: the end of it, in letters that every file system takes."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[-60:] or "model"

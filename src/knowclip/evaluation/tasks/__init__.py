@@ -1,0 +1,1 @@
+"""Downstream tasks: small heads on the towers' features, trained here and measured on held-out items."""

@@ -1,0 +1,116 @@
+"""A task: items to train a head on, items to measure it on, what the head is trained for and graded by.
+
+Shape legend: n items, C outputs of the head.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowclip.data.caption_formats import IMAGE_SUFFIXES
+from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.tasks.objectives import Objective
+from knowclip.types import ImageRef
+
+TOLERATED_SHARE = 0.01
+"""More records that cannot be used than this share are an error, not bad luck."""
+
+Logits = NDArray[np.float32]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class TaskItems:
+    """n items: a text each, with an image or a second text beside it where the task has one.
+
+    Args:
+        keys: unique name of each item.
+        texts: question, hypothesis or sentence.
+        images: image of each item.
+        pairs: second sentence of each item.
+        groups: items of one group (an image) are held out together and resampled together; default: keys.
+        kinds: kind of each item, for the breakdown.
+    """
+
+    keys: Sequence[str]
+    texts: Sequence[str]
+    images: Sequence[ImageRef] | None = None
+    pairs: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    kinds: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        columns = {"texts": self.texts, "images": self.images, "pairs": self.pairs}
+        columns |= {"groups": self.groups, "kinds": self.kinds}
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self.keys):
+                raise ValueError(f"{len(column)} {name} for {len(self.keys)} items; expected one each")
+        if not self.keys:
+            raise NoDataError("no items")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def clusters(self) -> Sequence[str]:
+        """Group of each item."""
+        return self.keys if self.groups is None else self.groups
+
+
+@dataclass(frozen=True)
+class Task:
+    """A downstream task read from files.
+
+    Args:
+        card: metadata; ``card.main`` is among the metrics of ``grade``.
+        train: items the head is trained on, and selected on a held-out part of.
+        test: items it is measured on, once.
+        objective: over ``train``.
+        grade: logits ``[len(rows), C]`` of the test items ``rows`` to metrics.
+        outcomes: logits ``[n, C]`` of all test items to scores ``[n]`` whose mean is the main metric; None
+            where the main metric is no mean (correlations, F1). Equal ``kinds`` then share a macro class if
+            ``macro``.
+        macro: the main metric averages over ``kinds``.
+        skipped: records that were left out, by reason.
+    """
+
+    card: Card
+    train: TaskItems
+    test: TaskItems
+    objective: Objective
+    grade: Callable[[Logits, Rows], Mapping[str, float]]
+    outcomes: Callable[[Logits], NDArray[Any]] | None = None
+    macro: bool = False
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def find_images(folder: Path) -> Iterator[Path]:
+    """Image files below ``folder``, through symbolic links too, as image folders often are."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (
+            Path(place, name) for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES
+        )
+
+
+def refuse_gaps(card: Card, skipped: Mapping[str, int], *, total: int, allow_missing: bool) -> None:
+    """Refuse a task of whose ``total`` records more than 1% cannot be used.
+
+    Raises:
+        ValueError: with all counts, unless ``allow_missing``.
+    """
+    lost = sum(skipped.values())
+    if lost > TOLERATED_SHARE * total and not allow_missing:
+        reasons = ", ".join(f"{count:,} x {reason}" for reason, count in skipped.items())
+        raise ValueError(
+            f"{card.name}: {lost:,} of {total:,} records cannot be used ({reasons}), more than "
+            f"{TOLERATED_SHARE:.0%}: complete the files, or pass --allow-missing (allow_missing=True) to "
+            "measure what is there"
+        )

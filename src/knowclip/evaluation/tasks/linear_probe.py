@@ -1,0 +1,150 @@
+"""Linear probe: logistic regression on frozen image features (CLIP, section 3.2).
+
+The strength of the L2 penalty is chosen on validation images, never on test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
+from knowclip.evaluation.benchmarks.classification import read_classification
+from knowclip.evaluation.benchmarks.zero_shot import ZeroShot, read_zero_shot_objects
+from knowclip.evaluation.metrics import NoDataError, macro_average, ranks, topk_accuracy
+from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.tasks.training import hold_out
+from knowclip.types import Result
+
+LINEAR_PROBE = Card(
+    name="linear_probe",
+    title="Linear probe",
+    paper="Radford et al., Learning transferable visual models from natural language supervision",
+    address="https://github.com/openai/CLIP#linear-probe-evaluation",
+    licence="that of the images",
+    main="linear_probe_acc1",
+    protocol="Multinomial logistic regression on normalised image features; L2 strength by accuracy on val "
+    "(a fifth of train where there is no val), then fitted again on train and val; accuracy on test.",
+    layout="labelled images as for zero_shot_classification, with train and test; else Visual Genome objects",
+    flaws="Normalised embeddings, not CLIP's penultimate features: lower than the paper's figures.",
+)
+STRENGTHS = tuple(10.0**power for power in range(-3, 6))
+"""Inverse L2 strengths (scikit-learn's C) that are tried, from strong to weak."""
+MAX_ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """Labelled images with the classes of ``train``: to train on, to select by, to measure on.
+
+    ``val`` None: a fifth of the images of train is held out, another one for every seed.
+    """
+
+    train: ZeroShot
+    val: ZeroShot | None
+    test: ZeroShot
+
+
+def read_linear_probe(folder: Path, *, split: str | None = None, allow_missing: bool = False) -> LinearProbe:
+    """Read labelled images of train, val (where there is one) and ``split`` (default: test).
+
+    Raises:
+        NoDataError: the folder has no labelled images of train and of ``split``.
+        ValueError: a class that is tested has no training images.
+    """
+    for read in (read_classification, read_zero_shot_objects):
+        try:
+            train, test = (
+                read(folder, split=s, allow_missing=allow_missing) for s in ("train", split or "test")
+            )
+        except NoDataError as error:
+            reason = error
+            continue
+        val = None if split == "val" else _optional(partial(read, folder, split="val"))
+        if val is not None and set(val.images) & set(test.images):
+            val = None  # ImageNet: val is what is tested on
+        return LinearProbe(train, val and _renamed(val, train.names), _renamed(test, train.names))
+    raise NoDataError(
+        f"linear_probe: no labelled images of train and {split or 'test'} in {folder} ({reason})"
+    )
+
+
+def run_linear_probe(probe: LinearProbe, scorer: Scorer, *, seeds: Sequence[int] = (0,)) -> Result:
+    """Choose the strength of the penalty, fit again on all but test, measure.
+
+    ``seeds`` matter where ``val`` has to be held out from train.
+    """
+    classes = len(probe.train.names)
+    x, y = scorer.images(probe.train.images), np.asarray(probe.train.labels)
+    x_test, scores, chosen = scorer.images(probe.test.images), [], {}
+    for seed in seeds:
+        if probe.val is None:
+            fit, held = _held_out(probe.train, seed)
+            parts = x[fit], y[fit], x[held], y[held]
+        else:
+            parts = x, y, scorer.images(probe.val.images), np.asarray(probe.val.labels)
+        x_fit, y_fit, x_val, y_val = parts
+        found = {c: topk_accuracy(_fit(x_fit, y_fit, c, classes, x_val), y_val) for c in STRENGTHS}
+        best = max(found, key=lambda c: (found[c], -c))
+        both, labels = np.concatenate([x_fit, x_val]), np.concatenate([y_fit, y_val])
+        scores.append(_fit(both, labels, best, classes, x_test))
+        chosen[str(seed)] = {"C": best, "val_acc1": found[best]}
+    return _result(probe, scorer, scores, chosen)
+
+
+def _result(
+    probe: LinearProbe, scorer: Scorer, scores: Sequence[NDArray[Any]], chosen: Mapping[str, Any]
+) -> Result:
+    test = probe.test
+    ranked = [ranks(score, [[label] for label in test.labels]) for score in scores]
+    correct = np.mean([each < 1 for each in ranked], axis=0)
+    per_class = macro_average(correct, [test.names[label] for label in test.labels])
+    metrics = {"linear_probe_acc1": float(correct.mean()), "linear_probe_mean_per_class": per_class.value}
+    keys = test.keys or [str(number) for number in range(len(test.images))]
+    items = {"key": np.array(keys), "image_id": np.array(test.image_ids), "correct": correct}
+    details = describe(LINEAR_PROBE, missing_images(scorer, test.images)) | {
+        "train_items": len(probe.train.images),
+        "seeds": dict(chosen),
+        "classes": class_table(per_class.accuracies, per_class.counts),
+    }
+    return Result(LINEAR_PROBE.name, LINEAR_PROBE.main, len(test.images), metrics, items, details)
+
+
+def _fit(
+    x: NDArray[Any], y: NDArray[Any], strength: float, classes: int, x_new: NDArray[Any]
+) -> NDArray[Any]:
+    """Log-probabilities ``[m, classes]`` of new features; a class that is not in ``y`` gets none."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(x, y)
+    found = np.full((len(x_new), classes), -np.inf)
+    found[:, model.classes_] = model.predict_log_proba(x_new)
+    return found
+
+
+def _held_out(train: ZeroShot, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows to fit and rows to select by; whole images (an image may have several labelled boxes)."""
+    rows, held = hold_out(train.image_ids, share=0.2, seed=seed)
+    return rows.numpy(), held.numpy()
+
+
+def _renamed(part: ZeroShot, names: Sequence[str]) -> ZeroShot:
+    """The part with the training set's class numbers."""
+    number = {name: index for index, name in enumerate(names)}
+    missing = sorted({part.names[label] for label in part.labels} - number.keys())
+    if missing:
+        raise ValueError(f"linear_probe: no training images of classes {missing[:5]}; they cannot be learned")
+    return replace(part, labels=[number[part.names[label]] for label in part.labels], names=names)
+
+
+def _optional(read: Callable[[], ZeroShot]) -> ZeroShot | None:
+    try:
+        return read()
+    except NoDataError:
+        return None

@@ -1,0 +1,94 @@
+"""Task Results for people (a table) and for programs (JSON, items as CSV)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from knowclip.atomic import atomic_file
+from knowclip.evaluation.statistics import interval
+from knowclip.evaluation.tasks.glue import GLUE, glue_score
+from knowclip.types import Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """Everything but the items, in JSON types, the interval of the main metric included."""
+    found = result.details.get("interval") or asdict(interval(result))
+    return {
+        "task": result.benchmark,
+        "main": result.main,
+        "n": result.n,
+        "metrics": {name: float(value) for name, value in result.metrics.items()},
+        **result.details,
+        "interval": found,
+    }
+
+
+def summaries(results: Sequence[Result], *, model: str) -> dict[str, Any]:
+    """``{"model", "tasks": [...]}``, with ``glue`` where all of its tasks were measured."""
+    content: dict[str, Any] = {"model": model, "tasks": [summary(result) for result in results]}
+    if {result.benchmark for result in results} == GLUE.keys():
+        content["glue"] = glue_score(results)
+    return content
+
+
+def to_json(content: Any) -> str:
+    """Indented JSON, NumPy numbers included."""
+    return json.dumps(content, indent=2, default=_plain)
+
+
+def write_result(result: Result, folder: Path, *, model: str) -> None:
+    """Write ``<task>.json`` and ``<task>.csv`` (one row an item); never over a file that is there.
+
+    Raises:
+        ValueError: the folder has a result of this task already.
+    """
+    path = folder / f"{result.benchmark}.json"
+    if path.exists():
+        raise ValueError(f"{path} is there already; results are never overwritten: choose another --out")
+    with atomic_file(path) as temporary:
+        temporary.write_text(to_json({"model": model, **summary(result)}) + "\n", encoding="utf-8")
+    rows = io.StringIO(newline="")
+    writer = csv.writer(rows)
+    writer.writerow(result.items)
+    writer.writerows(zip(*(column.tolist() for column in result.items.values()), strict=True))
+    with atomic_file(path.with_suffix(".csv")) as temporary:
+        temporary.write_text(rows.getvalue(), encoding="utf-8", newline="")
+
+
+def console_table(results: Sequence[Result]) -> Table:
+    """One row a metric: value, interval of the main one, the text-only control, n."""
+    from rich.table import Table
+
+    table = Table("task", "metric", "value", "95% interval", "text only", "n")
+    for result in results:
+        facts = summary(result)
+        blind = facts.get("text_only", {}).get("accuracy")
+        for name, value in result.metrics.items():
+            low, high = (facts["interval"][end] for end in ("low", "high"))
+            main = name == result.main
+            table.add_row(
+                result.benchmark,
+                name,
+                f"{100 * value:.1f}",
+                f"[{100 * low:.1f}, {100 * high:.1f}]" if main else "",
+                f"{100 * blind:.1f}" if main and blind is not None else "",
+                f"{result.n:,}",
+            )
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON")

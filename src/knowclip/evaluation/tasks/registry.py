@@ -1,0 +1,78 @@
+"""Every downstream task by name: its card, and how it is read and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+
+from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.tasks.base import Task
+from knowclip.evaluation.tasks.glue import GLUE, read_glue
+from knowclip.evaluation.tasks.linear_probe import (
+    LINEAR_PROBE,
+    LinearProbe,
+    read_linear_probe,
+    run_linear_probe,
+)
+from knowclip.evaluation.tasks.run import run_task
+from knowclip.evaluation.tasks.snli_ve import SNLI_VE, read_snli_ve
+from knowclip.evaluation.tasks.training import HeadSettings
+from knowclip.evaluation.tasks.vqa import VQA, read_vqa
+from knowclip.types import Result
+
+Reader = Callable[..., Task | LinearProbe]
+READERS: dict[str, tuple[Card, Reader]] = {
+    VQA.name: (VQA, read_vqa),
+    SNLI_VE.name: (SNLI_VE, read_snli_ve),
+    LINEAR_PROBE.name: (LINEAR_PROBE, read_linear_probe),
+    **{name: (spec.card, partial(read_glue, name)) for name, spec in GLUE.items()},
+}
+SUITES = {"glue": tuple(GLUE)}
+
+
+def names_of(name: str) -> tuple[str, ...]:
+    """The tasks that a name stands for: itself, or all of GLUE.
+
+    Raises:
+        ValueError: no such task.
+    """
+    if name in READERS:
+        return (name,)
+    if name in SUITES:
+        return SUITES[name]
+    near = get_close_matches(name, [*READERS, *SUITES], n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"no task {name!r}. {hint}There are: {', '.join([*READERS, *SUITES])}")
+
+
+def read(
+    name: str, folder: Path, *, split: str | None = None, allow_missing: bool = False
+) -> Task | LinearProbe:
+    """Read the task ``name``; ``split`` to measure on, None for the task's own (see its card).
+
+    Raises:
+        ValueError: no such task, a file of it is broken, or more than 1% of its records cannot be used.
+        NoDataError: its files are not there.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; give the folder that holds the task's files")
+    (name,) = names_of(name)
+    return READERS[name][1](folder, split=split, allow_missing=allow_missing)
+
+
+def run(
+    task: Task | LinearProbe,
+    scorer: Scorer,
+    *,
+    settings: HeadSettings,
+    seeds: Sequence[int],
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Result:
+    """Train and measure with every seed."""
+    if isinstance(task, LinearProbe):
+        progress("fitting a linear probe")
+        return run_linear_probe(task, scorer, seeds=seeds)
+    return run_task(task, scorer, settings=settings, seeds=seeds, progress=progress)

@@ -1,0 +1,101 @@
+"""``knowclip convert`` and ``knowclip interpolate`` on tiny models and a folder of scenes-like data."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from knowclip.commands import convert, evaluate, interpolate, report
+from knowclip.export.open_clip import save_pretrained
+from knowclip.models.loading import load
+from tiny_models import CAPTIONS, make
+
+
+def run(module: Any, *arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(module.command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def validation(tmp_path: Path) -> Path:
+    """120 images with captions and swaps in COCO's and ``knowclip negatives``' formats."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    draw = random.Random(0)
+    images, annotations, negatives = [], [], []
+    for i in range(120):
+        name = f"{i:012d}.jpg"
+        Image.new("RGB", (32, 32), (2 * i, 200 - i, draw.randrange(255))).save(folder / "images" / name)
+        words = draw.sample(["red", "horse", "small", "astronaut", "house", "big", "blue"], 3)
+        images.append({"id": i, "file_name": name})
+        annotations.append({"id": i, "image_id": i, "caption": " ".join(words) + f" {i}"})
+        negative = " ".join(reversed(words)) + f" {i}"
+        negatives.append(
+            {"caption": annotations[-1]["caption"], "negative": negative, "kind": "x", "changed": []}
+        )
+    (folder / "captions_val.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    (folder / "negatives.jsonl").write_text("".join(json.dumps(line) + "\n" for line in negatives))
+    return folder
+
+
+def test_convert_both_ways(tmp_path: Path) -> None:
+    model = make("vit_quickgelu", tmp_path)
+    save_pretrained(model, tmp_path / "ours")
+    there = run(convert, tmp_path / "ours", tmp_path / "hf", "--to", "transformers")
+    back = run(convert, tmp_path / "hf", tmp_path / "again")
+    assert (there.exit_code, back.exit_code) == (0, 0), (there.output, back.output)
+    assert "CLIPModel.from_pretrained" in there.stdout and "local-dir:" in back.stdout
+    with torch.no_grad():
+        torch.testing.assert_close(
+            load(tmp_path / "again").encode_text(CAPTIONS), model.encode_text(CAPTIONS), atol=1e-5, rtol=0
+        )
+
+
+def test_interpolate_saves_the_chosen_checkpoint_and_the_curve(validation: Path, tmp_path: Path) -> None:
+    for seed, name in enumerate(("base", "tuned")):
+        save_pretrained(make("vit_quickgelu", tmp_path, seed=seed), tmp_path / name)
+    out = tmp_path / "wise"
+    told = run(
+        interpolate, tmp_path / "base", tmp_path / "tuned", "--data", validation, "--out", out,
+        "--alphas", "0.5,1", "--benchmark", "swaps", "--benchmark", "text_to_image",
+        "--require", "text_to_image_R@1 >= -100pt vs BASE",
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    curve = json.loads((out / "curve.json").read_text())
+    assert [row["alpha"] for row in curve["alphas"]] == [0.0, 0.5, 1.0]
+    best = max(curve["alphas"], key=lambda row: (row["metrics"]["compositional"], -row["alpha"]))
+    assert curve["chosen"] == best["alpha"]
+    assert "highest compositional among those that meet text_to_image_R@1 >= -100pt" in curve["rule"]
+    assert Image.open(out / "curve.png").width > 800
+    chosen, base = (load(folder).model.state_dict() for folder in (out, tmp_path / "base"))
+    same = torch.equal(chosen["text_projection"], base["text_projection"])
+    assert same == (curve["chosen"] == 0.0)
+    strangers = run(interpolate, "scenes-base", tmp_path / "tuned", "--data", validation, "--out", out)
+    assert "weights can only be interpolated between a base" in str(strangers.exception)
+
+
+def test_the_model_card_is_written_for_the_measured_weights_only(
+    validation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    for seed, name in enumerate(("model", "other")):
+        save_pretrained(make("vit_quickgelu", tmp_path, seed=seed), tmp_path / name)
+    options = ["--data", validation, "--split", "val", "--suite", "swaps", "--out", tmp_path / "kept"]
+    assert run(evaluate, tmp_path / "model", *options).exit_code == 0
+    page = ["--out", tmp_path / "page", "--card"]
+    told = run(report, tmp_path / "kept", *page, tmp_path / "model")
+    assert told.exit_code == 0, told.output
+    card = (tmp_path / "model/README.md").read_text()
+    assert "open_clip.create_model_and_transforms" in card and "| Swapped captions (`swaps`) | 120 |" in card
+    wrong = run(report, tmp_path / "kept", *page, tmp_path / "other")
+    assert "evaluate this checkpoint first" in str(wrong.exception)
+    assert not (tmp_path / "other/README.md").exists()

@@ -1,0 +1,93 @@
+"""Results on disk: complete, found again, never overwritten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from knowclip.evaluation.benchmarks.aro import read_vg_relation
+from knowclip.evaluation.store import find_runs, read, read_run, save
+from knowclip.types import Result
+
+MODEL = {"model": "ViT-B-32/openai", "model_hash": "0123456789abcdef"}
+
+
+@pytest.fixture
+def result(data_folder: Path) -> Result:
+    benchmark = read_vg_relation(data_folder)
+    n = len(benchmark.cases)
+    return benchmark.grade(np.linspace(0, 1, n), np.full(n, 0.5))
+
+
+def test_a_result_comes_back_whole(result: Result, tmp_path: Path) -> None:
+    path = save(result, tmp_path, **MODEL)
+    revision = str(result.details["revision"])[:12]
+    assert path == tmp_path / f"ViT-B-32-openai-0123456789abcdef/vg_relation@{revision}.parquet"
+    again = read(path)
+    assert (again.benchmark, again.main, again.n) == (result.benchmark, result.main, result.n)
+    assert again.metrics == dict(result.metrics)
+    assert again.details == dict(result.details)
+    assert set(again.items) == set(result.items)
+    for name, column in result.items.items():
+        assert np.array_equal(again.items[name], column), name
+
+
+def test_nothing_is_overwritten_and_the_latest_is_read(result: Result, tmp_path: Path) -> None:
+    first = save(result, tmp_path, **MODEL)
+    content = first.read_bytes()
+    noise = {**result.items, "true_score": result.items["true_score"] + np.float32(1e-7)}
+    assert save(replace(result, items=noise), tmp_path, **MODEL) == first
+    paths = [first]
+    for shift in range(1, 12):  # past nine: numbers, not names, decide
+        items = {**result.items, "true_score": result.items["true_score"] + shift}
+        paths.append(save(replace(result, items=items), tmp_path, **MODEL))
+    assert len(set(paths)) == 12 and paths[-1].stem.endswith("-12")
+    assert first.read_bytes() == content
+    (kept,) = read_run(first.parent).results
+    assert kept.items["true_score"][0] == 11
+
+
+def test_splits_and_models_do_not_meet(result: Result, tmp_path: Path) -> None:
+    places = {
+        save(result, tmp_path, **MODEL),
+        save(result, tmp_path, split="val", **MODEL),
+        save(result, tmp_path, model="ViT-B-32/openai", model_hash="fedcba9876543210"),
+    }
+    assert len(places) == 3
+    assert list(find_runs([tmp_path])) == [
+        "ViT-B-32/openai 012345",
+        "ViT-B-32/openai (val)",
+        "ViT-B-32/openai fedcba",
+    ]
+
+
+def test_cases_come_back_with_their_pictures(data_folder: Path, result: Result, tmp_path: Path) -> None:
+    cases = read_vg_relation(data_folder).cases
+    path = save(result, tmp_path, cases=cases, **MODEL)
+    assert read_run(path.parent).cases == {"vg_relation": cases}
+    assert set(read(path).items) == set(result.items)
+
+
+def test_what_is_no_result_is_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pytest.raises(ValueError, match="holds no results; write them with `knowclip evaluate"):
+        find_runs([tmp_path])
+    (tmp_path / "x@y.parquet").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"x@y\.parquet is no readable Parquet"):
+        read_run(tmp_path)
+    pq.write_table(pa.table({"key": ["a"]}), tmp_path / "x@y.parquet")
+    with pytest.raises(ValueError, match=r"x@y\.parquet holds no knowclip result"):
+        read_run(tmp_path)
+
+
+def test_a_mixed_folder_is_refused(result: Result, tmp_path: Path) -> None:
+    one = save(result, tmp_path, **MODEL)
+    other = save(result, tmp_path, split="val", model="m", model_hash="f" * 16)
+    other.rename(one.parent / f"other-{other.name}")
+    with pytest.raises(ValueError, match="mixes results of several models or splits"):
+        read_run(one.parent)

@@ -1,0 +1,234 @@
+"""Link prediction on a small graph: filter, sides, image tails, plain CLIP, fusion encoder, commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from knowclip.cli import build_app
+from knowclip.evaluation.link_prediction import (
+    LinkSet,
+    known_tails,
+    predict_tails,
+    read_links,
+    run_link_prediction,
+    view_of,
+)
+from knowclip.evaluation.link_scorers import FusionLinks, LinkScorer, PlainClip, View
+from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.statistics import interval
+from knowclip.export.open_clip import save_pretrained
+from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph_split import split
+from knowclip.methods.knowledge_clip import KnowledgeClip
+from knowclip.models.triplet_encoder import LinkPredictor
+from knowclip.types import ImageRef
+from tiny import tiny_model
+from tiny_graph import make_graph
+from tiny_models import make
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("links")
+    make_graph(root)
+    split(root / "all", root / "split", val=0.2, test=0.3)
+    return root
+
+
+class Knowing:
+    """Knows every triplet of a graph: a query is the sum of its right answers' axes."""
+
+    description = "oracle"
+
+    def __init__(self, graph: KnowledgeGraph, links: LinkSet) -> None:
+        self.place = {view: number for number, view in enumerate(links.views)}
+        views, a = [view_of(graph, e, "text") for e in range(graph.counts["entities"])], graph.arrays
+        self.facts = {
+            (views[h], str(a.relation_text[r]), views[t])
+            for h, r, t in zip(a.head, a.relation, a.tail, strict=True)
+        }
+
+    def tail_queries(self, heads: Any, relations: Any) -> np.ndarray:
+        return self._rows(
+            [[t for h, r, t in self.facts if (h, r) == pair] for pair in zip(heads, relations, strict=True)]
+        )
+
+    def head_queries(self, relations: Any, tails: Any) -> np.ndarray:
+        return self._rows(
+            [[h for h, r, t in self.facts if (r, t) == pair] for pair in zip(relations, tails, strict=True)]
+        )
+
+    def tail_candidates(self, entities: Any) -> np.ndarray:
+        return self._rows([[entity] for entity in entities])
+
+    head_candidates = tail_candidates
+
+    def relation_scores(self, heads: Any, tails: Any, relations: Any) -> np.ndarray:
+        return np.array(
+            [[float((h, r, t) in self.facts) for r in relations] for h, t in zip(heads, tails, strict=True)]
+        )
+
+    def _rows(self, answers: list[list[View]]) -> np.ndarray:
+        rows = np.zeros((len(answers), len(self.place)), dtype=np.float32)
+        for row, views in zip(rows, answers, strict=True):
+            row[[self.place[view] for view in views]] = 1
+        return rows
+
+
+class Blind(Knowing):
+    """Gives everything the same score."""
+
+    def tail_candidates(self, entities: Any) -> np.ndarray:
+        return np.zeros((len(entities), len(self.place)), dtype=np.float32)
+
+    head_candidates = tail_candidates
+
+    def relation_scores(self, heads: Any, tails: Any, relations: Any) -> np.ndarray:
+        return np.zeros((len(heads), len(relations)))
+
+
+def words(root: Path) -> LinkSet:
+    return read_links(root / "words")
+
+
+def test_an_oracle_is_perfect_and_a_blind_scorer_at_chance(folder: Path) -> None:
+    links = words(folder)
+    for result in run_link_prediction(links, Knowing(links.graph, links)):
+        name = result.benchmark
+        assert result.metrics[f"{name}_mrr"] == result.metrics[f"{name}_amri"] == 1
+        assert interval(result).value == pytest.approx(result.metrics[result.main])
+        assert len(set(result.items["key"])) == result.n == 10
+    for result in run_link_prediction(links, Blind(links.graph, links)):
+        assert result.metrics[f"{result.benchmark}_amri"] == pytest.approx(0)
+        assert result.metrics[f"{result.benchmark}_hits@1"] == 0
+
+
+def test_what_any_split_knows_is_filtered(folder: Path) -> None:
+    links = words(folder)
+    (heads,) = run_link_prediction(links, Blind(links.graph, links), sides=["head"])
+    # five entities are heads of "has part": for each of them the four others are filtered
+    of_has = [
+        rank for key, rank in zip(heads.items["key"], heads.items["rank"], strict=True) if "|has|" in key
+    ]
+    others = len(links.candidates) - 5
+    assert of_has == [1 + others / 2] * 5
+
+
+def test_regions_are_ranked_within_their_image(folder: Path) -> None:
+    links = read_links(folder / "regions", modality="image")
+    assert all(isinstance(view, ImageRef) for view in links.views)
+    graph = links.graph
+    by_view = {view: entity for view, entity in zip(links.views, links.candidates, strict=True)}
+
+    class OfItsImage(Blind):
+        """Knows which image a query is about, and nothing else."""
+
+        def __init__(self) -> None:
+            self.place = {view: number for number, view in enumerate(links.views)}
+
+        def _groups(self, views: Any) -> np.ndarray:
+            return np.eye(8, dtype=np.float32)[[graph.arrays.group[by_view[view]] for view in views]]
+
+        def tail_queries(self, heads: Any, relations: Any) -> np.ndarray:
+            return self._groups(heads)
+
+        def tail_candidates(self, entities: Any) -> np.ndarray:
+            return self._groups(entities)
+
+    (result,) = run_link_prediction(links, OfItsImage(), sides=["tail"])
+    assert result.metrics["link_tail_amri"] > 0.9  # the background gives most of it away
+    assert result.metrics["link_tail_same_image_accuracy"] == 0  # but not which region it is
+    assert result.metrics["link_tail_same_image_chance"] == pytest.approx(1 / 2)
+    assert result.metrics["link_tail_same_image_n"] == 16
+
+
+def test_plain_clip_ranks_as_documented(folder: Path) -> None:
+    links, scorer = read_links(folder / "all", modality="image"), Scorer(tiny_model())
+    plain: LinkScorer = PlainClip(scorer)
+    image = next(view for view in links.views if isinstance(view, ImageRef))
+    queries = plain.tail_queries(["dog", image], ["is a", "on"])
+    assert np.allclose(queries[0], scorer.texts(["dog is a"])[0], atol=1e-6)
+    summed = scorer.images([image])[0] + scorer.texts(["on"])[0]
+    assert np.allclose(queries[1], summed / np.linalg.norm(summed), atol=1e-6)
+    assert np.allclose(plain.head_queries(["is a"], ["dog"])[0], scorer.texts(["is a dog"])[0], atol=1e-6)
+    mixed = plain.tail_candidates(["dog", image, "cat"])
+    assert np.allclose(mixed[[0, 2]], scorer.texts(["dog", "cat"]), atol=1e-6)
+    assert np.allclose(mixed[1], scorer.images([image])[0], atol=1e-6)
+    scores = plain.relation_scores(["dog"], ["cat"], ["on", "has"])
+    assert scores[0, 1] == pytest.approx(
+        float(scorer.texts(["dog has"])[0] @ scorer.texts(["cat"])[0]), abs=1e-6
+    )
+
+
+def knowledge_clip(relations: list[str]) -> KnowledgeClip:
+    fusion = {"width": 8, "layers": 1, "heads": 2, "drop_path": 0.0}
+    return KnowledgeClip(
+        tiny_model(), teacher=None, relations=relations, e2e_weight=1.0, e2r_weight=1.0, g2e_weight=0.0,
+        kd_weight=0.0, head_side=True, captions_as_triplets=False, graph_layers=1, fusion=fusion,
+    ).eval()  # fmt: skip
+
+
+def test_the_fusion_encoder_answers_as_one_triplet_at_a_time(folder: Path) -> None:
+    links = read_links(folder / "all", modality="image")
+    relations = sorted({str(links.graph.arrays.relation_text[r]) for r in range(5)})
+    method = knowledge_clip(relations)
+    assert method.knowledge.triplets is not None
+    fusion = FusionLinks(LinkPredictor(method.model, method.knowledge.triplets), method.knowledge.vocabulary)
+    heads = list(links.views[:6])
+    together = fusion.tail_queries(heads, ["on", "has"] * 3)
+    alone = np.concatenate(
+        [fusion.tail_queries([h], [r]) for h, r in zip(heads, ["on", "has"] * 3, strict=True)]
+    )
+    assert np.allclose(together, alone, atol=1e-5)
+    assert fusion.relation_scores(heads, heads[::-1], relations[::-1]).shape == (6, len(relations))
+    results = run_link_prediction(links, fusion)
+    assert [result.benchmark for result in results] == ["link_tail", "link_head", "link_relation"]
+    assert all(0 < result.metrics[result.main] <= 1 for result in results)
+    with pytest.raises(ValueError, match="without relations"):
+        fusion.relation_scores(heads, heads, ["unheard of"])
+
+
+def test_predictions_are_sorted_and_the_graph_knows_some(folder: Path) -> None:
+    graph = KnowledgeGraph(folder / "words")
+    found = predict_tails(PlainClip(Scorer(tiny_model())), "dog", "is a", ["cat", "part", "place"], k=2)
+    assert len(found) == 2 and found[0][1] >= found[1][1]
+    dog = graph.entity("/c/en/dog")
+    assert {graph.arrays.entity_id[tail] for tail in known_tails(graph, dog, "is a")} == {
+        "/c/en/living_thing"
+    }
+
+
+def test_a_split_reads_its_part_and_filters_by_all(folder: Path) -> None:
+    links = read_links(folder / "split", split="test")
+    assert links.graph.path.name == "test" and len(links.parts) == 3
+    assert len(links.rows) < 26 and len(read_links(folder / "split", split="test", limit=2).rows) == 2
+    fewer = read_links(folder / "split", split="test", among="split")
+    assert set(fewer.candidates) < set(links.candidates)
+    with pytest.raises(ValueError, match="no graph 'dev'"):
+        read_links(folder / "split", split="dev")
+
+
+def test_commands(folder: Path, tmp_path: Path) -> None:
+    save_pretrained(make("word_level", tmp_path), tmp_path / "clip")
+    app, runner = build_app(), CliRunner()
+    arguments = ["link-prediction", str(tmp_path / "clip"), str(folder / "split"), "--json", "--limit", "4"]
+    found = json.loads(runner.invoke(app, arguments, catch_exceptions=False).stdout)
+    assert [task["task"] for task in found["plain"]["tasks"]] == ["link_tail", "link_head", "link_relation"]
+    arguments = [
+        "predict",
+        str(tmp_path / "clip"),
+        str(folder / "words"),
+        "/c/en/dog",
+        "is a",
+        "-k",
+        "8",
+        "--json",
+    ]
+    tails = json.loads(runner.invoke(app, arguments, catch_exceptions=False).stdout)["tails"]
+    assert [tail["tail"] for tail in tails if tail["known"]] == ["/c/en/living_thing"]

@@ -1,0 +1,81 @@
+"""SNLI-VE: official jsonl, e-SNLI-VE CSV, what is skipped, the genuine rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.tasks.snli_ve import LABELS, read_snli_ve
+
+
+def pictures(folder: Path, *stems: str) -> None:
+    (folder / "flickr30k_images").mkdir(parents=True, exist_ok=True)
+    for stem in stems:
+        Image.new("RGB", (8, 8)).save(folder / "flickr30k_images" / f"{stem}.jpg")
+
+
+def line(image: str, label: str, number: int, **other: str) -> str:
+    record = {"Flickr30K_ID": image, "gold_label": label, "pairID": f"{image}.jpg#0r{number}{label[0]}"}
+    return (
+        json.dumps({**record, "sentence1": "A premise.", "sentence2": f"Hypothesis {number}.", **other})
+        + "\n"
+    )
+
+
+def test_official_jsonl(tmp_path: Path) -> None:
+    pictures(tmp_path, "1", "2", "3")
+    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1) + line("2", "neutral", 2))
+    (tmp_path / "snli_ve_dev.jsonl").write_text(line("3", "neutral", 3))
+    (tmp_path / "snli_ve_test.jsonl").write_text(line("3", "contradiction", 4))
+    task = read_snli_ve(tmp_path)
+    assert task.train.texts == ["Hypothesis 1.", "Hypothesis 2."]
+    assert task.test.texts == ["Hypothesis 4."]
+    logits = np.eye(3, dtype=np.float32)[[LABELS.index("contradiction")]]
+    assert task.grade(logits, np.array([0]))["snli_ve_accuracy"] == 1
+    assert read_snli_ve(tmp_path, split="dev").test.texts == ["Hypothesis 3."]
+
+
+def test_csv_and_repeated_ids(tmp_path: Path) -> None:
+    pictures(tmp_path, "7")
+    header = "pairID,Flickr30kID,hypothesis,gold_label,explanation\n"
+    rows = '7.jpg#1r1e,7.jpg,"A dog, running.",entailment,it runs\n7.jpg#1r1e,7.jpg,A cat.,contradiction,no\n'
+    for split in ("train", "test"):
+        (tmp_path / f"esnlive_{split}.csv").write_text(header + rows)
+    task = read_snli_ve(tmp_path)
+    assert task.test.keys == ["7.jpg#1r1e", "7.jpg#1r1e~2"]
+    assert task.test.texts[0] == "A dog, running."
+    assert task.test.clusters == ["7", "7"]
+
+
+def test_unusable_records_are_counted_and_refused(tmp_path: Path) -> None:
+    pictures(tmp_path, "1")
+    train = line("1", "entailment", 1) + line("1", "-", 2) + line("9", "neutral", 3)
+    (tmp_path / "snli_ve_train.jsonl").write_text(train)
+    (tmp_path / "snli_ve_test.jsonl").write_text(line("1", "neutral", 4))
+    with pytest.raises(ValueError, match="2 of 4 records cannot be used"):
+        read_snli_ve(tmp_path)
+    assert read_snli_ve(tmp_path, allow_missing=True).skipped == {"no gold label": 1, "image not there": 1}
+
+
+def test_a_truncated_line_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path, "1")
+    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1) + '{"Flickr30K_ID": "1", "gol')
+    with pytest.raises(ValueError, match=r"snli_ve_train\.jsonl, record 2"):
+        read_snli_ve(tmp_path)
+    with pytest.raises(NoDataError, match=r"no snli_ve_<split>\.jsonl"):
+        read_snli_ve(tmp_path / "flickr30k_images")
+
+
+@pytest.mark.conformance
+def test_the_genuine_rows(real_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "snli_ve").symlink_to(real_data / "snli_ve")
+    (tmp_path / "images").symlink_to(real_data / "flickr8k" / "Images")
+    task = read_snli_ve(tmp_path, split="dev")
+    assert (len(task.train), len(task.test)) == (2634, 261)
+    assert not task.skipped
+    assert not set(task.train.clusters) & set(task.test.clusters)
