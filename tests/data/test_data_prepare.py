@@ -195,7 +195,7 @@ def test_broken_graphs_name_file_and_line(tmp_path, fields, message):
 def test_what_is_no_graphs_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no scene graphs: give a \.jsonl"):
         read_graphs(tmp_path / "graphs.json")
-    with pytest.raises(ValueError, match=r"has no attributes.json"):
+    with pytest.raises(ValueError, match=r"no attributes\.json"):
         read_graphs(tmp_path)
     (tmp_path / "x.jsonl").write_text('{"key": 1, "cap')
     with pytest.raises(ValueError, match=r"x.jsonl, line 1 is no record"):
@@ -259,7 +259,7 @@ def test_visual_genome_graph_is_cut_to_what_the_caption_says(tmp_path):
 def test_broken_visual_genome_names_file_and_element(tmp_path):
     folder = visual_genome(tmp_path / "vg")
     (folder / "attributes.json").write_text('[{"image_id": 7, "attributes": [{"names": []}]}]')
-    with pytest.raises(ValueError, match=r"attributes.json, element 0 is no image"):
+    with pytest.raises(ValueError, match=r"attributes\.json: \$\[0\]\.attributes\[0\] is no record"):
         read_graphs(folder)
 
 
@@ -324,3 +324,32 @@ def test_genuine_visual_genome(real_data):
     graph = find(example("1", "A green clock is on a brick sidewalk with a tall shade.", "1.jpg"))
     assert {"clock", "sidewalk", "shade"} <= set(names(graph))
     assert "green" in [a.name for a in graph.attributes]
+
+
+@pytest.mark.slow
+def test_neither_order_nor_processes_matter():
+    captions = [
+        "A dog on a red mat.",
+        "A brown puppy lies on a mat.",
+        "A man rides a horse.",
+        "A bike and a cat.",
+    ]
+    examples = [example(str(i), captions[i % 4], str(i // 2)) for i in range(620)]
+    kinds = ("relation_swap", "object_replacement", "attribute_replacement")
+
+    def made(given, **options):
+        return {e.key: e.negatives for e in negatives_for(given, kinds=kinds, seed=3, **options).examples}
+
+    expected = made(examples)
+    assert made(examples[::-1]) == expected
+    assert made(examples, processes=2) == expected
+    assert sum(map(bool, expected.values())) == 620
+
+
+def test_what_one_caption_says_is_no_negative_of_another():
+    kinds = ["object_replacement"]
+    alone = [negatives_for([example("1", "A dog sleeps.")], kinds=kinds, seed=s) for s in range(20)]
+    other = example("2", "A kitten is there.", "1")
+    both = [negatives_for([example("1", "A dog sleeps."), other], kinds=kinds, seed=s) for s in range(20)]
+    assert any("cat" in n.caption for made in alone for n in made.examples[0].negatives)
+    assert not any("cat" in n.caption for made in both for n in made.examples[0].negatives)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowclip.data.neighbourhood import sample_neighbourhood
+from knowclip.data.permutation import permute
 from knowclip.data.triplet_negatives import corrupt, known_true
-from knowclip.data.triplets import TripletBatch, TripletSampler, permute
+from knowclip.data.triplets import TripletBatch, TripletSampler
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_build import graph_builder
 from knowclip.knowledge.graph_edit import merge

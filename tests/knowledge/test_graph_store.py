@@ -11,10 +11,13 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from knowclip.knowledge import graph_finish
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_build import GraphBuilder, graph_builder
 from knowclip.knowledge.graph_stats import stats
@@ -50,6 +53,15 @@ def test_tables_are_sorted_and_numbered(tmp_path: Path) -> None:
     assert graph.outgoing(2).tolist() == [2, 3]
     assert graph.incoming(0).tolist() == [0, 3]
     assert graph.incoming(1).tolist() == [1, 2]
+
+
+def test_ids_that_share_a_hash_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = build(tmp_path / "hashed", FACTS)
+    monkeypatch.setattr(graph_finish, "HASH", "length({})")  # "dog" and "cat" collide, "is" and "chases" not
+    graph = build(tmp_path / "collided", FACTS)
+    for table in ("entities", "relations", "triplets"):
+        query = f"FROM {table} ORDER BY ALL"
+        assert graph.sql(query).fetchall() == expected.sql(query).fetchall()
 
 
 def test_equal_triplets_become_one_with_the_largest_weight(tmp_path: Path) -> None:
@@ -245,6 +257,18 @@ def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     build(tmp_path / "g", FACTS)
     with pytest.raises(ValueError, match="exists; remove it or choose another"):
         build(tmp_path / "g", FACTS)
+
+
+def test_tables_that_spill_to_disk_are_the_same(tmp_path: Path) -> None:
+    facts = [
+        (f"entity {i * 7919 % 30_011}" * 3, f"r{i % 5}", f"entity {i % 20_000}" * 3) for i in range(60_000)
+    ]
+    small = build(tmp_path / "small", facts, memory_limit="24MB", threads=1)
+    large = build(tmp_path / "large", facts)
+    for name in ("entities", "triplets"):
+        files = [(graph.path / f"{name}.parquet").read_bytes() for graph in (small, large)]
+        tables = [pq.read_table(pa.BufferReader(file)) for file in files]
+        assert tables[0].equals(tables[1])
 
 
 def test_too_little_memory_says_what_to_do(tmp_path: Path) -> None:

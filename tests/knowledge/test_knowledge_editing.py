@@ -62,5 +62,6 @@ def test_edits_map_spans_and_mend_articles() -> None:
     assert edited.span((7, 10)) == (13, 16)
     assert edited.span((14, 17)) == (6, 9)
     assert edited.span((10, 11)) == (9, 10)
-    assert edited.span((3, 6)) is None is edited.span(None)
+    assert edited.span((3, 6)) == (2, 5)  # of the word in its place
+    assert edited.span((0, 4)) is None is edited.span(None)
     assert edited.span((0, 10)) is None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from knowclip.knowledge.falsity import Said
 from knowclip.knowledge.identity import graph_key, normalised
-from knowclip.knowledge.negatives import MAX_NEGATIVES, generate
+from knowclip.knowledge.negatives import generate
 from knowclip.knowledge.parsing import parse
 from knowclip.types import Attribute, Negative, Relation, SceneGraph, SceneObject
 
@@ -153,7 +152,7 @@ def test_changed_spans() -> None:
 def test_other_captions_of_the_image_are_never_negatives() -> None:
     caption = "a dog chasing a cat"
     assert len(negatives(caption)) == 1
-    assert negatives(caption, exclude=["A cat  chasing a dog."]) == []
+    assert negatives(caption, said=Said([caption, "A cat  chasing a dog."])) == []
 
 
 def test_equal_arguments_equal_lists_and_seeds_draw() -> None:
@@ -181,8 +180,8 @@ def test_users_own_graph() -> None:
 
 
 def test_unknown_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown kind of negative 'shuffle': choose from relation_swap"):
-        generate("a dog", SceneGraph(), kinds=["shuffle"])
+    with pytest.raises(ValueError, match="unknown kind of negative 'shuffled': choose from relation_swap"):
+        generate("a dog", SceneGraph(), kinds=["shuffled"])
 
 
 WORDS = (
@@ -214,17 +213,3 @@ def test_no_graph_breaks_it(data: st.DataObject) -> None:
     relations = data.draw(st.lists(st.builds(Relation, index, name, index, span), max_size=4))
     for negative in generate(caption, SceneGraph(tuple(objects), tuple(attributes), tuple(relations))):
         assert normalised(negative.caption) != normalised(caption)
-
-
-def test_long_texts_are_bounded() -> None:
-    sentence = "a red dog riding a blue horse on a green hill and a big cat holding a small ball, "
-
-    def seconds(words: int) -> float:
-        caption = sentence * (words // 18)
-        (graph,) = parse([caption])
-        start = time.process_time()
-        assert len(generate(caption, graph)) <= MAX_NEGATIVES
-        return time.process_time() - start
-
-    seconds(400)
-    assert seconds(4_000) < 40 * max(seconds(400), 0.02)

@@ -57,6 +57,7 @@ def test_negatives_as_the_format_says(tmp_path: Path) -> None:
         "negative": "a mat on a red dog",
         "kind": "relation_swap",
         "changed": [[0, 5], [9, 18]],
+        "seed": 0,
     }
     assert list(read_negatives(path)) == [NegativeRecord("k", CAPTION, negative)]
 

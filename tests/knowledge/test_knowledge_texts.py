@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from knowclip.commands import negatives, parse
+from knowclip.knowledge.negatives import SEMANTIC
 from knowclip.knowledge.records import read_graphs, read_negatives
 from knowclip.knowledge.texts import Text, read_texts
 
@@ -73,13 +74,26 @@ def test_parse_command(tmp_path: Path) -> None:
         assert line in said
 
 
+SWAPS = ("--kind", "relation_swap", "--kind", "attribute_swap")
+
+
+def test_all_kinds_but_shuffles_by_default(tmp_path: Path) -> None:
+    out = tmp_path / "n.jsonl"
+    run("negatives", "-", "-o", out, "--seed", 5, stdin="a red horse is sitting on a blue car")
+    records = list(read_negatives(out))
+    assert {record.negative.kind for record in records} == set(SEMANTIC)
+    assert {record.negative.seed for record in records} == {5}
+
+
 def test_negatives_command_on_captions_and_on_their_graphs(tmp_path: Path) -> None:
     captions = "a red horse riding a blue astronaut\na dog\na dog and a cat with a red hat\n"
     graphs, ours, theirs = (tmp_path / name for name in ("graphs.jsonl", "a.jsonl", "b.jsonl"))
     assert run("parse", "-", "-o", graphs, stdin=captions).exit_code == 0
-    result = run("negatives", "-", "-o", ours, stdin=captions)
+    page = tmp_path / "page.html"
+    result = run("negatives", "-", "-o", ours, *SWAPS, "--html", page, stdin=captions)
     assert result.exit_code == 0
-    assert run("negatives", graphs, "-o", theirs).exit_code == 0
+    assert run("negatives", graphs, "-o", theirs, *SWAPS).exit_code == 0
+    assert page.read_text().count("<mark>") == 4
     assert ours.read_bytes() == theirs.read_bytes()
     assert {record.negative.caption for record in read_negatives(ours)} == {
         "a blue astronaut riding a red horse",
@@ -90,7 +104,7 @@ def test_negatives_command_on_captions_and_on_their_graphs(tmp_path: Path) -> No
         "negatives: relation_swap 1",
         "negatives: attribute_swap 1",
         "captions without: no relation and no attribute 1",
-        "captions without: no valid swap 1",
+        "captions without: no valid negative 1",
     ):
         assert line in said
 
@@ -102,7 +116,7 @@ def test_kinds_and_draws(tmp_path: Path) -> None:
     captions = "\n".join(f"a red horse number {i} riding a blue astronaut" for i in range(20))
     files = []
     for seed in (0, 0, 1):
-        run("negatives", "-", "-o", out, "--most", 1, "--seed", seed, stdin=captions)
+        run("negatives", "-", "-o", out, "--most", 1, "--seed", seed, *SWAPS, stdin=captions)
         files.append(out.read_bytes())
     assert files[0] == files[1] != files[2]
     kinds = Counter(record.negative.kind for record in read_negatives(out))
@@ -112,7 +126,7 @@ def test_kinds_and_draws(tmp_path: Path) -> None:
 def test_captions_of_one_key_are_all_true(tmp_path: Path) -> None:
     out = tmp_path / "n.jsonl"
     table = "image,caption\n{},a dog chasing a cat\n{},a cat chasing a dog\n"
-    options = ("--column", "caption", "--key-column", "image", "-o", out)
+    options = ("--column", "caption", "--key-column", "image", "-o", out, *SWAPS)
     run("negatives", "-", *options, stdin=table.format("1.jpg", "1.jpg"))
     assert out.read_text() == ""
     run("negatives", "-", *options, stdin=table.format("1.jpg", "2.jpg"))

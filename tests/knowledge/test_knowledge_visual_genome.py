@@ -51,6 +51,15 @@ def test_a_broken_record_is_named(tmp_path: Path) -> None:
         read_visual_genome_graphs(tmp_path)
 
 
+def test_a_few_broken_records_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    flat = {**item(500, "shadow"), "h": 0}
+    records = [*(item(number, "dog") for number in range(199)), flat]
+    write(tmp_path, attributes=[{"image_id": 1, "attributes": records}], relationships=[])
+    with pytest.warns(UserWarning, match=r"1 of 200 .*attributes\[199\].*box without area"):
+        graphs = read_visual_genome_graphs(tmp_path)
+    assert len(graphs[1].objects) == 199
+
+
 def test_missing_files_are_named(tmp_path: Path) -> None:
     write(tmp_path, attributes=[])
     with pytest.raises(ValueError, match=r"no relationships\.json"):

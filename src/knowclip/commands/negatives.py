@@ -26,23 +26,29 @@ def command(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("negatives.jsonl"),
     kind: Annotated[
-        list[str] | None, typer.Option(help="Kind of negative, again for more; all by default.")
+        list[str] | None,
+        typer.Option(
+            help="Kind of negative, again for more; by default all but 'shuffle' (random word order)."
+        ),
     ] = None,
     most: Annotated[int, typer.Option(min=0, help="Negatives a caption, drawn by the seed; 0 is all.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the draw; same seed, same file.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Page to write with a sample to browse.")] = None,
     parser: Parser = "spacy",
     column: Column = None,
     key_column: KeyColumn = None,
     batch_size: BatchSize = 256,
 ) -> None:
-    """Turn captions into captions of the same words that are false.
+    """Turn captions into captions that read like them and are false.
 
-    Captions in a row with one key (the image's, say) are all true: none of them is another one's negative.
+    Captions in a row with one key (the image's, say) are all true: what one of them says is no negative of
+    another.
     """
     from knowclip.commands.progress import counting
     from knowclip.commands.summary import show
-    from knowclip.knowledge.negatives import KINDS
-    from knowclip.knowledge.records import read_graphs, write_negatives
+    from knowclip.knowledge.negatives import SEMANTIC
+    from knowclip.knowledge.negatives_html import write_page
+    from knowclip.knowledge.records import read_graphs, read_negatives, write_negatives
     from knowclip.knowledge.texts import parse_texts, read_texts
 
     skipped: Counter[str] = Counter()
@@ -61,7 +67,9 @@ def command(
                 found["captions read"] = number
                 yield record
 
-        written = write_negatives(out, _negatives(counted(), kind or list(KINDS), most, seed, found))
+        written = write_negatives(out, _negatives(counted(), kind or list(SEMANTIC), most, seed, found))
+    if html is not None:
+        write_page(html, read_negatives(out), seed=seed)
     read = found.pop("captions read", 0) + skipped.total()
     counts = {"captions read": read, **dict(sorted(found.items())), "negatives": written}
     show(f"written: {out}", counts, skipped)
@@ -70,18 +78,19 @@ def command(
 def _negatives(
     records: Iterator[GraphRecord], kinds: list[str], most: int, seed: int, found: Counter[str]
 ) -> Iterator[NegativeRecord]:
+    from knowclip.knowledge.falsity import Said
     from knowclip.knowledge.negatives import generate
     from knowclip.knowledge.records import NegativeRecord
 
     for _, group in groupby(records, key=lambda record: record.key):
         together = list(group)
-        true = {record.caption for record in together}
+        said = Said([record.caption for record in together], [record.graph for record in together])
         for record in together:
-            negatives = generate(record.caption, record.graph, kinds=kinds, exclude=true, seed=seed)
+            negatives = generate(record.caption, record.graph, kinds=kinds, said=said, seed=seed)
             claims = record.graph.relations or record.graph.attributes
             if not negatives:
                 found[
-                    f"captions without: {'no valid swap' if claims else 'no relation and no attribute'}"
+                    f"captions without: {'no valid negative' if claims else 'no relation and no attribute'}"
                 ] += 1
             for negative in negatives[: most or None]:
                 found[f"negatives: {negative.kind}"] += 1

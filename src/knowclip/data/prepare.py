@@ -16,14 +16,15 @@ from typing import NamedTuple
 
 from knowclip.atomic import atomic_file
 from knowclip.data.user_graphs import read_graphs
-from knowclip.knowledge.negatives import generate
+from knowclip.knowledge.falsity import Said
+from knowclip.knowledge.negatives import SWAPS, generate
 from knowclip.knowledge.parsing import parse
 from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.knowledge.spacy_parser import installed_model
 from knowclip.types import Example, SceneGraph
 
-KINDS = ("relation_swap", "attribute_swap")
 _CHUNK = 500
+_NO_GRAPH = "null"
 Progress = Callable[[int, int], None]
 """Called with captions done and captions in all."""
 
@@ -40,10 +41,11 @@ class Prepared:
     without: Counter[str]
 
 
-class _Job(NamedTuple):
-    caption: str
-    graph: SceneGraph | None
-    exclude: tuple[str, ...]
+class _Image(NamedTuple):
+    """All captions of an image, for a negative must be false beside each; a graph each, None to be parsed."""
+
+    captions: tuple[str, ...]
+    graphs: tuple[SceneGraph | None, ...]
 
 
 def negatives_for(
@@ -51,7 +53,7 @@ def negatives_for(
     *,
     parser: str = "spacy",
     graphs: Path | None = None,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] | None = None,
     seed: int = 0,
     cache: Path | None = None,
     processes: int = 1,
@@ -60,11 +62,12 @@ def negatives_for(
     """Fill in the scene graph and the hard negatives of every example.
 
     Args:
-        examples: Those that have a graph keep it; other captions of one image are never its negatives.
+        examples: Those that have a graph keep it; what one caption of an image says is no other's negative.
         parser: Of ``knowclip.knowledge.parsing``, for captions without a graph.
         graphs: The user's own graphs (see ``read_graphs``); nothing is parsed then.
-        kinds: Of negatives, from ``knowclip.knowledge.negatives.KINDS``.
-        seed: Of the order of a caption's negatives.
+        kinds: Of negatives, from ``knowclip.knowledge.negatives.KINDS``; its ``SWAPS`` by default.
+        seed: Of the draw and the order of a caption's negatives, which depend on nothing else but the
+            captions of its image: not on the order of the examples, nor on the number of processes.
         cache: Folder that keeps the result, under a hash of everything it depends on, the code included.
         processes: Local processes. More than one need a main module that can be imported (a script under
             ``if __name__ == "__main__"``), as always in Python.
@@ -77,28 +80,22 @@ def negatives_for(
         raise ValueError("examples have keys that are not unique; negatives are kept by key")
     find = read_graphs(graphs) if graphs is not None else (lambda example: None)
     given = [example.graph or find(example) for example in examples]
-    wanted = [i for i, graph in enumerate(given) if graph is not None or graphs is None]
-    if not wanted:
+    if graphs is not None and not any(given):
         raise ValueError(
             f"{graphs} has no graph for any of the {len(examples):,} captions; a graph belongs to the "
             f"caption of the same text, such as {examples[0].caption!r}, or to the image of its image_id"
         )
-    siblings = _captions_by_image(examples)
-    jobs = [
-        _Job(e.caption, given[i], tuple(c for c in siblings[e.image_id] if c != e.caption))
-        for i in wanted
-        for e in [examples[i]]
+    numbers: dict[str, list[int]] = {}
+    for i, example in enumerate(examples):
+        numbers.setdefault(example.image_id, []).append(i)
+    images = [
+        _Image(tuple(examples[i].caption for i in n), tuple(given[i] for i in n)) for n in numbers.values()
     ]
-    options = (parser, tuple(kinds), seed)
-    lines = _cached(jobs, options, cache, processes, progress)
-    return _filled(examples, dict(zip(wanted, lines, strict=True)), graphs)
-
-
-def _captions_by_image(examples: Sequence[Example]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for example in examples:
-        found.setdefault(example.image_id, []).append(example.caption)
-    return found
+    options = (parser if graphs is None else None, tuple(SWAPS if kinds is None else kinds), seed)
+    lines = _cached(images, options, cache, processes, progress)
+    order = [i for several in numbers.values() for i in several]
+    filled = {i: line for i, line in zip(order, lines, strict=True) if line != _NO_GRAPH}
+    return _filled(examples, filled, graphs)
 
 
 def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | None) -> Prepared:
@@ -123,27 +120,42 @@ def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | N
 
 
 def _cached(
-    jobs: list[_Job], options: tuple, cache: Path | None, processes: int, progress: Progress | None
+    images: list[_Image], options: tuple, cache: Path | None, processes: int, progress: Progress | None
 ) -> list[str]:
-    """One line of JSON a job, from the cache if it is there."""
+    """One line of JSON a caption, from the cache if it is there."""
     if cache is None:
-        return list(_run(jobs, options, processes, progress))
-    path = cache / f"negatives-{_key(jobs, options)}.jsonl"
+        return list(_run(images, options, processes, progress))
+    path = cache / f"negatives-{_key(images, options)}.jsonl"
     if not path.exists():
         with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in _run(jobs, options, processes, progress))
+            file.writelines(f"{line}\n" for line in _run(images, options, processes, progress))
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def _run(jobs: list[_Job], options: tuple, processes: int, progress: Progress | None) -> Iterator[str]:
-    chunks = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
+def _run(images: list[_Image], options: tuple, processes: int, progress: Progress | None) -> Iterator[str]:
+    total = sum(len(image.captions) for image in images)
+    chunks = list(_chunks(images))
     if processes == 1 or len(chunks) == 1:
-        yield from _counted((_work(chunk, *options) for chunk in chunks), len(jobs), progress)
+        yield from _counted((_work(chunk, *options) for chunk in chunks), total, progress)
         return
     # not forked: torch's threads do not survive a fork
     with ProcessPoolExecutor(min(processes, len(chunks)), mp_context=get_context("spawn")) as pool:
         results = pool.map(_work, chunks, *([option] * len(chunks) for option in options))
-        yield from _counted(results, len(jobs), progress)
+        yield from _counted(results, total, progress)
+
+
+def _chunks(images: list[_Image]) -> Iterator[list[_Image]]:
+    """Images in turn, with about ``_CHUNK`` captions together."""
+    chunk: list[_Image] = []
+    captions = 0
+    for image in images:
+        chunk.append(image)
+        captions += len(image.captions)
+        if captions >= _CHUNK:
+            yield chunk
+            chunk, captions = [], 0
+    if chunk:
+        yield chunk
 
 
 def _counted(results: Iterator[list[str]], total: int, progress: Progress | None) -> Iterator[str]:
@@ -155,32 +167,38 @@ def _counted(results: Iterator[list[str]], total: int, progress: Progress | None
             progress(done, total)
 
 
-def _work(jobs: list[_Job], parser: str, kinds: tuple[str, ...], seed: int) -> list[str]:
-    """Parse and generate for one chunk: a line of JSON a job."""
-    captions = list(dict.fromkeys(job.caption for job in jobs if job.graph is None))
-    parsed = dict(zip(captions, parse(captions, parser=parser), strict=True)) if captions else {}
+def _work(images: list[_Image], parser: str | None, kinds: tuple[str, ...], seed: int) -> list[str]:
+    """Parse and generate for one chunk: a line of JSON a caption. Nothing is parsed without a parser."""
+    pairs = [pair for image in images for pair in zip(image.captions, image.graphs, strict=True)]
+    missing = list(dict.fromkeys(caption for caption, graph in pairs if graph is None)) if parser else []
+    parsed = dict(zip(missing, parse(missing, parser=parser), strict=True)) if parser and missing else {}
     lines = []
-    for caption, given, exclude in jobs:
-        graph = given or parsed[caption]
-        negatives = generate(caption, graph, kinds=kinds, exclude=exclude, seed=seed)
-        record = {
-            "caption": caption,
-            **graph_to_json(graph),
-            "negatives": [negative_to_json(n) for n in negatives],
-        }
-        lines.append(json.dumps(record, ensure_ascii=False))
+    for captions, given in images:
+        graphs = [graph or parsed.get(caption) for caption, graph in zip(captions, given, strict=True)]
+        said = Said(captions, [graph for graph in graphs if graph is not None])
+        for caption, graph in zip(captions, graphs, strict=True):
+            record = None
+            if graph is not None:
+                negatives = generate(caption, graph, kinds=kinds, said=said, seed=seed)
+                record = {
+                    "caption": caption,
+                    **graph_to_json(graph),
+                    "negatives": [negative_to_json(negative) for negative in negatives],
+                }
+            lines.append(json.dumps(record, ensure_ascii=False))
     return lines
 
 
-def _key(jobs: list[_Job], options: tuple) -> str:
-    """Hash everything that decides the result: jobs, options, our code, and the parser's model."""
+def _key(images: list[_Image], options: tuple) -> str:
+    """Hash everything that decides the result: images, options, our code and table, the parser's model."""
     digest = hashlib.blake2b(repr(options).encode(), digest_size=12)
-    for source in sorted(Path(inspect.getfile(generate)).parent.glob("*.py")):
+    folder = Path(inspect.getfile(generate)).parent
+    for source in (*sorted(folder.glob("*.py")), *sorted(folder.glob("data/*.gz"))):
         digest.update(source.read_bytes())
-    if options[0] == "spacy" and any(job.graph is None for job in jobs):
+    if options[0] == "spacy" and any(None in image.graphs for image in images):
         digest.update(f"{installed_model()} {version('spacy')}".encode())
-    for job in jobs:
-        digest.update(repr(job).encode())
+    for image in images:
+        digest.update(repr(image).encode())
     return digest.hexdigest()
 
 

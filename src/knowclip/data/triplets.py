@@ -11,18 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from knowclip.data.permutation import permute
+from knowclip.data.triplet_mixture import Modality, image_odds, source_shares
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
     from jaxtyping import Int
-
-Modality = Literal["text", "image", "random"]
-MODALITIES = ("text", "image", "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,8 @@ class TripletSampler:
         self.same_image = same_image
         self.inverse = inverse
         self.names = [source.name for source in graph.sources]
-        self.shares = _shares(graph, self.names, proportions, temperature)
-        self.image_odds = _image_odds(self.names, modality)
+        self.shares = source_shares(graph, proportions=proportions, temperature=temperature)
+        self.image_odds = image_odds(self.names, modality)
         self._steps = steps_per_epoch or max(graph.counts["triplets"] // batch_size, 1)
         self._largest = int(np.argmax(self.shares))
         drawn = int(np.count_nonzero(self.shares))
@@ -195,71 +194,3 @@ class TripletSampler:
             else:
                 drawn.append(text if text is not None else str(a.entity_id[entity]))
         return drawn
-
-
-def permute(positions: Int[np.ndarray, " n"], size: int, key: list[int]) -> Int[np.ndarray, " n"]:
-    """Entries at ``positions`` of a random permutation of ``range(size)``, without building it.
-
-    A four-round Feistel network on the next even number of bits; what falls outside is sent through again
-    until it falls inside (cycle walking; Black and Rogaway, 2002).
-    """
-    half = max((max(size - 1, 1).bit_length() + 1) // 2, 1)
-    mask = np.uint64((1 << half) - 1)
-    keys = np.random.SeedSequence(key).generate_state(4, np.uint64)
-    values = np.asarray(positions).astype(np.uint64)
-    outside = np.ones(len(values), bool)
-    while outside.any():
-        left, right = values[outside] >> np.uint64(half), values[outside] & mask
-        for round_key in keys:
-            left, right = right, left ^ (_mix(right ^ round_key) & mask)
-        values[outside] = left << np.uint64(half) | right
-        outside = values >= size
-    return values.astype(np.int64)
-
-
-def _mix(values: Any) -> Any:
-    """Finaliser of SplitMix64: every output bit depends on every input bit."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def _shares(
-    graph: KnowledgeGraph,
-    names: list[str],
-    proportions: Mapping[str, float] | None,
-    temperature: float | None,
-) -> Any:
-    """Share of each source, summing to 1."""
-    sizes = np.diff(graph.arrays.source_indptr).astype(float)
-    if proportions is None:
-        power = 1.0 if temperature is None else temperature
-        if power <= 0:
-            raise ValueError(f"temperature={temperature}: must be above 0")
-        weights = np.where(sizes > 0, sizes ** (1 / power), 0.0)
-    elif temperature is not None:
-        raise ValueError("give proportions or temperature, not both")
-    else:
-        _check_sources(proportions, names)
-        weights = np.array([float(proportions.get(name, 0.0)) for name in names])
-        if (weights < 0).any() or not weights.any():
-            raise ValueError(f"proportions {dict(proportions)}: none may be negative, one must be positive")
-        if empty := [name for name, w, size in zip(names, weights, sizes, strict=True) if w and not size]:
-            raise ValueError(f"sources {empty} have no triplets here, so they cannot have a proportion")
-    return weights / weights.sum()
-
-
-def _image_odds(names: list[str], modality: Modality | Mapping[str, Modality]) -> Any:
-    if isinstance(modality, Mapping):
-        _check_sources(modality, names)
-        chosen = [modality.get(name, "random") for name in names]
-    else:
-        chosen = [modality] * len(names)
-    if wrong := set(chosen) - set(MODALITIES):
-        raise ValueError(f"modality {sorted(wrong)}: must be one of {MODALITIES}")
-    return np.array([{"text": 0.0, "random": 0.5, "image": 1.0}[name] for name in chosen])
-
-
-def _check_sources(given: Mapping[str, object], names: list[str]) -> None:
-    if unknown := sorted(set(given) - set(names)):
-        raise ValueError(f"the graph has no source {', '.join(unknown)}; it has {', '.join(names)}")

@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from knowclip.knowledge.readers.json_stream import find_file, iterate_array
 from knowclip.knowledge.records import graph_from_json
-from knowclip.types import Attribute, Box, Example, Relation, SceneGraph, SceneObject, Span
+from knowclip.knowledge.visual_genome import read_visual_genome_graphs
+from knowclip.types import Attribute, Example, Relation, SceneGraph, SceneObject, Span
 
 FindGraph = Callable[[Example], SceneGraph | None]
 
@@ -58,74 +57,58 @@ def _lines(path: Path) -> FindGraph:
 
 
 def _visual_genome(folder: Path) -> FindGraph:
-    scenes: dict[int, _Scene] = {}
-    for name in ("attributes", "relationships"):
-        path = find_file(folder, name)
-        if path is None:
-            raise ValueError(f"{folder} has no {name}.json, as Visual Genome's annotations have")
-        for i, image in enumerate(iterate_array(path)):
-            try:
-                scene = scenes.setdefault(int(image["image_id"]), _Scene())
-                for record in image[name]:
-                    getattr(scene, f"add_{name}")(record)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise ValueError(
-                    f"{path}, element {i} is no image of Visual Genome's {name} "
-                    f"({type(error).__name__}: {error})"
-                ) from error
+    scenes = {image: _by_name(graph) for image, graph in read_visual_genome_graphs(folder).items()}
 
     def find(example: Example) -> SceneGraph | None:
         stem = example.image.path.stem
         scene = scenes.get(int(stem)) if stem.isdecimal() else None
-        return scene.stated(example.caption) if scene is not None else None
+        return _stated(scene, example.caption) if scene is not None else None
 
     return find
 
 
-class _Scene:
-    """The annotations of one image; objects of one name are one, since a caption does not tell them apart."""
+def _by_name(graph: SceneGraph) -> SceneGraph:
+    """Make objects of one name one object, with the box of the first: a caption does not tell them apart."""
+    first: dict[str, SceneObject] = {}
+    for thing in graph.objects:
+        first.setdefault(thing.name, thing)
+    place = {name: number for number, name in enumerate(first)}
+    number = [place[thing.name] for thing in graph.objects]
+    attributes = dict.fromkeys(replace(a, object=number[a.object]) for a in graph.attributes)
+    relations = dict.fromkeys(
+        replace(r, subject=number[r.subject], object=number[r.object]) for r in graph.relations
+    )
+    return SceneGraph(tuple(first.values()), tuple(attributes), tuple(relations))
 
-    def __init__(self) -> None:
-        self.boxes: dict[str, Box] = {}
-        self.attributes: dict[tuple[str, str], None] = {}  # in place of sets, to keep the order
-        self.relations: dict[tuple[str, str, str], None] = {}
 
-    def add_attributes(self, record: dict[str, Any]) -> None:
-        """Take an object and its attributes, if it has any."""
-        item = self._object(record)
-        self.attributes |= {(item, _words(name)): None for name in record.get("attributes") or []}
-
-    def add_relationships(self, record: dict[str, Any]) -> None:
-        """Take a relationship and the objects it is between."""
-        subject, item = self._object(record["subject"]), self._object(record["object"])
-        self.relations[subject, _words(record["predicate"]), item] = None
-
-    def _object(self, record: dict[str, Any]) -> str:
-        name = _words(record["name"] if "name" in record else record["names"][0])
-        box = (int(record["x"]), int(record["y"]), int(record["w"]), int(record["h"]))
-        self.boxes.setdefault(name, box)
-        return name
-
-    def stated(self, caption: str) -> SceneGraph:
-        """Return what of it the caption says."""
-        text = caption.lower()
-        names = [name for name in self.boxes if name and name in text and _find(_noun(name), caption)]
-        number = {name: i for i, name in enumerate(names)}
-        graph = ground(
-            SceneGraph(
-                tuple(SceneObject(name, None, self.boxes[name]) for name in names),
-                tuple(Attribute(number[o], a) for o, a in self.attributes if o in number and a and a in text),
-                tuple(
-                    Relation(number[s], r, number[o])
-                    for s, r, o in self.relations
-                    if s in number and o in number and s != o and r and r in text
-                ),
+def _stated(graph: SceneGraph, caption: str) -> SceneGraph:
+    """What of ``graph`` the caption says."""
+    text = caption.lower()
+    kept = [
+        index
+        for index, thing in enumerate(graph.objects)
+        if thing.name in text and _find(_noun(thing.name), caption)
+    ]
+    number = {index: place for place, index in enumerate(kept)}
+    stated = ground(
+        SceneGraph(
+            tuple(graph.objects[index] for index in kept),
+            tuple(
+                Attribute(number[a.object], a.name)
+                for a in graph.attributes
+                if a.object in number and a.name in text
             ),
-            caption,
-        )
-        attributes = tuple(a for a in graph.attributes if a.span is not None)
-        relations = tuple(r for r in graph.relations if r.span is not None)
-        return SceneGraph(graph.objects, attributes, relations)
+            tuple(
+                Relation(number[r.subject], r.name, number[r.object])
+                for r in graph.relations
+                if {r.subject, r.object} <= number.keys() and r.subject != r.object and r.name in text
+            ),
+        ),
+        caption,
+    )
+    attributes = tuple(a for a in stated.attributes if a.span is not None)
+    relations = tuple(r for r in stated.relations if r.span is not None)
+    return SceneGraph(stated.objects, attributes, relations)
 
 
 def ground(graph: SceneGraph, caption: str) -> SceneGraph:
@@ -167,7 +150,3 @@ def _find(pattern: str, caption: str) -> Span | None:
     """Where the group of a pattern that took part matches, or the whole of it."""
     match = re.search(pattern, caption, re.IGNORECASE)
     return match.span(match.lastindex or 0) if match else None
-
-
-def _words(value: str) -> str:
-    return " ".join(value.lower().split())

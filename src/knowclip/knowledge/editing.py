@@ -1,4 +1,4 @@
-"""Edits of a caption that keep it English: capitals, a/an, number agreement; old spans in the new text."""
+"""Edits of a caption that keep it English: capitals, a/an, forms of words; old spans in the new text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from knowclip.knowledge.lexicon import PLURAL_OF
+from knowclip.knowledge.lexicon import PLURAL_NOUNS, PLURAL_OF, UNCHANGED_PAST, UNCHANGED_PLURAL
+from knowclip.knowledge.wordnet import irregular_forms
 from knowclip.types import Span
 
 _SAYS_YOU = re.compile(r"(?:uni(?!n)|use|usu|ut[ei]|eu|ewe|one|once|u[rk][aeiu]|ufo)", re.IGNORECASE)
@@ -33,6 +34,7 @@ class Edited:
         parts: list[str] = []
         segments: list[tuple[int, int, int]] = []  # old start, old end, new start
         changed: list[Span] = []
+        self._replaced: dict[Span, Span] = {}
         old = new = 0
         for edit in (*edits, Edit((len(caption), len(caption)), "")):
             start, end = edit.span
@@ -41,21 +43,35 @@ class Edited:
             parts += (caption[old:start], edit.text)
             if edit.source:
                 segments.append((*edit.source, new))
+            elif edit.text:
+                self._replaced[edit.span] = (new, new + len(edit.text))
             if edit.text:
                 changed.append((new, new + len(edit.text)))
             new += len(edit.text)
             old = end
         self.text = "".join(parts)
+        self._first = edits[0].span[0] if edits else len(caption)
         self.changed = tuple(changed)
         self._segments = sorted(segments)
         self._starts = [segment[0] for segment in self._segments]
 
     def span(self, old: Span | None) -> Span | None:
-        """Where an old span stands now; None if it was cut or replaced."""
+        """Where an old span, or what replaced the text at one of its ends, stands now; None if it was cut."""
         if old is None:
             return None
+        if old[1] <= self._first:
+            return old
+        if old in self._replaced:
+            return self._replaced[old]
         start, end, new = self._segments[bisect_right(self._starts, old[0]) - 1]
-        return (old[0] - start + new, old[1] - start + new) if start <= old[0] and old[1] <= end else None
+        if start <= old[0] and old[1] <= end:
+            return old[0] - start + new, old[1] - start + new
+        for (first, last), (here, there) in self._replaced.items():
+            if first == old[0] and last < old[1] and (rest := self.span((last, old[1]))):
+                return here, rest[1]
+            if last == old[1] and old[0] < first and (rest := self.span((old[0], first))):
+                return rest[0], there
+        return None
 
 
 def starts_sentence(caption: str, position: int) -> bool:
@@ -70,7 +86,8 @@ def moved(caption: str, source: Span, target: int) -> str:
     if starts_sentence(caption, target) and caption[target : target + 1].isupper():
         return text[:1].upper() + text[1:]
     word = text.split(maxsplit=1)[0] if text.split() else ""
-    if starts_sentence(caption, source[0]) and (len(word) == 1 or not word.isupper()):
+    name = text[len(word) :].lstrip()[:1].isupper()  # "German Shepherd"
+    if starts_sentence(caption, source[0]) and not name and (len(word) == 1 or not word.isupper()):
         return text[:1].lower() + text[1:]
     return text
 
@@ -97,9 +114,62 @@ def third_person(lemma: str) -> str:
     """Singular present of a verb: "chase" -> "chases", "carry" -> "carries", "watch" -> "watches"."""
     if lemma in _SINGULAR_OF:
         return _SINGULAR_OF[lemma]
-    if lemma[-1:] == "y" and lemma[-2:-1] not in "aeiou":
+    if _ends_in_consonant_y(lemma):
         return f"{lemma[:-1]}ies"
     return f"{lemma}es" if lemma.endswith(("s", "sh", "ch", "x", "z", "o")) else f"{lemma}s"
+
+
+def inflected(verb: str, *, like: str, lemma: str) -> str | None:
+    """A verb in the form ``like`` of another: "push" like "riding" of "ride"; None where that is unclear.
+
+    Past tense and participle are told apart only by the verbs that have one form for both.
+    """
+    if like == lemma:
+        return verb
+    if like == third_person(lemma):
+        return third_person(verb)
+    irregular = irregular_forms(verb, "verb")
+    if like.endswith("ing"):
+        return next((form for form in irregular if form.endswith("ing")), f"{_stem(verb)}ing")
+    past = [form for form in irregular if not form.endswith(("ing", "s"))]
+    if verb in UNCHANGED_PAST or len(past) > 1:
+        return verb if verb in UNCHANGED_PAST else None
+    regular = f"{verb[:-1]}ied" if _ends_in_consonant_y(verb) else f"{_stem(verb)}ed"
+    return past[0] if past else regular
+
+
+def plural(noun: str) -> str:
+    """Plural of a noun: "dog" -> "dogs", "police officer" -> "police officers", "scarf" -> "scarves"."""
+    before, space, head = noun.rpartition(" ")
+    if head in PLURAL_NOUNS:
+        return noun
+    if head in UNCHANGED_PLURAL:
+        return noun
+    forms = irregular_forms(head, "noun")  # some are Latin ("camerae") or old ("busses")
+    irregular = [f for f in forms if f.endswith("ves") or not f.endswith(("a", "ae", "i", "s"))]
+    if irregular:
+        return f"{before}{space}{irregular[0]}"
+    if head.endswith("man"):
+        return f"{noun[:-2]}en"
+    return before + space + third_person(head)
+
+
+def replacement(caption: str, span: Span, text: str) -> Edit:
+    """Replace the words at ``span`` by others in lower case, which get the capitals of their place."""
+    if caption.isupper():
+        text = text.upper()
+    elif caption[span[0]].isupper() and starts_sentence(caption, span[0]):
+        text = text[:1].upper() + text[1:]
+    return Edit(span, text)
+
+
+def _stem(verb: str) -> str:
+    """What -ing and -ed are put to: "rid" of "ride", "play" of "play"."""
+    return verb[:-1] if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")) else verb
+
+
+def _ends_in_consonant_y(word: str) -> bool:
+    return word[-1:] == "y" and word[-2:-1] not in "aeiou"
 
 
 def _with_articles(caption: str, edits: list[Edit]) -> list[Edit]:
@@ -107,7 +177,7 @@ def _with_articles(caption: str, edits: list[Edit]) -> list[Edit]:
     mended: list[Edit] = []
     for edit in edits:
         match = _LAST_ARTICLE.search(caption, max(0, edit.span[0] - 4), edit.span[0])
-        if match and edit.text:
+        if match and edit.text and not (mended and mended[-1].span[1] > match.start(1)):
             wanted = article(edit.text)
             if wanted != match[1].lower():
                 wanted = wanted.capitalize() if match[1][0].isupper() else wanted

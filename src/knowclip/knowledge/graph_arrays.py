@@ -9,6 +9,7 @@ Shape legend: E entities, R relations, T triplets, I images, S sources, G distin
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,9 @@ from knowclip.knowledge.graph_store import Manifest, read_manifest
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-ARRAYS_VERSION = 1
+ARRAYS_VERSION = 2
 BATCH_ROWS = 1 << 17
+_BOX, _SIZE = ("x", "y", "width", "height"), ("image_width", "image_height")
 
 
 class Strings:
@@ -98,9 +100,12 @@ def open_arrays(folder: Path, manifest: Manifest | None = None) -> GraphArrays:
 
 
 def _open(place: Path, name: str) -> Any:
-    if (place / f"{name}.bytes.npy").exists():
-        return Strings(_map(place / f"{name}.bytes.npy"), _map(place / f"{name}.offsets.npy"))
-    return _map(place / f"{name}.npy")
+    characters = place / f"{name}.bytes"
+    if not characters.exists():
+        return _map(place / f"{name}.npy")
+    # An empty file cannot be mapped.
+    data = np.memmap(characters, np.uint8, "r") if characters.stat().st_size else np.empty(0, np.uint8)
+    return Strings(data.view(np.ndarray), _map(place / f"{name}.offsets.npy"))
 
 
 def _map(path: Path) -> Any:
@@ -116,89 +121,88 @@ class _Writer:
     manifest: Manifest
 
     def write(self) -> None:
-        counts = self.manifest.counts
-        E, T = counts["entities"], counts["triplets"]
-        for column in ("id", "text"):
-            self._strings("entity", "entities", column)
-            self._strings("relation", "relations", column)
-        head = self._column("head", "triplets", np.int32)
-        self._column("relation", "triplets", np.int32)
-        tail = self._column("tail", "triplets", np.int32)
-        self._column("weight", "triplets", np.float32)
-        np.save(self.target / "out_indptr.npy", _indptr(head, E))
+        E = self.manifest.counts["entities"]
+        self._strings("entity", "entities", "id", "text")
+        self._strings("relation", "relations", "id", "text")
+        head, tail, source = self._triplets()
+        self._save("out_indptr", _indptr(head, E))
         self._grouped("in", tail, E)
-        source = np.empty(T, np.uint8)
-        for start, rows in self._rows("triplets", "source"):
-            source[start : start + len(rows)] = rows.to_numpy()
         self._grouped("source", source, len(self.manifest.sources))
-        del source
         self._images(head, tail, E)
+
+    def _triplets(self) -> tuple[Any, Any, Any]:
+        """Write the columns of the triplets; give back head, tail and source."""
+        T = self.manifest.counts["triplets"]
+        kinds = {"head": np.int32, "relation": np.int32, "tail": np.int32, "weight": np.float32}
+        columns = {name: self._empty(name, kind, T) for name, kind in kinds.items()}
+        columns["source"] = np.empty(T, np.uint8)
+        for start, batch in self._batches("triplets", *columns):
+            for name, column in columns.items():
+                column[start : start + batch.num_rows] = _numbers(batch[name])
+        return columns["head"], columns["tail"], columns["source"]
 
     def _images(self, head: Any, tail: Any, E: int) -> None:
         import pyarrow.parquet as pq
 
-        columns = ["entity", "x", "y", "width", "height", "image_width", "image_height", "source", "image_id"]
-        table = pq.read_table(self.folder / "images.parquet", columns=columns)
-        owner = table["entity"].to_numpy()
-
-        def stack(*names: str) -> Int[np.ndarray, "I names"]:
-            filled = [table[name].fill_null(0).to_numpy() for name in names]
-            return np.stack(filled, axis=1).astype(np.int32)
-
-        np.save(self.target / "image_indptr.npy", _indptr(owner, E))
-        np.save(self.target / "image_box.npy", stack("x", "y", "width", "height"))
-        np.save(self.target / "image_size.npy", stack("image_width", "image_height"))
-        np.save(self.target / "image_source.npy", table["source"].to_numpy())
+        with pq.ParquetFile(self.folder / "images.parquet") as file:
+            table = file.read(["entity", *_BOX, *_SIZE, "source", "image_id"])
+        owner = _numbers(table["entity"])
+        self._save("image_indptr", _indptr(owner, E))
+        for name, columns in {"box": _BOX, "size": _SIZE}.items():
+            self._save(f"image_{name}", np.stack([_numbers(table[column]) for column in columns], axis=1))
+        self._save("image_source", _numbers(table["source"]))
         self._strings("image", "images", "path")
         encoded = table["image_id"].combine_chunks().dictionary_encode()
         group = np.full(E, -1, np.int32)
-        group[owner] = encoded.indices.fill_null(-1).to_numpy()
-        np.save(self.target / "group.npy", group)
-        of_triplet = np.maximum(group[head], group[tail])
+        group[owner] = _numbers(encoded.indices, missing=-1)
+        self._save("group", group)
+        groups = len(encoded.dictionary)
+        of_triplet = np.maximum(group[head], group[tail]) if groups else np.full(0, -1)
         rows = np.flatnonzero(of_triplet >= 0)
-        self._grouped("group", of_triplet[rows], len(encoded.dictionary), rows=rows)
+        self._grouped("group", of_triplet[rows], groups, rows=rows)
 
     def _grouped(self, name: str, key: Any, groups: int, *, rows: Any = None) -> None:
         """Row indices sorted by ``key`` (stable), and where each of ``groups`` begins."""
-        order = np.argsort(key, kind="stable")
-        np.save(self.target / f"{name}_indptr.npy", _indptr(key, groups))
-        np.save(self.target / f"{name}_order.npy", (order if rows is None else rows[order]).astype(np.int32))
+        # Sorting key and position in one number is five times faster than a stable argsort.
+        packed = key.astype(np.int64) << 32
+        packed |= np.arange(len(key))
+        packed.sort()
+        packed &= 0xFFFFFFFF
+        self._save(f"{name}_indptr", _indptr(key, groups))
+        self._save(f"{name}_order", (packed if rows is None else rows[packed]).astype(np.int32))
 
-    def _column(self, name: str, table: str, dtype: type) -> Any:
-        length = self.manifest.counts[table]
-        if not length:
-            np.save(self.target / f"{name}.npy", np.empty(0, dtype))
-            return np.empty(0, dtype)
-        array = open_memmap(self.target / f"{name}.npy", mode="w+", dtype=dtype, shape=(length,))
-        for start, rows in self._rows(table, name):
-            array[start : start + len(rows)] = rows.to_numpy()
-        return array.view(np.ndarray)
+    def _strings(self, kind: str, table: str, *columns: str) -> None:
+        """Write string columns: their bytes one after another, and where each string begins."""
+        offsets = {name: np.zeros(self.manifest.counts[table] + 1, np.int64) for name in columns}
+        with ExitStack() as stack:
+            files = {
+                name: stack.enter_context((self.target / f"{kind}_{name}.bytes").open("wb"))
+                for name in columns
+            }
+            for start, batch in self._batches(table, *columns):
+                for name in columns:
+                    ends, characters = _string_buffers(batch[name])
+                    offsets[name][start + 1 : start + len(ends)] = np.diff(ends)
+                    files[name].write(characters[ends[0] : ends[-1]])
+        for name, lengths in offsets.items():
+            self._save(f"{kind}_{name}.offsets", np.cumsum(lengths, out=lengths))
 
-    def _strings(self, kind: str, table: str, column: str) -> None:
-        """Two passes over the column: lengths, then bytes."""
-        offsets = np.zeros(self.manifest.counts[table] + 1, np.int64)
-        for start, rows in self._rows(table, column):
-            offsets[start + 1 : start + 1 + len(rows)] = np.diff(_string_buffers(rows)[0])
-        np.cumsum(offsets, out=offsets)
-        np.save(self.target / f"{kind}_{column}.offsets.npy", offsets)
-        total, path = int(offsets[-1]), self.target / f"{kind}_{column}.bytes.npy"
-        if not total:
-            np.save(path, np.empty(0, np.uint8))
-            return
-        data = open_memmap(path, mode="w+", dtype=np.uint8, shape=(total,))
-        for start, rows in self._rows(table, column):
-            ends, characters = _string_buffers(rows)
-            data[offsets[start] : offsets[start + len(rows)]] = characters[ends[0] : ends[-1]]
-
-    def _rows(self, table: str, column: str) -> Iterator[tuple[int, Any]]:
-        """Chunks of one column in the table's order, each with the row it starts at."""
+    def _batches(self, table: str, *columns: str) -> Iterator[tuple[int, Any]]:
+        """Some columns of a table in its order, in batches, each with the row it starts at."""
         import pyarrow.parquet as pq
 
         start = 0
         with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=[column]):
-                yield start, batch.column(0)
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+                yield start, batch
                 start += batch.num_rows
+
+    def _empty(self, name: str, dtype: type, length: int) -> Any:
+        """A file-backed array to fill."""
+        return open_memmap(self.target / f"{name}.npy", mode="w+", dtype=dtype, shape=(length,))
+
+    def _save(self, name: str, array: Any) -> None:
+        np.save(self.target / f"{name}.npy", array)
 
 
 def _indptr(key: Any, groups: int) -> Int[np.ndarray, " groups+1"]:
@@ -206,6 +210,14 @@ def _indptr(key: Any, groups: int) -> Int[np.ndarray, " groups+1"]:
     indptr = np.zeros(groups + 1, np.int64)
     np.cumsum(np.bincount(key, minlength=groups), out=indptr[1:])
     return indptr
+
+
+def _numbers(column: Any, *, missing: int = 0) -> Any:
+    """An Arrow column of numbers in NumPy. ``to_numpy`` would import pandas, which takes longer than this."""
+    import pyarrow as pa
+
+    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.from_dlpack(flat.fill_null(missing) if flat.null_count else flat)
 
 
 def _string_buffers(rows: Any) -> tuple[Any, Any]:

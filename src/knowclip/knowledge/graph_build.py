@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from knowclip.atomic import atomic_folder
 from knowclip.knowledge.graph_arrays import open_arrays
-from knowclip.knowledge.graph_store import (
-    MAX_SOURCES,
-    Source,
-    connect,
-    literal,
-    read_manifest,
-    write_manifest,
-)
+from knowclip.knowledge.graph_finish import write_tables
+from knowclip.knowledge.graph_store import MAX_SOURCES, Source, connect, read_manifest, write_manifest
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,7 +30,7 @@ STAGING: dict[str, dict[str, str]] = {
         "image_height": "INTEGER", "source": "UTINYINT",
     },
 }  # fmt: skip
-"""Staged records by string ids; ``finish`` numbers them."""
+"""Staged records by string ids; ``graph_finish`` numbers them."""
 
 BUFFER_ROWS = 100_000
 BAD_ALLOWED = 10
@@ -158,80 +152,11 @@ class GraphBuilder:
         self.flush()
         if len(sources) > MAX_SOURCES:
             raise ValueError(f"{len(sources)} sources in one graph; at most {MAX_SOURCES}")
-        if not self._count("stage_triplets"):
-            raise ValueError(
-                f"{sources[0].path or sources[0].name}: no triplet left of {self.records} records; "
-                f"left out: {dict(self.skipped) or 'none'}"
-            )
-        for step, (label, sql) in enumerate(_FINISH):
-            self.report(label, step / len(_FINISH))
-            self.connection.execute(sql)
-        for table, (select, order) in _TABLES.items():
-            self.report(f"writing {table}", 0.0)
-            target = literal(self.folder / f"{table}.parquet")
-            self.connection.execute(f"COPY ({select} ORDER BY {order}) TO {target} (FORMAT parquet)")
-        counts = {table: self._count(table) for table in _TABLES}
+        if self.connection.execute("SELECT 1 FROM stage_triplets LIMIT 1").fetchone() is None:
+            read = f" of {self.records} records; left out: {dict(self.skipped)}" if self.records else ""
+            raise ValueError(f"{', '.join(source.name for source in sources)}: no triplet left{read}")
+        counts = write_tables(self.connection, self.folder, self.report)
         write_manifest(self.folder, sources, counts)
-
-    def _count(self, table: str) -> int:
-        row = self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-        assert row is not None
-        return int(row[0])
-
-
-_FINISH = (
-    (
-        "numbering entities",
-        """CREATE TABLE entities AS
-            WITH used AS (
-                SELECT id, min(source) AS source FROM (
-                    SELECT head AS id, source FROM stage_triplets UNION ALL
-                    SELECT tail, source FROM stage_triplets) GROUP BY id),
-            described AS (
-                SELECT id, min_by(text, (source, text)) AS text, min(source) AS source
-                FROM stage_entities GROUP BY id)
-            SELECT coalesce(u.id, d.id) AS id, coalesce(d.source, u.source) AS source,
-                   CASE WHEN d.id IS NOT NULL THEN d.text
-                        WHEN u.id LIKE '/c/%' THEN replace(split_part(u.id, '/', 4), '_', ' ')
-                        ELSE u.id END AS text
-            FROM used u FULL JOIN described d ON u.id = d.id ORDER BY 1""",
-    ),
-    (
-        "numbering relations",
-        """CREATE TABLE relations AS
-            SELECT r.id, coalesce(min(s.text), r.id) AS text
-            FROM (SELECT DISTINCT relation AS id FROM stage_triplets) r
-            LEFT JOIN stage_relations s ON r.id = s.id GROUP BY r.id ORDER BY 1""",
-    ),
-    (
-        "numbering triplets",
-        """CREATE TABLE numbered AS
-            SELECT h.rowid::INTEGER AS head, r.rowid::INTEGER AS relation, t.rowid::INTEGER AS tail,
-                   weight, s.source
-            FROM stage_triplets s JOIN entities h ON s.head = h.id JOIN entities t ON s.tail = t.id
-            JOIN relations r ON s.relation = r.id""",
-    ),
-    (
-        "joining equal triplets",  # apart from the numbering: together they take half as long again
-        """CREATE TABLE triplets AS
-            SELECT head, relation, tail, max(weight) AS weight, min(source) AS source
-            FROM numbered GROUP BY 1, 2, 3""",
-    ),
-    (
-        "numbering images",
-        """CREATE TABLE images AS
-            SELECT DISTINCT ON (e.rowid, path) e.rowid::INTEGER AS entity, i.* EXCLUDE (entity)
-            FROM stage_images i JOIN entities e ON i.entity = e.id
-            ORDER BY e.rowid, path, source, x, y, width, height""",
-    ),
-)
-
-_TABLES = {
-    "entities": ("SELECT id, text, source FROM entities", "rowid"),
-    "relations": ("SELECT id, text FROM relations", "rowid"),
-    "triplets": ("FROM triplets", "head, relation, tail"),
-    "images": ("FROM images", "entity, path, x, y, width, height"),
-}
 
 
 def _quiet(stage: str, fraction: float) -> None:

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +61,9 @@ class Manifest:
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
-def write_manifest(folder: Path, sources: tuple[Source, ...], counts: Mapping[str, int]) -> Manifest:
+def write_manifest(
+    folder: Path, sources: tuple[Source, ...], counts: Mapping[str, int]
+) -> Manifest:
     """Hash the tables in ``folder`` and write ``graph.json``, the file that makes the folder a graph."""
     files = {}
     for table in TABLES:
@@ -69,7 +73,9 @@ def write_manifest(folder: Path, sources: tuple[Source, ...], counts: Mapping[st
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
     manifest = Manifest(sources, dict(counts), files)
     record = {"format": "knowclip-graph", "version": FORMAT_VERSION, **asdict(manifest)}
-    (folder / MANIFEST).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+    (folder / MANIFEST).write_text(
+        json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8"
+    )
     return manifest
 
 
@@ -119,7 +125,10 @@ def _check_table(path: Path, facts: Mapping[str, Any], *, verify: bool) -> None:
 
 
 def connect(
-    scratch: Path | None = None, *, memory_limit: str = "1GB", threads: int | None = None
+    scratch: Path | None = None,
+    *,
+    memory_limit: str = "1GB",
+    threads: int | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open DuckDB in memory.
 
@@ -131,20 +140,52 @@ def connect(
     try:
         import duckdb
     except ImportError:
-        raise ImportError("knowledge graphs need DuckDB and PyArrow: pip install 'knowclip[graph]'") from None
+        raise ImportError(
+            "knowledge graphs need DuckDB and PyArrow: pip install 'knowclip[graph]'"
+        ) from None
     connection = duckdb.connect()
     try:
         connection.execute("SET memory_limit = $1", [memory_limit])
     except duckdb.Error as error:
-        raise ValueError(f"memory limit {memory_limit!r}: {error}; write it like '1GB' or '800MB'") from None
+        raise ValueError(
+            f"memory limit {memory_limit!r}: {error}; write it like '1GB' or '800MB'"
+        ) from None
     if threads is not None:
         if threads < 1:
             raise ValueError(f"threads={threads}: must be at least 1")
         connection.execute(f"SET threads = {int(threads)}")
     connection.execute(f"SET temp_directory = {literal(scratch or '')}")
-    connection.execute("SET preserve_insertion_order = false")  # sorted where order matters: less memory
-    connection.execute("SET enable_progress_bar = false")
+    connection.execute(
+        "SET preserve_insertion_order = false"
+    )  # sorted where order matters: less memory
+    connection.execute("SET enable_progress_bar = true")  # for ``watched``
+    connection.execute("SET enable_progress_bar_print = false")
     return connection
+
+
+@contextmanager
+def watched(
+    connection: duckdb.DuckDBPyConnection,
+    report: Callable[[str, float], None],
+    stage: str,
+) -> Iterator[None]:
+    """Report ``stage`` now, and how far the queries run inside are, five times a second."""
+    report(stage, 0.0)
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            report(
+                stage, max(connection.query_progress(), 0.0) / 100
+            )  # -1: not known yet
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def literal(value: object) -> str:

@@ -7,7 +7,10 @@ from bisect import bisect_left
 from functools import cached_property
 
 from knowclip.knowledge import lexicon
+from knowclip.knowledge.alternatives import is_motion
 from knowclip.knowledge.editing import third_person
+from knowclip.knowledge.sorts import GAMES
+from knowclip.knowledge.wordnet import lemma
 from knowclip.types import Attribute, Relation, SceneGraph, Span
 
 _TOKEN = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
@@ -141,7 +144,8 @@ class Layout:
     def _extended(self, item: int, end: int, without: Relation, limit: int, depth: int) -> int:
         for attribute in self._attributes_of.get(item, ()):
             if attribute.span and end < attribute.span[1] <= limit:
-                if _BEFORE_ATTRIBUTE.fullmatch(self.caption, end, attribute.span[0]):
+                follows = _BEFORE_ATTRIBUTE.fullmatch(self.caption, end, attribute.span[0])
+                if follows and not self._goes_on(attribute.span):
                     end = attribute.span[1]
         behind: Relation | None = None
         for relation in self.relations_of.get(item, ()) if depth < _MAX_DEPTH else ():
@@ -159,6 +163,11 @@ class Layout:
                 behind = relation
                 end = self._extended(relation.object, target[1], without, limit, depth + 1)
         return end
+
+    def _goes_on(self, attribute: Span) -> bool:
+        """Whether more belongs to a participle: "dressed" before "in blue"."""
+        participle = self.caption[slice(*attribute)].lower().endswith(("ed", "ing"))
+        return participle and self.word_at(attribute[1]) in lexicon.PREPOSITIONS
 
     @cached_property
     def _attributes_of(self) -> dict[int, list[Attribute]]:
@@ -201,6 +210,14 @@ class Layout:
             and not self.starts_with(phrase, _DETERMINERS)
         )
 
+    def is_cut(self, phrase: Span) -> bool:
+        """Whether a phrase has its determiner before a word outside it: "an old" before "piece"."""
+        first = self.token_at(phrase[0])
+        if first == 0 or self.words[first] in _DETERMINERS:
+            return False
+        before = self.words[max(0, first - 2) : first]
+        return before[-1] in _STOPS or (before[0] in _STOPS and before[-1] not in lexicon.PREPOSITIONS)
+
     @cached_property
     def _phrase_starts(self) -> set[int]:
         return {
@@ -214,6 +231,24 @@ class Layout:
     def behind_first_word(self, span: Span) -> Span:
         """A span of several words without its first one."""
         return self.tokens[self.token_at(span[0]) + 1][0], span[1]
+
+    def is_bound(self, mention: Span) -> bool:
+        """Whether a mention is part of a fixed phrase: "a pair of shoes", "play football"."""
+        number = self.token_at(mention[0])
+        before = self.words[max(0, number - 2) : number]
+        game = self.words[number] in GAMES and not _DETERMINERS.intersection(before)
+        return game or before == ["pair", "of"]
+
+    def may_be_verb(self, mention: Span) -> bool:
+        """Whether what the parser took for a noun may be a verb behind another one: "jumps", "slides"."""
+        last = self.token_at(mention[1]) - 1
+        alone = last > 0 and self.words[last - 1] in _DETERMINERS
+        return self.words[last].endswith("s") and not alone and is_motion(lemma(self.words[last], "verb"))
+
+    def colours_of(self, item: int) -> set[str]:
+        """The colours an object is said to have, as the last words of its attributes."""
+        said = {a.name.lower().rpartition(" ")[2] for a in self._attributes_of.get(item, ())}
+        return said & lexicon.COLOURS
 
     def is_plural(self, item: int, mention: Span) -> bool:
         """Whether a mention is plural: its last word is not the lemma, or has no other form."""

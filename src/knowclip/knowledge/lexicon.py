@@ -129,7 +129,7 @@ SYMMETRIC = _words(
 A longer relation that ends in one of these ("stand next to", "on the side of") is symmetric too.
 """
 
-NOT_SWAPPED = _words("of have for as without during than per via into")
+NOT_SWAPPED = _words("of have for as without during than per via into") | {"dress in"}
 """Relations of part, purpose and time, whose ends cannot change places in a readable sentence."""
 
 INVERSE = {
@@ -146,6 +146,11 @@ PLURAL_OF = {"is": "are", "was": "were", "has": "have", "does": "do", "'s": "'re
 
 PLURAL_NOUNS = PLURAL_ONLY | _words("people police cattle")
 """Plural nouns that look like their own singular."""
+
+UNCHANGED_PAST = _words("hit cut put let set shut hurt spread")
+"""Verbs whose past is their base form."""
+
+UNCHANGED_PLURAL = _words("sheep deer fish moose aircraft")
 
 POSTURE_VERBS = _words("park seat stand sit lie lay kneel locate wait pose gather")
 """Verbs after whose participle "by" says where, not who: "parked by the road"."""

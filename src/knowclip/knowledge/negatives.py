@@ -1,21 +1,39 @@
-"""Scene graphs -> hard-negative captions: same words, false claim (S2 of Structure-CLIP)."""
+"""Scene graphs -> hard-negative captions: a false claim in the caption's own words, or nearly (S2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import cached_property
 from itertools import islice
+from random import Random
 
 from knowclip.knowledge.editing import Edited
-from knowclip.knowledge.identity import canonical_claims, normalised, stable_hash
+from knowclip.knowledge.falsity import Said, Statement, lemmatised
+from knowclip.knowledge.identity import Claim, canonical_claims, stable_hash
 from knowclip.knowledge.layout import Layout
+from knowclip.knowledge.replacements import (
+    attribute_replacements,
+    object_replacements,
+    relation_replacements,
+)
+from knowclip.knowledge.shuffles import shuffles
 from knowclip.knowledge.swaps import Candidate, attribute_swaps, relation_swaps
 from knowclip.types import Attribute, Negative, Relation, SceneGraph, SceneObject
 
-KINDS: dict[str, Callable[[Layout], Iterator[Candidate]]] = {
-    "relation_swap": relation_swaps,
-    "attribute_swap": attribute_swaps,
+KINDS: dict[str, Callable[[Layout, Random, Said], Iterator[Candidate]]] = {
+    "relation_swap": lambda layout, draw, said: relation_swaps(layout),
+    "attribute_swap": lambda layout, draw, said: attribute_swaps(layout),
+    "object_replacement": object_replacements,
+    "attribute_replacement": attribute_replacements,
+    "relation_replacement": relation_replacements,
+    "shuffle": lambda layout, draw, said: shuffles(layout, draw),
 }
 """Kind of negative -> what proposes it: edits with the claims of the edited text, to be checked here."""
+
+SWAPS = ("relation_swap", "attribute_swap")
+"""The kinds of the paper: its default."""
+SEMANTIC = (*SWAPS, "object_replacement", "attribute_replacement", "relation_replacement")
+"""Kinds that are false by meaning; a shuffle is the baseline for them."""
 
 MAX_NEGATIVES = 64
 """Most negatives of one caption: bounds the work on very long texts."""
@@ -27,23 +45,25 @@ def generate(
     caption: str,
     graph: SceneGraph,
     *,
-    kinds: Collection[str] = ("relation_swap", "attribute_swap"),
-    exclude: Collection[str] = (),
+    kinds: Collection[str] = SWAPS,
+    said: Said | None = None,
     seed: int = 0,
 ) -> list[Negative]:
-    """All different negatives of a caption (at most :data:`MAX_NEGATIVES`), in an order drawn by ``seed``.
+    """Different negatives of a caption (at most :data:`MAX_NEGATIVES`), in an order drawn by ``seed``.
 
     Args:
         caption: The true caption.
         graph: Its scene graph; what has no span in the caption takes no part.
         kinds: Names in :data:`KINDS`.
-        exclude: Texts that are true as well (other captions of the image): never returned, not even in other
-            case or punctuation.
-        seed: Equal arguments give equal lists; the first n are a fair draw.
+        said: All that is said of the image, this caption included: what another caption says, in these or
+            other words, is never a negative. By default the caption alone.
+        seed: Equal arguments give equal lists; the first n are a fair draw. Which words replace others is
+            drawn as well.
 
     Returns:
         Negatives with the claims they make; none where none is valid: symmetric relations, equal objects or
-        attributes, a relation that the caption states both ways, a result that says the same.
+        attributes, a relation that the caption states both ways, a word that may be true as well (a synonym,
+        hypernym or hyponym of what is said, or one used alike), a result that says the same.
 
     Raises:
         ValueError: for an unknown kind.
@@ -51,34 +71,65 @@ def generate(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"unknown kind of negative {unknown[0]!r}: choose from {', '.join(KINDS)}")
-    layout = Layout(caption, graph)
-    candidates = [c for kind in dict.fromkeys(kinds) for c in islice(KINDS[kind](layout), _MAX_CANDIDATES)]
-    order = sorted(range(len(candidates)), key=lambda number: stable_hash(f"{seed} {number} {caption}"))
-    claims = _claims(graph) if candidates else None
-    seen = {normalised(text) for text in (caption, *exclude)} if candidates else set()
+    layout, draw = Layout(caption, graph), Random(stable_hash(f"{seed} {caption}"))
+    said = said or Said([caption], [graph])
+    candidates = [
+        c for kind in dict.fromkeys(kinds) for c in islice(KINDS[kind](layout, draw, said), _MAX_CANDIDATES)
+    ]
+    draw.shuffle(candidates)
+    seen = {*said.texts, lemmatised(caption)} if candidates else set()
+    own = _Claims(graph, said)
     negatives: list[Negative] = []
-    for candidate in (candidates[number] for number in order):
+    for candidate in candidates:
+        if candidate.kind in SWAPS and candidate.graph and own.may_allow(candidate.graph):
+            continue
         edited = Edited(caption, candidate.edits)
-        text = normalised(edited.text)
-        if text in seen or _claims(candidate.graph) == claims:
+        text = lemmatised(edited.text)
+        if text in seen:
             continue
         seen.add(text)
-        moved = _with_spans(candidate.graph, edited)
-        negatives.append(Negative(edited.text, candidate.kind, edited.changed, moved))
+        claims = candidate.graph and _with_spans(candidate.graph, edited)
+        negatives.append(Negative(edited.text, candidate.kind, edited.changed, claims, seed))
         if len(negatives) == MAX_NEGATIVES:
             break
     return negatives
 
 
-def _claims(graph: SceneGraph) -> tuple[list[str], list[tuple[str, str, str]]]:
+class _Claims:
+    """What a caption claims, to compare its swaps with."""
+
+    def __init__(self, graph: SceneGraph, said: Said) -> None:
+        self._graph, self._said = graph, said
+
+    @cached_property
+    def _own(self) -> tuple[list[str], list[Claim]]:
+        return _sorted_claims(self._graph)
+
+    @cached_property
+    def _stated(self) -> set[Statement]:
+        return self._said.statements(self._graph)
+
+    def may_allow(self, swapped: SceneGraph) -> bool:
+        """Whether a swap may be true: it claims the same, or something that another caption states."""
+        if _sorted_claims(swapped) == self._own:
+            return True
+        new = self._said.statements(swapped) - self._stated
+        return not new.isdisjoint(self._said.stated)
+
+
+def _sorted_claims(graph: SceneGraph) -> tuple[list[str], list[Claim]]:
     objects, relations = canonical_claims(graph)
     return sorted(objects), sorted(relations)
 
 
 def _with_spans(graph: SceneGraph, edited: Edited) -> SceneGraph:
+    """The graph with its spans in the edited text; what stays where it was is not copied."""
     span = edited.span
+    objects = [(o, span(o.span)) for o in graph.objects]
+    attributes = [(a, span(a.span)) for a in graph.attributes]
+    relations = [(r, span(r.span)) for r in graph.relations]
     return SceneGraph(
-        tuple([SceneObject(o.name, span(o.span), o.box) for o in graph.objects]),
-        tuple([Attribute(a.object, a.name, span(a.span)) for a in graph.attributes]),
-        tuple([Relation(r.subject, r.name, r.object, span(r.span)) for r in graph.relations]),
+        tuple([o if s == o.span else SceneObject(o.name, s, o.box) for o, s in objects]),
+        tuple([a if s == a.span else Attribute(a.object, a.name, s) for a, s in attributes]),
+        tuple([r if s == r.span else Relation(r.subject, r.name, r.object, s) for r, s in relations]),
     )

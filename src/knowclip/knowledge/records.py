@@ -5,8 +5,8 @@ One object a line. ``graphs.jsonl``::
     {"key", "caption", "parser", "objects": [{"name", "span"}],
      "attributes": [[object, "attribute", span]], "relations": [[subject, "relation", object, span]]}
 
-``negatives.jsonl``: ``{"key", "caption", "negative", "kind", "changed": [span, ...]}``. Objects are indices
-into ``objects``, spans are ``[start, end]`` in characters, or null where the words are unknown.
+``negatives.jsonl``: ``{"key", "caption", "negative", "kind", "changed": [span, ...], "seed"}``. Objects are
+indices into ``objects``, spans are ``[start, end]`` in characters, or null where the words are unknown.
 """
 
 from __future__ import annotations
@@ -85,14 +85,16 @@ def graph_to_json(graph: SceneGraph) -> dict[str, Any]:
 def negative_to_json(negative: Negative) -> dict[str, Any]:
     """Turn a negative and what it claims into what ``json`` writes."""
     claims = graph_to_json(negative.graph) if negative.graph is not None else {}
-    return {"negative": negative.caption, "kind": negative.kind, "changed": negative.changed, **claims}
+    head = {"negative": negative.caption, "kind": negative.kind, "changed": negative.changed}
+    return head | {"seed": negative.seed} | claims
 
 
 def negative_from_json(record: dict[str, Any], where: str) -> Negative:
     """Turn what ``json`` read into a negative."""
     caption = record["negative"]
     graph = graph_from_json(record, caption, where) if "objects" in record else None
-    return Negative(caption, record["kind"], tuple((a, b) for a, b in record["changed"]), graph)
+    changed = tuple((a, b) for a, b in record["changed"])
+    return Negative(caption, record["kind"], changed, graph, record["seed"])
 
 
 def _negative_line(record: NegativeRecord) -> dict[str, Any]:
@@ -103,6 +105,7 @@ def _negative_line(record: NegativeRecord) -> dict[str, Any]:
         "negative": negative.caption,
         "kind": negative.kind,
         "changed": negative.changed,
+        "seed": negative.seed,
     }
 
 
@@ -226,5 +229,6 @@ def _graph_record(line: _Line) -> GraphRecord:
 def _negative_record(line: _Line) -> NegativeRecord:
     text = line.get("negative", str)
     spans = [line.span(f"changed[{i}]", value, text) for i, value in enumerate(line.get("changed", list))]
-    negative = Negative(text, line.get("kind", str), tuple(span for span in spans if span))
+    seed = line.get("seed", int) if "seed" in line.value else 0  # written by hand, it has none
+    negative = Negative(text, line.get("kind", str), tuple(span for span in spans if span), seed=seed)
     return NegativeRecord(line.get("key", str), line.get("caption", str), negative)

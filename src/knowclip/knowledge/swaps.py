@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from knowclip.knowledge import lexicon
+from knowclip.knowledge.alternatives import adjective_clusters
 from knowclip.knowledge.editing import Edit, agreeing, moved
 from knowclip.knowledge.identity import canonical_relation
 from knowclip.knowledge.layout import Layout, first_word
@@ -16,16 +17,20 @@ from knowclip.types import Attribute, Relation, SceneGraph, Span
 _MAX_GROUP = 64
 """Attributes of one dimension that are paired with each other."""
 
+_GOES_ON = lexicon.PREPOSITIONS | {"to"}
 _REPLACED = lexicon.ARTICLES | lexicon.POSSESSIVES
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Edits that should make a caption false; the graph of the result, with the spans of the old text."""
+    """Edits that should make a caption false; the graph of the result, with the spans of the old text.
+
+    The graph is None where nobody knows what the result claims.
+    """
 
     kind: str
     edits: tuple[Edit, ...]
-    graph: SceneGraph
+    graph: SceneGraph | None
 
 
 def relation_swaps(layout: Layout) -> Iterator[Candidate]:
@@ -37,10 +42,13 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
     stated = Counter(
         canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in layout.graph.relations
     )
+    together = Counter(relation.span for relation in layout.graph.relations)
     for relation in layout.graph.relations:
         subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
-        if subject == item or _is_symmetric(name) or name in lexicon.NOT_SWAPPED:
+        if subject.split()[-1:] == item.split()[-1:] or _is_symmetric(name) or name in lexicon.NOT_SWAPPED:
             continue
+        if not lexicon.COLOURS.isdisjoint((subject, item)) or together[relation.span] > 1:
+            continue  # "a girl in green"; "wearing shorts and a shirt", of which one would stay behind
         if (
             stated[canonical_relation(subject, name, item)] > 1
             or canonical_relation(item, name, subject) in stated
@@ -64,7 +72,11 @@ def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span)
     limit = start if start >= first[1] else second[0]
     left = layout.full_phrase(named[first], first, without=relation, limit=limit)
     right = layout.full_phrase(named[second], second, without=relation, limit=len(layout.caption))
+    if any(map(layout.is_cut, (left, right))) or any(map(layout.may_be_verb, (first, second))):
+        return None
     plural = [layout.is_plural(named[mention], mention) for mention in (first, second)]
+    if layout.word_at(start).endswith("ing") and right == second and not plural[1]:
+        return None  # "people playing hockey" are "hockey playing people"
     if layout.starts_with(left, lexicon.POSSESSIVES) or layout.starts_with(right, lexicon.POSSESSIVES):
         # "a girl holding her doll" -> "a doll holding her girl": the determiners stay where they are
         if plural[0] != plural[1] or not all(
@@ -167,7 +179,9 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
         dimension, value = dimension_of(name)
         stated[attribute.object].add((dimension, value))
         said_again = layout.occurrences(name) > uses[name]
-        if attribute.span and not said_again and layout.is_whole(attribute.span):
+        if attribute.span and dimension and not said_again and layout.is_whole(attribute.span):
+            if dimension == "action" and layout.word_at(attribute.span[1]) in _GOES_ON:
+                continue  # "preparing to run", "interacting with it"
             groups.setdefault(dimension, []).append((index, value))
     for dimension, group in groups.items():
         for (i, value), (j, other_value) in combinations(group[:_MAX_GROUP], 2):
@@ -179,9 +193,15 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
 
 
 def dimension_of(attribute: str) -> tuple[str, str]:
-    """What an attribute is a value of, and the value: equal for synonyms ("big", "large")."""
+    """What an attribute is a value of, and the value: equal for synonyms ("big", "large").
+
+    The dimension is empty where nobody knows that one value excludes the others ("electric", "fierce").
+    """
     *shades, word = attribute.split() or [""]
-    dimension, value = lexicon.VALUES.get(word, ("action" if word.endswith("ing") else "other", word))
+    dimension, value = lexicon.VALUES.get(word, ("", word))
+    if not dimension:
+        sorts = sorted(sort for sort, _ in adjective_clusters(word))
+        dimension = sorts[0] if sorts else "action" if word.endswith("ing") else ""
     return dimension, " ".join([*shades, value])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source, literal
-from knowclip.knowledge.readers.tables import read_lines
+from knowclip.knowledge.readers.tables import MALFORMED, read_lines
 
 ASSERTIONS = Source("conceptnet", "CC BY-SA 4.0", "https://github.com/commonsense/conceptnet5/wiki/Downloads")
 CN100K = Source("cn100k", "CC BY-SA 4.0", "https://home.ttic.edu/~kgimpel/commonsense.html")
@@ -67,25 +67,27 @@ def read_assertions(
         min_weight: Least weight.
     """
     _check_relations(relations)
-    term = r"regexp_replace({0}, '/$', '')" if senses else "array_to_string(string_split({0}, '/')[1:4], '/')"
+    term = r"regexp_replace({}, '/$', '')" if senses else "regexp_extract({}, '^/c/[^/]*/[^/]*')"
     weight = "try_cast(regexp_extract(info, '\"weight\": *([0-9.eE+-]+)', 1) AS FLOAT)"
     here = literal(f"/c/{language}/")
-    reason = f"""CASE
-        WHEN relation NOT LIKE '/r/_%' OR NOT (head LIKE '/c/_%/_%' OR head LIKE 'http%')
-             OR NOT (tail LIKE '/c/_%/_%' OR tail LIKE 'http%') THEN 'malformed'
-        WHEN NOT starts_with(head, {here}) OR NOT starts_with(tail, {here}) THEN 'other language'
-        WHEN {_unwanted("substr(relation, 4)", relations)} THEN 'relation not asked for'
-        WHEN {"false" if negated else "relation LIKE '/r/Not%'"} THEN 'negated relation'
-        WHEN {weight} IS NULL THEN 'malformed'
-        WHEN {weight} < {float(min_weight)} THEN 'weight too low'
-        WHEN {term.format("head")} = {term.format("tail")} THEN 'head equals tail' END"""
+    left_out = [
+        (MALFORMED, "relation NOT LIKE '/r/_%'"),
+        *((MALFORMED, f"NOT ({end} LIKE '/c/_%/_%' OR {end} LIKE 'http%')") for end in ("head", "tail")),
+        ("other language", f"NOT starts_with(head, {here}) OR NOT starts_with(tail, {here})"),
+        ("relation not asked for", _unwanted("substr(relation, 4)", relations)),
+        ("negated relation", "false" if negated else "relation LIKE '/r/Not%'"),
+        (MALFORMED, f"{weight} IS NULL"),
+        ("weight too low", f"{weight} < {float(min_weight)}"),
+        ("head equals tail", f"{term.format('head')} = {term.format('tail')}"),
+    ]
     read_lines(
         path,
         build,
         columns=URI_COLUMNS,
-        reason=reason,
+        left_out=left_out,
         triplet=(term.format("head"), "relation", term.format("tail"), weight),
         expected="/a/[..] /r/Relation /c/lang/head /c/lang/tail {json with a weight}",
+        mostly_left_out=True,
     )
     _describe_relations(build)
     return ASSERTIONS
@@ -101,18 +103,19 @@ def read_cn100k(
     _check_relations(relations)
     weight = "try_cast(weight AS FLOAT)"
     labelled = path.name.startswith(("dev", "test"))  # their fourth column is a label, 0 or 1
-    reason = f"""CASE
-        WHEN relation = '' OR head = '' OR tail = '' OR {weight} IS NULL THEN 'malformed'
-        WHEN {f"{weight} = 0" if labelled else "false"} THEN 'labelled false'
-        WHEN {_unwanted("relation", relations)} THEN 'relation not asked for'
-        WHEN {"false" if negated else "relation LIKE 'Not%'"} THEN 'negated relation'
-        WHEN head = tail THEN 'head equals tail' END"""
+    left_out = [
+        (MALFORMED, f"relation = '' OR head = '' OR tail = '' OR {weight} IS NULL"),
+        ("labelled false", f"{weight} = 0" if labelled else "false"),
+        ("relation not asked for", _unwanted("relation", relations)),
+        ("negated relation", "false" if negated else "relation LIKE 'Not%'"),
+        ("head equals tail", "head = tail"),
+    ]
     uri = "'/c/en/' || replace(lower(trim({0})), ' ', '_')"
     read_lines(
         path,
         build,
         columns=CN100K_COLUMNS,
-        reason=reason,
+        left_out=left_out,
         triplet=(uri.format("head"), "'/r/' || relation", uri.format("tail"), weight),
         expected="Relation, head, tail, weight",
     )

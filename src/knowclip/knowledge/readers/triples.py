@@ -7,7 +7,7 @@ from pathlib import Path
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source, literal
-from knowclip.knowledge.readers.tables import open_text, read_lines
+from knowclip.knowledge.readers.tables import MALFORMED, open_text, read_lines
 
 COLUMNS = ("head", "relation", "tail", "weight")
 
@@ -61,8 +61,8 @@ def _read_text(path: Path, build: GraphBuilder, delimiter: str, quote: str) -> N
         path,
         build,
         columns=columns,
-        reason=_reason(weighted),
-        triplet=("head", "relation", "tail", "weight::FLOAT" if weighted else "1"),
+        left_out=[(MALFORMED, _broken(weighted))],
+        triplet=("head", "relation", "tail", _weight(weighted)),
         expected="head, relation, tail[, weight]",
         delimiter=delimiter,
         quote=quote,
@@ -82,15 +82,14 @@ def _read_parquet(path: Path, build: GraphBuilder) -> None:
     if missing := set(COLUMNS[:3]) - set(columns):
         raise ValueError(f"{path}: no columns {sorted(missing)}; it has {columns}")
     weighted = "weight" in columns
-    weight = "try_cast(weight AS FLOAT)" if weighted else "1"
     texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in COLUMNS[: 3 + weighted])
-    good = f"({_reason(weighted)}) IS NULL"
+    broken = _broken(weighted)
     build.connection.execute(
-        f"""INSERT INTO stage_triplets SELECT head, relation, tail, {weight}, 0
-            FROM (SELECT {texts} FROM {scan}) WHERE {good}"""
+        f"""INSERT INTO stage_triplets SELECT head, relation, tail, {_weight(weighted)}, 0
+            FROM (SELECT {texts} FROM {scan}) WHERE NOT ({broken})"""
     )
     row = build.connection.execute(
-        f"""SELECT count(*), count(*) FILTER (WHERE NOT ({good})), min(row) FILTER (WHERE NOT ({good}))
+        f"""SELECT count(*), count(*) FILTER (WHERE {broken}), min(row) FILTER (WHERE {broken})
             FROM (SELECT {texts}, file_row_number AS row FROM {scan})"""
     ).fetchone()
     assert row is not None
@@ -101,7 +100,10 @@ def _read_parquet(path: Path, build: GraphBuilder) -> None:
         )
 
 
-def _reason(weighted: bool) -> str:
-    broken = "try_cast(weight AS FLOAT) IS NULL" if weighted else "false"
-    empty = " OR ".join(f"coalesce({name}, '') = ''" for name in COLUMNS[:3])
-    return f"CASE WHEN {empty} OR {broken} THEN 'malformed' END"
+def _broken(weighted: bool) -> str:
+    broken = [f"coalesce({name}, '') = ''" for name in COLUMNS[:3]]
+    return " OR ".join([*broken, f"{_weight(True)} IS NULL"] if weighted else broken)
+
+
+def _weight(weighted: bool) -> str:
+    return "try_cast(weight AS FLOAT)" if weighted else "1"

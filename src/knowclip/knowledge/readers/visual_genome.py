@@ -17,22 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import knowclip.knowledge.readers.visual_genome_records as fields
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source
 from knowclip.knowledge.readers.conceptnet import concept
 from knowclip.knowledge.readers.images import ImageFolder
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array
-from knowclip.types import Box
 
 SOURCE = Source("visual-genome", "CC BY 4.0", "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html")
 
-
 _Step = tuple[str, Any, Callable[[Any], None]]
 """The place of a record within its image, the record, what to do with it."""
-
-
-class _BadRecordError(Exception):
-    """A record does not hold what it must; the message says what."""
 
 
 def read_visual_genome(
@@ -41,6 +36,7 @@ def read_visual_genome(
     *,
     images: Path | None = None,
     name: str = SOURCE.name,
+    licence: str = SOURCE.licence,
     max_relations: int = 1000,
     objects: bool = False,
     regions: bool = False,
@@ -53,6 +49,7 @@ def read_visual_genome(
         images: Folder of the images, in ``VG_100K`` and ``VG_100K_2`` or not; by default ``path``, or
             ``images`` beside it.
         name: Name of the source, where files of this format are another data set.
+        licence: Its licence, likewise.
         max_relations: Keep only the so many most frequent predicates (raw Visual Genome has over 36,000, most
             of them said once); 0 keeps all.
         objects: Also (region, shows, name) from ``objects``; joins regions to the concepts of other sources.
@@ -65,22 +62,19 @@ def read_visual_genome(
     if images is None and not folder.paths and beside.is_dir():
         folder = ImageFolder(beside)
     reader = _Reader(path, build, folder)
-    files = {part: find_file(path, part) for part in ("relationships", "attributes", "scene_graphs")}
-    if not any(files.values()):
+    scenes = find_file(path, "scene_graphs")
+    relationships, attributes = find_file(path, "relationships"), find_file(path, "attributes")
+    if not (scenes or relationships or attributes):
         raise FileNotFoundError(
             f"{path}: no relationships.json, attributes.json or scene_graphs.json (nor .gz or .zip of them)"
         )
-    if file := files["relationships"]:
+    if file := relationships or scenes:
         reader.read(file, reader.relationships)
         reader.cut_relations(max_relations)
-    if file := files["attributes"]:
-        reader.read(file, reader.attributes)
-    if (file := files["scene_graphs"]) and not (files["relationships"] and files["attributes"]):
-        if not files["relationships"]:
-            reader.read(file, reader.relationships)
-            reader.cut_relations(max_relations)
-        if not files["attributes"]:
-            reader.read(file, reader.scene_attributes)
+    if attributes:
+        reader.read(attributes, reader.attributes)
+    elif scenes:
+        reader.read(scenes, reader.scene_attributes)
     for wanted, stem, method in (
         (objects, "objects", reader.objects),
         (regions, "region_descriptions", reader.regions),
@@ -89,7 +83,8 @@ def read_visual_genome(
             if (file := find_file(path, stem)) is None:
                 raise FileNotFoundError(f"{path}: no {stem}.json (nor .gz or .zip), which was asked for")
             reader.read(file, method)
-    return Source(name, SOURCE.licence, SOURCE.url, image_root=str(reader.folder.root.resolve()))
+    url = SOURCE.url if name == SOURCE.name else ""
+    return Source(name, licence, url, image_root=str(reader.folder.root.resolve()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +99,15 @@ class _Reader:
     def __init__(self, path: Path, build: GraphBuilder, folder: ImageFolder) -> None:
         self.build = build
         self.folder = folder
-        self.predicate_alias = _aliases(path / "relationship_alias.txt")
-        self.object_alias = _aliases(path / "object_alias.txt")
+        self.predicate_alias = fields.aliases(path / "relationship_alias.txt")
+        self.object_alias = fields.aliases(path / "object_alias.txt")
         self.facts: dict[int, dict[str, Any]] = {}
         if file := find_file(path, "image_data"):
             for index, record in enumerate(iterate_array(file)):
                 build.records += 1
                 try:
-                    self.facts[_integer(record, "image_id", "id")] = record
-                except _BadRecordError as error:
+                    self.facts[fields.integer(record, "image_id", "id")] = record
+                except fields.BadRecordError as error:
                     build.bad(f"{file}: $[{index}]", str(error))
 
     def read(self, file: Path, method: Callable[[_Image, Any], Iterator[_Step]]) -> None:
@@ -126,18 +121,18 @@ class _Reader:
                     self.build.records += 1
                     try:
                         step(record)
-                    except _BadRecordError as error:
+                    except fields.BadRecordError as error:
                         self.build.bad(where, str(error))
-            except _BadRecordError as error:
+            except fields.BadRecordError as error:
                 self.build.records += 1
                 self.build.bad(where, str(error))
 
     def relationships(self, image: _Image, element: Any) -> Iterator[_Step]:
         known = {}
-        for place, record in _records(element, "objects", required=False):
+        for place, record in fields.records(element, "objects", required=False):
             try:
-                known[_integer(record, "object_id", "id")] = record
-            except _BadRecordError as error:
+                known[fields.integer(record, "object_id", "id")] = record
+            except fields.BadRecordError as error:
                 self.build.records += 1
                 self.build.bad(place, str(error))
 
@@ -146,30 +141,26 @@ class _Reader:
             for end in ("subject", "object"):
                 found = record.get(end)
                 if found is None:
-                    id = _integer(record, f"{end}_id")
+                    id = fields.integer(record, f"{end}_id")
                     if id not in known:
-                        raise _BadRecordError(f"{end}_id {id} is no object of the image")
+                        raise fields.BadRecordError(f"{end}_id {id} is no object of the image")
                     found = known[id]
                 ends.append(found)
-            predicate = _words(record.get("predicate"), "predicate", self.predicate_alias)
+            predicate = fields.words(record.get("predicate"), "predicate", self.predicate_alias)
             head, tail = (self._region(image, end) for end in ends)
             self._triplet(head, predicate, tail)
 
-        for place, record in _records(element, "relationships"):
+        for place, record in fields.records(element, "relationships"):
             yield place, record, step
 
     def attributes(self, image: _Image, element: Any, *, key: str = "attributes") -> Iterator[_Step]:
         def step(record: Any) -> None:
-            values = record.get("attributes") or ()
-            if isinstance(values, str):
-                values = (values,)
-            words = [_words(value, "attribute", {}) for value in values]
-            if words:
+            if said := fields.attributes(record):
                 region = self._region(image, record)
-                for word in dict.fromkeys(words):
+                for word in said:
                     self._triplet(region, "is", concept(word))
 
-        for place, record in _records(element, key):
+        for place, record in fields.records(element, key):
             yield place, record, step
 
     def scene_attributes(self, image: _Image, element: Any) -> Iterator[_Step]:
@@ -177,17 +168,19 @@ class _Reader:
 
     def objects(self, image: _Image, element: Any) -> Iterator[_Step]:
         def step(record: Any) -> None:
-            self._triplet(self._region(image, record), "shows", concept(self._name(record)))
+            self._triplet(
+                self._region(image, record), "shows", concept(fields.name(record, self.object_alias))
+            )
 
-        for place, record in _records(element, "objects"):
+        for place, record in fields.records(element, "objects"):
             yield place, record, step
 
     def regions(self, image: _Image, element: Any) -> Iterator[_Step]:
         def step(record: Any) -> None:
             phrase = " ".join(str(record.get("phrase") or "").split())
             if not phrase:
-                raise _BadRecordError("no phrase")
-            number = _integer(record, "region_id", "id")
+                raise fields.BadRecordError("no phrase")
+            number = fields.integer(record, "region_id", "id")
             region, words = f"vg/{image.id}/region/{number}", f"vg/{image.id}/phrase/{number}"
             self._show(image, region, record)
             self.build.entity(region, None)
@@ -195,7 +188,7 @@ class _Reader:
             self._triplet(region, "image of", words)
             self._triplet(words, "caption of", region)
 
-        for place, record in _records(element, "regions"):
+        for place, record in fields.records(element, "regions"):
             yield place, record, step
 
     def cut_relations(self, keep: int) -> None:
@@ -210,7 +203,7 @@ class _Reader:
             self.build.skip(f"predicate not among the {keep} most frequent", dropped)
 
     def _image(self, element: Any) -> _Image:
-        id = _integer(element, "image_id", "id")
+        id = fields.integer(element, "image_id", "id")
         facts = self.facts.get(id, {})
         url = facts.get("url") or element.get("image_url") or ""
         size = facts.get("width"), facts.get("height")
@@ -219,81 +212,21 @@ class _Reader:
 
     def _region(self, image: _Image, record: Any) -> str:
         """Describe the region of an object and return its entity id."""
-        entity = f"vg/{image.id}/{_integer(record, 'object_id', 'id')}"
-        text = self._name(record)
+        entity = f"vg/{image.id}/{fields.integer(record, 'object_id', 'id')}"
+        text = fields.name(record, self.object_alias)
         self._show(image, entity, record)
         self.build.entity(entity, text)
         return entity
 
     def _show(self, image: _Image, entity: str, record: Any) -> None:
-        box = _box(record, image.size)
+        region = fields.box(record, image.size)
         if image.path is None:
             self.build.skip("region of an image that is not in the image folder")
             return
         self.build.image(
-            entity, image.path, box=box, image_id=f"vg/{image.id}", coco_id=image.coco_id, size=image.size
+            entity, image.path, box=region, image_id=f"vg/{image.id}", coco_id=image.coco_id, size=image.size
         )
-
-    def _name(self, record: Any) -> str:
-        names = record.get("name") or record.get("names")
-        return _words(names[0] if isinstance(names, list) and names else names, "name", self.object_alias)
 
     def _triplet(self, head: str, relation: str, tail: str) -> None:
         self.build.relation(f"vg:{relation}", relation)
         self.build.triplet(head, f"vg:{relation}", tail)
-
-
-def _records(element: Any, key: str, *, required: bool = True) -> Iterator[tuple[str, Any]]:
-    """The records under ``element[key]``, each with its place."""
-    records = element.get(key)
-    if records is None and not required:
-        return
-    if not isinstance(records, list):
-        raise _BadRecordError(f"no list {key!r} in the image")
-    for index, record in enumerate(records):
-        yield f".{key}[{index}]", record if isinstance(record, dict) else {}
-
-
-def _integer(record: Any, *keys: str) -> int:
-    if isinstance(record, dict):
-        for key in keys:
-            value = record.get(key)
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
-    raise _BadRecordError(f"no whole number {' or '.join(map(repr, keys))}")
-
-
-def _words(value: Any, what: str, alias: dict[str, str]) -> str:
-    words = " ".join(value.lower().split()) if isinstance(value, str) else ""
-    if not words:
-        raise _BadRecordError(f"no {what}")
-    return alias.get(words, words)
-
-
-def _box(record: Any, size: tuple[int, int] | None) -> Box:
-    """The region's box, cut at the borders of the image."""
-    sides = [
-        record.get(key, record.get(longer))
-        for key, longer in zip("xywh", ("x", "y", "width", "height"), strict=True)
-    ]
-    if not all(isinstance(side, (int, float)) for side in sides):
-        raise _BadRecordError("no box x, y, w, h")
-    x, y, width, height = (round(side) for side in sides if side is not None)
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = x + width, y + height
-    if size:
-        right, bottom = min(right, size[0]), min(bottom, size[1])
-    if right <= left or bottom <= top:
-        raise _BadRecordError("box without area inside the image")
-    return left, top, right - left, bottom - top
-
-
-def _aliases(path: Path) -> dict[str, str]:
-    """``relationship_alias.txt``: a line of names, the first of which stands for all."""
-    if not path.is_file():
-        return {}
-    alias = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        canonical, *others = (" ".join(name.lower().split()) for name in line.split(","))
-        alias.update({other: canonical for other in others if other})
-    return alias

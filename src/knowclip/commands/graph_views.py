@@ -1,0 +1,93 @@
+"""``knowclip graph stats`` and ``show``: what a knowledge graph holds, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from knowclip.knowledge.graph import KnowledgeGraph
+
+Graph = Annotated[Path, typer.Argument(help="Folder of a knowledge graph.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def stats(
+    graph: Graph,
+    plot: Annotated[Path | None, typer.Option(help="Also plot the degrees into this .png or .svg.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the tables' SHA-256.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count and describe a graph: relations, degrees, modalities, licences."""
+    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph_picture import draw_degrees
+
+    opened = KnowledgeGraph(graph, verify=verify)
+    if plot:
+        draw_degrees(opened, plot)
+    print_summary(opened, as_json=as_json)
+
+
+def show(
+    graph: Graph,
+    entity: Annotated[str, typer.Argument(help="Id or text of an entity.")],
+    limit: Annotated[int, typer.Option(help="Triplets to show, heaviest first.")] = 16,
+    picture: Annotated[Path | None, typer.Option(help="Also draw them into this .png or .svg.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a graph says about an entity, as text and as a picture."""
+    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph_picture import draw_neighbourhood
+    from knowclip.knowledge.graph_stats import neighbourhood_lines
+
+    opened = KnowledgeGraph(graph)
+    index = opened.entity(entity)
+    if picture:
+        draw_neighbourhood(opened, index, picture, limit=limit)
+    lines = neighbourhood_lines(opened, index, limit=limit)
+    id, text = opened.arrays.entity_id[index], opened.arrays.entity_text[index]
+    total = len(opened.outgoing(index)) + len(opened.incoming(index))
+    if as_json:
+        images = [str(image.path) for image in opened.images(index)]
+        print(json.dumps({"id": id, "text": text, "images": images, "triplets": total, "shown": lines}))
+        return
+    console = Console()
+    console.print(
+        f"[bold]{escape(text or '(image)')}[/]  {escape(str(id))}  {total} triplets", highlight=False
+    )
+    for image in opened.images(index)[:limit]:
+        console.print(f"  {escape(str(image.path))} {image.box or ''}", highlight=False)
+    for line in lines:
+        console.print(f"  {escape(line)}", highlight=False)
+
+
+def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
+    """Print what ``graph`` holds, as tables or as one JSON object."""
+    from knowclip.knowledge.graph_stats import stats as describe
+
+    facts = describe(graph)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(f"{graph.path}: " + ", ".join(f"{n:,} {name}" for name, n in graph.counts.items()))
+    sources = Table("source", "triplets", "licence", "left out")
+    for source in facts["sources"]:
+        left_out = "\n".join(f"{count:,} {reason}" for reason, count in source["skipped"].items())
+        sources.add_row(source["name"], f"{source['triplets']:,}", source["licence"], escape(left_out))
+    console.print(sources)
+    relations = Table("relation", "triplets")
+    for id, count in list(facts["relation_histogram"].items())[:15]:
+        relations.add_row(escape(id), f"{count:,}")
+    if (more := graph.counts["relations"] - 15) > 0:
+        relations.add_row(f"({more:,} more)", "")
+    console.print(relations)
+    for key in ("degree", "entity_modalities", "triplet_modalities"):
+        described = ", ".join(f"{name} {value:,.6g}" for name, value in facts[key].items())
+        console.print(f"{key.replace('_', ' ')}: {described}", highlight=False)

@@ -1,0 +1,85 @@
+"""Fields of Visual Genome's records, whatever version of the files they are from (see ``visual_genome``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from knowclip.types import Box
+
+
+class BadRecordError(ValueError):
+    """A record does not hold what it must; the message says what."""
+
+
+def records(element: Any, key: str, *, required: bool = True) -> Iterator[tuple[str, Any]]:
+    """The records under ``element[key]`` of an image, each with its place (``.objects[3]``)."""
+    found = element.get(key) if isinstance(element, dict) else None
+    if found is None and not required:
+        return
+    if not isinstance(found, list):
+        raise BadRecordError(f"no list {key!r} in the image")
+    for index, record in enumerate(found):
+        yield f".{key}[{index}]", record if isinstance(record, dict) else {}
+
+
+def integer(record: Any, *keys: str) -> int:
+    """The first of ``keys`` that holds a whole number."""
+    if isinstance(record, dict):
+        for key in keys:
+            value = record.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    raise BadRecordError(f"no whole number {' or '.join(map(repr, keys))}")
+
+
+def words(value: Any, what: str, alias: Mapping[str, str] | None = None) -> str:
+    """Words in lower case with single spaces, or what ``alias`` has for them."""
+    text = " ".join(value.lower().split()) if isinstance(value, str) else ""
+    if not text:
+        raise BadRecordError(f"no {what}")
+    return (alias or {}).get(text, text)
+
+
+def name(record: Any, alias: Mapping[str, str] | None = None) -> str:
+    """What the object is called: ``name``, or the first of ``names``."""
+    said = record.get("name") or record.get("names")
+    return words(said[0] if isinstance(said, list) and said else said, "name", alias)
+
+
+def attributes(record: Any) -> list[str]:
+    """The object's attributes, which may be absent, null, a text or a list of texts; each once."""
+    said = record.get("attributes") or ()
+    return list(
+        dict.fromkeys(words(value, "attribute") for value in ((said,) if isinstance(said, str) else said))
+    )
+
+
+def box(record: Any, size: tuple[int, int] | None = None) -> Box:
+    """The object's box, cut at the borders of the image as far as its (width, height) is known."""
+    sides = [
+        record.get(key, record.get(longer))
+        for key, longer in zip("xywh", ("x", "y", "width", "height"), strict=True)
+    ]
+    if not all(isinstance(side, (int, float)) for side in sides):
+        raise BadRecordError("no box x, y, w, h")
+    x, y, width, height = (round(side) for side in sides if side is not None)
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = x + width, y + height
+    if size:
+        right, bottom = min(right, size[0]), min(bottom, size[1])
+    if right <= left or bottom <= top:
+        raise BadRecordError("box without area inside the image")
+    return left, top, right - left, bottom - top
+
+
+def aliases(path: Path) -> dict[str, str]:
+    """``relationship_alias.txt``: lines of names, the first of which stands for all; {} without the file."""
+    if not path.is_file():
+        return {}
+    alias = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        canonical, *others = (" ".join(other.lower().split()) for other in line.split(","))
+        alias.update({other: canonical for other in others if other})
+    return alias

@@ -1,0 +1,189 @@
+"""Replacements that make a caption false: another object, attribute or relation, of the same sort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import TypeVar
+
+from knowclip.knowledge import alternatives, lexicon, sorts
+from knowclip.knowledge.editing import Edit, inflected, plural, replacement
+from knowclip.knowledge.falsity import Said
+from knowclip.knowledge.layout import Layout
+from knowclip.knowledge.swaps import Candidate
+from knowclip.knowledge.wordnet import lemma
+from knowclip.types import Attribute, Relation, SceneGraph, SceneObject, Span
+
+T = TypeVar("T")
+
+PER_PLACE = 2
+"""Different replacements drawn for one object, attribute or relation."""
+
+_GENDERED = frozenset("adult child parent heir couple".split())
+"""Sorts of two clusters, of men and of women."""
+_PRONOUNS = (
+    {"he": "she", "him": "her", "himself": "herself", "his": "her"},
+    {"she": "he", "herself": "himself"},
+)
+_CHILDREN = frozenset("boy girl child kid baby toddler infant".split())
+_HAIR = frozenset("hair fur mane beard".split())
+_SUBJECTIVE = frozenset("size age height".split())
+
+
+def object_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
+    """``(o1, r, o2) -> (o3, r, o2)``: another thing of its sort, in the number of the one it replaces."""
+    graph = layout.graph
+    gendered = [i for i, item in enumerate(graph.objects) if _gender(item.name.lower()) is not None]
+    for index, item in enumerate(graph.objects):
+        mentions = layout.mentions[index]
+        nouns = alternatives.nouns_against(item.name.lower()) if mentions else ()
+        if any(layout.is_bound(mention) or layout.may_be_verb(mention) for mention in mentions):
+            continue
+        for noun in _drawn(nouns, draw):
+            if said.may_show(noun):
+                continue
+            edits = [_renamed(layout, index, mention, noun) for mention in mentions]
+            if gendered == [index]:
+                edits += _pronouns(layout, noun)
+            if None not in edits:
+                renamed = SceneObject(noun, item.span, item.box)
+                objects = (*graph.objects[:index], renamed, *graph.objects[index + 1 :])
+                changed = SceneGraph(objects, graph.attributes, graph.relations)
+                yield Candidate("object_replacement", tuple(e for e in edits if e), changed)
+
+
+def _drawn(choices: Sequence[T], draw: Random) -> list[T]:
+    return draw.sample(choices, min(PER_PLACE, len(choices)))
+
+
+def _renamed(layout: Layout, index: int, mention: Span, noun: str) -> Edit | None:
+    many = layout.is_plural(index, mention)
+    if not many and noun in lexicon.PLURAL_ONLY:
+        return None
+    return replacement(layout.caption, mention, plural(noun) if many else noun)
+
+
+def _gender(noun: str) -> int | None:
+    return next((number for sort, number in alternatives.noun_clusters(noun) if sort in _GENDERED), None)
+
+
+def _pronouns(layout: Layout, noun: str) -> list[Edit]:
+    """Pronouns of the only person in a caption, turned with their gender."""
+    turned = _gender(noun)
+    edits = []
+    for number, word in enumerate(layout.words) if turned is not None else ():
+        pronoun = _PRONOUNS[1 - turned].get(word) if turned is not None else None
+        if word == "her" and turned == 0:
+            following = layout.words[number + 1 : number + 2]
+            ends = (
+                not following or following[0] in lexicon.PREPOSITIONS | {"and"} or not following[0].isalnum()
+            )
+            pronoun = "him" if ends else "his"
+        if pronoun:
+            edits.append(replacement(layout.caption, layout.tokens[number], pronoun))
+    return edits
+
+
+def attribute_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
+    """``(o, a1) -> (o, a2)``: a value that excludes the one stated, such as another colour, or an antonym."""
+    graph = layout.graph
+    for index, attribute in enumerate(graph.attributes):
+        if attribute.span is None or not layout.is_whole(attribute.span):
+            continue
+        name = attribute.name.lower()
+        values = _values(layout, name, attribute.object, attribute.span)
+        for value, text in _drawn(values, draw):
+            if said.may_be(value) or said.may_do(value):
+                continue
+            changed = Attribute(attribute.object, text, attribute.span)
+            attributes = (*graph.attributes[:index], changed, *graph.attributes[index + 1 :])
+            after = SceneGraph(graph.objects, attributes, graph.relations)
+            yield Candidate(
+                "attribute_replacement", (replacement(layout.caption, attribute.span, text),), after
+            )
+
+
+def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str, str]]:
+    """Values against an attribute, as lemma and as the caption writes them."""
+    if name.endswith("ing") and (verb := lemma(name, "verb")) != name:
+        following = layout.word_at(span[1])
+        preposition = following if following in lexicon.PREPOSITIONS else ""
+        pairs = [
+            (v, inflected(v, like=name, lemma=verb)) for v in alternatives.motions_against(verb, preposition)
+        ]
+        return [(v, text) for v, text in pairs if text]
+    owner = layout.graph.objects[item].name.lower()
+    found = alternatives.noun_sorts(owner)
+    natural = owner in _HAIR or not found.isdisjoint(("animal", "bird"))
+    if natural and len(layout.colours_of(item)) > 1:
+        return []  # a "brown and white" dog may have black spots
+    values = alternatives.adjectives_against(name, natural=natural)
+    own = {sort for sort, _ in alternatives.adjective_clusters(name)}
+    if owner in _CHILDREN and own & _SUBJECTIVE:
+        return []
+    if name in lexicon.COUNTS:  # where there are three, there are two
+        values = tuple(v for v in values if lexicon.COUNTS[v] > lexicon.COUNTS[name])
+    if own >= {"age", "use"}:
+        values = tuple(v for v in values if (v == "new") != alternatives.is_alive(owner))
+    return [(value, value) for value in values]
+
+
+def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
+    """``(o1, r1, o2) -> (o1, r2, o2)``: another verb, or a preposition that excludes the one stated."""
+    graph = layout.graph
+    seen: set[Span] = set()
+    for relation in graph.relations:
+        if relation.span is None or relation.span in seen or not layout.is_whole(relation.span):
+            continue
+        seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
+        choices = [*_prepositions(layout, relation, said), *_verbs(layout, relation, said)]
+        for name, edit in _drawn(choices, draw):
+            relations = tuple(
+                Relation(r.subject, name, r.object, r.span)
+                if (r.span, r.name) == (relation.span, relation.name) else r
+                for r in graph.relations
+            )  # fmt: skip
+            changed = SceneGraph(graph.objects, graph.attributes, relations)
+            yield Candidate("relation_replacement", (edit,), changed)
+
+
+def _prepositions(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str, Edit]]:
+    verb, preposition, tokens = _read(layout, relation)
+    item = layout.graph.objects[relation.object].name.lower()
+    other = alternatives.preposition_against(preposition, item) if preposition else None
+    if other is None or said.may_stand(other, item):
+        return
+    if verb and (other == "without" or not (alternatives.is_motion(verb))):
+        return
+    first = 1 if verb else 0
+    span = tokens[first][0], tokens[-1][1]
+    yield f"{verb} {other}".strip(), replacement(layout.caption, span, other)
+
+
+def _verbs(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str, Edit]]:
+    verb, preposition, tokens = _read(layout, relation)
+    if not verb:
+        return
+    others = (
+        alternatives.motions_against(verb, preposition) if preposition else alternatives.verbs_against(verb)
+    )
+    like = layout.caption[slice(*tokens[0])].lower()
+    for other in others:
+        text = inflected(other, like=like, lemma=verb)
+        if text is not None and not said.may_do(other):
+            yield f"{other} {preposition}".strip(), replacement(layout.caption, tokens[0], text)
+
+
+def _read(layout: Layout, relation: Relation) -> tuple[str, str, list[Span]]:
+    """Verb and preposition of a relation, with its tokens; all empty where its words are not its name's."""
+    start, end = relation.span or (0, 0)
+    first, last = layout.token_at(start), layout.token_at(end)
+    verb, _, rest = relation.name.lower().partition(" ")
+    words = layout.words[first:last]
+    if verb in lexicon.PREPOSITIONS or " ".join(words) == relation.name.lower() in sorts.PREPOSITIONS:
+        verb, rest = "", relation.name.lower()
+    stated = words[1:] if verb else words
+    passive = bool(verb) and not rest and stated == ["by"]
+    if (" ".join(stated) != rest and not passive) or (verb and lemma(words[0], "verb") != verb):
+        return "", "", []
+    return verb, rest, layout.tokens[first:last]
