@@ -151,7 +151,7 @@ def build_model(config: ModelConfig) -> DualEncoder:
     """Load the model to train."""
     model = load(config.name, pretrained=config.pretrained, activation=config.activation)
     if config.lock_image:
-        model.lock_image_trunk()
+        model.lock_image_trunk(dropout=config.trunk_dropout)
     if config.freeze_batch_norm:
         model.freeze_batch_norm()
     if config.unlocked_text_layers is not None:

@@ -58,6 +58,8 @@ class ModelConfig(Section):
     """For weights that do not say which they need."""
     lock_image: bool = False
     """Freeze the image trunk and keep it in eval mode."""
+    trunk_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the cached features of a locked trunk."""
     freeze_batch_norm: bool = False
     """Leave BatchNorm's running statistics as they are: else crops of regions shift those of whole images."""
     unlocked_text_layers: NonNegativeInt | None = None
@@ -380,6 +382,8 @@ class Recipe(Section):
             raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
         if self.data.cache == "trunk" and not self.model.lock_image:
             raise ValueError("data.cache=trunk is for a trunk that stays as it is: set model.lock_image=true")
+        if self.model.trunk_dropout and self.data.cache != "trunk":
+            raise ValueError("model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk")
         if self.data.val is not None and self.data.val_images:
             raise ValueError("data.val and data.val_images both say what to validate on: give one of them")
         return self

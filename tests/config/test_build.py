@@ -134,7 +134,7 @@ ELSEWHERE = {
     "model.name", "model.pretrained", "model.activation", "data.train", "data.graph",
     "data.val", "data.val_images", "data.negatives.parser", "data.negatives.graphs",
     "data.negatives.processes", "data.cache_dir", "method.name", "train.steps", "train.precision",
-    "selection.suite",
+    "selection.suite", "model.trunk_dropout",
 }  # fmt: skip
 """Passed on as they are to functions with tests of their own, or tested below."""
 
@@ -198,6 +198,17 @@ def test_trunk_cache_trains_and_validates_as_without(base, tmp_path) -> None:
         logs.append([line.get("loss", line.get("selection")) for line in lines])
     assert logs[1] == pytest.approx(logs[0], abs=2e-2)
     assert logs[2] == pytest.approx(logs[0], abs=2e-2)
+
+
+def test_dropout_of_cached_trunk_features_in_training_alone(base) -> None:
+    locked = ("model.lock_image=true", "data.cache=trunk")
+    model = built(base, *locked, "model.trunk_dropout=0.9").method.model
+    plain = built(base, *locked).method.model
+    features = torch.randn(64, 8)
+    assert torch.equal(plain.train().encode_trunk(features), features)  # an unsplit tower has no head
+    dropped = model.train().encode_trunk(features)
+    assert 0.8 < (dropped == 0).float().mean() < 0.99
+    assert torch.equal(model.eval().encode_trunk(features), features)
 
 
 def test_held_out_images_are_the_same_whatever_the_order() -> None:

@@ -69,6 +69,7 @@ def test_overrides_are_yaml_values(path) -> None:
         ("data.negatives.per_caption=0", r"set data\.negatives\.per_caption to 1 or more"),
         ("method={name: clip}", r"set data\.negatives\.per_caption to 0"),
         ("data.cache=trunk", r"set model\.lock_image=true"),
+        ("model.trunk_dropout=0.5", r"set data\.cache=trunk"),
         ("selection.metrics=[]", r"selection\.metrics: got \[\]"),
         ("seed", r"an override reads section\.key=value, got 'seed'"),
         ("seed=[1", r"is no valid YAML value"),

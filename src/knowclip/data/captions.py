@@ -115,8 +115,8 @@ def _format_of_file(path: Path) -> str:
     if path.suffix in _TABLE_SUFFIXES:
         return "csv"
     raise ValueError(
-        f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy), .csv, .tsv, .tar, "
-        f".token.txt (Flickr) or a folder; or say which with format={'|'.join(FORMATS)}"
+        f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy), .csv, .tsv, "
+        f".tar, .token.txt (Flickr) or a folder; or say which with format={'|'.join(FORMATS)}"
     )
 
 

@@ -61,6 +61,7 @@ class DualEncoder(nn.Module):
             PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
         )
         self._trunk_locked = False
+        self._trunk_dropout = 0.0
         self._batch_norm_frozen = False
 
     @property
@@ -149,7 +150,8 @@ class DualEncoder(nn.Module):
     def encode_trunk(
         self, trunk_features: Float[Tensor, "B ..."], *, normalize: bool = False
     ) -> Float[Tensor, "B D"]:
-        """Embed the images whose ``trunk_features`` are given."""
+        """Embed the images whose ``trunk_features`` are given, in training after ``lock_image_trunk``'s dropout."""
+        trunk_features = F.dropout(trunk_features, self._trunk_dropout, training=self.training)
         features = towers.encode_trunk(self.model.visual, trunk_features)
         return F.normalize(features, dim=-1) if normalize else features
 
@@ -163,9 +165,15 @@ class DualEncoder(nn.Module):
         """
         return self.encode_trunk(trunk_features), towers.trunk_tokens(self.model.visual, trunk_features)
 
-    def lock_image_trunk(self) -> None:
-        """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too."""
+    def lock_image_trunk(self, *, dropout: float = 0.0) -> None:
+        """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too.
+
+        Args:
+            dropout: Share of the trunk's features that are zeroed before what is trained on top of them, which
+                overfits quickly on few images. Only ``encode_trunk`` does this.
+        """
         self._trunk_locked = True
+        self._trunk_dropout = dropout
         towers.image_trunk(self.model.visual).requires_grad_(False).eval()
 
     def lock_text_layers(self, *, unlocked: int) -> None:

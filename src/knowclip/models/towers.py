@@ -67,7 +67,7 @@ def trunk_tokens(visual: nn.Module, features: Float[Tensor, "B ..."]) -> Float[T
 def lock_text_layers(model: nn.Module, *, unlocked: int) -> None:
     """Freeze the embeddings of an open_clip model's text tower and all its layers but the last ``unlocked``.
 
-    open_clip's own ``lock_text_tower`` counts norm and projection as layers in some towers, and fails on BERT's.
+    open_clip's own ``lock_text_tower`` counts norm and projection as layers in some towers and fails on BERT.
 
     Raises:
         ValueError: If the tower has fewer layers.
