@@ -150,7 +150,7 @@ class DualEncoder(nn.Module):
     def encode_trunk(
         self, trunk_features: Float[Tensor, "B ..."], *, normalize: bool = False
     ) -> Float[Tensor, "B D"]:
-        """Embed the images whose ``trunk_features`` are given, in training after ``lock_image_trunk``'s dropout."""
+        """Embed the images of these ``trunk_features``, in training with the dropout of the locked trunk."""
         trunk_features = F.dropout(trunk_features, self._trunk_dropout, training=self.training)
         features = towers.encode_trunk(self.model.visual, trunk_features)
         return F.normalize(features, dim=-1) if normalize else features
@@ -169,7 +169,7 @@ class DualEncoder(nn.Module):
         """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too.
 
         Args:
-            dropout: Share of the trunk's features that are zeroed before what is trained on top of them, which
+            dropout: Share of the trunk's features that are zeroed, in training, before what follows the trunk: it
                 overfits quickly on few images. Only ``encode_trunk`` does this.
         """
         self._trunk_locked = True
