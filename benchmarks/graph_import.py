@@ -1,29 +1,33 @@
-"""Import and sampling of knowledge graphs at real size, each measurement in a fresh process.
+"""Import and sampling of knowledge graphs at their real size.
 
-    python benchmarks/graph_import.py conceptnet --million 1 10 30
-    python benchmarks/graph_import.py triples --million 2 --against pykeen
-    python benchmarks/graph_import.py sampling --million 10
+    python benchmarks/graph_import.py                                # all of it, about 20 minutes
+    python benchmarks/graph_import.py conceptnet --million 1 10 30   # ConceptNet's format, 15% English
+    python benchmarks/graph_import.py pykeen --million 2             # plain triples, ours and PyKEEN's
+    python benchmarks/graph_import.py triples --million 1 10 30      # plain triples; opening and sampling
 
-Prints one JSON object a measurement: wall and CPU seconds and peak resident memory of the process that did
-it (on a machine that is not quiet, compare CPU seconds). Files are made in a temporary folder (``--scratch``)
-and removed. PyKEEN must be importable for ``--against pykeen``.
+Prints one JSON object a measurement, each made in a process of its own with all modules imported before: wall
+and CPU seconds (of all threads; on a machine that is not quiet, compare these) and peak resident memory.
+``tables`` ends when the Parquet tables and the manifest are written, ``seconds`` when the mapped arrays are
+too and all is flushed to disk. Files are made in a temporary folder (``--scratch``) and removed. ``pykeen``
+needs PyKEEN (pip install pykeen).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 MILLION = 1_000_000
 
 
-def make_conceptnet(path: Path, lines: int) -> None:
+def make_conceptnet(path: str, lines: str) -> None:
     """ConceptNet's five columns: 15% English pairs, terms from a pool of lines / 2, ~300 bytes of JSON."""
     import duckdb
 
@@ -46,8 +50,8 @@ def make_conceptnet(path: Path, lines: int) -> None:
             SELECT '/a/[' || r || '/,' || h || '/,' || t || '/]' AS uri, r, h, t,
                    '{info}, "weight": ' || (1 + i % 7)::VARCHAR || '.0}}' AS info
             FROM (SELECT i, '/r/' || {relations}[1 + (hash(i, 1) % 8)::INT] AS r,
-                         '/c/' || lang || '/term_' || (hash(i, 2) % {lines // 2})::VARCHAR AS h,
-                         '/c/' || lang || '/term_' || (hash(i, 3) % {lines // 2})::VARCHAR || '/n' AS t
+                         '/c/' || lang || '/term_' || (hash(i, 2) % {int(lines) // 2})::VARCHAR AS h,
+                         '/c/' || lang || '/term_' || (hash(i, 3) % {int(lines) // 2})::VARCHAR || '/n' AS t
                   FROM (SELECT i, CASE WHEN hash(i, 4) % 100 < 15 THEN 'en'
                                        ELSE {languages}[1 + (hash(i, 5) % 17)::INT] END AS lang
                         FROM range({lines}) x(i)))
@@ -55,11 +59,11 @@ def make_conceptnet(path: Path, lines: int) -> None:
     )
 
 
-def make_triples(path: Path, lines: int) -> None:
+def make_triples(path: str, lines: str) -> None:
     """Tab-separated triples over 0.3 * lines entities and 40 relations."""
     import duckdb
 
-    entities = lines * 3 // 10
+    entities = int(lines) * 3 // 10
     duckdb.sql(
         f"""COPY (SELECT 'entity_' || (hash(i, 1) % {entities})::VARCHAR,
                          'relation_' || (hash(i, 2) % 40)::VARCHAR,
@@ -68,42 +72,53 @@ def make_triples(path: Path, lines: int) -> None:
     )
 
 
-def import_ours(reader: str, path: Path, out: Path, memory_limit: str) -> dict[str, object]:
+def import_ours(reader: str, path: str, out: str, memory_limit: str) -> dict[str, object]:
     """Import into a graph folder, arrays included."""
+    import duckdb  # noqa: F401 (what the import loads, PyKEEN's is not timed either)
+    import pyarrow.parquet  # noqa: F401
+
     from knowclip.knowledge.readers.registry import import_graph
 
-    clock = Clock()
-    graph = import_graph(reader, path, out, memory_limit=memory_limit)
-    facts = clock.read() | {"peak_mb": peak_megabytes()}
-    clock = Clock()
-    type(graph)(out)
-    return facts | {"open_seconds": clock.read()["seconds"]} | graph.counts
+    before, clock, tables = memory("VmHWM"), Clock(), {}
+
+    def report(stage: str, fraction: float) -> None:
+        if stage == "mapping arrays":
+            tables.update({f"tables_{key}": value for key, value in clock.read().items()})
+
+    graph = import_graph(reader, Path(path), Path(out), memory_limit=memory_limit, report=report)
+    return tables | clock.read() | {"before_mb": before, "peak_mb": memory("VmHWM")} | graph.counts
 
 
-def import_pykeen(path: Path) -> dict[str, object]:
-    """PyKEEN's reader of the same file."""
+def import_pykeen(path: str) -> dict[str, object]:
+    """PyKEEN's reader of the same file: mapped triples and label maps, in memory."""
     from pykeen.triples import TriplesFactory
 
-    clock = Clock()
+    before, clock = memory("VmHWM"), Clock()
     factory = TriplesFactory.from_path(path)
-    facts = clock.read() | {"peak_mb": peak_megabytes()}
-    return facts | {"entities": factory.num_entities, "triplets": factory.num_triples}
+    facts = clock.read() | {"before_mb": before, "peak_mb": memory("VmHWM")}
+    counts = {"entities": factory.num_entities, "triplets": factory.num_triples}
+    return facts | counts | {"pykeen": version("pykeen")}
 
 
-def sample(out: Path) -> dict[str, object]:
-    """Draw 100,000 text triplets."""
+def open_graph(out: str) -> dict[str, object]:
+    """Open a graph: seconds, and all the resident memory it adds, mapped pages included."""
+    from knowclip.knowledge.graph import KnowledgeGraph
+
+    before, clock = memory("VmRSS"), Clock()
+    graph = KnowledgeGraph(out)
+    return clock.read() | {"resident_growth_mb": memory("VmRSS") - before} | graph.counts
+
+
+def sample(out: str) -> dict[str, object]:
+    """Draw 100,000 text triplets: seconds, and the resident memory added that is not of mapped files."""
     from knowclip.data.triplets import TripletSampler
     from knowclip.knowledge.graph import KnowledgeGraph
 
-    clock = Clock()
     graph = KnowledgeGraph(out)
-    opened = clock.read()["seconds"]
-    before = anonymous_megabytes()
-    clock = Clock()
+    before, clock = memory("RssAnon"), Clock()
     sampler = TripletSampler(graph, batch_size=1000, steps_per_epoch=100, modality="text")
     drawn = sum(len(batch.head) for batch in sampler.epoch(0))
-    facts = clock.read() | {"anonymous_growth_mb": anonymous_megabytes() - before}
-    return {"open_seconds": opened, "drawn": drawn} | facts | graph.counts
+    return {"drawn": drawn} | clock.read() | {"anonymous_growth_mb": memory("RssAnon") - before}
 
 
 class Clock:
@@ -118,62 +133,74 @@ class Clock:
         return {"seconds": round(wall, 3), "cpu_seconds": round(cpu, 3)}
 
 
-def peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory(what: str) -> int:
+    """Megabytes of ``/proc/self/status``: VmHWM is the peak, RssAnon what is not of mapped files."""
+    return int(Path("/proc/self/status").read_text().split(f"{what}:")[1].split()[0]) // 1024
 
 
-def anonymous_megabytes() -> float:
-    """Resident memory that is not of mapped files."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+TASKS = {
+    "make_conceptnet": make_conceptnet,
+    "make_triples": make_triples,
+    "import": import_ours,
+    "pykeen": import_pykeen,
+    "open": open_graph,
+    "sample": sample,
+}
 
 
-def measure(task: str, *arguments: str) -> dict[str, object]:
+def measure(task: str, *arguments: object) -> dict[str, object]:
     """Run ``task`` of this file in a fresh process."""
-    command = [sys.executable, __file__, "--task", task, *arguments]
+    command = [sys.executable, __file__, "--task", task, *map(str, arguments)]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def run_task(task: str, arguments: list[str]) -> None:
-    tasks = {
-        "import": lambda reader, path, out, limit: import_ours(reader, Path(path), Path(out), limit),
-        "pykeen": lambda path: import_pykeen(Path(path)),
-        "sample": lambda out: sample(Path(out)),
-    }
-    print(json.dumps(tasks[task](*arguments)))
+def run(what: str, lines: int, *, memory_limit: str, scratch: Path | None) -> None:
+    """Make a file of ``lines`` lines, measure, print."""
+    reader = "conceptnet" if what == "conceptnet" else "triples"
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        file, graph = Path(folder) / ("file.csv" if what == "conceptnet" else "file.tsv"), f"{folder}/graph"
+        measure(f"make_{reader}", file, lines)
+
+        def show(name: str, facts: dict[str, object]) -> None:
+            load = round(os.getloadavg()[0], 1)
+            print(json.dumps({"what": name, "lines": lines} | facts | {"load": load}), flush=True)
+
+        if what == "pykeen":
+            show("pykeen", measure("pykeen", file))
+            show(
+                "import triples, little memory", measure("import", reader, file, f"{graph}-2", LITTLE_MEMORY)
+            )
+        facts = measure("import", reader, file, graph, memory_limit)
+        per_second = round(lines / float(str(facts["seconds"])))
+        show(f"import {reader}", {"bytes": file.stat().st_size, "lines_per_second": per_second} | facts)
+        if what == "triples":
+            show("open", measure("open", graph))
+            show("sample", measure("sample", graph))
+
+
+SIZES = {"conceptnet": [1, 10, 30], "pykeen": [2], "triples": [1, 10, 30]}
+"""Millions of lines."""
+LITTLE_MEMORY = "150MB"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("conceptnet", "triples", "sampling"))
-    parser.add_argument("--million", type=float, nargs="+", default=[1, 10])
+    parser.add_argument("what", choices=[*SIZES, "all"], nargs="?", default="all")
+    parser.add_argument("--million", type=float, nargs="+")
     parser.add_argument("--memory-limit", default="1GB")
-    parser.add_argument("--against", choices=("pykeen",))
     parser.add_argument("--scratch", type=Path)
     chosen = parser.parse_args()
-    for million in chosen.million:
-        lines = int(million * MILLION)
-        with tempfile.TemporaryDirectory(dir=chosen.scratch) as scratch:
-            conceptnet = chosen.what == "conceptnet"
-            file = Path(scratch) / ("assertions.csv" if conceptnet else "triples.tsv")
-            (make_conceptnet if conceptnet else make_triples)(file, lines)
-            reader = "conceptnet" if conceptnet else "triples"
-            facts = measure("import", reader, str(file), f"{scratch}/graph", chosen.memory_limit)
-            facts["lines_per_second"] = round(lines / float(str(facts["seconds"])))
-            print(
-                json.dumps({"what": reader, "lines": lines, "bytes": file.stat().st_size} | facts), flush=True
-            )
-            if chosen.what == "sampling":
-                print(json.dumps({"what": "sampling"} | measure("sample", f"{scratch}/graph")), flush=True)
-            if chosen.against:
-                print(json.dumps({"what": "pykeen"} | measure("pykeen", str(file))), flush=True)
+    print(json.dumps({"cores": os.cpu_count(), "duckdb": version("duckdb")}), flush=True)
+    for what in SIZES if chosen.what == "all" else [chosen.what]:
+        for million in chosen.million or SIZES[what]:
+            run(what, int(million * MILLION), memory_limit=chosen.memory_limit, scratch=chosen.scratch)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--task"]:
-        run_task(sys.argv[2], sys.argv[3:])
+        print(json.dumps(TASKS[sys.argv[2]](*sys.argv[3:])))
     else:
         main()

@@ -383,7 +383,9 @@ class Recipe(Section):
         if self.data.cache == "trunk" and not self.model.lock_image:
             raise ValueError("data.cache=trunk is for a trunk that stays as it is: set model.lock_image=true")
         if self.model.trunk_dropout and self.data.cache != "trunk":
-            raise ValueError("model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk")
+            raise ValueError(
+                "model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk"
+            )
         if self.data.val is not None and self.data.val_images:
             raise ValueError("data.val and data.val_images both say what to validate on: give one of them")
         return self

@@ -50,9 +50,7 @@ _TABLES = {
 
 
 def write_tables(
-    connection: duckdb.DuckDBPyConnection,
-    folder: Path,
-    report: Callable[[str, float], None],
+    connection: duckdb.DuckDBPyConnection, folder: Path, report: Callable[[str, float], None]
 ) -> dict[str, int]:
     """Write the tables into ``folder`` from what is staged on ``connection``, and return their row counts."""
     with watched(connection, report, "numbering entities"):
@@ -79,9 +77,7 @@ def write_tables(
     for table, query in _TABLES.items():
         target = literal(folder / f"{table}.parquet")
         with watched(connection, report, f"writing {table}"):
-            written = connection.execute(
-                f"COPY ({query}) TO {target} (FORMAT parquet)"
-            ).fetchone()
+            written = connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)").fetchone()
         assert written is not None
         counts[table] = int(written[0])
     return counts

@@ -61,9 +61,7 @@ class Manifest:
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
-def write_manifest(
-    folder: Path, sources: tuple[Source, ...], counts: Mapping[str, int]
-) -> Manifest:
+def write_manifest(folder: Path, sources: tuple[Source, ...], counts: Mapping[str, int]) -> Manifest:
     """Hash the tables in ``folder`` and write ``graph.json``, the file that makes the folder a graph."""
     files = {}
     for table in TABLES:
@@ -73,9 +71,7 @@ def write_manifest(
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
     manifest = Manifest(sources, dict(counts), files)
     record = {"format": "knowclip-graph", "version": FORMAT_VERSION, **asdict(manifest)}
-    (folder / MANIFEST).write_text(
-        json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8"
-    )
+    (folder / MANIFEST).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
     return manifest
 
 
@@ -125,10 +121,7 @@ def _check_table(path: Path, facts: Mapping[str, Any], *, verify: bool) -> None:
 
 
 def connect(
-    scratch: Path | None = None,
-    *,
-    memory_limit: str = "1GB",
-    threads: int | None = None,
+    scratch: Path | None = None, *, memory_limit: str = "1GB", threads: int | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Open DuckDB in memory.
 
@@ -140,24 +133,20 @@ def connect(
     try:
         import duckdb
     except ImportError:
-        raise ImportError(
-            "knowledge graphs need DuckDB and PyArrow: pip install 'knowclip[graph]'"
-        ) from None
+        raise ImportError("knowledge graphs need DuckDB and PyArrow: pip install 'knowclip[graph]'") from None
     connection = duckdb.connect()
     try:
         connection.execute("SET memory_limit = $1", [memory_limit])
     except duckdb.Error as error:
-        raise ValueError(
-            f"memory limit {memory_limit!r}: {error}; write it like '1GB' or '800MB'"
-        ) from None
+        raise ValueError(f"memory limit {memory_limit!r}: {error}; write it like '1GB' or '800MB'") from None
     if threads is not None:
         if threads < 1:
             raise ValueError(f"threads={threads}: must be at least 1")
         connection.execute(f"SET threads = {int(threads)}")
     connection.execute(f"SET temp_directory = {literal(scratch or '')}")
-    connection.execute(
-        "SET preserve_insertion_order = false"
-    )  # sorted where order matters: less memory
+    connection.execute("SET preserve_insertion_order = false")  # sorted where order matters: less memory
+    # Dropped tables go back to the system at once; by default half a gigabyte of them is kept.
+    connection.execute("SET allocator_bulk_deallocation_flush_threshold = '8MB'")
     connection.execute("SET enable_progress_bar = true")  # for ``watched``
     connection.execute("SET enable_progress_bar_print = false")
     return connection
@@ -165,9 +154,7 @@ def connect(
 
 @contextmanager
 def watched(
-    connection: duckdb.DuckDBPyConnection,
-    report: Callable[[str, float], None],
-    stage: str,
+    connection: duckdb.DuckDBPyConnection, report: Callable[[str, float], None], stage: str
 ) -> Iterator[None]:
     """Report ``stage`` now, and how far the queries run inside are, five times a second."""
     report(stage, 0.0)
@@ -175,9 +162,7 @@ def watched(
 
     def watch() -> None:
         while not done.wait(0.2):
-            report(
-                stage, max(connection.query_progress(), 0.0) / 100
-            )  # -1: not known yet
+            report(stage, max(connection.query_progress(), 0.0) / 100)  # -1: not known yet
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

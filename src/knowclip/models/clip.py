@@ -169,7 +169,7 @@ class DualEncoder(nn.Module):
         """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too.
 
         Args:
-            dropout: Share of the trunk's features that are zeroed, in training, before what follows the trunk: it
+            dropout: Share of the trunk's features zeroed, in training, before what follows the trunk, which
                 overfits quickly on few images. Only ``encode_trunk`` does this.
         """
         self._trunk_locked = True

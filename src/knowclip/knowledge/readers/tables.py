@@ -56,17 +56,11 @@ def read_lines(
     import duckdb
 
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; a file of lines '{expected}' is wanted"
-        )
+        raise FileNotFoundError(f"{path}: no such file; a file of lines '{expected}' is wanted")
     scan = _scan(path, columns, delimiter, quote, skip)
-    cases = " ".join(
-        f"WHEN {condition} THEN {code}" for code, (_, condition) in enumerate(left_out)
-    )
+    cases = " ".join(f"WHEN {condition} THEN {code}" for code, (_, condition) in enumerate(left_out))
     code = f"(CASE {cases} END)::UTINYINT"
-    head, relation, tail, weight = (
-        f"CASE WHEN code IS NULL THEN {sql} END" for sql in triplet
-    )
+    head, relation, tail, weight = (f"CASE WHEN code IS NULL THEN {sql} END" for sql in triplet)
     lines, grouping = "1::UTINYINT", ""
     if mostly_left_out:
         weight, lines, grouping = f"max({weight})", "count(*)", "GROUP BY ALL"
@@ -93,9 +87,7 @@ def read_lines(
     for number, count in counts:
         reason = None if number is None else left_out[number][0]
         if reason == MALFORMED:
-            line = _first_line(
-                build, path, f"FROM {scan} WHERE {code} = {number}", delimiter, quote
-            )
+            line = _first_line(build, path, f"FROM {scan} WHERE {code} = {number}", delimiter, quote)
             build.bad(f"{path}, line {line}", f"not of the form {expected}", count)
         elif reason is not None:
             build.skip(reason, count)
@@ -114,9 +106,7 @@ def _count_rejected(build: GraphBuilder, path: Path, expected: str) -> None:
         build.bad(f"{path}, line {line}", f"{why} (wanted: {expected})", count)
 
 
-def _scan(
-    path: Path, columns: Sequence[str], delimiter: str, quote: str, skip: int
-) -> str:
+def _scan(path: Path, columns: Sequence[str], delimiter: str, quote: str, skip: int) -> str:
     """SQL that reads the file; lines of another number of columns go to the table ``reject_errors``."""
     described = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
     filled = ", ".join(map(literal, columns))
@@ -134,9 +124,7 @@ def open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8", errors="replace", newline="")
 
 
-def _first_line(
-    build: GraphBuilder, path: Path, query: str, delimiter: str, quote: str
-) -> int | str:
+def _first_line(build: GraphBuilder, path: Path, query: str, delimiter: str, quote: str) -> int | str:
     """Line number of the first record that ``query`` finds: DuckDB keeps none, so the file is read again."""
     build.connection.execute("SET preserve_insertion_order = true")
     found = build.connection.execute(f"{query} LIMIT 1").fetchone()
