@@ -1,6 +1,6 @@
 """Import and sampling of knowledge graphs at their real size.
 
-    python benchmarks/graph_import.py                                # all of it, about 20 minutes
+    python benchmarks/graph_import.py                                # all of it, 5 to 10 minutes
     python benchmarks/graph_import.py conceptnet --million 1 10 30   # ConceptNet's format, 15% English
     python benchmarks/graph_import.py pykeen --million 2             # plain triples, ours and PyKEEN's
     python benchmarks/graph_import.py triples --million 1 10 30      # plain triples; opening and sampling
