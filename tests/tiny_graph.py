@@ -19,6 +19,23 @@ from tiny import IMAGE, tiny_model
 
 THINGS = ("dog", "cat", "horse", "house", "tree")
 PICTURES = 8
+OPTIONS: dict[str, Any] = {
+    "relations": ("beside", "has", "is a", "on", "under"),
+    "e2e_weight": 1.0,
+    "e2r_weight": 1.0,
+    "g2e_weight": 1.0,
+    "kd_weight": 1.0,
+    "head_side": False,
+    "captions_as_triplets": True,
+    "graph_layers": 2,
+    "fusion": {"width": 8, "layers": 1, "heads": 2, "drop_path": 0.0},
+}
+STRUCTURE: dict[str, Any] = {
+    "kee": None, "parser": "spacy", "contrastive": "infonce", "contrastive_features": None,
+    "negatives_in_softmax": False, "hinge_weight": 1.0, "hinge_margin": 0.1, "hinge_features": None,
+    "own_negative_weight": 0.0, "fold": "features", "fold_weight": 0.0,
+}  # fmt: skip
+"""Arguments of KnowledgeTerms on the graph, and of StructureClip."""
 
 
 def make_graph(folder: Path) -> KnowledgeGraph:

@@ -22,14 +22,16 @@ from knowclip.evaluation.link_prediction import (
 from knowclip.evaluation.link_scorers import FusionLinks, LinkScorer, PlainClip, View
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics import interval
+from knowclip.export.method import save_method
 from knowclip.export.open_clip import save_pretrained
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_split import split
+from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.types import ImageRef
 from tiny import tiny_model
-from tiny_graph import make_graph
+from tiny_graph import OPTIONS, STRUCTURE, make_graph
 from tiny_models import make
 
 
@@ -212,6 +214,27 @@ def test_a_split_reads_its_part_and_filters_by_all(folder: Path) -> None:
     assert set(fewer.candidates) < set(links.candidates)
     with pytest.raises(ValueError, match="no graph 'dev'"):
         read_links(folder / "split", split="dev")
+
+
+@pytest.mark.parametrize("name", ["knowledge_clip", "joint"])
+def test_the_command_asks_a_saved_method_s_fusion_encoder(folder: Path, tmp_path: Path, name: str) -> None:
+    model = make("word_level", tmp_path)
+    if name == "joint":
+        kee = {"layers": 1, "composition": "minus", "scale": 0.2, "renormalize": True}
+        knowledge = OPTIONS | {"captions_as_triplets": False}
+        method = Joint(model, knowledge=knowledge, **STRUCTURE | {"kee": kee})
+    else:
+        method = KnowledgeClip(model, **OPTIONS)
+    save_method(method.eval(), tmp_path / "run", name=name)
+    arguments = ["link-prediction", str(tmp_path / "run"), str(folder / "split"), "--json", "--limit", "4"]
+    found = json.loads(CliRunner().invoke(build_app(), arguments, catch_exceptions=False).stdout)
+    assert set(found) >= {"fusion", "plain"}
+
+    links = read_links(folder / "split", split="test", limit=4)
+    fusion = FusionLinks(LinkPredictor(model, method.knowledge.triplets), method.knowledge.vocabulary)
+    here = {result.benchmark: result.metrics for result in run_link_prediction(links, fusion)}
+    for task in found["fusion"]["tasks"]:
+        assert task["metrics"] == pytest.approx(here[task["task"]], abs=1e-6)
 
 
 def test_commands(folder: Path, tmp_path: Path) -> None:

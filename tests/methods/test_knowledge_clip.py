@@ -16,25 +16,7 @@ from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.types import Batch
 from tiny import tiny_batch, tiny_model
-from tiny_graph import graph_steps, make_graph
-
-OPTIONS = {
-    "relations": ("beside", "has", "is a", "on", "under"),
-    "e2e_weight": 1.0,
-    "e2r_weight": 1.0,
-    "g2e_weight": 1.0,
-    "kd_weight": 1.0,
-    "head_side": False,
-    "captions_as_triplets": True,
-    "graph_layers": 2,
-    "fusion": {"width": 8, "layers": 1, "heads": 2, "drop_path": 0.0},
-}
-STRUCTURE = {
-    "kee": None, "parser": "spacy", "contrastive": "infonce", "contrastive_features": None,
-    "negatives_in_softmax": False, "hinge_weight": 1.0, "hinge_margin": 0.1, "hinge_features": None,
-    "own_negative_weight": 0.0, "fold": "features", "fold_weight": 0.0,
-}  # fmt: skip
-
+from tiny_graph import OPTIONS, STRUCTURE, graph_steps, make_graph
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeGraph:

@@ -109,7 +109,7 @@ def precision() -> str:
     """bf16 where the processor multiplies it in hardware (emulated, it is slower than fp32)."""
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    able = torch.cpu.get_capabilities()
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch cannot tell
     return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
 
 

@@ -195,8 +195,9 @@ def _key(images: list[_Image], options: tuple) -> str:
     folder = Path(inspect.getfile(generate)).parent
     for source in (*sorted(folder.glob("*.py")), *sorted(folder.glob("data/*.gz"))):
         digest.update(source.read_bytes())
-    if options[0] == "spacy" and any(None in image.graphs for image in images):
-        digest.update(f"{installed_model()} {version('spacy')}".encode())
+    kind, _, model = (options[0] or "").partition(":")
+    if kind == "spacy" and any(None in image.graphs for image in images):
+        digest.update(f"{model or installed_model()} {version('spacy')}".encode())
     for image in images:
         digest.update(repr(image).encode())
     return digest.hexdigest()
