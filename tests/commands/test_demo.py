@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import open_clip
@@ -13,6 +14,7 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 
 from knowclip.commands import demo, demo_base, demo_run
+from knowclip.config import load_recipe
 from knowclip.models.loading import SHIPPED, load
 from knowclip.types import Attribute, SceneGraph, SceneObject
 
@@ -59,6 +61,32 @@ def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
         assert torch.allclose(model.eval().encode_text(tokenizer(text)), ours, atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_three_seeds_from_a_base_made_from_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(demo_run, "NUMBERS", {"train": 64, "val": 40, "test": 40})
+    monkeypatch.setattr(demo_base, "NUMBERS", {"train": 64, "val": 40, "test": 0})
+    monkeypatch.setattr(demo_base, "BATCH", 16)
+    monkeypatch.setattr(demo_base, "learn_what_is_where", partial(demo_base.learn_what_is_where, steps=2))
+    small = ["train.steps=1", "schedule.warmup=0", "train.batch_size=16", "train.validate_every=1"]
+    small.append("selection.metrics=[text_to_image_R@1]")
+    shipped = demo_run.load_recipe
+    monkeypatch.setattr(demo_run, "load_recipe", lambda name, given: shipped(name, [*given, *small]))
+    arguments = {"out": tmp_path / "demo", "full": True, "from_scratch": True}
+    demo.command(["data.negatives.processes=1"], **arguments)
+    results = json.loads((tmp_path / "demo/results.json").read_text())
+    assert results["seeds"] == [0, 1, 2]
+    assert results["base"]["checkpoint"] == str(tmp_path / "demo/scenes-base/best")
+    assert results["base"]["blake2b"] != demo_run.weights_hash("scenes-base")
+    seeds = json.loads((tmp_path / "demo/seeds.json").read_text())
+    assert "vg_relation" in json.dumps(seeds)
+    logs = [tmp_path / "demo" / part / "log.jsonl" for part in ("clip", "seed-1/clip", "seed-2/negclip")]
+    lines = [log.read_text().splitlines() for log in logs]
+    demo_run.train(load_recipe(tmp_path / "demo/clip/recipe.yaml"), Console(quiet=True))
+    assert len(logs[0].read_text().splitlines()) == len(lines[0])  # in place of the earlier run's
+
+
 def test_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path))
     numbers = {"train": 4, "val": 4, "test": 4}
@@ -78,6 +106,7 @@ def test_dense_labels_say_what_is_where() -> None:
     # the horse (noun 0) is in cell 0, the dog (noun 1) at (52, 57) in cell 8; big is no colour
     red = len(demo_base.NOUNS) * 9 + 0 * 9 + 0
     assert demo_base.dense_labels(graph, size=64) == [0 * 9 + 0, 1 * 9 + 8, red]
+    assert demo_base.painted_nouns(graph) == [(0, 0)]
 
 
 def test_the_shipped_base_loads_and_is_small() -> None:

@@ -97,7 +97,9 @@ def train_methods(
 
 def train(recipe: Recipe, console: Console) -> None:
     """Train one recipe, replacing an earlier run of the demo."""
-    shutil.rmtree(recipe.output.folder / "last", ignore_errors=True)
+    for old in ("last", "tensorboard"):
+        shutil.rmtree(recipe.output.folder / old, ignore_errors=True)
+    (recipe.output.folder / "log.jsonl").unlink(missing_ok=True)
     with building() as progress:
         trainer, _ = build_trainer(recipe, progress=progress)
     open_run(recipe, resume=False)
