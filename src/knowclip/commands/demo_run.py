@@ -134,7 +134,7 @@ def _recipe(
 
 def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console) -> Measured:
     """Run every benchmark on the test scenes, on the checkpoints as they were saved."""
-    benchmarks, absent = read_suite(scenes, split="test")
+    benchmarks, absent = read_suite(scenes, suite="scenes", split="test")
     control = _control(scenes)
     with console.status("measuring the saved checkpoints"):
         first = run_suite(benchmarks, Scorer(load(base)), text_only=control)

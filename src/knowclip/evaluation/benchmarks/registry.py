@@ -91,6 +91,14 @@ BENCHMARKS: dict[str, Entry] = {entry.card.name: entry for entry in (*COMPOSITIO
 
 SUITES: dict[str, tuple[str, ...]] = {
     "aro": ("vg_relation", "vg_attribution", "coco_order", "flickr30k_order"),
+    "scenes": (
+        "vg_relation",
+        "vg_attribution",
+        "probes",
+        "image_to_text",
+        "text_to_image",
+        "zero_shot_objects",
+    ),
     "sugarcrepe": ("sugarcrepe", "sugarcrepe_pp", "sugarcrepe_pp_text"),
     "compositional": tuple(entry.card.name for entry in COMPOSITIONAL),
     "general": tuple(entry.card.name for entry in GENERAL),
