@@ -18,6 +18,7 @@ from knowclip.types import Batch
 from tiny import tiny_batch, tiny_model
 from tiny_graph import OPTIONS, STRUCTURE, graph_steps, make_graph
 
+
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeGraph:
     return make_graph(tmp_path_factory.mktemp("graph"))
