@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train a CLIP from a YAML recipe.",
     "evaluate": "Measure a CLIP on benchmarks.",
     "report": "Make one page and a Markdown table of evaluated models.",
+    "ablate": "Compare recipes over several seeds: train, measure, tell the differences.",
     "compare": "Compare two evaluated models: paired differences with intervals and p-values.",
     "audit": "Count the images of benchmarks that training data share.",
     "interpolate": "Trade compositional against general ability: weights between a base and a tuned model.",

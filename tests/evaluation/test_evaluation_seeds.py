@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from knowclip.evaluation.seeds import across_seeds, seeds_table
@@ -39,3 +40,32 @@ def test_the_table_marks_clear_differences() -> None:
     table = seeds_table(across_seeds(by_seed, baseline="clip"))
     cells = [list(column.cells) for column in table.columns]
     assert cells == [["vg_relation"], ["55.0 ± 7.1"], ["75.0 ± 7.1 (+20.0*)"]]
+
+
+def test_items_are_compared_by_their_mean_over_seeds() -> None:
+    def measured(*outcomes: float) -> list[Result]:
+        items = {"key": np.array(["a", "b", "c", "d"]), "correct": np.array(outcomes)}
+        return [Result("swaps", "swaps", 4, {"swaps": float(np.mean(outcomes))}, items)]
+
+    by_seed = {
+        0: {"clip": measured(0, 0, 1, 0), "good": measured(1, 1, 1, 0)},
+        1: {"clip": measured(0, 0, 1, 0), "good": measured(1, 0, 1, 0)},
+    }
+    difference = across_seeds(by_seed, baseline="clip")["metrics"]["swaps"]["good"]["difference"]
+    assert difference["items"]["effect"] == pytest.approx((1 + 0.5) / 4)
+    assert difference["items"]["low"] == 0.0  # four draws may all be of "c" and "d"
+    assert difference["items"]["high"] > 0.5
+    assert difference["items"]["n"] == 4
+
+
+def test_seeds_of_other_items_are_refused() -> None:
+    def measured(*keys: str) -> list[Result]:
+        items = {"key": np.array(keys), "correct": np.ones(len(keys))}
+        return [Result("swaps", "swaps", len(keys), {"swaps": 1.0}, items)]
+
+    by_seed = {
+        0: {"clip": measured("a"), "good": measured("a")},
+        1: {"clip": measured("b"), "good": measured("b")},
+    }
+    with pytest.raises(ValueError, match="not measured on the same items"):
+        across_seeds(by_seed, baseline="clip")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from knowclip.evaluation.benchmarks.base import Benchmark
     from knowclip.evaluation.controls import TextOnly
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from knowclip.evaluation.summary import Report
     from knowclip.types import Result
 
-CONTROL_IMAGES = 1000
-"""Training images whose mean stands for "some image" in the text-only control."""
-CONTROL_CAPTIONS = 5000
-"""Training captions parsed for negatives, where no file of negatives is given."""
 FAILED = 3
 """Exit code where a condition of ``--require`` does not hold; errors have 1."""
 
@@ -63,6 +59,7 @@ def command(
     """
     from rich.console import Console
 
+    from knowclip.commands.measuring import scorers, text_only
     from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.report import console_table, to_json, write_report
 
@@ -73,11 +70,11 @@ def command(
     console = Console(stderr=True)
     benchmarks, absent = _read(data, suite or [], split, allow_missing)
     with console.status("training the text-only control"):
-        control = _text_only(data, benchmarks, language_model, device)
+        control = text_only(data, benchmarks, language_model=language_model, device=device)
     runs: dict[str, list[Result]] = {}
     for name in names:
         with console.status(f"measuring {name} on {len(benchmarks)} benchmarks"):
-            for label, scorer in _scorers(name, device, allow_missing):
+            for label, scorer in scorers(name, device=device, allow_missing=allow_missing):
                 runs[label] = _measure(benchmarks, scorer, control, data)
                 _keep(runs[label], benchmarks, scorer, out, label, split)
     summary = write_report(_report(runs, benchmarks, absent, data, split), out)
@@ -103,29 +100,13 @@ def _read(
     return read_suite(data, names=names, suite=suite, split=split, allow_missing=allow_missing)
 
 
-def _scorers(name: str, device: str | None, allow_missing: bool) -> Iterator[tuple[str, Scorer]]:
-    """Scorer of a model, and of the same model with its KEE where one was saved beside it."""
-    from knowclip.build import load_method
-    from knowclip.commands.folders import cache_folder
-    from knowclip.evaluation.scoring import Scorer
-    from knowclip.export.method import SETTINGS
-    from knowclip.models.loading import load
-
-    cache = cache_folder() / "features"
-    scorer = Scorer(load(name, device=device), cache=cache, max_missing=1.0 if allow_missing else 0.01)
-    yield name, scorer
-    folders = [folder for folder in (Path(name), Path(name) / "best") if (folder / SETTINGS).is_file()]
-    enhanced = load_method(folders[0]).to(scorer.model.device).with_knowledge() if folders else None
-    if enhanced is not None:
-        yield f"{name} with KEE", scorer.with_texts_of(enhanced)
-
-
 def _measure(
     benchmarks: list[Benchmark], scorer: Scorer, control: TextOnly | None, data: Path
 ) -> list[Result]:
+    from knowclip.commands.measuring import paraphrases
     from knowclip.evaluation.suite import run_suite
 
-    return run_suite(benchmarks, scorer, text_only=control, paraphrases=_paraphrases(data))
+    return run_suite(benchmarks, scorer, text_only=control, paraphrases=paraphrases(data))
 
 
 def _keep(
@@ -156,67 +137,6 @@ def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], mod
         print(verdict, file=sys.stderr)
     if not all(verdict.holds for verdict in verdicts):
         raise typer.Exit(FAILED)
-
-
-def _text_only(
-    data: Path, benchmarks: list[Benchmark], language_model: str | None, device: str | None
-) -> TextOnly | None:
-    """Train the control on the training captions beside the benchmark, where there are any."""
-    from knowclip.data.captions import read_captions
-    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
-    from knowclip.evaluation.controls import TextOnly
-    from knowclip.evaluation.language_model import CausalLanguageModel
-
-    if not any(isinstance(benchmark, ChoiceBenchmark) for benchmark in benchmarks):
-        return None
-    readers = {language_model: CausalLanguageModel(language_model, device=device)} if language_model else {}
-    try:
-        examples = read_captions(data, split="train").examples
-    except ValueError as error:
-        if readers:
-            return TextOnly((), readers=readers)
-        print(f"no text-only control: no training captions ({error})", file=sys.stderr)
-        return None
-    captions = [example.caption for example in examples]
-    images = list(dict.fromkeys(example.image for example in examples))[:CONTROL_IMAGES]
-    return TextOnly(captions, negatives=_negative_pairs(data, captions), images=images, readers=readers)
-
-
-def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
-    """Captions with their negatives: those of ``negatives.jsonl``, else made here from a sample."""
-    from knowclip.evaluation.benchmarks.swaps import read_negatives
-    from knowclip.knowledge.negatives import generate
-    from knowclip.knowledge.parsing import parse
-
-    path = data / "negatives.jsonl"
-    if path.is_file():
-        negatives = read_negatives(path)
-        return [(text, negative.caption) for text in captions for negative in negatives.get(text, ())]
-    sample = list(dict.fromkeys(captions))[:CONTROL_CAPTIONS]
-    try:
-        graphs = list(parse(sample))
-    except ImportError as error:
-        print(f"text-only control without its classifier: {error}", file=sys.stderr)
-        return []
-    pairs = zip(sample, graphs, strict=True)
-    return [(text, negative.caption) for text, graph in pairs for negative in generate(text, graph)]
-
-
-def _paraphrases(data: Path) -> dict[str, str]:
-    """Caption to paraphrase: lines ``{"caption", "paraphrase"}`` of the user's own ``paraphrases.jsonl``."""
-    import json
-
-    path = data / "paraphrases.jsonl"
-    if not path.is_file():
-        return {}
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            found[str(record["caption"])] = str(record["paraphrase"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: {error!r}; expected caption and paraphrase") from error
-    return found
 
 
 def _report(

@@ -53,7 +53,7 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
     """Main metric of every benchmark and run with its interval; text-only controls as vertical strokes."""
     entries = list(summary["benchmarks"].values())
     colours = run_colours(summary, theme)
-    figure, axes = _figure(0.9 + len(entries) * (0.22 + 0.17 * len(colours)), theme)
+    figure, (axes,) = figure_of(0.9 + len(entries) * (0.22 + 0.17 * len(colours)), theme)
     step = 0.7 / max(1, len(colours))
     for row, entry in enumerate(entries):
         for place, (run, colour) in enumerate(colours.items()):
@@ -70,13 +70,13 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
             axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
     axes.plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
     _finish(axes, [entry["title"] for entry in entries], theme)
-    return _png(figure)
+    return png(figure)
 
 
 def abilities(summary: Mapping[str, Any], theme: Theme) -> bytes:
     """Compositional against general ability, one dot a run; those that no other run beats are joined."""
     points = summary["abilities"]["runs"]
-    figure, axes = _figure(5.0, theme)
+    figure, (axes,) = figure_of(5.0, theme)
     front = sorted((100 * p["general"], 100 * p["compositional"]) for p in points.values() if p["front"])
     axes.plot(*zip(*front, strict=True), color=theme.ink, lw=1, ls=(0, (2, 2)), label="front")
     for run, colour in run_colours(summary, theme).items():
@@ -86,13 +86,13 @@ def abilities(summary: Mapping[str, Any], theme: Theme) -> bytes:
     axes.margins(0.2)
     axes.set_xlabel("general ability, %", color=theme.ink)
     axes.set_ylabel("compositional ability, %", color=theme.ink)
-    _style(axes, theme, grid="both")
-    return _png(figure)
+    style(axes, theme, grid="both")
+    return png(figure)
 
 
 def alpha_curve(rows: Sequence[Mapping[str, Any]], *, chosen: float, theme: Theme) -> bytes:
     """Metrics along the line between two checkpoints: ``rows`` of ``{"alpha", "metrics", "allowed"}``."""
-    figure, axes = _figure(4.6, theme)
+    figure, (axes,) = figure_of(4.6, theme)
     alphas = [row["alpha"] for row in rows]
     for metric, colour in zip(rows[0]["metrics"], theme.runs[1:] * len(rows[0]["metrics"]), strict=False):
         values = [100 * row["metrics"][metric] for row in rows]
@@ -100,9 +100,9 @@ def alpha_curve(rows: Sequence[Mapping[str, Any]], *, chosen: float, theme: Them
     axes.axvline(chosen, color=theme.ink, lw=1.2, ls=(0, (2, 2)), label=f"chosen: {chosen:g}")
     axes.set_xlabel("alpha: 0 is the base, 1 the tuned model", color=theme.ink)
     axes.set_ylabel("%", color=theme.ink)
-    _style(axes, theme, grid="both")
+    style(axes, theme, grid="both")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, labelcolor=theme.ink)
-    return _png(figure)
+    return png(figure)
 
 
 def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
@@ -115,7 +115,7 @@ def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
     last = list(methods.values())[-1]["details"]["classes"]
     shown.sort(key=lambda name: (-last.get(name, {"accuracy": 0})["accuracy"], name))
     colours = {run: colour for run, colour in run_colours(summary, theme).items() if run in methods}
-    figure, axes = _figure(0.9 + len(shown) * (0.10 + 0.115 * len(colours)), theme)
+    figure, (axes,) = figure_of(0.9 + len(shown) * (0.10 + 0.115 * len(colours)), theme)
     height = 0.8 / len(colours)
     for place, (run, colour) in enumerate(colours.items()):
         table = methods[run]["details"]["classes"]
@@ -124,17 +124,19 @@ def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
         values = [100 * table[shown[row]]["accuracy"] for row in rows]
         axes.barh(y, values, height=height * 0.9, color=colour, label=run)
     _finish(axes, [f"{name.replace('_', ' / ')}  ({counts[name]})" for name in shown], theme)
-    return _png(figure)
+    return png(figure)
 
 
-def _figure(height: float, theme: Theme) -> tuple[Figure, Axes]:
+def figure_of(height: float, theme: Theme, *, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure of ``height`` inches with panels side by side, see-through."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
     figure = Figure(figsize=(WIDTH, height), dpi=144, layout="constrained")
     figure.patch.set_alpha(0)
-    axes = figure.add_subplot()
-    axes.patch.set_alpha(0)
-    return figure, axes
+    panels = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
+    for axes in panels:
+        axes.patch.set_alpha(0)
+    return figure, panels
 
 
 def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
@@ -142,11 +144,12 @@ def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 101)
     axes.set_xlabel("%", color=theme.ink)
-    _style(axes, theme, grid="x")
+    style(axes, theme, grid="x")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False, labelcolor=theme.ink)
 
 
-def _style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:
+def style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:
+    """Grid lines and no frame."""
     axes.tick_params(colors=theme.ink, length=0)
     axes.grid(axis=grid, color=theme.faint, lw=0.8)
     axes.set_axisbelow(True)
@@ -154,7 +157,8 @@ def _style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:
         spine.set_visible(False)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The same bytes for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -1,0 +1,36 @@
+"""``knowclip ablate STUDY``: train what a study compares, over its seeds, and tell the differences."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    study: Annotated[str, typer.Argument(help="A study that ships with knowclip, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As in paths.photos=/data/photos.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare recipes: every arm is trained with every seed and measured as it was saved.
+
+    What has been trained stays: the same command goes on where it was stopped.
+    """
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from knowclip.commands.ablate_run import measure, tell, train
+    from knowclip.evaluation.report import to_json
+    from knowclip.study import load_study
+
+    chosen = load_study(study, overrides or [])
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    costs = train(chosen, console)
+    table = tell(chosen, measure(chosen, console), costs)
+    if json:
+        print(to_json(table))
+    else:
+        Console().print(Markdown((chosen.output / "ablation.md").read_text(encoding="utf-8")))
+    console.print(f"written: {chosen.output / 'ablation.json'}, ablation.md, ablation.png")

@@ -1,0 +1,175 @@
+"""The steps of ``ablate``: trainings that are made once, their measurement, the tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from knowclip.atomic import atomic_file
+from knowclip.build import build_trainer
+from knowclip.commands.measuring import paraphrases, scorers, text_only
+from knowclip.commands.train import MAY_CHANGE, building, open_run
+from knowclip.config import Recipe, differences, load_recipe
+from knowclip.evaluation import ablation
+from knowclip.evaluation.plots import LIGHT
+from knowclip.evaluation.report import to_json
+from knowclip.evaluation.seeds import across_seeds
+from knowclip.evaluation.store import save
+from knowclip.evaluation.suite import read_suite, run_suite
+from knowclip.models.text_length import word_embedding
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+
+    from knowclip.methods.base import Method
+    from knowclip.study import Study
+    from knowclip.types import Result
+
+COST = "cost.json"
+"""Written when a training is complete: what it took."""
+
+BySeed = dict[int, dict[str, list["Result"]]]
+"""Results by seed and arm; ``<arm> with KEE`` where a KEE was saved beside the towers."""
+
+
+def train(study: Study, console: Console) -> dict[str, dict[str, float]]:
+    """Train every arm with every seed, unless that is done; mean cost of each arm's training.
+
+    Raises:
+        ValueError: a recipe is wrong (told before anything is trained), or a folder holds another training.
+    """
+    recipes = {(seed, arm): study.recipe(arm, seed) for seed in study.seeds for arm in study.arms}
+    precisions = {recipe.train.precision for recipe in recipes.values()}
+    if len(precisions) > 1:
+        raise ValueError(
+            f"the arms have train.precision {' and '.join(sorted(precisions))}: set one in the study's "
+            "overrides"
+        )
+    costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in study.arms}
+    for (seed, arm), recipe in recipes.items():
+        file = recipe.output.folder / COST
+        if file.is_file():
+            _refuse_others(recipe)
+        else:
+            console.print(f"\n[bold]{arm}[/], seed {seed}: {recipe.output.folder}")
+            cost = _train(recipe)
+            with atomic_file(file) as partial:
+                partial.write_text(json.dumps(cost), encoding="utf-8")
+        costs[arm].append(json.loads(file.read_text(encoding="utf-8")))
+    return {
+        arm: {key: float(np.mean([cost[key] for cost in of])) for key in of[0]} for arm, of in costs.items()
+    }
+
+
+def _refuse_others(recipe: Recipe) -> None:
+    made = load_recipe(recipe.output.folder / "recipe.yaml")
+    changed = [key for key in differences(made, recipe) if key not in MAY_CHANGE]
+    if changed:
+        raise ValueError(
+            f"{recipe.output.folder} holds a training with other values of {', '.join(changed)}: choose "
+            "another output for this study, or remove that folder"
+        )
+
+
+def _train(recipe: Recipe) -> dict[str, float]:
+    """Train one recipe, or what is left of it after a stop; its cost then is that of the rest, scaled to all.
+
+    Seconds include validation.
+    """
+    resume = (recipe.output.folder / "last").exists()
+    with building() as progress:
+        trainer, _ = build_trainer(recipe, progress=progress)
+    open_run(recipe, resume=resume)
+    start, counts = time.perf_counter(), Counter[str]()
+    with _counted(trainer.method, counts):
+        position = trainer.fit(resume=resume)
+    share = counts["steps"] / position.step
+    return {
+        "seconds": (time.perf_counter() - start) / share,
+        "images": position.step * (recipe.train.batch_size or 0),
+        "texts": counts["texts"] / share,
+    }
+
+
+@contextmanager
+def _counted(method: Method, counts: Counter[str]) -> Iterator[None]:
+    """Count steps, and texts that go through the text tower while it is trained."""
+
+    def count(name: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if module.training:
+            counts[name] += len(arguments[0]) if name == "texts" else 1
+
+    hooks = [
+        word_embedding(method.model.model).register_forward_pre_hook(partial(count, "texts")),
+        method.register_forward_pre_hook(partial(count, "steps")),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def measure(study: Study, console: Console) -> BySeed:
+    """Run every benchmark on every saved checkpoint; per-item scores are kept in ``output/results``."""
+    by_seed: BySeed = {seed: {} for seed in study.seeds}
+    for part in study.measure:
+        found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
+        console.print(f"measuring {len(found)} benchmarks of {part.data}, split {part.split}")
+        control, told = text_only(part.data, found), paraphrases(part.data)
+        for seed in study.seeds:
+            for arm in study.arms:
+                folder = study.recipe(arm, seed).output.folder
+                for label, scorer in scorers(
+                    str(folder / ("best" if (folder / "best").exists() else "last"))
+                ):
+                    name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
+                    for result in run_suite(found, scorer, text_only=control, paraphrases=told):
+                        result = _renamed(result, part.name)
+                        by_seed[seed].setdefault(name, []).append(result)
+                        settings = {"model": f"{name} {seed}", "model_hash": scorer.model_hash}
+                        save(result, study.output / "results", split=part.split, **settings)
+    return by_seed
+
+
+def _renamed(result: Result, name: str) -> Result:
+    """``swaps`` of the measurement ``blind-balanced`` is ``blind-balanced swaps``."""
+    if not name:
+        return result
+    metrics = {f"{name} {metric}": value for metric, value in result.metrics.items()}
+    return replace(
+        result, benchmark=f"{name} {result.benchmark}", main=f"{name} {result.main}", metrics=metrics
+    )
+
+
+def tell(study: Study, by_seed: BySeed, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Write ``ablation.json``, ``ablation.md`` and ``ablation.png``; return the first's content."""
+    results = _all(by_seed)
+    table = across_seeds(by_seed, baseline=study.baseline) | {
+        "title": study.title,
+        "n": {result.main: result.n for result in results},
+        "text_only": ablation.text_only(results),
+        "costs": costs,
+    }
+    for name, content in (
+        ("ablation.json", to_json(table).encode()),
+        ("ablation.md", ablation.markdown(table).encode()),
+        ("ablation.png", ablation.plot(table, LIGHT)),
+    ):
+        with atomic_file(Path(study.output) / name) as partial:
+            partial.write_bytes(content)
+    return table
+
+
+def _all(by_seed: BySeed) -> Sequence[Result]:
+    return [result for of in by_seed.values() for results in of.values() for result in results]

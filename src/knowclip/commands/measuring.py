@@ -1,0 +1,99 @@
+"""What ``evaluate`` and ``ablate`` share: a model's scorers, and the text-only control of a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from knowclip.evaluation.benchmarks.base import Benchmark
+    from knowclip.evaluation.controls import TextOnly
+    from knowclip.evaluation.scoring import Scorer
+
+CONTROL_IMAGES = 1000
+"""Training images whose mean stands for "some image" in the text-only control."""
+CONTROL_CAPTIONS = 5000
+"""Training captions parsed for negatives, where no file of negatives is given."""
+
+
+def scorers(
+    name: str, *, device: str | None = None, allow_missing: bool = False
+) -> Iterator[tuple[str, Scorer]]:
+    """Scorer of a model, and of the same model with its KEE where one was saved beside it."""
+    from knowclip.build import load_method
+    from knowclip.commands.folders import cache_folder
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.export.method import SETTINGS
+    from knowclip.models.loading import load
+
+    cache = cache_folder() / "features"
+    scorer = Scorer(load(name, device=device), cache=cache, max_missing=1.0 if allow_missing else 0.01)
+    yield name, scorer
+    folders = [folder for folder in (Path(name), Path(name) / "best") if (folder / SETTINGS).is_file()]
+    enhanced = load_method(folders[0]).to(scorer.model.device).with_knowledge() if folders else None
+    if enhanced is not None:
+        yield f"{name} with KEE", scorer.with_texts_of(enhanced)
+
+
+def text_only(
+    data: Path, benchmarks: list[Benchmark], *, language_model: str | None = None, device: str | None = None
+) -> TextOnly | None:
+    """Train the control on the training captions beside the benchmark, where there are any."""
+    from knowclip.data.captions import read_captions
+    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.controls import TextOnly
+    from knowclip.evaluation.language_model import CausalLanguageModel
+
+    if not any(isinstance(benchmark, ChoiceBenchmark) for benchmark in benchmarks):
+        return None
+    readers = {language_model: CausalLanguageModel(language_model, device=device)} if language_model else {}
+    try:
+        examples = read_captions(data, split="train").examples
+    except ValueError as error:
+        if readers:
+            return TextOnly((), readers=readers)
+        print(f"no text-only control: no training captions ({error})", file=sys.stderr)
+        return None
+    captions = [example.caption for example in examples]
+    images = list(dict.fromkeys(example.image for example in examples))[:CONTROL_IMAGES]
+    return TextOnly(captions, negatives=_negative_pairs(data, captions), images=images, readers=readers)
+
+
+def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
+    """Captions with their negatives: those of ``negatives.jsonl``, else made here from a sample."""
+    from knowclip.evaluation.benchmarks.swaps import read_negatives
+    from knowclip.knowledge.negatives import generate
+    from knowclip.knowledge.parsing import parse
+
+    path = data / "negatives.jsonl"
+    if path.is_file():
+        negatives = read_negatives(path)
+        return [(text, negative.caption) for text in captions for negative in negatives.get(text, ())]
+    sample = list(dict.fromkeys(captions))[:CONTROL_CAPTIONS]
+    try:
+        graphs = list(parse(sample))
+    except ImportError as error:
+        print(f"text-only control without its classifier: {error}", file=sys.stderr)
+        return []
+    pairs = zip(sample, graphs, strict=True)
+    return [(text, negative.caption) for text, graph in pairs for negative in generate(text, graph)]
+
+
+def paraphrases(data: Path) -> dict[str, str]:
+    """Caption to paraphrase: lines ``{"caption", "paraphrase"}`` of the user's own ``paraphrases.jsonl``."""
+    import json
+
+    path = data / "paraphrases.jsonl"
+    if not path.is_file():
+        return {}
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            found[str(record["caption"])] = str(record["paraphrase"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: {error!r}; expected caption and paraphrase") from error
+    return found

@@ -1,0 +1,129 @@
+"""Typed studies: recipes that are compared on the same data over several seeds (``knowclip ablate``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from knowclip.config import (
+    Recipe,
+    Section,
+    apply_override,
+    describe_problem,
+    find_recipe,
+    load_recipe,
+)
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+class Arm(Section):
+    """One thing compared: a recipe, and what is changed in it."""
+
+    recipe: str
+    """Name of a shipped recipe, or a YAML file."""
+    overrides: tuple[str, ...] = ()
+    """``section.key=value``, after those of the study."""
+
+
+class Measurement(Section):
+    """Benchmarks that every arm is measured on; see ``knowclip evaluate``."""
+
+    data: Path
+    """Folder of their files."""
+    suite: str = ""
+    """Name of a suite; without it and ``benchmarks``, everything the folder has data for."""
+    benchmarks: tuple[str, ...] = ()
+    """Names of benchmarks."""
+    split: str = "test"
+    """Of the data."""
+    name: str = ""
+    """Put before its metrics, where another measurement has metrics of the same name."""
+
+
+class Study(Section):
+    """Arms, seeds, and what they are measured on."""
+
+    title: str
+    baseline: str
+    """The arm that differences are taken against, seed by seed."""
+    arms: dict[str, Arm] = Field(min_length=2)
+    """By name, in the order of the table."""
+    measure: tuple[Measurement, ...] = Field(min_length=1)
+    output: Path
+    """Folder of the study: a folder an arm and seed, ``ablation.json``, ``ablation.md``, ``ablation.png``."""
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=2)
+    """One training of every arm for each."""
+    overrides: tuple[str, ...] = ()
+    """``section.key=value`` for the recipes of all arms."""
+    paths: dict[str, Path] = Field(default_factory=dict)
+    """What ``${name}`` stands for in overrides and ``measure``."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"the same seed twice in {seeds}")
+        return seeds
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Study:
+        if self.baseline not in self.arms:
+            raise ValueError(f"baseline {self.baseline!r} is none of the arms: {', '.join(self.arms)}")
+        folders = [slug(arm) for arm in self.arms]
+        if len(set(folders)) != len(folders) or "" in folders:
+            raise ValueError(f"the names of the arms do not make a folder each: {', '.join(folders)}")
+        return self
+
+    def recipe(self, arm: str, seed: int) -> Recipe:
+        """The recipe of one training; its folder is ``output/<arm>/seed-<seed>``."""
+        chosen = self.arms[arm]
+        own = (f"seed={seed}", f"output.folder={self.output / slug(arm) / f'seed-{seed}'}")
+        return load_recipe(chosen.recipe, [*self.overrides, *chosen.overrides, *own])
+
+
+def slug(name: str) -> str:
+    """A name of an arm as a folder: ``+ semantic negatives`` is ``semantic-negatives``."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Read a study that ships with knowclip (by name) or a YAML file, and apply overrides.
+
+    Args:
+        name_or_path: ``scenes-structure``, or ``my/study.yaml``.
+        overrides: ``key=value`` of the study, as in ``seeds=[0]`` or ``paths.photos=/data/photos``.
+
+    Raises:
+        ValueError: Naming the study, and the key, what was got and what is allowed.
+    """
+    path = find_recipe(name_or_path, folder=STUDIES, kind="study")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} should hold {', '.join(Study.model_fields)}, got {values!r}")
+    for override in overrides:
+        apply_override(values, override)
+    try:
+        return Study.model_validate(_filled(values, values.get("paths") or {}))
+    except ValidationError as error:
+        problems = "; ".join(describe_problem(problem) for problem in error.errors())
+        raise ValueError(f"study {path}: {problems}") from error
+    except KeyError as error:
+        raise ValueError(f"study {path}: ${{{error.args[0]}}} is none of its paths") from error
+
+
+def _filled(value: Any, paths: dict[str, Any]) -> Any:
+    """``${name}`` replaced in every string."""
+    if isinstance(value, str):
+        return Template(value).substitute(paths)
+    if isinstance(value, dict):
+        return {key: _filled(one, paths) for key, one in value.items()}
+    return [_filled(one, paths) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,86 @@
+"""A study from end to end at the smallest size: trained once, measured as saved, told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.state import AcceleratorState
+
+from knowclip.commands import ablate, ablate_run
+from knowclip.data.scenes.write import write_scenes
+
+STEPS = 2
+BATCH = 8
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two arms on 48 scenes; one has a KEE."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    write_scenes(tmp_path / "scenes", numbers={"train": 16, "val": 16, "test": 16}, seed=0, workers=1)
+    kee = ["method.kee.layers=1", "data.negatives.processes=1", "data.negatives.per_caption=1"]
+    content = {
+        "title": "With and without",
+        "baseline": "plain",
+        "paths": {"scenes": str(tmp_path / "scenes")},
+        "overrides": [
+            "data.train.path=${scenes}",
+            "data.val.path=${scenes}",
+            "data.cache=none",
+            f"data.cache_dir={tmp_path / 'cache'}",
+            "selection={metrics: [text_to_image_R@1]}",
+            f"train.steps={STEPS}",
+            f"train.batch_size={BATCH}",
+            "train.validate_every=2",
+            "schedule.warmup=1",
+        ],
+        "arms": {
+            "plain": {"recipe": "scenes-clip"},
+            "+ KEE": {"recipe": "scenes-structure-clip", "overrides": kee},
+        },
+        "seeds": [0, 1],
+        "measure": [
+            {"data": "${scenes}", "benchmarks": ["text_to_image", "vg_relation"]},
+            {"data": "${scenes}", "benchmarks": ["vg_relation"], "split": "val", "name": "val"},
+        ],
+        "output": str(tmp_path / "out"),
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.mark.slow
+def test_a_study_is_trained_once_and_told(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ablate.command(str(study), [], json=True)
+    table = json.loads(capsys.readouterr().out)
+    assert table == json.loads((tmp_path / "out/ablation.json").read_text())
+    assert list(table["metrics"]) == ["text_to_image_R@1", "vg_relation", "val vg_relation"]
+    arms = table["metrics"]["vg_relation"]
+    assert list(arms) == ["plain", "+ KEE", "+ KEE with KEE"]
+    assert all(len(row["values"]) == 2 for row in arms.values())
+    assert arms["plain"]["difference"] is None and arms["+ KEE"]["difference"]["items"]["n"] > 0
+    plain, kee = table["costs"]["plain"], table["costs"]["+ KEE"]
+    assert plain["images"] == kee["images"] == plain["texts"] == STEPS * BATCH
+    assert STEPS * BATCH < kee["texts"] <= 2 * STEPS * BATCH
+    told = (tmp_path / "out/ablation.md").read_text()
+    assert "| + KEE with KEE |" in told and "| text only |" in told
+    assert (tmp_path / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * 3 * 3
+
+    monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
+    ablate.command(str(study), [], json=False)
+    with pytest.raises(ValueError, match=r"with other values of optimizer\.lr: choose another"):
+        ablate.command(str(study), ["arms.plain.overrides=[optimizer.lr=0.5]"], json=False)
+
+
+def test_arms_of_different_precision_are_refused_before_training(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"train\.precision bf16 and fp32: set one"):
+        ablate.command(str(study), ["arms.plain.overrides=[train.precision=bf16]"], json=False)
+    assert not (tmp_path / "out").exists()
