@@ -451,18 +451,18 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     if not isinstance(values, dict):
         raise ValueError(f"{path} should hold sections ({', '.join(Recipe.model_fields)}), got {values!r}")
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
+        problems = "; ".join(describe_problem(problem) for problem in error.errors())
         raise ValueError(f"recipe {path}: {problems}") from error
     recipe._source = path
     return recipe
 
 
-def find_recipe(name_or_path: str | Path) -> Path:
-    """Locate a recipe: a path that exists, or the name of one that ships with knowclip.
+def find_recipe(name_or_path: str | Path, *, folder: Path = RECIPES, kind: str = "recipe") -> Path:
+    """Locate a recipe: a path that exists, or the name of one that ships with knowclip in ``folder``.
 
     Raises:
         ValueError: If there is none.
@@ -470,12 +470,12 @@ def find_recipe(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    shipped = {recipe.stem: recipe for recipe in sorted(RECIPES.glob("*.yaml"))}
+    shipped = {recipe.stem: recipe for recipe in sorted(folder.glob("*.yaml"))}
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     near = get_close_matches(str(name_or_path), shipped, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"no recipe {str(name_or_path)!r}: no such file; {hint}shipped: {', '.join(shipped)}")
+    raise ValueError(f"no {kind} {str(name_or_path)!r}: no such file; {hint}shipped: {', '.join(shipped)}")
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
@@ -498,7 +498,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
     """Set one dotted key in nested dictionaries."""
     key, equals, text = override.partition("=")
     if not equals or not key:
@@ -517,7 +517,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     values[last] = value
 
 
-def _describe(problem: Mapping[str, Any]) -> str:
+def describe_problem(problem: Mapping[str, Any]) -> str:
     """``optimizer.lr: got 'fast'; input should be a valid number``."""
     parts = [str(part) for part in problem["loc"]]
     if parts[:1] == ["method"] and len(parts) > 1:
