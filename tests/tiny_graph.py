@@ -69,6 +69,7 @@ def graph_steps(
     *,
     batch_size: int = 8,
     neighbours: Neighbours | None = None,
+    sentences: bool = False,
     rank: int = 0,
     world_size: int = 1,
     **sampler: Any,
@@ -80,6 +81,7 @@ def graph_steps(
         tokenize=model.tokenize,
         load_images=lambda refs: decode(refs, preprocess=model.preprocess),
         neighbours=neighbours,
+        sentences=sentences,
         rank=rank,
         world_size=world_size,
     )

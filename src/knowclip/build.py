@@ -38,6 +38,8 @@ from knowclip.data.triplets import TripletSampler
 from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
+from knowclip.evaluation.link_prediction import also_in, read_links
+from knowclip.evaluation.link_scorers import FusionLinks
 from knowclip.evaluation.suite import read_suite
 from knowclip.export.method import load_own_tensors, read_settings, save_method
 from knowclip.knowledge.graph import KnowledgeGraph
@@ -51,6 +53,7 @@ from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import load
 from knowclip.models.text_length import sufficient_length
 from knowclip.models.towers import image_trunk
+from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.models.with_knowledge import WithKnowledge
 from knowclip.training.batches import EpochLoader
 from knowclip.training.checkpoint import Checkpointer
@@ -59,7 +62,7 @@ from knowclip.training.mixed import MixedLoader
 from knowclip.training.monitor import Monitor
 from knowclip.training.optim import adamw, warmup_cosine
 from knowclip.training.runlog import RunLog
-from knowclip.training.validation import Validation
+from knowclip.training.validation import LinkValidation, Validation
 from knowclip.types import Example
 
 Progress = Callable[[str, int, int], None]
@@ -108,6 +111,8 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
             recipe.method, model, parser=recipe.data.negatives.parser, **_reads(recipe, graph)
         )
         pairs = build_pairs(recipe, progress=progress)
+        if graph is not None:
+            refuse_shared_images(graph, pairs.val)
         cache = build_cache(recipe.data, model, [*pairs.train, *pairs.val], progress=progress)
     if cache is not None:
         pairs = _readable(pairs, cache)
@@ -130,7 +135,13 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
         monitor=build_monitor(recipe, steps=steps, silent=not accelerator.is_main_process),
         accumulate=recipe.train.accumulate,
         clip_grad=recipe.train.clip_grad,
-        validate=build_validation(recipe, pairs.val, cache, enhanced=method.with_knowledge()),
+        validate=build_validation(
+            recipe,
+            pairs.val,
+            cache,
+            enhanced=method.with_knowledge(),
+            links=build_link_validation(recipe, method, graph),
+        ),
         selection=recipe.selection.metrics,
         validate_every=recipe.train.validate_every,
         save_every=recipe.train.save_every,
@@ -212,6 +223,21 @@ def _reads(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, list[str]]
     return {"relations": relation_vocabulary(graph, inverse=recipe.data.graph.inverse)}
 
 
+def refuse_shared_images(graph: KnowledgeGraph, examples: Sequence[Example]) -> None:
+    """Raise ValueError if the graph to learn from shows images of validation pairs.
+
+    A data set's graph often covers its val and test images alike, so this tells of both.
+    """
+    shown = {path.resolve() for path in graph.image_paths()} if examples else set()
+    shared = sorted({path for e in examples if (path := e.image.path.resolve()) in shown})
+    if shared:
+        raise ValueError(
+            f"data.graph.path={graph.path} shows {len(shared)} validation images, such as {shared[0]}, "
+            "and would tell what they show: leave out what is no training image with 'knowclip graph filter "
+            "GRAPH --without-images FILE', FILE a Karpathy split or a benchmark's file"
+        )
+
+
 def build_optimizer(recipe: Recipe, method: Method) -> AdamW:
     """Build AdamW over a method; its parameters are named as in open_clip, whatever wraps the model."""
     named = ((name.removeprefix("model.model."), p) for name, p in method.named_parameters())
@@ -238,13 +264,17 @@ def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
         val, skipped = held_out.examples, skipped + held_out.skipped
     else:
         train, val = hold_out(train, images=data.val_images)
-    reads_triples = isinstance(recipe.method, StructureClipConfig) and recipe.method.kee is not None
-    if not data.negatives.per_caption and not reads_triples:
+    if not data.negatives.per_caption and not reads_triples(recipe):
         return Pairs(train, val, skipped)
     prepared = add_negatives(train, recipe, progress=progress)
     if val:
         val = add_negatives(val, recipe, progress=progress).examples
     return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without)
+
+
+def reads_triples(recipe: Recipe) -> bool:
+    """Whether the method has a KEE, which reads the triples of captions and negatives."""
+    return isinstance(recipe.method, StructureClipConfig) and recipe.method.kee is not None
 
 
 def read_source(config: SourceConfig) -> CaptionSet:
@@ -275,6 +305,7 @@ def add_negatives(
         parser=recipe.data.negatives.parser,
         graphs=recipe.data.negatives.graphs,
         kinds=recipe.data.negatives.kinds,
+        parse_negatives=reads_triples(recipe),
         processes=recipe.data.negatives.processes,
         seed=recipe.seed,
         cache=recipe.data.cache_dir.expanduser(),
@@ -381,6 +412,7 @@ def build_mixed(
         tokenize=model.tokenize,
         load_images=load_images,
         neighbours=neighbours,
+        sentences=bool(terms.sentence_weight),
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
     )
@@ -398,6 +430,7 @@ def build_validation(
     cache: ImageCache | None,
     *,
     enhanced: WithKnowledge | None = None,
+    links: LinkValidation | None = None,
 ) -> Validation | None:
     """Build what measures a model, and the same with its KEE, on validation data; None without any."""
     benchmarks: list[Benchmark] = []
@@ -407,7 +440,37 @@ def build_validation(
         benchmarks.append(swaps(examples))
     if recipe.selection.suite is not None:
         benchmarks += read_suite(recipe.selection.suite, split="val")[0]
-    return Validation(benchmarks, cache, enhanced) if benchmarks else None
+    return Validation(benchmarks, cache, enhanced, links) if benchmarks or links else None
+
+
+def build_link_validation(
+    recipe: Recipe, method: Method, graph: KnowledgeGraph | None
+) -> LinkValidation | None:
+    """Build what asks a model for missing links of validation triplets; None where the recipe does not.
+
+    Raises:
+        ValueError: A triplet to complete is in the graph that the method learns from.
+    """
+    config = recipe.selection.links
+    if config is None:
+        return None
+    options = config.model_dump(include={"modality", "among", "limit"})
+    options["image_roots"] = recipe.data.graph.image_roots if recipe.data.graph else {}
+    links = read_links(config.path, split="val", known=("train", "val"), **options)
+    if graph is not None and (seen := also_in(links, graph)):
+        raise ValueError(
+            f"{len(seen)} of {len(links.rows)} validation triplets of selection.links.path={config.path} are "
+            f"in data.graph.path={graph.path}, such as {seen[0]}: train on {config.path / 'train'}"
+        )
+    return LinkValidation(links, config.sides, fusion_links(method))
+
+
+def fusion_links(method: Method) -> FusionLinks | None:
+    """Build what asks a method's fusion encoder for missing links; None where it has none."""
+    knowledge = getattr(method, "knowledge", None)
+    if knowledge is None or knowledge.triplets is None:
+        return None
+    return FusionLinks(LinkPredictor(method.model, knowledge.triplets), knowledge.vocabulary)
 
 
 def _readable(pairs: Pairs, cache: ImageCache) -> Pairs:

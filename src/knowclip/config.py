@@ -247,6 +247,8 @@ class KnowledgeConfig(Section):
     """Graph-entity: an entity and what its neighbours say of it."""
     kd_weight: NonNegativeFloat = 1.0
     """Distillation from the model it starts from."""
+    sentence_weight: NonNegativeFloat = 0.0
+    """The control, "knowledge graph as captions": a head, crop or text, and the sentence "h r t"."""
     teacher: str | None = None
     """Model to distil from, in place of the one it starts from."""
     head_side: bool = False
@@ -258,7 +260,7 @@ class KnowledgeConfig(Section):
     @property
     def reads_graph(self) -> bool:
         """Whether any term learns from triplets."""
-        return bool(self.e2e_weight or self.e2r_weight or self.g2e_weight)
+        return bool(self.e2e_weight or self.e2r_weight or self.g2e_weight or self.sentence_weight)
 
 
 class KnowledgeClipConfig(KnowledgeConfig):
@@ -330,6 +332,21 @@ class TrainConfig(Section):
         return self
 
 
+class LinksConfig(Section):
+    """Link prediction on validation triplets; the test triplets of the graph are never opened."""
+
+    path: Path
+    """Folder that ``knowclip graph split`` made; train on its ``train``."""
+    sides: tuple[Literal["tail", "head", "relation"], ...] = Field(("tail",), min_length=1)
+    """What is to be found; each gives metrics of its own: ``link_tail_mrr``, ``link_head_hits@10``."""
+    modality: Literal["text", "image"] = "text"
+    """How entities that have words and images are shown."""
+    among: Literal["all", "split"] = "all"
+    """Rank all entities of train and val, or those of val alone: sooner done, and an easier question."""
+    limit: PositiveInt | None = None
+    """At most so many triplets, always the same ones."""
+
+
 class SelectionConfig(Section):
     """Which checkpoint is ``best``."""
 
@@ -337,6 +354,8 @@ class SelectionConfig(Section):
     """Validation metrics; the highest mean of them wins."""
     suite: Path | None = None
     """Folder of benchmarks whose validation split is measured beside the validation pairs."""
+    links: LinksConfig | None = None
+    """Triplets that the model has to complete, by the method's fusion encoder where it has one."""
 
 
 class OutputConfig(Section):

@@ -69,8 +69,8 @@ class Negative:
     """A hard-negative caption (S2): same image, false text.
 
     ``changed`` are the spans *in this caption* that differ from the caption it was made from; ``graph`` is
-    what this caption claims, so that a negative which is true of another image can be recognised; ``seed`` is
-    that of the draw it came from.
+    what this caption claims (``data.prepare`` says whether read in it or edited), so that a negative which is
+    true of another image can be recognised; ``seed`` is that of the draw it came from.
     """
 
     caption: str
@@ -144,6 +144,10 @@ class GraphBatch:
     seeds: Int[Tensor, " T"] | None = None
     """Node of each triplet's tail."""
     hops: int = 0
+    sentences: Int[Tensor, "T L"] | None = None
+    """Each triplet as a caption of its head, in words."""
+    known_sentences: Bool[Tensor, "T M"] | None = None
+    """``[i, j]``: sentence j is said of the head of triplet i as well (i != j): no negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,11 @@ class KnowledgeFeatures(Features):
     """``G^L(t)``"""
     graph_mask: Bool[Tensor, " T"] | None = field(default=None, metadata=ROWS)
     """False where no sampled triplet ends in t, so that ``G^L(t)`` says nothing."""
+    head_features: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    """Heads as CLIP embeds them, crop or text; for the control that pairs them with sentences."""
+    sentence_features: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    """``h r t`` as a text."""
+    known_sentences: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)
     e2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     g2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     teacher_image_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from knowclip.config import find_recipe
+from knowclip.knowledge.graph_split import split
 from tiny_graph import make_graph
 
 NOUNS = ("dog", "cat", "horse", "bird")
@@ -81,6 +82,13 @@ def stand_in(world: Path, tmp_path: Path) -> list[str]:
 def kg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small knowledge graph of image regions and words."""
     return make_graph(tmp_path_factory.mktemp("kg")).path
+
+
+@pytest.fixture(scope="session")
+def kg_parts(kg: Path) -> Path:
+    """The same graph, split."""
+    split(kg, kg.parent / "parts", val=0.3, test=0.2)
+    return kg.parent / "parts"
 
 
 @pytest.fixture

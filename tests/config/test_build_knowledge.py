@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import open_clip
 import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
 
-from knowclip.build import build_trainer, load_method
+from knowclip.build import build_trainer, fusion_links, load_method
 from knowclip.commands.train import open_run
 from knowclip.config import FusionConfig, GraphConfig, KnowledgeClipConfig, load_recipe
+from knowclip.evaluation.link_prediction import read_links, run_link_prediction
+from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.models.fusion import GraphPropagation
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.training.step import backward
@@ -58,6 +62,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "method.e2e_weight": ("0", parameters),
     "method.e2r_weight": ("0", parameters),
     "method.g2e_weight": ("0", parameters),
+    "method.sentence_weight": ("1", lambda t: first(t).sentences is None),
     "method.kd_weight": ("0", lambda t: t.method.knowledge._teacher is None),
     "method.head_side": ("true", lambda t: t.method.knowledge.head_side),
     "method.captions_as_triplets": ("false", lambda t: len(t.method.knowledge.vocabulary)),
@@ -119,21 +124,91 @@ def test_run_is_a_drop_in_clip_that_can_be_asked(base, tmp_path) -> None:
     assert (queries @ ask.tail_candidates(entities).T).shape == (1, 3)
 
 
-def test_graph_alone(kg, world, tmp_path) -> None:
-    """The recipe without pairs: it trains, keeps `last` alone, and resumes."""
-    graph = "{batch_size: 4, neighbours: 2, modality: text, same_image: 1, path: " + str(kg) + "}"
+def test_graph_alone(kg_parts, world, tmp_path) -> None:
+    """The recipe without pairs: it trains, and selects by link prediction."""
+    graph = f"{{batch_size: 4, neighbours: 2, modality: text, same_image: 1, path: {kg_parts / 'train'}}}"
     options = [
+        f"selection.links.path={kg_parts}",
         f"model={{name: {world / 'tiny.json'}}}", f"data.graph={graph}",
         "method.fusion={width: 16, layers: 1, heads: 2}", "optimizer.lr_multipliers={}", "schedule.warmup=1",
         "train.steps=3", f"output.folder={tmp_path / 'run'}",
     ]  # fmt: skip
     recipe = load_recipe("cn100k", options)
     trainer, pairs = build_trainer(recipe)
-    assert not pairs.train and trainer.validate is None
+    assert not pairs.train
     open_run(recipe, resume=False)
-    assert trainer.fit().best is None
-    assert not (tmp_path / "run" / "best").exists()
-    assert load_method(tmp_path / "run" / "last").knowledge.triplets is not None
+    position = trainer.fit()
+    links = trainer.validate.links.links
+    method = load_method(tmp_path / "run" / "best")
+    again = run_link_prediction(links, fusion_links(method), sides=("tail", "head"))
+    assert position.best == pytest.approx(np.mean([r.metrics[r.main] for r in again]), abs=1e-6)
+
+    trainer, _ = build_trainer(load_recipe("cn100k", [*options, "selection.links=null"]))
+    assert trainer.validate is None
+
+
+def test_links_of_validation_are_those_of_val_and_nothing_of_test_is_opened(kg_parts, base, tmp_path) -> None:
+    parts = tmp_path / "parts"
+    shutil.copytree(kg_parts, parts)
+    shutil.rmtree(parts / "test")
+    seen = (f"selection.links.path={parts}", f"data.graph.path={parts / 'train'}")
+    links = built(base, *seen).validate.links.links
+    read = read_links(kg_parts, split="val", known=("train", "val"))
+    assert (
+        [graph.path.name for graph in links.parts]
+        == [graph.path.name for graph in read.parts]
+        == ["train", "val"]
+    )
+    assert len(links.rows) == links.graph.counts["triplets"] and links.views == read.views
+
+
+def test_every_option_of_links_has_an_effect(kg_parts, base) -> None:
+    seen = (f"selection.links.path={kg_parts}", f"data.graph.path={kg_parts / 'train'}")
+    plain = built(base, *seen).validate.links
+    for key, value, look in (
+        ("sides", "[tail, relation]", lambda v: v.sides),
+        ("modality", "image", lambda v: sum(isinstance(view, str) for view in v.links.views)),
+        ("among", "split", lambda v: len(v.links.candidates)),
+        ("limit", "2", lambda v: len(v.links.rows)),
+    ):
+        assert look(built(base, *seen, f"selection.links.{key}={value}").validate.links) != look(plain), key
+
+
+def test_plain_clip_is_asked_where_no_fusion_encoder_is(kg_parts, stand_in) -> None:
+    links = f"selection={{links: {{path: {kg_parts}, limit: 3}}, metrics: [link_tail_mrr]}}"
+    trainer, _ = build_trainer(load_recipe("clip", [*stand_in, links]))
+    assert trainer.validate.links.fusion is None
+    metrics = trainer.validate(trainer.method.model)
+    assert {"link_tail_mrr", "text_to_image_R@1"} < set(metrics)
+
+
+def test_links_that_training_sees_and_whole_graphs_are_refused(kg, kg_parts, base) -> None:
+    with pytest.raises(ValueError, match=r"validation triplets of selection\.links.*: train on .*train"):
+        built(base, f"selection.links.path={kg_parts}")
+    with pytest.raises(ValueError, match="is a whole graph"):
+        built(base, f"selection.links.path={kg}")
+
+
+def test_a_graph_that_shows_validation_images_is_refused(kg, kg_parts, base) -> None:
+    graph = KnowledgeGraph(kg)
+    shown = f"data.val={{path: {kg.parent / 'pictures'}, format: folder}}"
+    picture = sorted(graph.image_paths())[0]
+    picture.with_suffix(".txt").write_text("a dog")
+    try:
+        with pytest.raises(ValueError, match=r"shows 1 validation images.*--without-images"):
+            built(base, shown)
+    finally:
+        picture.with_suffix(".txt").unlink()
+    parts = [KnowledgeGraph(kg_parts / part).image_paths() for part in ("train", "val", "test")]
+    assert set.union(*parts) == graph.image_paths() and not set.intersection(*parts)
+
+
+def test_a_wrong_metric_of_links_is_told_with_the_nearest(kg_parts, base, tmp_path) -> None:
+    seen = (f"selection.links.path={kg_parts}", f"data.graph.path={kg_parts / 'train'}")
+    trainer = built(base, *seen, "selection.metrics=[link_mrr]", "selection.links.limit=2")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(ValueError, match="'link_mrr' is not measured; did you mean 'link_tail_mrr'"):
+        trainer.fit()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from knowclip.data import prepare
 from knowclip.data.captions import read_captions
 from knowclip.data.prepare import group_ids, negatives_for
 from knowclip.data.user_graphs import ground, read_graphs
+from knowclip.knowledge.parsing import parse
 from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.types import Attribute, Example, ImageRef, Negative, Relation, SceneGraph, SceneObject
 
@@ -353,3 +354,24 @@ def test_what_one_caption_says_is_no_negative_of_another():
     both = [negatives_for([example("1", "A dog sleeps."), other], kinds=kinds, seed=s) for s in range(20)]
     assert any("cat" in n.caption for made in alone for n in made.examples[0].negatives)
     assert not any("cat" in n.caption for made in both for n in made.examples[0].negatives)
+
+
+def test_negatives_can_be_parsed_as_their_captions_are() -> None:
+    captions = ["A man on a bicycle in the city watches a dog.", "A black dog chases a white cat."]
+    examples = [example(str(i), caption) for i, caption in enumerate(captions)]
+    edited = negatives_for(examples).examples
+    parsed = negatives_for(examples, parse_negatives=True).examples
+    pairs = [
+        (one, other)
+        for e, p in zip(edited, parsed, strict=True)
+        for one, other in zip(e.negatives, p.negatives, strict=True)
+    ]
+    assert [one.caption for one, _ in pairs] == [other.caption for _, other in pairs]
+    read = list(parse([other.caption for _, other in pairs]))
+    assert [other.graph for _, other in pairs] == read
+    assert any(one.graph != other.graph for one, other in pairs)
+
+
+def test_nothing_parses_negatives_beside_given_graphs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leaves no parser"):
+        negatives_for([example("1", RIDE)], graphs=tmp_path / "graphs.jsonl", parse_negatives=True)

@@ -157,6 +157,7 @@ def _cola_eqben_mmvp(root: Path, pairs: Sequence[tuple[str, str]]) -> None:
         eqben.append({"image0": names[0], "image1": names[1], **captions})
     write_json(root / "cola/data/COLA_multiobjects_matching_benchmark.json", cola)
     write_json(root / "eqben/eqben_subset_10percent_final.json", eqben)
+    write_json(root / "eqben/private_info_global.json", eqben)
     write_csv(root / "mmvp_vlm/Questions.csv", mmvp)
 
 

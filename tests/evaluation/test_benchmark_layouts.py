@@ -81,6 +81,48 @@ def test_cola_and_mmvp_pair_images_with_captions(read_benchmark: Read) -> None:
     )
 
 
+def test_eqben_full_reads_every_nesting_of_the_official_loaders(tmp_path: Path) -> None:
+    """Fields of ``eqben_utils.py`` (AG by video and subject, YouCook2 and GEBC by video, Kubric and SD in a
+    list) and of ``evaluate_eqben_locally.py`` (``private_info``)."""
+    base = tmp_path / "eqben"
+    for name in ("eqbenag/v/s/1.png", "eqbenag/v/s/2.png", "eqbengebc/v/1.png", "eqbengebc/v/2.png"):
+        draw(base / "image" / name, 1)
+    action = {"image0": "eqbenag/v/s/1.png", "image1": "eqbenag/v/s/2.png"}
+    action |= {"caption0": ["sits", "is there"], "caption1": ["stands"]}
+    event = {"image0": "eqbengebc/v/1.png", "image1": "eqbengebc/v/2.png", "caption0": "a", "caption1": "b"}
+
+    def read(content: Any, file: str = "private_info_global.json") -> Any:
+        for old in base.glob("*.json"):
+            old.unlink()
+        (base / file).write_text(json.dumps(content))
+        return registry.read("eqben_full", tmp_path, allow_missing=True)
+
+    nested = read({"v": {"s": [action]}, "w": [event]})
+    assert [(case.key, case.texts, case.group) for case in nested.cases] == [
+        ("private_info_global/v/s/0", ("sits", "stands"), "eqbenag"),
+        ("private_info_global/w/0", ("a", "b"), "eqbengebc"),
+    ]
+    assert nested.skipped == {"record not in the file": 251_046}
+    pairs = [
+        {
+            "image": event[f"image{i}"],
+            "caption": event[f"caption{c}"],
+            "private_info": {"dataset": "eqbengebc", "name": f"c{c}i{i}", "sample_cnt": 7},
+        }
+        for c, i in ((1, 0), (1, 1), (0, 0), (0, 1))
+    ]
+    (joined,) = read(pairs, "ann_json_finegrained_random.json").cases
+    assert joined.key == "ann_json_finegrained_random/eqbengebc/7"
+    assert (joined.images, joined.texts) == (nested.cases[1].images, ("a", "b"))
+    for pair in pairs:
+        del pair["private_info"]
+    with pytest.raises(ValueError, match=r"record 0: no private_info.*take private_info_global\.json"):
+        read(pairs, "ann_json_finegrained_random.json")
+    with pytest.raises(ValueError, match="2 of the published 251,048 records are there"):
+        (base / "private_info_global.json").write_text(json.dumps([action, event]))
+        registry.read("eqben_full", tmp_path)
+
+
 def test_valse_leaves_out_what_annotators_did_not_confirm(read_benchmark: Read) -> None:
     benchmark = read_benchmark("valse")
     assert isinstance(benchmark, ChoiceBenchmark)

@@ -192,6 +192,27 @@ def test_a_metric_without_outcomes_brings_its_own_interval(report: Report) -> No
     assert (cell["interval"], cell["difference"]) == (interval, None)
 
 
+def test_a_task_stands_beside_the_benchmarks_with_its_head_and_its_control(
+    report: Report, tmp_path: Path
+) -> None:
+    items = {"key": np.arange(200).astype(str), "correct": np.arange(200) % 4 != 0}
+    details = {
+        "title": "SNLI-VE",
+        "train_items": 1234,
+        "seeds": {"0": {}, "1": {}},
+        "text_only": {"strongest": "head without image", "accuracy": 0.333},
+    }
+    task = Result("snli_ve", "snli_ve_accuracy", 200, {"snli_ve_accuracy": 0.75}, items, details)
+    both = replace(report, runs={name: [*found, replace(task)] for name, found in report.runs.items()})
+    summary = write_report(both, tmp_path)
+    row = next(line for line in (tmp_path / "report.md").read_text().splitlines() if "SNLI-VE" in line)
+    assert row.startswith("| SNLI-VE (`snli_ve_accuracy`) | 200 | 33.3 head without image | **75.0% [")
+    page = (tmp_path / "report.html").read_text()
+    assert "head trained on 1,234 items, 2 seeds" in page
+    assert summary["benchmarks"]["snli_ve"]["methods"]["ours"]["difference"]["effect"] == 0
+    assert "snli_ve" not in summary["abilities"].get("general", [])
+
+
 def test_worst_errors_are_those_with_the_widest_margins(report: Report) -> None:
     (gallery,) = galleries(report)
     worst = next(kind for kind in gallery["kinds"] if kind["title"] == "Worst errors")

@@ -22,6 +22,7 @@ from knowclip.evaluation.link_prediction import (
 from knowclip.evaluation.link_scorers import FusionLinks, LinkScorer, PlainClip, View
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics import interval
+from knowclip.evaluation.store import find_runs
 from knowclip.export.method import save_method
 from knowclip.export.open_clip import save_pretrained
 from knowclip.knowledge.graph import KnowledgeGraph
@@ -227,8 +228,21 @@ def test_the_command_asks_a_saved_method_s_fusion_encoder(folder: Path, tmp_path
         method = KnowledgeClip(model, **OPTIONS)
     save_method(method.eval(), tmp_path / "run", name=name)
     arguments = ["link-prediction", str(tmp_path / "run"), str(folder / "split"), "--json", "--limit", "4"]
+    arguments += ["--out", str(tmp_path / "out")]
     found = json.loads(CliRunner().invoke(build_app(), arguments, catch_exceptions=False).stdout)
     assert set(found) >= {"fusion", "plain"}
+    kept = find_runs([tmp_path / "out"])
+    assert sorted(run.name for run in kept.values()) == [
+        str(tmp_path / "run"),
+        f"{tmp_path / 'run'} with fusion encoder",
+    ]
+    assert len({run.model_hash for run in kept.values()}) == 2
+    for run in kept.values():
+        assert [(result.benchmark, result.n) for result in run.results] == [
+            ("link_head", 4),
+            ("link_relation", 4),
+            ("link_tail", 4),
+        ]
 
     links = read_links(folder / "split", split="test", limit=4)
     fusion = FusionLinks(LinkPredictor(model, method.knowledge.triplets), method.knowledge.vocabulary)

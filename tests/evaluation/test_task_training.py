@@ -15,12 +15,15 @@ from typer.testing import CliRunner
 
 from knowclip.cli import build_app
 from knowclip.data.scenes.write import write_scenes
+from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics import interval
+from knowclip.evaluation.store import find_runs
 from knowclip.evaluation.tasks import registry
 from knowclip.evaluation.tasks.base import Task, TaskItems
 from knowclip.evaluation.tasks.glue import GLUE
 from knowclip.evaluation.tasks.head import PooledHead, TokenHead
+from knowclip.evaluation.tasks.linear_probe import LINEAR_PROBE, LinearProbe
 from knowclip.evaluation.tasks.objectives import Classification, Regression, SoftAnswers
 from knowclip.evaluation.tasks.run import run_task
 from knowclip.evaluation.tasks.sides import Pooled, Tokens, sides_of
@@ -172,11 +175,11 @@ def text_task() -> Task:
     items = TaskItems([str(n) for n in range(40)], texts)
     truth = np.arange(40) % 2
     return Task(
-        card=GLUE["sst2"].card,
+        card=GLUE["glue_sst2"].card,
         train=items,
         test=items,
         objective=Classification(torch.arange(40) % 2, 2),
-        grade=lambda logits, rows: {"sst2": float((logits.argmax(1) == truth[rows]).mean())},
+        grade=lambda logits, rows: {"glue_sst2": float((logits.argmax(1) == truth[rows]).mean())},
     )
 
 
@@ -186,8 +189,8 @@ def test_tuning_changes_a_copy_of_the_tower_only() -> None:
     settings = HeadSettings(hidden=8, epochs=12, batch_size=8, tune=True, tower_lr=1e-2, lr=1e-2, dropout=0.0)
     result = run_task(text_task(), Scorer(model), settings=settings)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert result.metrics["sst2"] > 0.8
-    assert result.details["interval"]["low"] <= result.metrics["sst2"] <= result.details["interval"]["high"]
+    found = result.details["interval"]
+    assert result.metrics["glue_sst2"] > 0.8 and found["low"] <= result.metrics["glue_sst2"] <= found["high"]
     with pytest.raises(ValueError, match="tune=true is for text tasks"):
         run_task(make_task(60), Scorer(Bits()), settings=settings)
 
@@ -215,23 +218,62 @@ def test_unknown_tasks() -> None:
         registry.names_of("snlive")
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_linear_probe_learns_remainders_and_has_no_settings(classes: int) -> None:
+    class Remainders:
+        def encode_image(self, images: Sequence[ImageRef], *, normalize: bool = False) -> torch.Tensor:
+            return torch.eye(8)[[int(ref.path.stem) % 8 for ref in images]]
+
+        def encode_text(self, texts: Sequence[str], *, normalize: bool = False) -> torch.Tensor:
+            raise AssertionError("a linear probe reads no text")
+
+    def part(numbers: range) -> ZeroShot:
+        names = [f"class {c}" for c in range(classes)]
+        refs = [ImageRef(Path(f"{n}.png")) for n in numbers]
+        return ZeroShot(LINEAR_PROBE, refs, [str(n) for n in numbers], [n % classes for n in numbers], names)
+
+    probe = LinearProbe(part(range(40)), None, part(range(40, 60)))
+    result = registry.run(probe, Scorer(Remainders()), settings=HeadSettings(), seeds=(0, 1))
+    assert (result.metrics["linear_probe_acc1"], result.n) == (1.0, 20)
+    assert set(result.details["seeds"]) == {"0", "1"}
+    with pytest.raises(ValueError, match="linear_probe takes no key=value settings"):
+        registry.run(probe, Scorer(Remainders()), settings=QUICK, seeds=(0,))
+
+
 @pytest.mark.slow
-def test_every_task_of_the_scenes_runs_by_one_command(tmp_path: Path) -> None:
-    write_scenes(tmp_path / "scenes", numbers={"train": 160, "val": 40, "test": 80}, size=32)
+def test_every_task_of_the_scenes_runs_by_one_command_and_is_reported(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "scenes", numbers={"train": 600, "val": 40, "test": 80}, size=32)
     save_pretrained(make("word_level", tmp_path), tmp_path / "clip")
     app, runner = build_app(), CliRunner()
-    common = ["epochs=2", "--data", str(tmp_path / "scenes"), "--seeds", "2", "--json"]
-    for name, options in {"vqa": ["features=tokens", "hidden=32"], "snli_ve": []}.items():
-        arguments = ["task", name, str(tmp_path / "clip"), *options, *common]
-        found = json.loads(
-            runner.invoke(app, [*arguments, "--out", str(tmp_path / "out")], catch_exceptions=False).stdout
-        )
+
+    def run(*arguments: str) -> str:
+        return runner.invoke(app, arguments, catch_exceptions=False).stdout
+
+    common = ["--data", str(tmp_path / "scenes"), "--json", "--out", str(tmp_path / "out")]
+    options = {
+        "vqa": ["features=tokens", "hidden=32", "epochs=2", "--seeds", "2"],
+        "snli_ve": ["epochs=2", "--seeds", "2"],
+        "linear_probe": [],
+    }
+    for name, given in options.items():
+        found = json.loads(run("task", name, str(tmp_path / "clip"), *given, *common))
         (task,) = found["tasks"]
         assert task["task"] == name and task["n"] > 0
         assert task["interval"]["low"] <= task["metrics"][task["main"]] <= task["interval"]["high"]
-        assert (tmp_path / "out" / f"{name}.csv").is_file()
-    with pytest.raises(ValueError, match="never overwritten"):
-        runner.invoke(app, [*arguments, "--out", str(tmp_path / "out")], catch_exceptions=False)
+    (kept,) = find_runs([tmp_path / "out"]).values()
+    assert [result.benchmark for result in kept.results] == ["linear_probe", "snli_ve", "vqa"]
+    for result in kept.results:
+        assert len(result.items["key"]) == len(result.items["correct"]) == result.n
+        assert result.items["correct"].mean() == pytest.approx(result.metrics[result.main])
+    run("task", "snli_ve", str(tmp_path / "clip"), *options["snli_ve"], *common)
+    assert len(list(kept.folder.glob("*.parquet"))) == 3, "the same result again is the same file"
+    run("report", str(tmp_path / "out"), "--out", str(tmp_path / "page"))
+    told, page = ((tmp_path / "page" / f"report.{kind}").read_text() for kind in ("md", "html"))
+    for result in kept.results:
+        assert f"(`{result.main}`) | {result.n:,} |" in told
+        assert f"<small>{result.main}</small>" in page
+    assert "2 seeds" in page and "head without image" in page
 
 
 def test_two_sides_must_be_of_one_width() -> None:

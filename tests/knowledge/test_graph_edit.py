@@ -12,7 +12,7 @@ from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_build import graph_builder
 from knowclip.knowledge.graph_edit import filter_graph, merge
 from knowclip.knowledge.graph_images import ImageSet, read_image_set
-from knowclip.knowledge.graph_split import split
+from knowclip.knowledge.graph_split import split, split_as_given
 from knowclip.knowledge.graph_store import Source
 
 
@@ -209,3 +209,27 @@ def test_other_benchmark_files_are_refused(tmp_path: Path, content: str) -> None
     (tmp_path / "benchmark").write_text(content)
     with pytest.raises(ValueError, match=r"benchmark: (neither|holds no image)"):
         read_image_set(tmp_path / "benchmark")
+
+
+def test_a_published_split_is_kept_and_a_triplet_of_two_parts_trains_nothing(tmp_path: Path) -> None:
+    source, shared = Source("facts", "CC0"), ("cat", "is", "animal", 1.0)
+    given = {
+        "train": make(tmp_path / "a", [("dog", "is", "animal", 2.0), shared, ("a", "in", "b", 1.0)], source),
+        "val": make(tmp_path / "b", [shared, ("hen", "is", "animal", 1.0)], source),
+        "test": make(tmp_path / "c", [("hen", "is", "animal", 1.0), ("b", "on", "a", 1.0)], source),
+    }
+    report = split_as_given(given, tmp_path / "parts")
+    parts = {name: KnowledgeGraph(tmp_path / "parts" / name) for name in given}
+    assert {name: triplets(graph) for name, graph in parts.items()} == {
+        "train": {("dog", "is", "animal"), ("a", "in", "b")},
+        "val": {("cat", "is", "animal")},
+        "test": {("hen", "is", "animal"), ("b", "on", "a")},
+    }
+    assert report.triplets == {"train": 2, "val": 1, "test": 2}
+    assert report.unseen_entities == {"val": 1, "test": 1}
+    ids = {
+        tuple(graph.arrays.entity_id[i] for i in range(graph.counts["entities"])) for graph in parts.values()
+    }
+    assert len(ids) == 1 and parts["train"].arrays.weight.tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="exists"):
+        split_as_given(given, tmp_path / "parts")

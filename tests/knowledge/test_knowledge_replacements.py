@@ -285,3 +285,20 @@ def test_random_is_the_only_source_of_chance() -> None:
     layout, said = Layout(caption, graph), Said([caption], [graph])
     for propose in KINDS.values():
         assert list(propose(layout, Random(5), said)) == list(propose(layout, Random(5), said))
+
+
+def test_relations_that_share_a_verb_change_together() -> None:
+    """What a negative is said to claim is what it says, in every relation of the replaced verb."""
+    caption = "two people are sitting at desks by the windows in a library"
+    (graph,) = parse([caption])
+    assert {r.name for r in graph.relations} == {"sit at", "sit by", "sit in"}
+    found = [n for seed in SEEDS for n in generate(caption, graph, kinds=["relation_replacement"], seed=seed)]
+    stands = next(n for n in found if "standing" in n.caption)
+    assert stands.graph and {r.name for r in stands.graph.relations} == {"stand at", "stand by", "stand in"}
+    under = [n.graph for n in found if "sitting" in n.caption]
+    assert all(graph and {"sit by", "sit in"} <= {r.name for r in graph.relations} for graph in under)
+
+
+def test_an_attribute_that_begins_a_relation_stays() -> None:
+    assert not texts("a shopping cart full of stuff", "attribute_replacement")
+    assert texts("a full shopping cart", "attribute_replacement")

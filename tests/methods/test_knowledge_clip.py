@@ -6,15 +6,16 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from knowclip.data.triplet_collate import Neighbours, relation_vocabulary
+from knowclip.data.triplet_collate import Neighbours, mixed, relation_vocabulary
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
-from knowclip.types import Batch
+from knowclip.types import Batch, ImageRef
 from tiny import tiny_batch, tiny_model
 from tiny_graph import OPTIONS, STRUCTURE, graph_steps, make_graph
 
@@ -98,6 +99,40 @@ def test_what_has_no_weight_has_no_parameters() -> None:
     assert not any("classifier" in name or "propagation" in name or "g2e" in name for name in names)
     names = {n for n, _ in knowledge_clip(e2e_weight=0, e2r_weight=0, g2e_weight=0).named_parameters()}
     assert all(name.startswith("model.") for name in names)
+
+
+def test_the_control_pairs_each_head_with_its_triplet_as_a_caption(graph) -> None:
+    method = knowledge_clip(e2e_weight=0, e2r_weight=0, g2e_weight=0, sentence_weight=2.0).eval()
+    assert method.knowledge.triplets is None
+    steps = graph_steps(graph, batch_size=10, sentences=True)
+    batch = dataclasses.replace(tiny_batch(4), graph=steps[0])
+    data, model = batch.graph, method.model
+    losses, report = method.losses(method(batch))
+    assert losses.keys() == {"sentence_loss", "kd_loss"} and "sentence_accuracy" in report
+
+    drawn = mixed(steps.sampler.batch(0, 0), np.random.default_rng([0, 0, 0, 1]))
+    text = graph.arrays.entity_text
+    said = [
+        f"{text[h]} {r} {text[t]}" for h, r, t in zip(drawn.heads, drawn.relation, drawn.tails, strict=True)
+    ]
+    sentences = torch.cat([model.encode_text([words], normalize=True) for words in said])
+    heads = torch.cat(
+        [
+            model.encode_text([head], normalize=True)
+            if isinstance(head, str)
+            else model.encode_image(steps._load_images([head]), normalize=True)
+            for head in drawn.head
+        ]
+    )
+    assert {type(head) for head in drawn.head} == {str, ImageRef}
+    known = torch.tensor(
+        [[drawn.head[i] == drawn.head[j] or said[i] == said[j] for j in range(10)] for i in range(10)]
+    )
+    known &= ~torch.eye(10, dtype=torch.bool)
+    assert torch.equal(data.known_sentences, known)
+    logits = (model.logit_scale.exp() * heads @ sentences.T).masked_fill(known, -math.inf)
+    expected = F.cross_entropy(logits, torch.arange(10)) + F.cross_entropy(logits.T, torch.arange(10))
+    torch.testing.assert_close(losses["sentence_loss"], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_features_are_the_fusion_encoder_s_answers(graph) -> None:

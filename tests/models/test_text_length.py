@@ -52,6 +52,12 @@ def test_texts_of_like_length_go_together_and_come_back_in_order(family, tmp_pat
         expected = model.model.encode_text(model.tokenizer(texts))
     assert torch.allclose(grouped, expected, atol=1e-5, rtol=0)
     assert len(widths) == 4 and widths[0][1] < widths[-1][1] and sum(rows for rows, _ in widths) == 80
+    with torch.no_grad():
+        pooled, tokens, mask = model.encode_text_tokens(texts)
+        whole = encode(model.model, model.tokenize(texts))
+    assert torch.equal(pooled, grouped) and torch.equal(mask, whole.mask)
+    assert tokens.shape == whole.tokens.shape
+    assert torch.allclose(tokens[mask], whole.tokens[mask], atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["siglip", "class_token_text"])

@@ -129,6 +129,17 @@ def test_micro_batches_give_the_gradients_of_the_step(graph, accumulate) -> None
     torch.testing.assert_close(micro, whole, atol=1e-5, rtol=1e-3)
 
 
+def test_micro_batches_of_the_control_too(graph) -> None:
+    weights = {"e2e_weight": 0.0, "e2r_weight": 0.0, "g2e_weight": 0.0, "sentence_weight": 1.0}
+    method = make_method(graph, **weights)
+    batch = dataclasses.replace(tiny_batch(PAIRS), graph=graph_steps(graph, batch_size=9, sentences=True)[0])
+    losses, whole = gradients(method, batch, 1)
+    micro_losses, micro = gradients(method, batch, 2)
+    assert losses.keys() == {"sentence_loss", "kd_loss"}
+    torch.testing.assert_close(micro_losses, losses, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(micro, whole, atol=1e-5, rtol=1e-3)
+
+
 def save(method, folder: Path) -> None:
     from safetensors.torch import save_file
 

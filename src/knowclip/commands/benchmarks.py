@@ -35,7 +35,7 @@ def command(
     else:
         table = Table("benchmark", "title", "n", "main metric", "chance")
         for card in cards:
-            table.add_row(card.name, card.title, _count(card), card.main, _percent(card.chance))
+            table.add_row(card.name, card.title, card.size, card.main, _percent(card.chance))
         Console().print(table)
 
 
@@ -55,7 +55,7 @@ def protocol_table(cards: list[Card]) -> str:
     rows = [
         (
             f"[{card.title}]({card.address})<br>`{card.name}`" if "://" in card.address else f"`{card.name}`",
-            _count(card),
+            card.size,
             card.crop,
             card.protocol,
             f"`{card.main}`: {card.average}" if card.average else f"`{card.main}`",
@@ -68,10 +68,6 @@ def protocol_table(cards: list[Card]) -> str:
     ]
     lines = [columns, tuple("---" for _ in columns), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _count(card: Card) -> str:
-    return f"{card.n:,}" if card.n else ""
 
 
 def _percent(share: float | None) -> str:

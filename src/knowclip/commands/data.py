@@ -37,7 +37,7 @@ def instructions(card: Card) -> str:
         "revision": card.revision,
         "layout": f"under DATA/{card.name}/: {card.layout}",
         "to do": card.obtain.replace("REVISION", card.revision),
-        "n": f"{card.n:,}" if card.n else "",
+        "n": card.size,
     }
     told = [f"  {label + ':':<10}{value}" for label, value in lines.items() if value]
     files = [f"  {'fetched:':<10}{file.url} -> {file.path}" for file in card.downloads]

@@ -150,26 +150,29 @@ def split(
     test: Annotated[float, typer.Option(help="Share of test.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     benchmark: Annotated[Path | None, typer.Option(help="Benchmark file whose images go to test.")] = None,
+    given_val: Annotated[Path | None, typer.Option(help="Nothing is drawn: this graph is val.")] = None,
+    given_test: Annotated[Path | None, typer.Option(help="Likewise test; GRAPH is train.")] = None,
     memory_limit: MemoryLimit = "1GB",
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split into train, val and test without leakage through pairs or images."""
+    """Split into train, val and test without leakage through pairs or images; or as the publishers did."""
     from knowclip.knowledge.graph_images import read_image_set
     from knowclip.knowledge.graph_split import split as divide
+    from knowclip.knowledge.graph_split import split_as_given
 
-    with _progress() as report:
-        result = divide(
-            graph,
-            out,
-            val=val,
-            test=test,
-            seed=seed,
-            benchmark=read_image_set(benchmark) if benchmark else None,
-            memory_limit=memory_limit,
-            threads=threads,
-            report=report,
+    if benchmark and (given_val or given_test):
+        raise ValueError(
+            "--benchmark is for a split that is drawn: leave it out, or --given-val and --given-test"
         )
+    given = {part: path for part, path in (("val", given_val), ("test", given_test)) if path}
+    with _progress() as report:
+        work: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "report": report}
+        if given:
+            result = split_as_given({"train": graph, **given}, out, **work)
+        else:
+            images = read_image_set(benchmark) if benchmark else None
+            result = divide(graph, out, val=val, test=test, seed=seed, benchmark=images, **work)
     if as_json:
         print(json.dumps({"triplets": result.triplets, "unseen_entities": result.unseen_entities}))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,9 @@ def command(
     modality: Annotated[str, typer.Option(help="How entities with both are shown: text or image.")] = "text",
     among: Annotated[str, typer.Option(help="Rank all entities, or those of the split.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many triplets, drawn.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for JSON and items as CSV.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of results, one for all models; `knowclip report` reads it.")
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder to keep features in.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -28,7 +31,8 @@ def command(
 
     from knowclip.commands.links import link_scorers
     from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
-    from knowclip.evaluation.tasks.output import console_table, summaries, to_json, write_result
+    from knowclip.evaluation.store import save
+    from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
     for given, allowed, option in (
         *((each, SIDES, "--side") for each in side or ()),
@@ -38,14 +42,14 @@ def command(
         if given not in allowed:
             raise ValueError(f"{option} {given!r}; allowed: {', '.join(allowed)}")
     links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
-    found = {
-        name: run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
-        for name, scorer in link_scorers(model, device=device, cache=cache).items()
-    }
-    for name, results in found.items():
+    found = {}
+    for name, scorer in link_scorers(model, device=device, cache=cache).items():
+        found[name] = results = run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
         if out:
+            named = model if name == "plain" else f"{model} with {name} encoder"
+            about = {"model": named, "model_hash": scorer.model_hash, "split": split}
             for result in results:
-                write_result(result, out / name, model=model)
+                save(result, out, provenance={"command": " ".join(["knowclip", *sys.argv[1:]])}, **about)
         if not json:
             Console().print(name, console_table(results))
     if json:

@@ -15,7 +15,10 @@ STOCK = (
 
 def command(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders that `knowclip evaluate` wrote; the page is about the last.")
+        list[Path],
+        typer.Argument(
+            help="What `knowclip evaluate` and `task` wrote to --out; the page tells of the last."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write report.html, report.md and plots to.")],
     title: Annotated[str, typer.Option(help="Of the page.")] = "knowclip report",

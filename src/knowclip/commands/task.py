@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,19 @@ import typer
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="vqa, snli_ve, linear_probe, sst2 ... or glue (all of it).")],
+    name: Annotated[str, typer.Argument(help="vqa, snli_ve, linear_probe, glue_sst2 ... or glue.")],
     model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
     options: Annotated[
         list[str] | None, typer.Argument(help="The head's settings, as key=value: features=tokens epochs=10.")
     ] = None,
-    data: Annotated[Path, typer.Option(help="Folder with the task's files.")] = Path(),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the task's files; without one, GLUE is downloaded.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="To measure on; the task's own by default.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Heads that are trained, with seeds 0, 1, ...")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder for <task>.json and <task>.csv (items).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of results, one for all models; `knowclip report` reads it.")
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder to keep pooled features in.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     allow_missing: Annotated[
@@ -29,8 +34,9 @@ def command(
     from rich.console import Console
 
     from knowclip.evaluation.scoring import Scorer
+    from knowclip.evaluation.store import save
     from knowclip.evaluation.tasks import registry
-    from knowclip.evaluation.tasks.output import console_table, summaries, to_json, write_result
+    from knowclip.evaluation.tasks.output import console_table, summaries, to_json
     from knowclip.evaluation.tasks.training import parse_settings
     from knowclip.models.loading import load
 
@@ -50,7 +56,8 @@ def command(
             run = registry.run(task, scorer, settings=settings, seeds=range(seeds), progress=tell)
             results.append(run)
             if out:
-                write_result(run, out, model=model)
+                about = {"model": model, "model_hash": scorer.model_hash, "split": split or "test"}
+                save(run, out, provenance={"command": " ".join(["knowclip", *sys.argv[1:]])}, **about)
     if json:
         print(to_json(summaries(results, model=model)))
     else:

@@ -69,6 +69,8 @@ def take(graph: GraphBatch, rows: slice) -> GraphBatch:
         image_groups=graph.image_groups[rows],
         known_tails=graph.known_tails[rows],
         known_heads=graph.known_heads[rows],
+        sentences=None if graph.sentences is None else graph.sentences[rows],
+        known_sentences=None if graph.sentences is None else graph.known_sentences[rows],
         nodes=None if graph.nodes is None else links.nodes,
         edges=None if graph.edges is None else links.edges,
         seeds=None if graph.seeds is None else links.seeds,

@@ -21,7 +21,7 @@ from knowclip.knowledge.negatives import SWAPS, generate
 from knowclip.knowledge.parsing import parse
 from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.knowledge.spacy_parser import installed_model
-from knowclip.types import Example, SceneGraph
+from knowclip.types import Example, Negative, SceneGraph
 
 _CHUNK = 500
 _NO_GRAPH = "null"
@@ -54,6 +54,7 @@ def negatives_for(
     parser: str = "spacy",
     graphs: Path | None = None,
     kinds: Sequence[str] | None = None,
+    parse_negatives: bool = False,
     seed: int = 0,
     cache: Path | None = None,
     processes: int = 1,
@@ -66,6 +67,8 @@ def negatives_for(
         parser: Of ``knowclip.knowledge.parsing``, for captions without a graph.
         graphs: The user's own graphs (see ``read_graphs``); nothing is parsed then.
         kinds: Of negatives, from ``knowclip.knowledge.negatives.KINDS``; its ``SWAPS`` by default.
+        parse_negatives: Whether a negative's graph is what ``parser`` reads in its text, as a KEE meets it
+            later (S4); else it is its caption's graph, edited.
         seed: Of the draw and the order of a caption's negatives, which depend on nothing else but the
             captions of its image: not on the order of the examples, nor on the number of processes.
         cache: Folder that keeps the result, under a hash of everything it depends on, the code included.
@@ -74,8 +77,11 @@ def negatives_for(
         progress: Called as captions are done.
 
     Raises:
-        ValueError: Two examples have one key, or ``graphs`` has none of these captions.
+        ValueError: Two examples have one key, ``graphs`` has none of these captions, or nothing is parsed but
+            negatives.
     """
+    if graphs is not None and parse_negatives:
+        raise ValueError(f"graphs={graphs} leaves no parser to read negatives with: parse_negatives=False")
     if len({example.key for example in examples}) < len(examples):
         raise ValueError("examples have keys that are not unique; negatives are kept by key")
     find = read_graphs(graphs) if graphs is not None else (lambda example: None)
@@ -91,7 +97,8 @@ def negatives_for(
     images = [
         _Image(tuple(examples[i].caption for i in n), tuple(given[i] for i in n)) for n in numbers.values()
     ]
-    options = (parser if graphs is None else None, tuple(SWAPS if kinds is None else kinds), seed)
+    chosen = tuple(SWAPS if kinds is None else kinds)
+    options = (parser if graphs is None else None, chosen, parse_negatives, seed)
     lines = _cached(images, options, cache, processes, progress)
     order = [i for several in numbers.values() for i in several]
     filled = {i: line for i, line in zip(order, lines, strict=True) if line != _NO_GRAPH}
@@ -167,26 +174,34 @@ def _counted(results: Iterator[list[str]], total: int, progress: Progress | None
             progress(done, total)
 
 
-def _work(images: list[_Image], parser: str | None, kinds: tuple[str, ...], seed: int) -> list[str]:
+def _work(
+    images: list[_Image], parser: str | None, kinds: tuple[str, ...], parse_negatives: bool, seed: int
+) -> list[str]:
     """Parse and generate for one chunk: a line of JSON a caption. Nothing is parsed without a parser."""
     pairs = [pair for image in images for pair in zip(image.captions, image.graphs, strict=True)]
     missing = list(dict.fromkeys(caption for caption, graph in pairs if graph is None)) if parser else []
     parsed = dict(zip(missing, parse(missing, parser=parser), strict=True)) if parser and missing else {}
-    lines = []
+    found: list[tuple[str, SceneGraph | None, list[Negative]]] = []
     for captions, given in images:
         graphs = [graph or parsed.get(caption) for caption, graph in zip(captions, given, strict=True)]
         said = Said(captions, [graph for graph in graphs if graph is not None])
         for caption, graph in zip(captions, graphs, strict=True):
-            record = None
-            if graph is not None:
-                negatives = generate(caption, graph, kinds=kinds, said=said, seed=seed)
-                record = {
-                    "caption": caption,
-                    **graph_to_json(graph),
-                    "negatives": [negative_to_json(negative) for negative in negatives],
-                }
-            lines.append(json.dumps(record, ensure_ascii=False))
-    return lines
+            options = {"kinds": kinds, "said": said, "seed": seed}
+            found.append((caption, graph, [] if graph is None else list(generate(caption, graph, **options))))
+    if parser and parse_negatives:
+        texts = list(dict.fromkeys(negative.caption for _, _, negatives in found for negative in negatives))
+        read = dict(zip(texts, parse(texts, parser=parser), strict=True))
+        found = [(c, g, [replace(n, graph=read[n.caption]) for n in negatives]) for c, g, negatives in found]
+    return [json.dumps(_record(*one), ensure_ascii=False) for one in found]
+
+
+def _record(
+    caption: str, graph: SceneGraph | None, negatives: Sequence[Negative]
+) -> dict[str, object] | None:
+    if graph is None:
+        return None
+    told = [negative_to_json(negative) for negative in negatives]
+    return {"caption": caption, **graph_to_json(graph), "negatives": told}
 
 
 def _key(images: list[_Image], options: tuple) -> str:

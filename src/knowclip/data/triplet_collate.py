@@ -50,6 +50,7 @@ class GraphDataset(Dataset[GraphBatch]):
         tokenize: Texts -> ids, cut to what they need (``DualEncoder.tokenize``).
         load_images: Images -> preprocessed pixels.
         neighbours: None draws no neighbourhood.
+        sentences: Also give each triplet as a caption of its head: the control of Knowledge-CLIP.
         rank: Of this process.
         world_size: Number of processes.
 
@@ -64,6 +65,7 @@ class GraphDataset(Dataset[GraphBatch]):
         tokenize: Callable[[list[str]], Int[Tensor, "X L"]],
         load_images: Callable[[Sequence[ImageRef]], Float[Tensor, "V 3 H W"]],
         neighbours: Neighbours | None = None,
+        sentences: bool = False,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -77,6 +79,7 @@ class GraphDataset(Dataset[GraphBatch]):
         self.neighbours = neighbours
         self._tokenize = tokenize
         self._load_images = load_images
+        self._with_sentences = sentences
         self._share = tuple(sampler.batch_size * r // world_size for r in (rank, rank + 1))
         self._epoch = 0
 
@@ -112,7 +115,19 @@ class GraphDataset(Dataset[GraphBatch]):
             image_groups=torch.from_numpy(_groups(graph, drawn)[rows]),
             **{name: torch.from_numpy(_off_diagonal(mask)[rows]) for name, mask in known.items()},
             **_texts_first(links, used, with_graph=self.neighbours is not None),
+            **(self._sentences(drawn, heads, rows) if self._with_sentences else {}),
         )
+
+    def _sentences(self, drawn: TripletBatch, heads: Int[np.ndarray, " M"], rows: slice) -> dict[str, Tensor]:
+        """``h r t`` in words, what has none left out; true as well of what reads or looks the same."""
+        text = self.sampler.graph.arrays.entity_text
+        said = [
+            " ".join(words for words in (text[head], relation, text[tail]) if words)
+            for head, relation, tail in zip(drawn.heads, drawn.relation, drawn.tails, strict=True)
+        ]
+        same = np.array(said)[:, None] == np.array(said)
+        known = _off_diagonal((heads[:, None] == heads) | same)[rows]
+        return {"sentences": self._tokenize(said[rows]), "known_sentences": torch.from_numpy(known)}
 
     def _links(
         self, drawn: TripletBatch, inputs: _Numbered, rng: np.random.Generator

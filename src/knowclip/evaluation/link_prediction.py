@@ -6,7 +6,7 @@ the entities of its own image only: against all others the background may give i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,7 +20,7 @@ from knowclip.evaluation.ranks import Ranks, filtered_ranks, hits_at_k, rank_met
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_split import PARTS
 from knowclip.knowledge.graph_store import MANIFEST
-from knowclip.types import Result
+from knowclip.types import Result, Triplet
 
 Indices = NDArray[np.int64]
 Side = Literal["tail", "head", "relation"]
@@ -64,6 +64,8 @@ def read_links(
     among: Literal["all", "split"] = "all",
     limit: int | None = None,
     seed: int = 0,
+    known: Sequence[str] = PARTS,
+    image_roots: Mapping[str, Path] | None = None,
 ) -> LinkSet:
     """Open a graph that ``knowclip graph split`` has split, or a whole one (filtered by itself).
 
@@ -75,16 +77,24 @@ def read_links(
         among: rank all entities of the graph that are in a triplet, or those of this split only.
         limit: at most so many triplets, drawn with ``seed``.
         seed: of that draw.
+        known: splits that are opened, for the filter and for candidates; selection leaves out the test split.
+        image_roots: source -> folder of its images; see ``KnowledgeGraph``.
 
     Raises:
         ValueError: no graph, no such split, or an entity with neither text nor image.
     """
+    roots: dict[str, str | Path] = dict(image_roots or {})
     parts: tuple[KnowledgeGraph, ...]
     if (path / MANIFEST).is_file():
-        graph = KnowledgeGraph(path)
+        if set(known) != set(PARTS):
+            raise ValueError(
+                f"{path} is a whole graph; give the folder that 'knowclip graph split' made of it"
+            )
+        graph = KnowledgeGraph(path, image_roots=roots)
         parts = (graph,)
     else:
-        graphs = {part: KnowledgeGraph(path / part) for part in PARTS if (path / part / MANIFEST).is_file()}
+        there = [part for part in known if (path / part / MANIFEST).is_file()]
+        graphs = {part: KnowledgeGraph(path / part, image_roots=roots) for part in there}
         if split not in graphs:
             raise ValueError(
                 f"{path} has no graph {split!r}; it has {list(graphs) or 'none'}: see 'graph split'"
@@ -99,6 +109,17 @@ def read_links(
     candidates = np.unique(np.concatenate([np.concatenate([a.head, a.tail]) for a in used])).astype(np.int64)
     views = tuple(view_of(graph, int(entity), modality) for entity in candidates)
     return LinkSet(graph, parts, rows, candidates, views)
+
+
+def also_in(links: LinkSet, graph: KnowledgeGraph) -> list[Triplet]:
+    """Triplets to complete that ``graph`` holds too, by ids: a model that learned from it has seen them."""
+    entity, relation = graph.arrays.entity_id.find, graph.arrays.relation_id.find
+    wanted = [links.graph.triplet(int(row)) for row in links.rows]
+    found = [(entity(t.head), relation(t.relation), entity(t.tail)) for t in wanted]
+    there = [number for number, indices in enumerate(found) if None not in indices]
+    indices = np.array([found[number] for number in there], dtype=np.int64).reshape(-1, 3)
+    held = graph.contains(*indices.T)
+    return [wanted[number] for number, is_held in zip(there, held, strict=True) if is_held]
 
 
 def view_of(graph: KnowledgeGraph, entity: int, modality: Modality) -> View:

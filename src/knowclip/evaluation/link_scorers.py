@@ -5,13 +5,14 @@ Shape legend: Q queries, E entities, R relations, D width of the answers.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
 
 from knowclip.evaluation.feature_cache import Features
-from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.scoring import Scorer, model_hash
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.types import ImageRef
 
@@ -24,6 +25,10 @@ class LinkScorer(Protocol):
     """Completes triplets: what fits best has the largest dot product with the query; rows of norm 1."""
 
     description: str
+
+    @property
+    def model_hash(self) -> str:
+        """Hash of everything that decides the answers; see ``scoring.model_hash``."""
 
     def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
         """What should stand at ``(h, r, ?)``, ``[Q, D]``."""
@@ -58,6 +63,11 @@ class PlainClip:
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
+
+    @property
+    def model_hash(self) -> str:
+        """The model's."""
+        return self.scorer.model_hash
 
     def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
         """``encode("h r")``, or the sum for an image."""
@@ -116,6 +126,12 @@ class FusionLinks:
     def __init__(self, predictor: LinkPredictor, vocabulary: Sequence[str]) -> None:
         self.predictor = predictor
         self.column = {relation: number for number, relation in enumerate(vocabulary)}
+
+    @property
+    def model_hash(self) -> str:
+        """Of the towers and the fusion encoder."""
+        parts = model_hash(self.predictor.model), model_hash(self.predictor.triplets)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
     def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
         """``Y(h, r, -)``."""

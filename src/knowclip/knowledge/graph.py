@@ -80,6 +80,12 @@ class KnowledgeGraph:
         start, end = self.arrays.image_indptr[entity : entity + 2]
         return tuple(self.image(index) for index in range(start, end))
 
+    def image_paths(self) -> set[Path]:
+        """Image files that show an end of a triplet: parts of a split describe each other's entities too."""
+        ends = "SELECT head FROM triplets UNION SELECT tail FROM triplets"
+        files = self.sql(f"SELECT DISTINCT source, path FROM images WHERE entity IN ({ends})").fetchall()
+        return {self._roots[source] / path for source, path in files}
+
     def image(self, index: int, *, margin: float = 0.0) -> ImageRef:
         """Image ``index`` of the image arrays; a region grows by ``margin`` of its size on every side.
 

@@ -1,9 +1,10 @@
-"""Split a graph into train, val and test such that no part gives another away."""
+"""Split a graph into train, val and test such that no part gives another away; or as its publishers did."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from knowclip.atomic import atomic_folder
 from knowclip.knowledge.graph_arrays import open_arrays
 from knowclip.knowledge.graph_build import teaching_errors
-from knowclip.knowledge.graph_edit import table
+from knowclip.knowledge.graph_edit import merge, table
 from knowclip.knowledge.graph_images import ImageSet
 from knowclip.knowledge.graph_store import connect, literal, read_manifest, write_manifest
 
@@ -68,26 +69,74 @@ def split(
         raise ValueError(f"val={val} and test={test}: shares of at least 0 that leave something for train")
     if benchmark is not None and not test:
         raise ValueError("the images of the benchmark go to test: its share must be above 0")
+    parts = [part for part, share in zip(PARTS, (1, val, test), strict=True) if share]
+    with _staging(out, memory_limit=memory_limit, threads=threads) as (folder, _, connection):
+        (benchmark or ImageSet()).mark(connection, path)
+        report("grouping triplets", 0.0)
+        connection.execute(_assignment(path, val, test, seed))
+        return _write_parts(connection, path, folder, parts, report)
+
+
+def split_as_given(
+    graphs: Mapping[str, Path],
+    out: Path,
+    *,
+    memory_limit: str = "1GB",
+    threads: int | None = None,
+    report: Callable[[str, float], None] = lambda stage, fraction: None,
+) -> SplitReport:
+    """Make a split of graphs that were published as one: the same folder as :func:`split` makes.
+
+    A triplet of several graphs goes to test before val before train, so that training sees none of them.
+    Nothing else is held together: inverses and duplicate relations leak as far as the publishers let them.
+
+    Args:
+        graphs: The graph of each part; "train" and at least one more.
+        out: Folder to make.
+        memory_limit: Of DuckDB.
+        threads: Of DuckDB.
+        report: Called with what is being done and the fraction done.
+    """
+    parts = [part for part in PARTS if part in graphs]
+    with _staging(out, memory_limit=memory_limit, threads=threads) as (folder, scratch, connection):
+        whole = scratch / "whole"
+        paths = [graphs[part] for part in parts]
+        merge(paths, whole, memory_limit=memory_limit, threads=threads, report=report)
+        connection.execute(_given(whole, {part: graphs[part] for part in reversed(parts)}))
+        return _write_parts(connection, whole, folder, parts, report)
+
+
+@contextmanager
+def _staging(
+    out: Path, *, memory_limit: str, threads: int | None
+) -> Iterator[tuple[Path, Path, duckdb.DuckDBPyConnection]]:
+    """The folder that becomes ``out`` when all is done, a folder for the meantime, and DuckDB."""
     if out.exists():
         raise ValueError(f"{out}: exists; remove it or choose another folder")
-    parts = [part for part, share in zip(PARTS, (1, val, test), strict=True) if share]
-    manifest = read_manifest(path)
     with atomic_folder(out) as folder, TemporaryDirectory(prefix="staging-", dir=folder) as scratch:
         connection = connect(Path(scratch), memory_limit=memory_limit, threads=threads)
         try:
             with teaching_errors(memory_limit):
-                (benchmark or ImageSet()).mark(connection, path)
-                report("grouping triplets", 0.0)
-                connection.execute(_assignment(path, val, test, seed))
-                result = _summarise(connection, parts)
-                for step, part in enumerate(parts):
-                    report(f"writing {part}", step / len(parts))
-                    _write_part(connection, path, folder / part)
+                yield folder, Path(scratch), connection
         finally:
             connection.close()
-        for part in parts:
-            counts = {**manifest.counts, "triplets": result.triplets[part]}
-            open_arrays(folder / part, write_manifest(folder / part, manifest.sources, counts))
+
+
+def _write_parts(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    folder: Path,
+    parts: list[str],
+    report: Callable[[str, float], None],
+) -> SplitReport:
+    """Write table ``parts``, the triplets of ``path`` with the part of each, as graphs in ``folder``."""
+    manifest = read_manifest(path)
+    result = _summarise(connection, parts)
+    for step, part in enumerate(parts):
+        report(f"writing {part}", step / len(parts))
+        _write_part(connection, path, folder / part)
+        counts = {**manifest.counts, "triplets": result.triplets[part]}
+        open_arrays(folder / part, write_manifest(folder / part, manifest.sources, counts))
     return result
 
 
@@ -124,6 +173,23 @@ def _assignment(path: Path, val: float, test: float, seed: int) -> str:
                CASE WHEN held OR u < {float(test)} THEN 'test' WHEN u < {float(test + val)} THEN 'val'
                     ELSE 'train' END AS part
         FROM drawn"""
+
+
+def _given(path: Path, graphs: Mapping[str, Path]) -> str:
+    """SQL of table ``parts``: every triplet of ``path`` with the first of ``graphs`` that holds it."""
+    cases = [
+        f"WHEN (h.id, r.id, t.id) IN (SELECT (h.id, r.id, t.id) FROM {_by_id(graph)}) THEN {literal(part)}"
+        for part, graph in graphs.items()
+    ]
+    return f"""CREATE TABLE parts AS
+        SELECT x.* EXCLUDE (row), CASE {" ".join(cases)} END AS part FROM {_by_id(path)}"""
+
+
+def _by_id(path: Path) -> str:
+    """SQL of the triplets x of a graph, joined with head h, relation r and tail t."""
+    entities, triplets, relations = (table(path, name) for name in ("entities", "triplets", "relations"))
+    return f"""{triplets} x JOIN {entities} h ON x.head = h.row JOIN {entities} t ON x.tail = t.row
+        JOIN {relations} r ON x.relation = r.row"""
 
 
 def _summarise(connection: duckdb.DuckDBPyConnection, parts: list[str]) -> SplitReport:

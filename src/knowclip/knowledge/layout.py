@@ -194,6 +194,14 @@ class Layout:
         first, last = self.token_at(span[0]), self.token_at(span[1]) - 1
         return 0 <= first <= last and (self.tokens[first][0], self.tokens[last][1]) == span
 
+    def stands_alone(self, span: Span) -> bool:
+        """Whether the words at a span are whole and begin no relation: not the "full" of "full of hay"."""
+        return self.is_whole(span) and span[0] not in self._relation_starts
+
+    @cached_property
+    def _relation_starts(self) -> set[int]:
+        return {relation.span[0] for relation in self.graph.relations if relation.span}
+
     def breaks_coordination(self, phrase: Span) -> bool:
         """Whether a phrase shares a determiner with a neighbour: "a girl and boy", "a shirt and blue cap"."""
         following = _BETWEEN_OBJECTS.match(self.caption, phrase[1])

@@ -9,7 +9,7 @@ from typing import TypeVar
 from knowclip.knowledge import alternatives, lexicon, sorts
 from knowclip.knowledge.editing import Edit, inflected, plural, replacement
 from knowclip.knowledge.falsity import Said
-from knowclip.knowledge.layout import Layout
+from knowclip.knowledge.layout import Layout, first_word
 from knowclip.knowledge.swaps import Candidate
 from knowclip.knowledge.wordnet import lemma
 from knowclip.types import Attribute, Relation, SceneGraph, SceneObject, Span
@@ -88,7 +88,7 @@ def attribute_replacements(layout: Layout, draw: Random, said: Said) -> Iterator
     """``(o, a1) -> (o, a2)``: a value that excludes the one stated, such as another colour, or an antonym."""
     graph = layout.graph
     for index, attribute in enumerate(graph.attributes):
-        if attribute.span is None or not layout.is_whole(attribute.span):
+        if attribute.span is None or not layout.stands_alone(attribute.span):
             continue
         name = attribute.name.lower()
         values = _values(layout, name, attribute.object, attribute.span)
@@ -138,13 +138,20 @@ def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[
         seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
         choices = [*_prepositions(layout, relation, said), *_verbs(layout, relation, said)]
         for name, edit in _drawn(choices, draw):
-            relations = tuple(
-                Relation(r.subject, name, r.object, r.span)
-                if (r.span, r.name) == (relation.span, relation.name) else r
-                for r in graph.relations
-            )  # fmt: skip
+            relations = tuple(_restated(r, relation, name) for r in graph.relations)
             changed = SceneGraph(graph.objects, graph.attributes, relations)
             yield Candidate("relation_replacement", (edit,), changed)
+
+
+def _restated(other: Relation, relation: Relation, name: str) -> Relation:
+    """Another relation when ``relation`` is called ``name``: it may be the same words, or share the verb."""
+    if (other.span, other.name) == (relation.span, relation.name):
+        return Relation(other.subject, name, other.object, other.span)
+    verb, now = first_word(relation.name), first_word(name)
+    together = relation.span and other.span and relation.span[0] == other.span[0]
+    if verb == now or not together or first_word(other.name) != verb:
+        return other
+    return Relation(other.subject, now + other.name[len(verb) :], other.object, other.span)
 
 
 def _prepositions(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str, Edit]]:

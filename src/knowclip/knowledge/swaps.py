@@ -179,7 +179,7 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
         dimension, value = dimension_of(name)
         stated[attribute.object].add((dimension, value))
         said_again = layout.occurrences(name) > uses[name]
-        if attribute.span and dimension and not said_again and layout.is_whole(attribute.span):
+        if attribute.span and dimension and not said_again and layout.stands_alone(attribute.span):
             if dimension == "action" and layout.word_at(attribute.span[1]) in _GOES_ON:
                 continue  # "preparing to run", "interacting with it"
             groups.setdefault(dimension, []).append((index, value))

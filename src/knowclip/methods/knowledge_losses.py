@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from knowclip.losses.contrastive import clip_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
 from knowclip.losses.masks import false_negatives
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss, ranked_first
@@ -80,7 +81,27 @@ def kd(features: KnowledgeFeatures) -> Term:
     return distillation_loss(**{name: getattr(features, name) for name in names}), {}
 
 
-TERMS: dict[str, Callable[[KnowledgeFeatures], Term]] = {"e2e": e2e, "e2r": e2r, "g2e": g2e, "kd": kd}
+def sentence(features: KnowledgeFeatures) -> Term:
+    """The control, "knowledge graph as captions": InfoNCE of heads and sentences, by CLIP's temperature."""
+    heads, sentences = features.head_features, features.sentence_features
+    loss = clip_loss(
+        image_features=heads,
+        text_features=sentences,
+        logit_scale=features.logit_scale,
+        false_negatives=features.known_sentences,
+    )
+    report = _accuracy(
+        "sentence_accuracy",
+        query_features=heads,
+        candidate_features=sentences,
+        left_out=features.known_sentences,
+    )
+    return loss, report
+
+
+TERMS: dict[str, Callable[[KnowledgeFeatures], Term]] = {
+    "e2e": e2e, "e2r": e2r, "g2e": g2e, "kd": kd, "sentence": sentence,
+}  # fmt: skip
 
 
 def with_pairs(features: KnowledgeFeatures, known: Bool[Tensor, "T T"]) -> Bool[Tensor, "S S"]:

@@ -67,6 +67,7 @@ class KnowledgeTerms(nn.Module):
         e2r_weight: Entity-relation (K5).
         g2e_weight: Graph-entity (K6).
         kd_weight: Distillation (K7).
+        sentence_weight: The control: CLIP's loss between each head, crop or text, and the sentence "h r t".
         head_side: E2E with the head masked too; the loss is then the mean of both sides.
         captions_as_triplets: Pairs take part in E2E and E2R as "image of" and "caption of" (K1).
         graph_layers: L of K6.
@@ -90,11 +91,16 @@ class KnowledgeTerms(nn.Module):
         captions_as_triplets: bool,
         graph_layers: int,
         fusion: dict[str, Any],
+        sentence_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        self.weights = {"e2e": e2e_weight, "e2r": e2r_weight, "g2e": g2e_weight, "kd": kd_weight}
+        self.weights = {
+            "e2e": e2e_weight, "e2r": e2r_weight, "g2e": g2e_weight, "kd": kd_weight,
+            "sentence": sentence_weight,
+        }  # fmt: skip
         if not any(self.weights.values()):
-            raise ValueError("e2e_weight, e2r_weight, g2e_weight and kd_weight are all 0: nothing to learn")
+            names = ", ".join(f"{name}_weight" for name in self.weights)
+            raise ValueError(f"{names} are all 0: nothing to learn")
         self.relations = tuple(relations)
         self.head_side = head_side
         self.captions_as_triplets = captions_as_triplets
@@ -136,11 +142,13 @@ class KnowledgeTerms(nn.Module):
         features: dict[str, Tensor] = {}
         if self.weights["kd"]:
             features |= self._distilled(batch)
-        if self.triplets is None:
+        if self.triplets is None and not self.weights["sentence"]:
             return features
         if batch.graph is None:
             raise ValueError("these terms learn from triplets and the batch has none: see training.mixed")
-        return features | self._fused(model, batch, batch.graph, pairs)
+        if self.weights["sentence"]:
+            features |= _sentences(model, batch.graph)
+        return features if self.triplets is None else features | self._fused(model, batch, batch.graph, pairs)
 
     def losses(self, features: KnowledgeFeatures) -> tuple[Losses, Report]:
         """``e2e_loss``, ``e2r_loss``, ``g2e_loss``, ``kd_loss``, those with a weight; numbers for the log."""
@@ -236,6 +244,20 @@ class KnowledgeTerms(nn.Module):
             asked["nodes"] = masked_rows(None, None, graph.nodes)
             asked["edges"] = masked_rows(edge_heads, None, edge_tails)
         return asked
+
+
+def _sentences(model: DualEncoder, graph: GraphBatch) -> dict[str, Tensor]:
+    """Heads and sentences by the towers alone, each distinct head once."""
+    heads, place = graph.triplets[:, 0].unique(return_inverse=True)  # ascending: texts, then images
+    texts = heads[heads < len(graph.texts)]
+    images = heads[len(texts) :] - len(graph.texts)
+    parts = [model.encode_text(graph.texts[texts], normalize=True)] if len(texts) else []
+    parts += [model.encode_image(graph.images[images], normalize=True)] if len(images) else []
+    return {
+        "head_features": torch.cat([part.float() for part in parts])[place],
+        "sentence_features": model.encode_text(graph.sentences, normalize=True).float(),
+        "known_sentences": graph.known_sentences,
+    }
 
 
 _COMPARED = ("tail_queries", "tail_candidates", "head_queries", "head_candidates")

@@ -110,7 +110,7 @@ class DualEncoder(nn.Module):
         self, texts: Int[Tensor, "B L"] | str | Sequence[str], *, normalize: bool = False
     ) -> Float[Tensor, "B D"]:
         """Embed texts, or token ids as ``tokenize`` or ``tokenizer`` give them."""
-        features = text_length.encode_pooled(self.model, self._ids(texts))
+        features = text_length.encode_grouped(self.model, self._ids(texts)).pooled
         return F.normalize(features, dim=-1) if normalize else features
 
     def encode_image_tokens(
@@ -123,7 +123,7 @@ class DualEncoder(nn.Module):
         self, texts: Int[Tensor, "B L"] | str | Sequence[str]
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L W"], Bool[Tensor, "B L"]]:
         """Return ``encode_text(texts)``, the tokens of the tower's own width, and which are no padding."""
-        pooled, tokens, mask = text_length.encode_text(self.model, self._ids(texts))
+        pooled, tokens, mask = text_length.encode_grouped(self.model, self._ids(texts))
         return pooled, tokens, mask
 
     def tokenize(self, texts: str | Sequence[str]) -> Int[Tensor, "B L"]:

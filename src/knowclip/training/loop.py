@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import torch
 from accelerate import Accelerator
@@ -174,8 +175,10 @@ def select(metrics: Mapping[str, float], selection: tuple[str, ...]) -> float:
     """
     for name in selection:
         if not math.isfinite(metrics.get(name, math.nan)):
+            near = [] if name in metrics else get_close_matches(name, metrics, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(
-                f"selection.metrics: {name!r} is {metrics.get(name, 'not measured')}; "
+                f"selection.metrics: {name!r} is {metrics.get(name, 'not measured')}; {hint}"
                 f"validation gives {', '.join(sorted(metrics)) or 'nothing'}"
             )
     return sum(metrics[name] for name in selection) / len(selection)

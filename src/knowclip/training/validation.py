@@ -1,4 +1,4 @@
-"""What chooses the best checkpoint: benchmarks on validation data, run on the model as it trains."""
+"""What chooses the best checkpoint: benchmarks and links of validation data, asked of a model in training."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 
 from knowclip.data.image_cache import ImageCache, PixelCache
 from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.link_prediction import LinkSet, Side, run_link_prediction
+from knowclip.evaluation.link_scorers import FusionLinks, PlainClip
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.suite import run_suite
 
@@ -22,27 +24,49 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class LinkValidation:
+    """Completes validation triplets of a knowledge graph.
+
+    Args:
+        links: The triplets, and the entities among which.
+        sides: What is left out of them.
+        fusion: The method's fusion encoder; None: it has none, and is asked as plain CLIP is.
+    """
+
+    links: LinkSet
+    sides: Sequence[Side]
+    fusion: FusionLinks | None
+
+    def __call__(self, scorer: Scorer) -> dict[str, float]:
+        """Measure every side."""
+        results = run_link_prediction(self.links, self.fusion or PlainClip(scorer), sides=self.sides)
+        return {name: value for result in results for name, value in result.metrics.items()}
+
+
+@dataclass(frozen=True)
 class Validation:
-    """Runs benchmarks: ``validation(model) -> {metric: value}``.
+    """Runs benchmarks and link prediction: ``validation(model) -> {metric: value}``.
 
     Args:
         benchmarks: On validation data.
         cache: Images that need no decoding, or whose trunk features are kept; None: all are decoded.
         enhanced: The same model with its KEE, whose metrics are named ``with_kee_...``; None: it has none.
+        links: Triplets to complete; None: none.
     """
 
     benchmarks: Sequence[Benchmark]
     cache: ImageCache | None
     enhanced: WithKnowledge | None = None
+    links: LinkValidation | None = None
 
     def __call__(self, model: DualEncoder) -> dict[str, float]:
-        """Measure every benchmark."""
+        """Measure every benchmark, and the links."""
         scorer = Scorer(model if self.cache is None else _CachedImages(model, self.cache))
         metrics = self._metrics(scorer)
         if self.enhanced is not None:
             again = self._metrics(scorer.with_texts_of(self.enhanced))
             metrics |= {f"with_kee_{name}": value for name, value in again.items()}
-        return metrics
+        return metrics if self.links is None else metrics | self.links(scorer)
 
     def _metrics(self, scorer: Scorer) -> dict[str, float]:
         results = run_suite(self.benchmarks, scorer)

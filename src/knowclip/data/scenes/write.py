@@ -26,6 +26,9 @@ captions_<split>.json         COCO captions
 dataset.json                  all splits, Karpathy style
 visual_genome/                image_data, objects, attributes, relationships, as Visual Genome has them
 aro/, aro_val/                ARO's two files over the test and the validation scenes
+vqa/                          questions and annotations of the splits, as VQA v2 has them
+snli_ve/                      sentences that a scene entails, leaves open or contradicts, as SNLI-VE has them
+probes/                       captions that are wrong in colour, place, size or a negation
 
 {licence}. The scenes are adaptations and stand under the same licence.
 """

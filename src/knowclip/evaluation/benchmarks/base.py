@@ -45,7 +45,8 @@ class Card:
         average: how outcomes become the main metric.
         drop: what is left out by the official rules.
         differs: where other harnesses give other numbers.
-        n: records of the published test set; 0 where the folder decides.
+        n: records of the published test set; 0 where the folder decides, or no number is published.
+        n_confirmed: whether ``n`` was found again in a second source.
         fixed: whether fewer records than ``n`` mean an incomplete copy (ARO's format also serves scenes).
         no_information: main metric of an encoder that cannot tell anything apart.
         chance: main metric expected of random scores, where there is one number.
@@ -68,12 +69,18 @@ class Card:
     drop: str = ""
     differs: str = ""
     n: int = 0
+    n_confirmed: bool = True
     fixed: bool = True
     no_information: float = 0.0
     chance: float | None = None
     revision: str = ""
     downloads: tuple[Download, ...] = ()
     obtain: str = ""
+
+    @property
+    def size(self) -> str:
+        """``n`` in words; empty where there is none."""
+        return f"{self.n:,}{'' if self.n_confirmed else ' (unconfirmed)'}" if self.n else ""
 
     @property
     def rules(self) -> str:

@@ -35,6 +35,7 @@ COLA = Card(
     crop="whole image",
     average="mean over items",
     n=210,
+    n_confirmed=False,
     chance=0.25,
     revision=_REVISION,
     downloads=(

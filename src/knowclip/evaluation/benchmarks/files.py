@@ -240,7 +240,7 @@ def _refusal(
     card: Card, total: int, short: int, malformed: int, example: str, lacking: int, absent: set[Path]
 ) -> str:
     """One summary of all that is missing."""
-    found = [f"{total:,} of the published {card.n:,} records are there"] if short else []
+    found = [f"{total:,} of the published {card.size} records are there"] if short else []
     if malformed:
         found.append(f"malformed records: {malformed:,} of {total:,} ({example})")
     if lacking:

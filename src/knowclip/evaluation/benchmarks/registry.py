@@ -64,6 +64,7 @@ COMPOSITIONAL: tuple[Entry, ...] = (
     Entry(cola.COLA, cola.read_cola),
     Entry(winoground.COLORSWAP, winoground.read_colorswap),
     Entry(eqben.EQBEN, eqben.read_eqben),
+    Entry(eqben.EQBEN_FULL, eqben.read_eqben_full, on_request=True),
     Entry(svo_probes.SVO_PROBES, svo_probes.read_svo_probes),
     Entry(crepe.CREPE_SYSTEMATICITY, crepe.read_crepe_systematicity),
     Entry(crepe.CREPE_PRODUCTIVITY, crepe.read_crepe_productivity),

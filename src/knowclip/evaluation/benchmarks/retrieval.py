@@ -199,7 +199,7 @@ def read_published(
     found = {e.image_id if direction == "image_to_text" else e.key for e in captions.examples}
     if split == "test" and len(found) < (1 - TOLERATED_SHARE) * card.n and not allow_missing:
         raise ValueError(
-            f"{card.name}: {len(found):,} of the published {card.n:,} queries are in {path}; see `knowclip "
+            f"{card.name}: {len(found):,} of the published {card.size} queries are in {path}; see `knowclip "
             f"data {card.name}`, or pass --allow-missing (allow_missing=True) to measure what is there"
         )
     return Retrieval(direction, captions.examples, captions.skipped, name)

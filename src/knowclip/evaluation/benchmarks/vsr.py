@@ -45,6 +45,7 @@ VSR = Card(
     differs="There is no agreed protocol for CLIP: others fine-tune a classifier on the training split, or "
     "compare the caption with a negated one. The zero-shot split has 1,222 test items of its own.",
     n=2195,
+    n_confirmed=False,
     chance=0.5,
     revision=_REVISION,
     downloads=tuple(Download(f"{_RAW}/{file}", file) for file in FILES.values()),

@@ -86,6 +86,7 @@ COCO_COUNTERFACTUALS = Card(
     average="mean over items",
     differs="The paper reports retrieval over the whole set instead of its pairs.",
     n=17410,
+    n_confirmed=False,
     chance=1 / 6,
     revision=_COCO_CF,
     downloads=tuple(

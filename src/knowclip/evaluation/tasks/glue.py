@@ -1,14 +1,9 @@
-"""GLUE: does the text tower still understand sentences, now that it has learned about pictures.
-
-Local copies in either published layout: the official TSV archives (``SST-2/train.tsv``) or the hub's Parquet
-files (``sst2/train-00000-of-00001.parquet``), also as ``datasets.save_to_disk`` writes them.
-"""
+"""GLUE: does the text tower still understand sentences, now that it has learned about pictures."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,7 @@ from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks import glue_metrics
 from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, refuse_gaps
+from knowclip.evaluation.tasks.glue_files import read_records
 from knowclip.evaluation.tasks.objectives import Classification, Objective, Regression
 from knowclip.types import Result
 
@@ -38,7 +34,7 @@ class GlueTask:
     """What one of GLUE's tasks looks like.
 
     Args:
-        name: the hub's, and ours.
+        name: the hub's; ours is ``glue_<name>``, as there are other benchmarks called Cola.
         folder: of the official archive.
         hub: columns of the hub's files: one or two sentences.
         tsv: the same columns in the official TSV header; numbers where there is no header.
@@ -62,15 +58,16 @@ class GlueTask:
         """The metadata."""
         metrics = " and ".join(self.metrics)
         return Card(
-            name=self.name,
+            name=f"glue_{self.name}",
             title=f"GLUE {self.folder}",
             paper="Wang et al., GLUE: a multi-task benchmark for natural language understanding",
             address="https://gluebenchmark.com",
             licence="that of the original data sets; research",
-            main=self.name,
+            main=f"glue_{self.name}",
             protocol=f"{metrics}{', averaged' if len(self.metrics) + len(self.tests) > 2 else ''}, on dev "
             "(test labels are not public); head selected on a held-out part of train.",
-            layout=f"{self.folder}/*.tsv, or {self.name}/*.parquet, under the folder or its glue/",
+            layout=f"{self.folder}/*.tsv, {self.name}/*.parquet, or {self.name}/ as `datasets` saves it, "
+            "under the folder or its glue/; without a folder the library `datasets` fetches them",
             flaws="Small dev sets; a CLIP text tower has seen captions only.",
         )
 
@@ -80,7 +77,7 @@ _BOTH = {"acc": accuracy, "f1": glue_metrics.f1}
 _SENTENCES = ("sentence1", "sentence2")
 _BINARY = ("0", "1")
 GLUE: dict[str, GlueTask] = {
-    task.name: task
+    task.card.name: task
     for task in (
         GlueTask("sst2", "SST-2", ("sentence",), ("sentence",), "label", _BINARY, {"acc": accuracy}, _DEV),
         GlueTask("cola", "CoLA", ("sentence",), (3,), 1, _BINARY, {"mcc": glue_metrics.matthews}, _DEV),
@@ -114,11 +111,20 @@ class _Row:
     label: float
 
 
-def read_glue(name: str, folder: Path, *, split: str | None = None, allow_missing: bool = False) -> Task:
+def read_glue(
+    name: str, folder: Path | None, *, split: str | None = None, allow_missing: bool = False
+) -> Task:
     """Read one of GLUE's tasks; train on train, measure on dev.
+
+    Args:
+        name: in ``GLUE``.
+        folder: holds a local copy (see the card's layout); None: fetched by the library ``datasets``.
+        split: dev, or None.
+        allow_missing: go on where more than 1% of the records has no label.
 
     Raises:
         NoDataError: its files are not there.
+        ImportError: no folder, and no library ``datasets``.
         ValueError: a file is broken, more than 1% of the records has no label, or ``split`` is not dev.
     """
     if split not in (None, "dev"):
@@ -157,7 +163,7 @@ class _Grader:
 
     def __call__(self, logits: Logits, rows: Rows) -> Mapping[str, float]:
         predicted = logits.argmax(1) if self.spec.labels else logits[:, 0]
-        labels, kinds, name = self.labels[rows], self.kinds[rows], self.spec.name
+        labels, kinds, name = self.labels[rows], self.kinds[rows], self.spec.card.name
         found: dict[str, float] = {}
         for stem in self.spec.tests:
             here = kinds == stem
@@ -189,9 +195,9 @@ def _items(prefix: str, rows: Sequence[_Row], kinds: Sequence[str]) -> TaskItems
     )
 
 
-def _rows(spec: GlueTask, folder: Path, stem: str, split: str, skipped: Counter[str]) -> list[_Row]:
+def _rows(spec: GlueTask, folder: Path | None, stem: str, split: str, skipped: Counter[str]) -> list[_Row]:
     found: list[_Row] = []
-    for record, columns, label in _records(spec, folder, stem, split):
+    for record, columns, label in read_records(spec, folder, stem, split):
         sentences = tuple(str(record[column] or "").strip() for column in columns)
         value = _label(spec, record[label])
         if value is None:
@@ -201,7 +207,7 @@ def _rows(spec: GlueTask, folder: Path, stem: str, split: str, skipped: Counter[
         else:
             found.append(_Row(sentences, value))
     if not found:
-        raise NoDataError(f"{spec.name}: no labelled records of {stem!r}")
+        raise NoDataError(f"{spec.card.name}: no labelled records of {stem!r}")
     return found
 
 
@@ -213,52 +219,3 @@ def _label(spec: GlueTask, given: Any) -> float | None:
         return float(spec.labels.index(str(given)))
     number = str(given)
     return float(number) if number.isdecimal() and int(number) < len(spec.labels) else None
-
-
-def _records(
-    spec: GlueTask, folder: Path, stem: str, split: str
-) -> Iterator[tuple[Mapping[Any, Any], Sequence[Any], Any]]:
-    """Records of one split with the names of their sentence columns and of their label column."""
-    for home in (folder, folder / "glue"):
-        tsv = home / spec.folder / f"{stem}.tsv"
-        if tsv.is_file():
-            yield from ((record, spec.tsv, spec.label) for record in _read_tsv(tsv, spec))
-            return
-        parquet = sorted((home / spec.name).glob(f"{split}-*.parquet"))
-        arrow = sorted((home / spec.name / split).glob("data-*.arrow"))
-        if parquet or arrow:
-            yield from ((record, spec.hub, "label") for record in _read_tables(parquet or arrow))
-            return
-    raise NoDataError(
-        f"{spec.name}: no {spec.folder}/{stem}.tsv, {spec.name}/{split}-*.parquet or "
-        f"{spec.name}/{split}/data-*.arrow under {folder} or {folder / 'glue'}"
-    )
-
-
-def _read_tsv(path: Path, spec: GlueTask) -> Iterator[Mapping[Any, Any]]:
-    """Rows by column name, or by number where the file has no header (CoLA); quotes mean nothing in them."""
-    columns = (*spec.tsv, spec.label)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        header: Sequence[Any] = range(4) if isinstance(spec.label, int) else next(lines, [])
-        if missing := [column for column in columns if column not in header]:
-            raise ValueError(f"{path}: no column {missing}; its header is {list(header)}")
-        for number, line in enumerate(lines, start=1):
-            record = dict(zip(header, line, strict=False))
-            if any(column not in record for column in columns):
-                raise ValueError(f"{path}, record {number}: {len(line)} columns; is the file cut short?")
-            yield record
-
-
-def _read_tables(paths: Sequence[Path]) -> Iterator[Mapping[Any, Any]]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError('Parquet files need pyarrow: pip install "knowclip[graph]"') from error
-    for path in paths:
-        if path.suffix == ".parquet":
-            yield from pq.read_table(path).to_pylist()
-        else:
-            with pa.memory_map(str(path)) as source:
-                yield from pa.ipc.open_stream(source).read_all().to_pylist()

@@ -119,12 +119,13 @@ def _result(
 def _fit(
     x: NDArray[Any], y: NDArray[Any], strength: float, classes: int, x_new: NDArray[Any]
 ) -> NDArray[Any]:
-    """Log-probabilities ``[m, classes]`` of new features; a class that is not in ``y`` gets none."""
+    """Logits ``[m, classes]`` of new features; -inf for a class that is not in ``y``."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(x, y)
     found = np.full((len(x_new), classes), -np.inf)
-    found[:, model.classes_] = model.predict_log_proba(x_new)
+    logits = model.decision_function(x_new)
+    found[:, model.classes_] = logits if logits.ndim == 2 else np.stack([-logits, logits], axis=1)
     return found
 
 

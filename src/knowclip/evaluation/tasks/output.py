@@ -1,18 +1,14 @@
-"""Task Results for people (a table) and for programs (JSON, items as CSV)."""
+"""Task Results for people (a table) and for programs (JSON)."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from knowclip.atomic import atomic_file
 from knowclip.evaluation.statistics import interval
 from knowclip.evaluation.tasks.glue import GLUE, glue_score
 from knowclip.types import Result
@@ -47,30 +43,12 @@ def to_json(content: Any) -> str:
     return json.dumps(content, indent=2, default=_plain)
 
 
-def write_result(result: Result, folder: Path, *, model: str) -> None:
-    """Write ``<task>.json`` and ``<task>.csv`` (one row an item); never over a file that is there.
-
-    Raises:
-        ValueError: the folder has a result of this task already.
-    """
-    path = folder / f"{result.benchmark}.json"
-    if path.exists():
-        raise ValueError(f"{path} is there already; results are never overwritten: choose another --out")
-    with atomic_file(path) as temporary:
-        temporary.write_text(to_json({"model": model, **summary(result)}) + "\n", encoding="utf-8")
-    rows = io.StringIO(newline="")
-    writer = csv.writer(rows)
-    writer.writerow(result.items)
-    writer.writerows(zip(*(column.tolist() for column in result.items.values()), strict=True))
-    with atomic_file(path.with_suffix(".csv")) as temporary:
-        temporary.write_text(rows.getvalue(), encoding="utf-8", newline="")
-
-
 def console_table(results: Sequence[Result]) -> Table:
     """One row a metric: value, interval of the main one, the text-only control, n."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("task", "metric", "value", "95% interval", "text only", "n")
+    metric = Column("metric", overflow="fold")
+    table = Table("task", metric, "value", "95% interval", "text only", "n")
     for result in results:
         facts = summary(result)
         blind = facts.get("text_only", {}).get("accuracy")

@@ -49,17 +49,25 @@ def names_of(name: str) -> tuple[str, ...]:
 
 
 def read(
-    name: str, folder: Path, *, split: str | None = None, allow_missing: bool = False
+    name: str, folder: Path | None, *, split: str | None = None, allow_missing: bool = False
 ) -> Task | LinearProbe:
     """Read the task ``name``; ``split`` to measure on, None for the task's own (see its card).
+
+    Args:
+        name: of one task.
+        folder: holds its files; None: fetched (GLUE), or looked for in the working directory.
+        split: as above.
+        allow_missing: go on where more than 1% of the records cannot be used.
 
     Raises:
         ValueError: no such task, a file of it is broken, or more than 1% of its records cannot be used.
         NoDataError: its files are not there.
     """
-    if not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the folder that holds the task's files")
     (name,) = names_of(name)
+    if folder is None and name not in GLUE:
+        folder = Path()
     return READERS[name][1](folder, split=split, allow_missing=allow_missing)
 
 
@@ -71,8 +79,14 @@ def run(
     seeds: Sequence[int],
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Result:
-    """Train and measure with every seed."""
+    """Train and measure with every seed.
+
+    Raises:
+        ValueError: settings of a head for the linear probe, which has none.
+    """
     if isinstance(task, LinearProbe):
+        if settings != HeadSettings():
+            raise ValueError("linear_probe takes no key=value settings: its L2 strength is chosen on val")
         progress("fitting a linear probe")
         return run_linear_probe(task, scorer, seeds=seeds)
     return run_task(task, scorer, settings=settings, seeds=seeds, progress=progress)

@@ -140,7 +140,7 @@ def _fit_and_predict(
 
 def _text_only(task: Task, run: _Run) -> dict[str, Any]:
     grade = task.grade(run.logits, np.arange(len(task.test)))
-    return {"control": "the same head without the image", "accuracy": float(grade[task.card.main])}
+    return {"strongest": "head without image", "accuracy": float(grade[task.card.main])}
 
 
 def _result(

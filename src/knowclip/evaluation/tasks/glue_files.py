@@ -1,0 +1,90 @@
+"""GLUE's records, from a local copy in any published layout or from the hub.
+
+Local copies: the official TSV archives (``SST-2/train.tsv``), the hub's Parquet files
+(``sst2/train-00000-of-00001.parquet``), folders of ``datasets``' ``save_to_disk``
+(``sst2/train/data-00000-of-00001.arrow``).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knowclip.evaluation.metrics import NoDataError
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.tasks.glue import GlueTask
+
+HUB = "nyu-mll/glue"
+REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
+Found = tuple[Mapping[Any, Any], Sequence[Any], Any]
+"""A record, the names of its sentence columns, the name of its label column."""
+
+
+def read_records(spec: GlueTask, folder: Path | None, stem: str, split: str) -> Iterator[Found]:
+    """Records of one split, called ``stem`` in the official archive and ``split`` on the hub.
+
+    Raises:
+        NoDataError: ``folder`` holds none of the layouts.
+        ImportError: the library that a layout needs is not installed.
+        ValueError: a TSV file is broken (names the line).
+    """
+    if folder is None:
+        yield from ((record, spec.hub, "label") for record in _fetch(spec.name, split))
+        return
+    for home in (folder, folder / "glue"):
+        tsv = home / spec.folder / f"{stem}.tsv"
+        if tsv.is_file():
+            yield from ((record, spec.tsv, spec.label) for record in _read_tsv(tsv, spec))
+            return
+        parquet = sorted((home / spec.name).glob(f"{split}-*.parquet"))
+        arrow = sorted((home / spec.name / split).glob("data-*.arrow"))
+        if parquet or arrow:
+            yield from ((record, spec.hub, "label") for record in _read_tables(parquet or arrow))
+            return
+    raise NoDataError(
+        f"{spec.card.name}: no {spec.folder}/{stem}.tsv, {spec.name}/{split}-*.parquet or "
+        f"{spec.name}/{split}/data-*.arrow under {folder} or {folder / 'glue'}; leave out --data to fetch "
+        "them through the library `datasets`"
+    )
+
+
+def _fetch(name: str, split: str) -> Iterable[Mapping[str, Any]]:
+    """A split from the hub, at the pinned revision; ``datasets`` keeps it in its cache."""
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise ImportError(
+            'GLUE is fetched through the library `datasets`: pip install "knowclip[glue]", or give a local '
+            "copy with --data"
+        ) from error
+    return load_dataset(HUB, name, split=split, revision=REVISION)
+
+
+def _read_tsv(path: Path, spec: GlueTask) -> Iterator[Mapping[Any, Any]]:
+    """Rows by column name, or by number where the file has no header (CoLA); quotes mean nothing in them."""
+    columns = (*spec.tsv, spec.label)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        header: Sequence[Any] = range(4) if isinstance(spec.label, int) else next(lines, [])
+        if missing := [column for column in columns if column not in header]:
+            raise ValueError(f"{path}: no column {missing}; its header is {list(header)}")
+        for number, line in enumerate(lines, start=1):
+            record = dict(zip(header, line, strict=False))
+            if any(column not in record for column in columns):
+                raise ValueError(f"{path}, record {number}: {len(line)} columns; is the file cut short?")
+            yield record
+
+
+def _read_tables(paths: Sequence[Path]) -> Iterator[Mapping[Any, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in paths:
+        if path.suffix == ".parquet":
+            yield from pq.read_table(path).to_pylist()
+        else:
+            with pa.memory_map(str(path)) as source:
+                yield from pa.ipc.open_stream(source).read_all().to_pylist()
