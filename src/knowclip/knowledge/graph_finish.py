@@ -41,12 +41,20 @@ _TABLES = {
              ELSE id END AS text, source
         FROM entities ORDER BY rowid""",
     "relations": "FROM relations ORDER BY rowid",
-    "triplets": """SELECT head, relation, tail, max(weight) AS weight, min(source) AS source
-        FROM triplets GROUP BY ALL ORDER BY head, relation, tail""",
+    "triplets": """SELECT * EXCLUDE (again) FROM (
+            SELECT *, lag(head) OVER () = head AND lag(relation) OVER () = relation
+                      AND lag(tail) OVER () = tail AS again
+            FROM (FROM triplets ORDER BY head, relation, tail, weight DESC, source))
+        WHERE again IS NOT TRUE""",
     "images": """SELECT DISTINCT ON (entity, path) * FROM images
         ORDER BY entity, path, source, x, y, width, height""",
 }
-"""Table -> what is written. Equal triplets become one; one region of a file, the first, shows an entity."""
+"""Table -> what is written.
+
+Equal triplets become one, that of the largest weight and then of the first source: they are neighbours once
+sorted, and looking one row back takes half the time of grouping. One region of a file, the first, shows an
+entity.
+"""
 
 
 def write_tables(
