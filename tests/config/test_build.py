@@ -258,8 +258,17 @@ def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_pa
     assert seen.pop("progress") is None
     assert seen == {
         "parser": "p", "graphs": Path("g.jsonl"), "kinds": ("a",), "processes": 2, "seed": 4,
-        "cache": tmp_path / "cache",
+        "cache": tmp_path / "cache", "parse_negatives": False,
     }  # fmt: skip
+
+
+def test_negatives_are_parsed_for_a_kee(base, monkeypatch) -> None:
+    seen = {}
+    monkeypatch.setattr("knowclip.build.negatives_for", lambda examples, **given: seen.update(given))
+    add_negatives([], load_recipe("structure-clip", base))
+    assert seen["parse_negatives"]
+    add_negatives([], load_recipe("structure-clip", [*base, "method={name: structure_clip, kee: null}"]))
+    assert not seen["parse_negatives"]
 
 
 def test_benchmarks_of_a_suite_are_measured_beside_the_pairs(base, monkeypatch) -> None:

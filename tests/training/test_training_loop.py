@@ -85,7 +85,7 @@ def test_best_is_the_checkpoint_with_the_highest_selection_number(tmp_path) -> N
 
 def test_selection_metric_must_be_measured_before_the_first_step(tmp_path) -> None:
     trainer = make_trainer(tmp_path, validate=lambda model: {"R@1": 0.1}, selection=("R@5",))
-    with pytest.raises(ValueError, match=r"'R@5' is not measured; validation gives R@1"):
+    with pytest.raises(ValueError, match=r"'R@5' is not measured; did you mean 'R@1'\? validation gives R@1"):
         trainer.fit()
     assert read_log(tmp_path) == []
 
