@@ -60,6 +60,7 @@ def test_convert_both_ways(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_interpolate_saves_the_chosen_checkpoint_and_the_curve(validation: Path, tmp_path: Path) -> None:
     for seed, name in enumerate(("base", "tuned")):
         save_pretrained(make("vit_quickgelu", tmp_path, seed=seed), tmp_path / name)

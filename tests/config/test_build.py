@@ -37,6 +37,7 @@ WITHOUT_PAIRS = {"cn100k"}
 """Tested in test_build_knowledge.py."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name not in WITHOUT_PAIRS])
 def test_every_shipped_recipe_builds_and_trains(name, stand_in, graph_stand_in, tmp_path) -> None:
     recipe = load_recipe(name, [*stand_in, *graph_stand_in(name)])

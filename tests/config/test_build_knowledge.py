@@ -87,6 +87,7 @@ def test_every_field_is_accounted_for() -> None:
     assert fields | {f"method.fusion.{name}" for name in FusionConfig.model_fields} == set(EFFECTS)
 
 
+@pytest.mark.slow
 def test_every_field_changes_what_is_built(base) -> None:
     plain = built(base)
     for key, (value, look) in EFFECTS.items():

@@ -84,6 +84,7 @@ def test_an_odd_number_is_refused() -> None:
         draw_scenes("val", 41, 0)
 
 
+@pytest.mark.slow
 def test_text_alone_says_nothing(splits: dict[str, list[Scene]]) -> None:
     """A classifier trained on train captions against their negatives stands at chance on both test files."""
     from sklearn.feature_extraction.text import CountVectorizer

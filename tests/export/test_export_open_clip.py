@@ -164,6 +164,7 @@ export.save_pretrained(model, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_mid_save_leaves_the_previous_checkpoint(tmp_path):
     model = make("word_level", tmp_path)
     save_pretrained(model, tmp_path / "best")

@@ -47,6 +47,7 @@ def test_import_merge_filter_split_stats_show(tmp_path: Path) -> None:
     assert (tmp_path / "degrees.png").stat().st_size > 1000 and "<svg" in (tmp_path / "horse.svg").read_text()
 
 
+@pytest.mark.slow
 def test_the_embedded_three_source_graph(tmp_path: Path) -> None:
     """Scenes in Visual Genome's format, facts about their nouns and drawings of these meet in one graph."""
     from knowclip.data.scenes.write import write_scenes

@@ -259,6 +259,7 @@ def test_negatives_of_any_english_are_well_formed(caption: str, seed: int) -> No
             assert claim.span is None or 0 <= claim.span[0] < claim.span[1] <= len(n.caption)
 
 
+@pytest.mark.slow
 def test_work_grows_with_the_text_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of the innermost steps, counted: ten times the words make about ten times as many."""
     calls = [0]
