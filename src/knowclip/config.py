@@ -464,20 +464,29 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     """
     path = find_recipe(name_or_path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} should hold sections ({', '.join(Recipe.model_fields)}), got {values!r}")
-    for override in overrides:
-        apply_override(values, override)
-    try:
-        recipe = Recipe.model_validate(values)
+        recipe = Recipe.model_validate(read_sections(path, Recipe, overrides))
     except ValidationError as error:
         problems = "; ".join(describe_problem(problem) for problem in error.errors())
         raise ValueError(f"recipe {path}: {problems}") from error
     recipe._source = path
     return recipe
+
+
+def read_sections(path: Path, kind: type[Section], overrides: Sequence[str]) -> dict[str, Any]:
+    """Read the YAML file of a recipe, or of another ``kind``, with overrides applied and nothing validated.
+
+    Raises:
+        ValueError: It is no YAML, holds no sections, or an override is not of the form ``section.key=value``.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} should hold sections ({', '.join(kind.model_fields)}), got {values!r}")
+    for override in overrides:
+        _apply(values, override)
+    return values
 
 
 def find_recipe(name_or_path: str | Path, *, folder: Path = RECIPES, kind: str = "recipe") -> Path:
@@ -517,7 +526,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def apply_override(values: dict[str, Any], override: str) -> None:
+def _apply(values: dict[str, Any], override: str) -> None:
     """Set one dotted key in nested dictionaries."""
     key, equals, text = override.partition("=")
     if not equals or not key:

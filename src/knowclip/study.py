@@ -7,17 +7,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from knowclip.config import (
-    Recipe,
-    Section,
-    apply_override,
-    describe_problem,
-    find_recipe,
-    load_recipe,
-)
+from knowclip.config import Recipe, Section, describe_problem, find_recipe, load_recipe, read_sections
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -103,14 +95,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         ValueError: Naming the study, and the key, what was got and what is allowed.
     """
     path = find_recipe(name_or_path, folder=STUDIES, kind="study")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} should hold {', '.join(Study.model_fields)}, got {values!r}")
-    for override in overrides:
-        apply_override(values, override)
+    values = read_sections(path, Study, overrides)
     try:
         return Study.model_validate(_filled(values, values.get("paths") or {}))
     except ValidationError as error:
