@@ -89,7 +89,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
 
     Args:
         name_or_path: ``scenes-structure``, or ``my/study.yaml``.
-        overrides: ``key=value`` of the study, as in ``seeds=[0]`` or ``paths.photos=/data/photos``.
+        overrides: ``key=value`` of the study, as in ``seeds=[0, 1]`` or ``paths.photos=/data/photos``.
 
     Raises:
         ValueError: Naming the study, and the key, what was got and what is allowed.

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,13 @@ import numpy as np
 
 from knowclip.atomic import atomic_file
 from knowclip.build import build_trainer
-from knowclip.commands.measuring import paraphrases, scorers, text_only
+from knowclip.commands.measuring import keep, paraphrases, scorers, text_only
 from knowclip.commands.train import MAY_CHANGE, building, open_run
 from knowclip.config import Recipe, differences, load_recipe
 from knowclip.evaluation import ablation
 from knowclip.evaluation.plots import LIGHT
 from knowclip.evaluation.report import to_json
 from knowclip.evaluation.seeds import across_seeds
-from knowclip.evaluation.store import save
 from knowclip.evaluation.suite import read_suite, run_suite
 from knowclip.models.text_length import word_embedding
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
 
+    from knowclip.evaluation.scoring import Scorer
     from knowclip.methods.base import Method
     from knowclip.study import Study
     from knowclip.types import Result
@@ -48,7 +49,7 @@ def train(study: Study, console: Console) -> dict[str, dict[str, float]]:
     Raises:
         ValueError: a recipe is wrong (told before anything is trained), or a folder holds another training.
     """
-    recipes = {(seed, arm): study.recipe(arm, seed) for seed in study.seeds for arm in study.arms}
+    recipes = {(seed, arm): study.recipe(arm, seed) for seed, arm in product(study.seeds, study.arms)}
     precisions = {recipe.train.precision for recipe in recipes.values()}
     if len(precisions) > 1:
         raise ValueError(
@@ -122,24 +123,29 @@ def _counted(method: Method, counts: Counter[str]) -> Iterator[None]:
 
 def measure(study: Study, console: Console) -> BySeed:
     """Run every benchmark on every saved checkpoint; per-item scores are kept in ``output/results``."""
-    by_seed: BySeed = {seed: {} for seed in study.seeds}
+    parts = []
     for part in study.measure:
         found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
-        console.print(f"measuring {len(found)} benchmarks of {part.data}, split {part.split}")
-        control, told = text_only(part.data, found), paraphrases(part.data)
-        for seed in study.seeds:
-            for arm in study.arms:
-                folder = study.recipe(arm, seed).output.folder
-                for label, scorer in scorers(
-                    str(folder / ("best" if (folder / "best").exists() else "last"))
-                ):
-                    name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
-                    for result in run_suite(found, scorer, text_only=control, paraphrases=told):
-                        result = _renamed(result, part.name)
-                        by_seed[seed].setdefault(name, []).append(result)
-                        settings = {"model": f"{name} {seed}", "model_hash": scorer.model_hash}
-                        save(result, study.output / "results", split=part.split, **settings)
+        console.print(f"to be measured: {len(found)} benchmarks of {part.data}, split {part.split}")
+        parts.append((part, found, text_only(part.data, found), paraphrases(part.data)))
+    by_seed: BySeed = {seed: {} for seed in study.seeds}
+    for seed, name, scorer in _models(study):
+        console.print(f"measuring {name}, seed {seed}")
+        by_seed[seed][name] = told = []
+        for part, found, control, said in parts:
+            results = run_suite(found, scorer, text_only=control, paraphrases=said)
+            results = [_renamed(result, part.name) for result in results]
+            keep(results, found, scorer, study.output / "results", f"{name} {seed}", part.split)
+            told += results
     return by_seed
+
+
+def _models(study: Study) -> Iterator[tuple[int, str, Scorer]]:
+    """Seed, name and scorer of every saved checkpoint, and of the same with its KEE where it has one."""
+    for seed, arm in product(study.seeds, study.arms):
+        run = study.recipe(arm, seed).output.folder
+        for label, scorer in scorers(str(run / ("best" if (run / "best").exists() else "last"))):
+            yield seed, f"{arm} with KEE" if label.endswith(" with KEE") else arm, scorer
 
 
 def _renamed(result: Result, name: str) -> Result:

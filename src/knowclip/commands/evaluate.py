@@ -59,7 +59,7 @@ def command(
     """
     from rich.console import Console
 
-    from knowclip.commands.measuring import scorers, text_only
+    from knowclip.commands.measuring import keep, scorers, text_only
     from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.report import console_table, to_json, write_report
 
@@ -76,7 +76,7 @@ def command(
         with console.status(f"measuring {name} on {len(benchmarks)} benchmarks"):
             for label, scorer in scorers(name, device=device, allow_missing=allow_missing):
                 runs[label] = _measure(benchmarks, scorer, control, data)
-                _keep(runs[label], benchmarks, scorer, out, label, split)
+                keep(runs[label], benchmarks, scorer, out, label, split)
     summary = write_report(_report(runs, benchmarks, absent, data, split), out)
     if json:
         print(to_json(summary))
@@ -107,25 +107,6 @@ def _measure(
     from knowclip.evaluation.suite import run_suite
 
     return run_suite(benchmarks, scorer, text_only=control, paraphrases=paraphrases(data))
-
-
-def _keep(
-    results: Sequence[Result],
-    benchmarks: Sequence[Benchmark],
-    scorer: Scorer,
-    out: Path,
-    name: str,
-    split: str,
-) -> None:
-    """Write every Result with its per-item scores; what was written before stays."""
-    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
-    from knowclip.evaluation.store import save
-
-    command = {"command": " ".join(["knowclip", *sys.argv[1:]])}
-    for result, benchmark in zip(results, benchmarks, strict=True):
-        cases = benchmark.cases if isinstance(benchmark, ChoiceBenchmark) else ()
-        settings = {"model": name, "model_hash": scorer.model_hash, "split": split}
-        save(result, out, cases=cases, provenance=command, **settings)
 
 
 def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:

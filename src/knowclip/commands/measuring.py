@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``ablate`` share: a model's scorers, and the text-only control of a folder."""
+"""What ``evaluate`` and ``ablate`` share: a model's scorers, a folder's text-only control, what is kept."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from knowclip.evaluation.benchmarks.base import Benchmark
     from knowclip.evaluation.controls import TextOnly
     from knowclip.evaluation.scoring import Scorer
+    from knowclip.types import Result
 
 CONTROL_IMAGES = 1000
 """Training images whose mean stands for "some image" in the text-only control."""
@@ -36,6 +37,25 @@ def scorers(
     enhanced = load_method(folders[0]).to(scorer.model.device).with_knowledge() if folders else None
     if enhanced is not None:
         yield f"{name} with KEE", scorer.with_texts_of(enhanced)
+
+
+def keep(
+    results: Sequence[Result],
+    benchmarks: Sequence[Benchmark],
+    scorer: Scorer,
+    out: Path,
+    name: str,
+    split: str,
+) -> None:
+    """Write every Result with its per-item scores; what was written before stays."""
+    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.store import save
+
+    command = {"command": " ".join(["knowclip", *sys.argv[1:]])}
+    for result, benchmark in zip(results, benchmarks, strict=True):
+        cases = benchmark.cases if isinstance(benchmark, ChoiceBenchmark) else ()
+        settings = {"model": name, "model_hash": scorer.model_hash, "split": split}
+        save(result, out, cases=cases, provenance=command, **settings)
 
 
 def text_only(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knowclip.evaluation.plots import Theme, figure_of, png, style
+from knowclip.evaluation.summary import strongest
 from knowclip.types import Result
 
 TEXT_ONLY = "text only"
@@ -13,12 +14,11 @@ TEXT_ONLY = "text only"
 
 def text_only(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
     """The strongest text-only control of each benchmark over ``results``, by main metric."""
-    strongest: dict[str, dict[str, Any]] = {}
-    for result in results:
-        control = result.details.get("text_only")
-        if control and control["accuracy"] > strongest.get(result.main, {"accuracy": -1.0})["accuracy"]:
-            strongest[result.main] = dict(control)
-    return strongest
+    by_metric = {
+        metric: strongest(result.details.get("text_only") for result in results if result.main == metric)
+        for metric in dict.fromkeys(result.main for result in results)
+    }
+    return {metric: control for metric, control in by_metric.items() if control}
 
 
 def markdown(table: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -144,6 +144,10 @@ def points(difference: Mapping[str, float]) -> str:
 
 def strongest_control(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     """The strongest text-only control of a benchmark over all runs (the text tower differs between runs)."""
-    found = [numbers["details"].get("text_only") for numbers in entry["methods"].values()]
-    controls = [control for control in found if control]
-    return max(controls, key=lambda control: control["accuracy"], default=None)
+    return strongest(numbers["details"].get("text_only") for numbers in entry["methods"].values())
+
+
+def strongest(controls: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The text-only control of the highest accuracy; None where there is none."""
+    found = [dict(control) for control in controls if control]
+    return max(found, key=lambda control: float(control["accuracy"]), default=None)
