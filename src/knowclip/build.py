@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from knowclip.config import (
 )
 from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.data.collate import Collator
-from knowclip.data.dataset import CaptionDataset
+from knowclip.data.dataset import CaptionDataset, draw_negatives
 from knowclip.data.image_cache import ImageCache, PixelCache, TrunkCache
 from knowclip.data.images import ImageDecoder, decode
 from knowclip.data.prepare import Prepared, group_ids, negatives_for
@@ -268,8 +269,13 @@ def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
         return Pairs(train, val, skipped)
     prepared = add_negatives(train, recipe, progress=progress)
     if val:
-        val = add_negatives(val, recipe, progress=progress).examples
+        val = [one_negative(example) for example in add_negatives(val, recipe, progress=progress).examples]
     return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without)
+
+
+def one_negative(example: Example) -> Example:
+    """Keep one negative, always the same: a caption may have twenty, and a validation is no final measurement."""
+    return replace(example, negatives=draw_negatives(example.negatives, 1, random.Random(example.key)))
 
 
 def reads_triples(recipe: Recipe) -> bool:

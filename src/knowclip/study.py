@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from knowclip.config import Recipe, Section, describe_problem, find_recipe, load_recipe, read_sections
+from knowclip.config import LinksConfig, Recipe, Section, describe_problem, find_recipe, load_recipe, read_sections
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -23,7 +23,18 @@ class Arm(Section):
     """``section.key=value``, after those of the study."""
 
 
-class Measurement(Section):
+class Measured(Section):
+    """What is shown of a measurement."""
+
+    name: str = ""
+    """Put before its metrics, where another measurement has metrics of the same name."""
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Metrics of its own for items of these groups alone: name -> kinds of swap, or relations."""
+    also: tuple[str, ...] = ()
+    """Metrics shown beside each benchmark's main one."""
+
+
+class Measurement(Measured):
     """Benchmarks that every arm is measured on; see ``knowclip evaluate``."""
 
     data: Path
@@ -34,8 +45,13 @@ class Measurement(Section):
     """Names of benchmarks."""
     split: str = "test"
     """Of the data."""
-    name: str = ""
-    """Put before its metrics, where another measurement has metrics of the same name."""
+
+
+class LinkMeasurement(Measured, LinksConfig):
+    """Triplets that every arm has to complete; see ``knowclip link-prediction``."""
+
+    split: Literal["test", "val"] = "test"
+    """Whose triplets."""
 
 
 class Study(Section):
@@ -47,6 +63,8 @@ class Study(Section):
     arms: dict[str, Arm] = Field(min_length=2)
     """By name, in the order of the table."""
     measure: tuple[Measurement, ...] = Field(min_length=1)
+    links: tuple[LinkMeasurement, ...] = ()
+    """Link prediction: by the towers as plain CLIP, and by the fusion encoder of the arms that have one."""
     output: Path
     """Folder of the study: a folder an arm and seed, ``ablation.json``, ``ablation.md``, ``ablation.png``."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=2)
@@ -54,7 +72,7 @@ class Study(Section):
     overrides: tuple[str, ...] = ()
     """``section.key=value`` for the recipes of all arms."""
     paths: dict[str, Path] = Field(default_factory=dict)
-    """What ``${name}`` stands for in overrides and ``measure``."""
+    """What ``${name}`` stands for in overrides, ``measure`` and ``links``."""
 
     @field_validator("seeds")
     @classmethod

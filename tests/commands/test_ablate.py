@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from accelerate.state import AcceleratorState
 
 from knowclip.commands import ablate, ablate_run
 from knowclip.data.scenes.write import write_scenes
+from knowclip.knowledge.graph_split import split
+from knowclip.study import Measurement
+from knowclip.types import Result
+from tiny_graph import make_graph
 
 STEPS = 2
 BATCH = 8
@@ -18,15 +23,20 @@ BATCH = 8
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two arms on 48 scenes; one has a KEE."""
+    """Three arms on 48 scenes; one has a KEE, one a fusion encoder."""
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     write_scenes(tmp_path / "scenes", numbers={"train": 16, "val": 16, "test": 16}, seed=0, workers=1)
+    split(make_graph(tmp_path).path, tmp_path / "parts", val=0.3, test=0.2)
+    graph = [
+        "data.graph={path: '${graph}/train', batch_size: 4, neighbours: 1}",
+        "method.fusion={width: 16, layers: 1, heads: 2}",
+    ]
     kee = ["method.kee.layers=1", "data.negatives.processes=1", "data.negatives.per_caption=1"]
     content = {
         "title": "With and without",
         "baseline": "plain",
-        "paths": {"scenes": str(tmp_path / "scenes")},
+        "paths": {"scenes": str(tmp_path / "scenes"), "graph": str(tmp_path / "parts")},
         "overrides": [
             "data.train.path=${scenes}",
             "data.val.path=${scenes}",
@@ -41,12 +51,20 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "arms": {
             "plain": {"recipe": "scenes-clip"},
             "+ KEE": {"recipe": "scenes-structure-clip", "overrides": kee},
+            "+ graph": {"recipe": "scenes-knowledge-clip", "overrides": graph},
         },
         "seeds": [0, 1],
         "measure": [
             {"data": "${scenes}", "benchmarks": ["text_to_image", "vg_relation"]},
-            {"data": "${scenes}", "benchmarks": ["vg_relation"], "split": "val", "name": "val"},
+            {
+                "data": "${scenes}",
+                "benchmarks": ["vg_relation"],
+                "split": "val",
+                "name": "val",
+                "groups": {"places": ["behind", "chasing"]},
+            },
         ],
+        "links": [{"path": "${graph}", "sides": ["tail"], "also": ["link_tail_hits@10"]}],
         "output": str(tmp_path / "out"),
     }
     path = tmp_path / "study.yaml"
@@ -61,9 +79,16 @@ def test_a_study_is_trained_once_and_told(
     ablate.command(str(study), [], json=True)
     table = json.loads(capsys.readouterr().out)
     assert table == json.loads((tmp_path / "out/ablation.json").read_text())
-    assert list(table["metrics"]) == ["text_to_image_R@1", "vg_relation", "val vg_relation"]
+    assert list(table["metrics"]) == [
+        "text_to_image_R@1", "vg_relation", "val vg_relation", "val vg_relation: places",
+        "link_tail_mrr", "link_tail_hits@10",
+    ]  # fmt: skip
     arms = table["metrics"]["vg_relation"]
-    assert list(arms) == ["plain", "+ KEE", "+ KEE with KEE"]
+    assert list(arms) == ["plain", "+ KEE", "+ KEE with KEE", "+ graph"]
+    assert table["n"]["val vg_relation: places"] < table["n"]["val vg_relation"]
+    links = table["metrics"]["link_tail_mrr"]
+    assert list(links) == ["plain", "+ KEE", "+ graph", "+ graph with fusion encoder"]
+    assert links["+ graph"]["values"] != links["+ graph with fusion encoder"]["values"]
     assert all(len(row["values"]) == 2 for row in arms.values())
     assert arms["plain"]["difference"] is None and arms["+ KEE"]["difference"]["items"]["n"] > 0
     plain, kee = table["costs"]["plain"], table["costs"]["+ KEE"]
@@ -72,7 +97,7 @@ def test_a_study_is_trained_once_and_told(
     told = (tmp_path / "out/ablation.md").read_text()
     assert "| + KEE with KEE |" in told and "| text only |" in told
     assert (tmp_path / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * 3 * 3
+    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 3 + 4)
 
     monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
     ablate.command(str(study), [], json=False)
@@ -84,3 +109,11 @@ def test_arms_of_different_precision_are_refused_before_training(study: Path, tm
     with pytest.raises(ValueError, match=r"train\.precision bf16 and fp32: set one"):
         ablate.command(str(study), ["arms.plain.overrides=[train.precision=bf16]"], json=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_groups_and_metrics_that_were_not_measured_are_refused() -> None:
+    result = Result("a", "a", 1, {"a": 1.0}, {"correct": np.array([True])})
+    with pytest.raises(ValueError, match="groups 'both' are asked of 0 benchmarks with groups"):
+        ablate_run._shown([result], Measurement(data="x", groups={"both": ("one",)}))
+    with pytest.raises(ValueError, match="no metric 'b' was measured; there are a"):
+        ablate_run._shown([result], Measurement(data="x", also=("b",)))

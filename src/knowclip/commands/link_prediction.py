@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +28,8 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.commands.links import link_scorers
+    from knowclip.commands.links import keep_links, link_scorers
     from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
-    from knowclip.evaluation.store import save
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
     for given, allowed, option in (
@@ -47,9 +45,7 @@ def command(
         found[name] = results = run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
         if out:
             named = model if name == "plain" else f"{model} with {name} encoder"
-            about = {"model": named, "model_hash": scorer.model_hash, "split": split}
-            for result in results:
-                save(result, out, provenance={"command": " ".join(["knowclip", *sys.argv[1:]])}, **about)
+            keep_links(results, scorer, out, named, split)
         if not json:
             Console().print(name, console_table(results))
     if json:

@@ -1,15 +1,20 @@
-"""What ``link-prediction`` and ``predict`` share: a model's name to its link scorers."""
+"""What ``link-prediction``, ``predict`` and ``ablate`` share: a model's link scorers, what is kept."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from knowclip.evaluation.link_scorers import LinkScorer
+    from knowclip.types import Result
 
 
-def link_scorers(model: str, *, device: str | None, cache: Path | None) -> dict[str, LinkScorer]:
+def link_scorers(
+    model: str, *, device: str | None = None, cache: Path | None = None
+) -> dict[str, LinkScorer]:
     """Scorers of a model: ``plain``, and before it ``fusion`` where a method's weights lie beside it."""
     from knowclip.evaluation.link_scorers import PlainClip
     from knowclip.evaluation.scoring import Scorer
@@ -27,3 +32,12 @@ def link_scorers(model: str, *, device: str | None, cache: Path | None) -> dict[
             scorers["fusion"] = fusion
     scorers["plain"] = PlainClip(Scorer(clip or load(model, device=device), cache=cache))
     return scorers
+
+
+def keep_links(results: Sequence[Result], scorer: LinkScorer, out: Path, name: str, split: str) -> None:
+    """Write every Result with its ranks; what was written before stays."""
+    from knowclip.evaluation.store import save
+
+    command = {"command": " ".join(["knowclip", *sys.argv[1:]])}
+    for result in results:
+        save(result, out, model=name, model_hash=scorer.model_hash, split=split, provenance=command)
