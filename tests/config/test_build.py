@@ -22,6 +22,7 @@ from knowclip.build import (
     build_method,
     build_model,
     build_optimizer,
+    build_pairs,
     build_trainer,
     build_validation,
     hold_out,
@@ -261,6 +262,16 @@ def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_pa
         "parser": "p", "graphs": Path("g.jsonl"), "kinds": ("a",), "processes": 2, "seed": 4,
         "cache": tmp_path / "cache", "parse_negatives": False,
     }  # fmt: skip
+
+
+def test_a_validation_reads_one_negative_a_caption(base) -> None:
+    recipe = load_recipe("negclip", base)
+    pairs = build_pairs(recipe)
+    every = add_negatives(read_source(recipe.data.val).examples, recipe).examples
+    assert max(len(example.negatives) for example in every) > 1
+    assert [len(e.negatives) for e in pairs.val] == [min(len(e.negatives), 1) for e in every]
+    assert [e.negatives for e in build_pairs(recipe).val] == [e.negatives for e in pairs.val]
+    assert max(len(example.negatives) for example in pairs.train) > 1
 
 
 def test_negatives_are_parsed_for_a_kee(base, monkeypatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from knowclip.cli import build_app
+from knowclip.evaluation.link_frequency import Frequency
 from knowclip.evaluation.link_prediction import (
     LinkSet,
     known_tails,
@@ -110,6 +111,31 @@ def test_an_oracle_is_perfect_and_a_blind_scorer_at_chance(folder: Path) -> None
     for result in run_link_prediction(links, Blind(links.graph, links)):
         assert result.metrics[f"{result.benchmark}_amri"] == pytest.approx(0)
         assert result.metrics[f"{result.benchmark}_hits@1"] == 0
+
+
+def test_frequency_counts_the_training_graph(tmp_path: Path) -> None:
+    lines = ["a\tis\tx", "b\tis\tx", "c\tis\ty", "a\tlikes\ty"]
+    (tmp_path / "kg.tsv").write_text("\n".join(lines) + "\n")
+    app = CliRunner().invoke(
+        build_app(), ["graph", "import", "triples", str(tmp_path / "kg.tsv"), "--out", str(tmp_path / "kg")]
+    )
+    assert app.exit_code == 0, app.output
+    counted = Frequency(KnowledgeGraph(tmp_path / "kg"))
+    scores = counted.tail_queries(["c", "unheard"], ["is", "likes"]) @ counted.tail_candidates(
+        ["x", "y", "a", "unheard"]
+    ).T
+    assert scores.tolist() == [[2, 1, 0, 0], [0, 1, 0, 0]]
+    assert (counted.head_queries(["is"], ["x"]) @ counted.head_candidates(["a", "x"]).T).tolist() == [[1, 0]]
+    assert counted.relation_scores(["a"], ["x"], ["likes", "is", "eats"]).tolist() == [[1, 3, 0]]
+
+
+def test_frequency_is_a_model_of_the_command(folder: Path) -> None:
+    asked = ["link-prediction", "frequency", str(folder / "split"), "--side", "tail", "--json"]
+    done = CliRunner().invoke(build_app(), asked)
+    assert done.exit_code == 0, done.output
+    assert "link_tail_mrr" in done.output and list(json.loads(done.output)) == ["frequency"]
+    whole = CliRunner().invoke(build_app(), ["link-prediction", "frequency", str(folder / "words")])
+    assert "no folder 'train' to count in" in str(whole.exception)
 
 
 def test_what_any_split_knows_is_filtered(folder: Path) -> None:

@@ -9,7 +9,9 @@ import typer
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
+    model: Annotated[
+        str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name; or 'frequency'.")
+    ],
     graph: Annotated[Path, typer.Argument(help="Folder of 'knowclip graph split', or a whole graph.")],
     split: Annotated[str, typer.Option(help="Whose triplets are completed: test, val or train.")] = "test",
     side: Annotated[list[str] | None, typer.Option(help="tail, head or relation; all by default.")] = None,
@@ -23,12 +25,15 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Rank the missing element of every triplet; plain CLIP's answer stands beside the method's own."""
+    """Rank the missing element of every triplet; plain CLIP's answer stands beside the method's own.
+
+    The model 'frequency' is the baseline that only counts what the train part of the graph says.
+    """
     from typing import get_args
 
     from rich.console import Console
 
-    from knowclip.commands.links import keep_links, link_scorers
+    from knowclip.commands.links import frequency, keep_links, link_scorers
     from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
@@ -41,10 +46,15 @@ def command(
             raise ValueError(f"{option} {given!r}; allowed: {', '.join(allowed)}")
     links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
     found = {}
-    for name, scorer in link_scorers(model, device=device, cache=cache).items():
+    scorers = (
+        {model: frequency(graph, modality)}
+        if model == "frequency"
+        else link_scorers(model, device=device, cache=cache)
+    )
+    for name, scorer in scorers.items():
         found[name] = results = run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
         if out:
-            named = model if name == "plain" else f"{model} with {name} encoder"
+            named = model if name in ("plain", model) else f"{model} with {name} encoder"
             keep_links(results, scorer, out, named, split)
         if not json:
             Console().print(name, console_table(results))

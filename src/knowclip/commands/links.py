@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from knowclip.evaluation.link_prediction import Modality
     from knowclip.evaluation.link_scorers import LinkScorer
     from knowclip.types import Result
 
@@ -32,6 +33,16 @@ def link_scorers(
             scorers["fusion"] = fusion
     scorers["plain"] = PlainClip(Scorer(clip or load(model, device=device), cache=cache))
     return scorers
+
+
+def frequency(graph: Path, modality: Modality) -> LinkScorer:
+    """The baseline that counts, of the train part of a graph that 'knowclip graph split' split."""
+    from knowclip.evaluation.link_frequency import Frequency
+    from knowclip.knowledge.graph import KnowledgeGraph
+
+    if not (graph / "train").is_dir():
+        raise ValueError(f"{graph} has no folder 'train' to count in: give what 'knowclip graph split' made")
+    return Frequency(KnowledgeGraph(graph / "train"), modality=modality)
 
 
 def keep_links(results: Sequence[Result], scorer: LinkScorer, out: Path, name: str, split: str) -> None:
