@@ -274,7 +274,7 @@ def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
 
 
 def one_negative(example: Example) -> Example:
-    """Keep one negative, always the same: a caption may have twenty, and a validation is no final measurement."""
+    """Keep one negative, always the same: a caption may have twenty, too many for each validation."""
     return replace(example, negatives=draw_negatives(example.negatives, 1, random.Random(example.key)))
 
 

@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from knowclip.config import LinksConfig, Recipe, Section, describe_problem, find_recipe, load_recipe, read_sections
+from knowclip.config import (
+    LinksConfig,
+    Recipe,
+    Section,
+    describe_problem,
+    find_recipe,
+    load_recipe,
+    read_sections,
+)
 
 STUDIES = Path(__file__).parent / "studies"
 

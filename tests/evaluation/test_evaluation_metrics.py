@@ -10,7 +10,6 @@ from hypothesis.extra import numpy as arrays
 
 from knowclip.evaluation.metrics import (
     NoDataError,
-    choice_accuracy,
     choice_correct,
     feature_ranks,
     macro_average,
@@ -25,7 +24,6 @@ from knowclip.evaluation.metrics import (
 def test_choice_is_strict() -> None:
     true, false = [0.5, 0.5, 0.4, 0.5], [0.4, 0.5, 0.5, 0.5 - 1e-8]
     assert choice_correct(true, false).tolist() == [True, False, False, False]
-    assert choice_accuracy(true, false) == 0.25
     assert tie_rate(true, false) == 0.5
 
 
@@ -36,19 +34,19 @@ def test_choice_against_several_false_texts_takes_the_best_of_them() -> None:
 
 
 def test_nan_is_never_right() -> None:
-    assert choice_accuracy([np.nan, 0.5], [0.1, np.nan]) == 0
+    assert not choice_correct([np.nan, 0.5], [0.1, np.nan]).any()
     assert ranks(np.array([[np.nan, 0.1, 0.2], [0.5, np.nan, 0.2]]), [[0], [0]]).tolist() == [2, 1]
 
 
 @pytest.mark.parametrize(("true", "false"), [([], []), ([0.1], [[]])])
 def test_no_choices_is_an_error_not_a_nan(true: list[float], false: list[float]) -> None:
     with pytest.raises(NoDataError, match="no choices"):
-        choice_accuracy(true, false)
+        choice_correct(true, false)
 
 
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(2,\) and \(1, 1\)"):
-        choice_accuracy([0.1, 0.2], [0.1])
+        choice_correct([0.1, 0.2], [0.1])
 
 
 def test_recall_by_hand() -> None:

@@ -121,9 +121,10 @@ def test_frequency_counts_the_training_graph(tmp_path: Path) -> None:
     )
     assert app.exit_code == 0, app.output
     counted = Frequency(KnowledgeGraph(tmp_path / "kg"))
-    scores = counted.tail_queries(["c", "unheard"], ["is", "likes"]) @ counted.tail_candidates(
-        ["x", "y", "a", "unheard"]
-    ).T
+    scores = (
+        counted.tail_queries(["c", "unheard"], ["is", "likes"])
+        @ counted.tail_candidates(["x", "y", "a", "unheard"]).T
+    )
     assert scores.tolist() == [[2, 1, 0, 0], [0, 1, 0, 0]]
     assert (counted.head_queries(["is"], ["x"]) @ counted.head_candidates(["a", "x"]).T).tolist() == [[1, 0]]
     assert counted.relation_scores(["a"], ["x"], ["likes", "is", "eats"]).tolist() == [[1, 3, 0]]

@@ -1,4 +1,4 @@
-"""The baseline of link prediction that reads neither words nor images: how often the training graph says so."""
+"""The baseline of link prediction that reads neither words nor images: counts of the training graph."""
 
 from __future__ import annotations
 

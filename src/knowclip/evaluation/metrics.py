@@ -38,11 +38,6 @@ def choice_correct(true_scores: ArrayLike, false_scores: ArrayLike) -> BoolArray
     return np.all(true[:, None] - false > TIE_TOLERANCE, axis=1)
 
 
-def choice_accuracy(true_scores: ArrayLike, false_scores: ArrayLike) -> float:
-    """Share of items whose true text scores strictly higher than all its false ones."""
-    return float(choice_correct(true_scores, false_scores).mean())
-
-
 def tie_rate(true_scores: ArrayLike, false_scores: ArrayLike) -> float:
     """Share of items whose true text is tied with its best false one."""
     true, false = _choice(true_scores, false_scores)

@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations, count, islice
+from itertools import combinations, count
 from random import Random
 
 from knowclip.data.scenes.layout import FURTHER_SIDES
@@ -210,8 +210,3 @@ def draw_scenes(split: str, number: int, seed: int) -> list[Scene]:
             scenes += orbit
     Random(f"{seed}/{split}/order").shuffle(scenes)
     return scenes
-
-
-def sample_captions(split: str, number: int, seed: int) -> list[str]:
-    """The captions of the first ``number`` scenes of a split, undrawn."""
-    return [scene.caption for orbit in islice(_scenes(split, seed), number) for scene in orbit][:number]
