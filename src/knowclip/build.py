@@ -305,7 +305,10 @@ def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example]
 def add_negatives(
     examples: Sequence[Example], recipe: Recipe, *, progress: Progress | None = None
 ) -> Prepared:
-    """Give each example its scene graph, parsed or the user's own, and its hard negatives."""
+    """Give each example its scene graph, parsed or the user's own, and its hard negatives.
+
+    These are the same for every ``seed``, which decides what is drawn of them: several seeds parse once.
+    """
     return negatives_for(
         examples,
         parser=recipe.data.negatives.parser,
@@ -313,7 +316,6 @@ def add_negatives(
         kinds=recipe.data.negatives.kinds,
         parse_negatives=reads_triples(recipe),
         processes=recipe.data.negatives.processes,
-        seed=recipe.seed,
         cache=recipe.data.cache_dir.expanduser(),
         progress=progress and partial(progress, "parsing captions"),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from knowclip.config import (
     LinksConfig,
@@ -40,6 +40,8 @@ class Measured(Section):
     """Metrics of its own for items of these groups alone: name -> kinds of swap, or relations."""
     also: tuple[str, ...] = ()
     """Metrics shown beside each benchmark's main one."""
+    arms: tuple[str, ...] = ()
+    """The arms that are measured, the baseline among them; all when empty."""
 
 
 class Measurement(Measured):
@@ -53,6 +55,21 @@ class Measurement(Measured):
     """Names of benchmarks."""
     split: str = "test"
     """Of the data."""
+
+
+class TaskMeasurement(Measured):
+    """A small head on every arm's frozen features; see ``knowclip task``."""
+
+    task: str
+    """``vqa``, ``snli_ve``, ``linear_probe``, ``glue_sst2`` ... or ``glue``."""
+    data: Path
+    """Folder of its files."""
+    settings: tuple[str, ...] = ()
+    """The head's, as ``key=value``."""
+    split: str | None = None
+    """To measure on; null: the task's own."""
+    head_seeds: PositiveInt = 1
+    """Heads trained on each checkpoint; their mean counts."""
 
 
 class LinkMeasurement(Measured, LinksConfig):
@@ -71,6 +88,8 @@ class Study(Section):
     arms: dict[str, Arm] = Field(min_length=2)
     """By name, in the order of the table."""
     measure: tuple[Measurement, ...] = Field(min_length=1)
+    tasks: tuple[TaskMeasurement, ...] = ()
+    """Downstream tasks."""
     links: tuple[LinkMeasurement, ...] = ()
     """Link prediction: by the towers as plain CLIP, and by the fusion encoder of the arms that have one."""
     output: Path
@@ -80,7 +99,7 @@ class Study(Section):
     overrides: tuple[str, ...] = ()
     """``section.key=value`` for the recipes of all arms."""
     paths: dict[str, Path] = Field(default_factory=dict)
-    """What ``${name}`` stands for in overrides, ``measure`` and ``links``."""
+    """What ``${name}`` stands for in overrides, ``measure``, ``tasks`` and ``links``."""
 
     @field_validator("seeds")
     @classmethod
@@ -93,6 +112,12 @@ class Study(Section):
     def _fits_together(self) -> Study:
         if self.baseline not in self.arms:
             raise ValueError(f"baseline {self.baseline!r} is none of the arms: {', '.join(self.arms)}")
+        for part in (*self.measure, *self.tasks, *self.links):
+            if part.arms and (self.baseline not in part.arms or set(part.arms) - set(self.arms)):
+                raise ValueError(
+                    f"a measurement of arms {', '.join(part.arms)}: it needs the baseline {self.baseline!r}, "
+                    f"and arms of the study: {', '.join(self.arms)}"
+                )
         folders = [slug(arm) for arm in self.arms]
         if len(set(folders)) != len(folders) or "" in folders:
             raise ValueError(f"the names of the arms do not make a folder each: {', '.join(folders)}")

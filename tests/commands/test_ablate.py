@@ -10,7 +10,7 @@ import pytest
 import yaml
 from accelerate.state import AcceleratorState
 
-from knowclip.commands import ablate, ablate_run
+from knowclip.commands import ablate, ablate_measure, ablate_run
 from knowclip.data.scenes.write import write_scenes
 from knowclip.knowledge.graph_split import split
 from knowclip.study import Measurement
@@ -64,6 +64,9 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "groups": {"places": ["behind", "chasing"]},
             },
         ],
+        "tasks": [
+            {"task": "snli_ve", "data": "${scenes}", "settings": ["epochs=1"], "groups": {"no": ["neutral"]}}
+        ],
         "links": [{"path": "${graph}", "sides": ["tail"], "also": ["link_tail_hits@10"]}],
         "output": str(tmp_path / "out"),
     }
@@ -81,7 +84,7 @@ def test_a_study_is_trained_once_and_told(
     assert table == json.loads((tmp_path / "out/ablation.json").read_text())
     assert list(table["metrics"]) == [
         "text_to_image_R@1", "vg_relation", "val vg_relation", "val vg_relation: places",
-        "link_tail_mrr", "link_tail_hits@10",
+        "snli_ve_accuracy", "snli_ve_accuracy: no", "link_tail_mrr", "link_tail_hits@10",
     ]  # fmt: skip
     arms = table["metrics"]["vg_relation"]
     assert list(arms) == ["plain", "+ KEE", "+ KEE with KEE", "+ graph"]
@@ -97,7 +100,7 @@ def test_a_study_is_trained_once_and_told(
     told = (tmp_path / "out/ablation.md").read_text()
     assert "| + KEE with KEE |" in told and "| text only |" in told
     assert (tmp_path / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 3 + 4)
+    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 4 + 4)
 
     monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
     ablate.command(str(study), [], json=False)
@@ -113,7 +116,7 @@ def test_arms_of_different_precision_are_refused_before_training(study: Path, tm
 
 def test_groups_and_metrics_that_were_not_measured_are_refused() -> None:
     result = Result("a", "a", 1, {"a": 1.0}, {"correct": np.array([True])})
-    with pytest.raises(ValueError, match="groups 'both' are asked of 0 benchmarks with groups"):
-        ablate_run._shown([result], Measurement(data="x", groups={"both": ("one",)}))
+    with pytest.raises(ValueError, match="a has no groups of items to take one from"):
+        ablate_measure._shown([result], Measurement(data="x", groups={"both": ("one",)}))
     with pytest.raises(ValueError, match="no metric 'b' was measured; there are a"):
-        ablate_run._shown([result], Measurement(data="x", also=("b",)))
+        ablate_measure._shown([result], Measurement(data="x", also=("b",)))

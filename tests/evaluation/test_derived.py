@@ -30,6 +30,12 @@ def test_items_of_some_groups_count_once_each() -> None:
     assert list(both.items["key"]) == ["a", "b", "c"] and "group" not in both.items
 
 
+def test_kinds_are_groups_where_there_are_no_others() -> None:
+    items = {key: value for key, value in SWAPS.items.items() if key != "group"}
+    asked = Result("vqa", "vqa", 5, {"vqa": 0.6}, {**items, "kind": SWAPS.items["group"]})
+    assert of_groups(asked, "object", ("object",)).metrics == {"vqa: object": 0.5}
+
+
 @pytest.mark.parametrize(
     ("result", "message"),
     [

@@ -59,6 +59,8 @@ def test_paths_and_overrides_reach_the_recipes(tmp_path: Path) -> None:
         ({"seeds": [0, 0]}, "the same seed twice"),
         ({"arms": {"plain": {"recipe": "x"}, "+ plain": {"recipe": "y"}}}, "do not make a folder each"),
         ({"overides": []}, "did you mean 'overrides'"),
+        ({"measure": [{"data": "x", "arms": ["+ negatives"]}]}, "it needs the baseline 'plain'"),
+        ({"tasks": [{"task": "vqa", "data": "x", "arms": ["plain", "no"]}]}, "and arms of the study: plain"),
         ({"measure": [{"data": "${fotos}"}]}, "\\$\\{fotos\\} is none of its paths"),
     ],
 )

@@ -21,7 +21,8 @@ def command(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from knowclip.commands.ablate_run import measure, tell, train
+    from knowclip.commands.ablate_measure import measure
+    from knowclip.commands.ablate_run import tell, train
     from knowclip.evaluation.report import to_json
     from knowclip.study import load_study
 

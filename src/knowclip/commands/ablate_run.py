@@ -1,4 +1,4 @@
-"""The steps of ``ablate``: trainings that are made once, their measurement, the tables."""
+"""The first and last step of ``ablate``: trainings that are made once, and the tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -17,34 +16,25 @@ import numpy as np
 
 from knowclip.atomic import atomic_file
 from knowclip.build import build_trainer
-from knowclip.commands.links import keep_links, link_scorers
-from knowclip.commands.measuring import keep, paraphrases, scorers, text_only
 from knowclip.commands.train import MAY_CHANGE, building, open_run
 from knowclip.config import Recipe, differences, load_recipe
 from knowclip.evaluation import ablation
-from knowclip.evaluation.derived import of_groups, with_main
-from knowclip.evaluation.link_prediction import read_links, run_link_prediction
 from knowclip.evaluation.plots import LIGHT
 from knowclip.evaluation.report import to_json
 from knowclip.evaluation.seeds import across_seeds
-from knowclip.evaluation.suite import read_suite, run_suite
 from knowclip.models.text_length import word_embedding
 
 if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
 
-    from knowclip.evaluation.link_prediction import LinkSet
+    from knowclip.commands.ablate_measure import BySeed
     from knowclip.methods.base import Method
-    from knowclip.study import LinkMeasurement, Measured, Study
+    from knowclip.study import Study
     from knowclip.types import Result
 
 COST = "cost.json"
 """Written when a training is complete: what it took."""
-
-BySeed = dict[int, dict[str, list["Result"]]]
-"""Results by seed and arm; ``<arm> with KEE`` where a KEE was saved beside the towers, ``<arm> with fusion
-encoder`` where that was (link prediction only)."""
 
 
 def train(study: Study, console: Console) -> dict[str, dict[str, float]]:
@@ -123,80 +113,6 @@ def _counted(method: Method, counts: Counter[str]) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def measure(study: Study, console: Console) -> BySeed:
-    """Run every benchmark on every saved checkpoint; per-item scores are kept in ``output/results``."""
-    parts = []
-    for part in study.measure:
-        found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
-        console.print(f"to be measured: {len(found)} benchmarks of {part.data}, split {part.split}")
-        parts.append((part, found, text_only(part.data, found), paraphrases(part.data)))
-    links = [(part, _read_links(part)) for part in study.links]
-    by_seed: BySeed = {seed: {} for seed in study.seeds}
-    for seed, arm, folder in _checkpoints(study):
-        told, out = by_seed[seed], study.output / "results"
-        for label, scorer in scorers(str(folder)):
-            name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
-            console.print(f"measuring {name}, seed {seed}")
-            for part, found, control, said in parts:
-                results = run_suite(found, scorer, text_only=control, paraphrases=said)
-                results = [_renamed(result, part.name) for result in results]
-                keep(results, found, scorer, out, f"{name} {seed}", part.split)
-                told.setdefault(name, []).extend(_shown(results, part))
-        for label, asked in link_scorers(str(folder)).items() if links else ():
-            name = arm if label == "plain" else f"{arm} with {label} encoder"
-            for part, triplets in links:
-                results = run_link_prediction(triplets, asked, sides=part.sides)
-                results = [_renamed(result, part.name) for result in results]
-                keep_links(results, asked, out, f"{name} {seed}", part.split)
-                told.setdefault(name, []).extend(_shown(results, part))
-    return by_seed
-
-
-def _read_links(part: LinkMeasurement) -> LinkSet:
-    return read_links(part.path, **part.model_dump(include={"split", "modality", "among", "limit"}))
-
-
-def _checkpoints(study: Study) -> Iterator[tuple[int, str, Path]]:
-    for seed, arm in product(study.seeds, study.arms):
-        run = study.recipe(arm, seed).output.folder
-        yield seed, arm, run / ("best" if (run / "best").exists() else "last")
-
-
-def _shown(results: Sequence[Result], part: Measured) -> list[Result]:
-    """What the table has of them: main metrics, some groups of items, other metrics.
-
-    Raises:
-        ValueError: no result has such groups or such a metric.
-    """
-    shown = list(results)
-    for name, groups in part.groups.items():
-        grouped = [result for result in results if "group" in result.items]
-        if len(grouped) != 1:
-            raise ValueError(
-                f"groups {name!r} are asked of {len(grouped)} benchmarks with groups; give them one, under "
-                "measure of its own"
-            )
-        shown.append(of_groups(grouped[0], name, groups))
-    for metric in part.also:
-        wanted = f"{part.name} {metric}" if part.name else metric
-        having = [result for result in results if wanted in result.metrics]
-        if not having:
-            known = ", ".join(name for result in results for name in result.metrics)
-            raise ValueError(f"no metric {wanted!r} was measured; there are {known}")
-        shown += [with_main(result, wanted) for result in having]
-    return shown
-
-
-def _renamed(result: Result, name: str) -> Result:
-    """``swaps`` of the measurement ``blind-balanced`` is ``blind-balanced swaps``."""
-    if not name:
-        return result
-    metrics = {f"{name} {metric}": value for metric, value in result.metrics.items()}
-    return replace(
-        result, benchmark=f"{name} {result.benchmark}", main=f"{name} {result.main}", metrics=metrics
-    )
 
 
 def tell(study: Study, by_seed: BySeed, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.commands.links import frequency, keep_links, link_scorers
+    from knowclip.commands.links import frequency, link_scorers
+    from knowclip.commands.measuring import keep_found
     from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
@@ -55,7 +56,7 @@ def command(
         found[name] = results = run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
         if out:
             named = model if name in ("plain", model) else f"{model} with {name} encoder"
-            keep_links(results, scorer, out, named, split)
+            keep_found(results, scorer.model_hash, out, named, split)
         if not json:
             Console().print(name, console_table(results))
     if json:

@@ -1,16 +1,13 @@
-"""What ``link-prediction``, ``predict`` and ``ablate`` share: a model's link scorers, what is kept."""
+"""What ``link-prediction``, ``predict`` and ``ablate`` share: a model's link scorers, and the baseline."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from knowclip.evaluation.link_prediction import Modality
     from knowclip.evaluation.link_scorers import LinkScorer
-    from knowclip.types import Result
 
 
 def link_scorers(
@@ -43,12 +40,3 @@ def frequency(graph: Path, modality: Modality) -> LinkScorer:
     if not (graph / "train").is_dir():
         raise ValueError(f"{graph} has no folder 'train' to count in: give what 'knowclip graph split' made")
     return Frequency(KnowledgeGraph(graph / "train"), modality=modality)
-
-
-def keep_links(results: Sequence[Result], scorer: LinkScorer, out: Path, name: str, split: str) -> None:
-    """Write every Result with its ranks; what was written before stays."""
-    from knowclip.evaluation.store import save
-
-    command = {"command": " ".join(["knowclip", *sys.argv[1:]])}
-    for result in results:
-        save(result, out, model=name, model_hash=scorer.model_hash, split=split, provenance=command)

@@ -51,11 +51,23 @@ def keep(
     from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
     from knowclip.evaluation.store import save
 
-    command = {"command": " ".join(["knowclip", *sys.argv[1:]])}
+    about = {"model": name, "model_hash": scorer.model_hash, "split": split, "provenance": provenance()}
     for result, benchmark in zip(results, benchmarks, strict=True):
         cases = benchmark.cases if isinstance(benchmark, ChoiceBenchmark) else ()
-        settings = {"model": name, "model_hash": scorer.model_hash, "split": split}
-        save(result, out, cases=cases, provenance=command, **settings)
+        save(result, out, cases=cases, **about)
+
+
+def keep_found(results: Sequence[Result], model_hash: str, out: Path, name: str, split: str) -> None:
+    """Write the Results of tasks or of link prediction, which have no cases to show."""
+    from knowclip.evaluation.store import save
+
+    for result in results:
+        save(result, out, model=name, model_hash=model_hash, split=split, provenance=provenance())
+
+
+def provenance() -> dict[str, str]:
+    """How a Result came about: the command line."""
+    return {"command": " ".join(["knowclip", *sys.argv[1:]])}
 
 
 def text_only(

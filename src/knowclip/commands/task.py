@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +32,8 @@ def command(
     """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
     from rich.console import Console
 
+    from knowclip.commands.measuring import keep_found
     from knowclip.evaluation.scoring import Scorer
-    from knowclip.evaluation.store import save
     from knowclip.evaluation.tasks import registry
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
     from knowclip.evaluation.tasks.training import parse_settings
@@ -56,8 +55,7 @@ def command(
             run = registry.run(task, scorer, settings=settings, seeds=range(seeds), progress=tell)
             results.append(run)
             if out:
-                about = {"model": model, "model_hash": scorer.model_hash, "split": split or "test"}
-                save(run, out, provenance={"command": " ".join(["knowclip", *sys.argv[1:]])}, **about)
+                keep_found([run], scorer.model_hash, out, model, split or "test")
     if json:
         print(to_json(summaries(results, model=model)))
     else:

@@ -1,0 +1,149 @@
+"""The second step of ``ablate``: benchmarks, tasks and link prediction on every saved checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knowclip.commands.links import link_scorers
+from knowclip.commands.measuring import keep, keep_found, paraphrases, scorers, text_only
+from knowclip.evaluation.derived import of_groups, with_main
+from knowclip.evaluation.link_prediction import read_links, run_link_prediction
+from knowclip.evaluation.suite import read_suite, run_suite
+from knowclip.evaluation.tasks import registry
+from knowclip.evaluation.tasks.training import parse_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from knowclip.evaluation.link_prediction import LinkSet
+    from knowclip.evaluation.link_scorers import LinkScorer
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.study import LinkMeasurement, Measured, Measurement, Study, TaskMeasurement
+    from knowclip.types import Result
+
+BySeed = dict[int, dict[str, list["Result"]]]
+"""Results by seed and arm; ``<arm> with KEE`` where a KEE was saved beside the towers, ``<arm> with fusion
+encoder`` where that was (link prediction only)."""
+
+Ask = Callable[[str, "Scorer"], list["Result"]]
+"""Name of a model and its scorer -> what was measured, and kept under that name."""
+
+
+def measure(study: Study, console: Console) -> BySeed:
+    """Measure every saved checkpoint; per-item scores are kept in ``output/results``.
+
+    Raises:
+        ValueError: data are missing or broken, or results lack the groups or metrics that are to be shown.
+    """
+    out = study.output / "results"
+    asked: list[tuple[Measured, Ask]] = [(part, _benchmarks(part, out, console)) for part in study.measure]
+    asked += [(part, _task(part, out)) for part in study.tasks]
+    links = [(part, _links(part)) for part in study.links]
+    by_seed: BySeed = {seed: {} for seed in study.seeds}
+    for seed, arm, folder in _checkpoints(study):
+        told = by_seed[seed]
+        for label, scorer in scorers(str(folder)):
+            name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
+            console.print(f"measuring {name}, seed {seed}")
+            told[name] = []
+            for part, ask in asked:
+                if _is_of(part, arm):
+                    told[name] += ask(f"{name} {seed}", scorer)
+        completing = [(part, triplets) for part, triplets in links if _is_of(part, arm)]
+        for label, linker in link_scorers(str(folder)).items() if completing else ():
+            name = arm if label == "plain" else f"{arm} with {label} encoder"
+            for part, triplets in completing:
+                found = _completed(part, triplets, linker, out, f"{name} {seed}")
+                told.setdefault(name, []).extend(found)
+    return by_seed
+
+
+def _is_of(part: Measured, arm: str) -> bool:
+    return not part.arms or arm in part.arms
+
+
+def _checkpoints(study: Study) -> Iterator[tuple[int, str, Path]]:
+    for seed, arm in product(study.seeds, study.arms):
+        run = study.recipe(arm, seed).output.folder
+        yield seed, arm, run / ("best" if (run / "best").exists() else "last")
+
+
+def _benchmarks(part: Measurement, out: Path, console: Console) -> Ask:
+    found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
+    console.print(f"to be measured: {len(found)} benchmarks of {part.data}, split {part.split}")
+    control, said = text_only(part.data, found), paraphrases(part.data)
+
+    def ask(name: str, scorer: Scorer) -> list[Result]:
+        results = _renamed(run_suite(found, scorer, text_only=control, paraphrases=said), part.name)
+        keep(results, found, scorer, out, name, part.split)
+        return _shown(results, part)
+
+    return ask
+
+
+def _task(part: TaskMeasurement, out: Path) -> Ask:
+    settings = parse_settings(part.settings)
+    tasks = [registry.read(name, part.data, split=part.split) for name in registry.names_of(part.task)]
+
+    def ask(name: str, scorer: Scorer) -> list[Result]:
+        seeds = range(part.head_seeds)
+        results = [registry.run(task, scorer, settings=settings, seeds=seeds) for task in tasks]
+        results = _renamed(results, part.name)
+        keep_found(results, scorer.model_hash, out, name, part.split or "test")
+        return _shown(results, part)
+
+    return ask
+
+
+def _links(part: LinkMeasurement) -> LinkSet:
+    return read_links(part.path, **part.model_dump(include={"split", "modality", "among", "limit"}))
+
+
+def _completed(
+    part: LinkMeasurement, triplets: LinkSet, scorer: LinkScorer, out: Path, name: str
+) -> list[Result]:
+    results = _renamed(run_link_prediction(triplets, scorer, sides=part.sides), part.name)
+    keep_found(results, scorer.model_hash, out, name, part.split)
+    return _shown(results, part)
+
+
+def _shown(results: Sequence[Result], part: Measured) -> list[Result]:
+    """What the table has of them: main metrics, some groups of items, other metrics.
+
+    Raises:
+        ValueError: no result has such groups or such a metric.
+    """
+    shown = list(results)
+    for name, groups in part.groups.items():
+        if len(results) != 1:
+            raise ValueError(
+                f"groups {name!r} are asked of {len(results)} benchmarks: give them one of its own"
+            )
+        shown.append(of_groups(results[0], name, groups))
+    for metric in part.also:
+        wanted = f"{part.name} {metric}" if part.name else metric
+        having = [result for result in results if wanted in result.metrics]
+        if not having:
+            known = ", ".join(name for result in results for name in result.metrics)
+            raise ValueError(f"no metric {wanted!r} was measured; there are {known}")
+        shown += [with_main(result, wanted) for result in having]
+    return shown
+
+
+def _renamed(results: Sequence[Result], name: str) -> list[Result]:
+    """``swaps`` of the measurement ``blind-balanced`` is ``blind-balanced swaps``."""
+    if not name:
+        return list(results)
+    return [
+        replace(
+            result,
+            benchmark=f"{name} {result.benchmark}",
+            main=f"{name} {result.main}",
+            metrics={f"{name} {metric}": value for metric, value in result.metrics.items()},
+        )
+        for result in results
+    ]
