@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 from transformers import AutoConfig, BertConfig, BertModel
 
+from knowclip.evaluation.scoring import Scorer
 from knowclip.models.knowledge_encoder import KnowledgeEncoder, _phrase_means
 from knowclip.models.text_length import word_embedding
 from knowclip.models.with_knowledge import WithKnowledge
@@ -149,6 +151,23 @@ def test_with_knowledge_is_the_model_where_texts_have_no_triples(tmp_path, monke
     assert not torch.allclose(got[[0, 2]], plain[[0, 2]])
     torch.testing.assert_close(again, got.flip(0))
     assert parsed == [(texts, "spacy"), ([], "spacy")]
+
+
+@pytest.mark.parametrize("renormalize", [True, False])
+def test_a_scorer_adds_the_kee_to_what_it_has_encoded(tmp_path, monkeypatch, renormalize) -> None:
+    model = make("word_level", tmp_path)
+    options = {"layers": 1, "composition": "minus", "scale": 0.2, "renormalize": renormalize}
+    enhanced = WithKnowledge(model, KnowledgeEncoder(model, **options), parser="spacy").eval()
+    texts = ["a red horse", "an astronaut", "a big astronaut riding a small horse"]
+    with torch.no_grad():
+        expected = enhanced.encode_text(texts, normalize=True).numpy()
+    plain = Scorer(model)
+    first = plain.texts(texts)
+    again = plain.with_texts_of(enhanced)
+    monkeypatch.setattr(model, "encode_text", lambda *_, **__: pytest.fail("encoded again"))
+    np.testing.assert_allclose(again.texts(texts), expected, atol=1e-6)
+    assert np.array_equal(plain.texts(texts), first)
+    assert again.model_hash != plain.model_hash
 
 
 def test_tiny_batch_has_texts_with_and_without_triples() -> None:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -37,6 +37,13 @@ class Encoder(Protocol):
         """``[m, D]`` tensor."""
 
 
+class TextEnhancer(Protocol):
+    """Adds to a model's text features; ``models.with_knowledge.WithKnowledge`` is one."""
+
+    def enhance(self, plain: Any, texts: list[str]) -> Any:
+        """Normalised features ``[m, D]`` of normalised ones ``[m, D]`` and their texts."""
+
+
 class Scorer:
     """Encodes every distinct image and text once, for all benchmarks, and scores them by cosine.
 
@@ -60,7 +67,8 @@ class Scorer:
         max_missing: float = 0.01,
     ) -> None:
         self.model = model
-        self.text_model = model
+        self.plain: Scorer | None = None
+        self.enhancer: TextEnhancer | None = None
         self.batch_size = batch_size
         self.max_missing = max_missing
         self.missing: dict[ImageRef, str] = {}
@@ -71,15 +79,15 @@ class Scorer:
     @cached_property
     def model_hash(self) -> str:
         """Hash of the weights and of all else that decides the features; see ``model_hash``."""
-        return model_hash(self.text_model)
+        return model_hash(self.enhancer or self.model)
 
-    def with_texts_of(self, model: Encoder) -> Scorer:
-        """A Scorer with another text encoder (the same model with its KEE) that shares the image features.
+    def with_texts_of(self, enhancer: TextEnhancer) -> Scorer:
+        """A Scorer of the same model with its KEE, which shares all that this one has encoded.
 
         Its text features stay in memory: they depend on a parser too, which no hash of the model covers.
         """
         other = copy(self)
-        other.text_model = model
+        other.plain, other.enhancer = self, enhancer
         other.__dict__.pop("model_hash", None)
         other._texts = FeatureCache(None, text_key)
         return other
@@ -114,7 +122,7 @@ class Scorer:
 
     def _encode_images(self, refs: list[ImageRef]) -> dict[ImageRef, Features]:
         try:
-            rows = self._forward(self.model, self.model.encode_image, refs)
+            rows = self._forward(self.model, partial(self.model.encode_image, normalize=True), refs)
             return dict(zip(refs, rows, strict=True))
         except UNREADABLE as error:
             if len(refs) == 1:
@@ -124,14 +132,24 @@ class Scorer:
             return self._encode_images(refs[:half]) | self._encode_images(refs[half:])
 
     def _encode_texts(self, texts: list[str]) -> dict[str, Features]:
-        rows = self._forward(self.text_model, self.text_model.encode_text, texts)
+        if self.plain is None or self.enhancer is None:
+            rows = self._forward(self.model, partial(self.model.encode_text, normalize=True), texts)
+        else:
+            plain = self.plain.texts(texts)
+            rows = self._forward(self.enhancer, partial(self._enhanced, self.enhancer, plain), texts)
         return dict(zip(texts, rows, strict=True))
 
-    def _forward(self, model: Encoder, encode: Callable[..., Any], inputs: list[T]) -> Features:
+    @staticmethod
+    def _enhanced(enhancer: TextEnhancer, plain: Features, texts: list[str]) -> Any:
+        import torch
+
+        return enhancer.enhance(torch.from_numpy(plain), texts)
+
+    def _forward(self, model: Any, encode: Callable[[list[T]], Any], inputs: list[T]) -> Features:
         import torch
 
         with torch.inference_mode(), evaluation_mode(model):
-            return cast(Features, encode(inputs, normalize=True).float().cpu().numpy())
+            return cast(Features, encode(inputs).float().cpu().numpy())
 
     def _report(self, lost: list[ImageRef], *, total: int, fresh: bool) -> None:
         if not lost:

@@ -52,10 +52,16 @@ class WithKnowledge(nn.Module):
         The KEE adds to *normalised* embeddings: ``normalize`` matters only where it does not renormalise.
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
-        plain = self.model.encode_text(texts, normalize=True)
-        triples = torch.from_numpy(pack(self._parsed(texts))).to(plain.device)
-        enhanced = self.encoder(plain, triples, words=word_embedding(self.model.model).weight)
+        enhanced = self._added(self.model.encode_text(texts, normalize=True), texts)
         return F.normalize(enhanced, dim=-1) if normalize and not self.encoder.renormalize else enhanced
+
+    def enhance(self, plain: Float[Tensor, "B D"], texts: Sequence[str]) -> Float[Tensor, "B D"]:
+        """What ``encode_text(texts, normalize=True)`` gives, of the model's own normalised embeddings."""
+        return F.normalize(self._added(plain.to(self.model.device), list(texts)), dim=-1)
+
+    def _added(self, plain: Float[Tensor, "B D"], texts: list[str]) -> Float[Tensor, "B D"]:
+        triples = torch.from_numpy(pack(self._parsed(texts))).to(plain.device)
+        return self.encoder(plain, triples, words=word_embedding(self.model.model).weight)
 
     def _parsed(self, texts: list[str]) -> list[TripletIds]:
         new = [text for text in dict.fromkeys(texts) if text not in self._triplets]
