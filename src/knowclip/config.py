@@ -397,6 +397,7 @@ class Recipe(Section):
         if isinstance(self.method, StructureClipConfig):
             self._fits_structure_clip(self.method)
         self._fits_graph()
+        self._fits_optimizer()
         if self.data.group_share and not self.data.negatives.per_caption:
             raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
         if self.data.cache == "trunk" and not self.model.lock_image:
@@ -437,6 +438,20 @@ class Recipe(Section):
             raise ValueError(
                 "train.batch_size counts pairs: set it with data.train, leave it out (null) without"
             )
+
+    def _fits_optimizer(self) -> None:
+        terms = self.knowledge
+        parts = {
+            "kee.": getattr(self.method, "kee", None) is not None,
+            "knowledge.": terms is not None
+            and bool(terms.e2e_weight or terms.e2r_weight or terms.g2e_weight),
+        }
+        for prefix, there in parts.items():
+            if not there and any(key.startswith(prefix) for key in self.optimizer.lr_multipliers):
+                raise ValueError(
+                    f"optimizer.lr_multipliers has {prefix!r}, a part that {self.method.name} has not with "
+                    "these options: leave it out"
+                )
 
     def _fits_structure_clip(self, method: StructureClipConfig) -> None:
         if method.learns_from_negatives != bool(self.data.negatives.per_caption):
