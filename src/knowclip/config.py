@@ -258,9 +258,14 @@ class KnowledgeConfig(Section):
     fusion: FusionConfig = FusionConfig()
 
     @property
+    def fuses(self) -> bool:
+        """Whether any term needs the fusion encoder."""
+        return bool(self.e2e_weight or self.e2r_weight or self.g2e_weight)
+
+    @property
     def reads_graph(self) -> bool:
         """Whether any term learns from triplets."""
-        return bool(self.e2e_weight or self.e2r_weight or self.g2e_weight or self.sentence_weight)
+        return self.fuses or bool(self.sentence_weight)
 
 
 class KnowledgeClipConfig(KnowledgeConfig):
