@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from knowclip.evaluation.plots import Theme, figure_of, png, style
@@ -68,7 +69,7 @@ def plot(table: Mapping[str, Any], theme: Theme) -> bytes:
             axes.axvline(100 * control["accuracy"], color=theme.ink, lw=1, ls=(0, (2, 2)))
         axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names))
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_title(metric, color=theme.ink, fontsize=8)
+        axes.set_title(fill(metric.replace("_", " "), 13), color=theme.ink, fontsize=8)
         style(axes, theme, grid="x")
         axes.tick_params(labelsize=8)
     return png(figure)
