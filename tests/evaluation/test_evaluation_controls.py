@@ -21,7 +21,7 @@ from knowclip.evaluation.controls import (
     hard_positives,
     shuffled_images,
 )
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NoDataError, choice_correct
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.suite import run_suite
 from knowclip.types import Example, ImageRef, Negative
@@ -66,7 +66,7 @@ def test_classifier_finds_the_tell_tale_and_is_seeded() -> None:
     negatives = [" ".join(reversed(caption.split())) for caption in CAPTIONS]
     classifier = CaptionClassifier(CAPTIONS, negatives, seed=1)
     true, false = classifier(["a girl rides a cow"]), classifier(["cow a rides girl a"])
-    assert true > false
+    assert choice_correct(true, false).all()
     assert np.array_equal(CaptionClassifier(CAPTIONS, negatives, seed=1)(CAPTIONS), classifier(CAPTIONS))
 
 
