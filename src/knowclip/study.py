@@ -23,12 +23,22 @@ STUDIES = Path(__file__).parent / "studies"
 
 
 class Arm(Section):
-    """One thing compared: a recipe, and what is changed in it."""
+    """One thing compared: a recipe, and what is changed in it; or a model as it is."""
 
-    recipe: str
+    recipe: str | None = None
     """Name of a shipped recipe, or a YAML file."""
     overrides: tuple[str, ...] = ()
     """``section.key=value``, after those of the study."""
+    model: str | None = None
+    """In place of a recipe: a model that is measured and not trained, as ``knowclip evaluate`` names it."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Arm:
+        if (self.recipe is None) == (self.model is None):
+            raise ValueError("give an arm a recipe to train by, or a model to measure as it is")
+        if self.model is not None and self.overrides:
+            raise ValueError("a model that is not trained has no overrides: leave them out")
+        return self
 
 
 class Measured(Section):
@@ -87,7 +97,8 @@ class Study(Section):
     """The arm that differences are taken against, seed by seed."""
     arms: dict[str, Arm] = Field(min_length=2)
     """By name, in the order of the table."""
-    measure: tuple[Measurement, ...] = Field(min_length=1)
+    measure: tuple[Measurement, ...] = ()
+    """Benchmarks."""
     tasks: tuple[TaskMeasurement, ...] = ()
     """Downstream tasks."""
     links: tuple[LinkMeasurement, ...] = ()
@@ -118,14 +129,23 @@ class Study(Section):
                     f"a measurement of arms {', '.join(part.arms)}: it needs the baseline {self.baseline!r}, "
                     f"and arms of the study: {', '.join(self.arms)}"
                 )
+        if not (self.measure or self.tasks or self.links):
+            raise ValueError("nothing to measure: give it measure, tasks or links")
+        if not self.trained:
+            raise ValueError("no arm has a recipe, so no seed matters: use 'knowclip evaluate --baseline'")
         folders = [slug(arm) for arm in self.arms]
         if len(set(folders)) != len(folders) or "" in folders:
             raise ValueError(f"the names of the arms do not make a folder each: {', '.join(folders)}")
         return self
 
+    @property
+    def trained(self) -> dict[str, Arm]:
+        """The arms with a recipe."""
+        return {name: arm for name, arm in self.arms.items() if arm.recipe is not None}
+
     def recipe(self, arm: str, seed: int) -> Recipe:
         """The recipe of one training; its folder is ``output/<arm>/seed-<seed>``."""
-        chosen = self.arms[arm]
+        chosen = self.trained[arm]
         own = (f"seed={seed}", f"output.folder={self.output / slug(arm) / f'seed-{seed}'}")
         return load_recipe(chosen.recipe, [*self.overrides, *chosen.overrides, *own])
 

@@ -23,7 +23,7 @@ BATCH = 8
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three arms on 48 scenes; one has a KEE, one a fusion encoder."""
+    """A model as it is and three arms on 48 scenes; one has a KEE, one a fusion encoder."""
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     write_scenes(tmp_path / "scenes", numbers={"train": 16, "val": 16, "test": 16}, seed=0, workers=1)
@@ -49,6 +49,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "schedule.warmup=1",
         ],
         "arms": {
+            "base": {"model": "scenes-base"},
             "plain": {"recipe": "scenes-clip"},
             "+ KEE": {"recipe": "scenes-structure-clip", "overrides": kee},
             "+ graph": {"recipe": "scenes-knowledge-clip", "overrides": graph},
@@ -79,6 +80,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_study_is_trained_once_and_told(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    ablate.command(str(study), [], seed=[1])
+    assert not list((tmp_path / "out").rglob("seed-0")) and not (tmp_path / "out/ablation.json").exists()
     ablate.command(str(study), [], json=True)
     table = json.loads(capsys.readouterr().out)
     assert table == json.loads((tmp_path / "out/ablation.json").read_text())
@@ -87,10 +90,11 @@ def test_a_study_is_trained_once_and_told(
         "snli_ve_accuracy", "snli_ve_accuracy: no", "link_tail_mrr", "link_tail_hits@10",
     ]  # fmt: skip
     arms = table["metrics"]["vg_relation"]
-    assert list(arms) == ["plain", "+ KEE", "+ KEE with KEE", "+ graph"]
+    assert list(arms) == ["base", "plain", "+ KEE", "+ KEE with KEE", "+ graph"]
+    assert len(set(arms["base"]["values"])) == 1 and "base" not in table["costs"]
     assert table["n"]["val vg_relation: places"] < table["n"]["val vg_relation"]
     links = table["metrics"]["link_tail_mrr"]
-    assert list(links) == ["plain", "+ KEE", "+ graph", "+ graph with fusion encoder"]
+    assert list(links) == ["base", "plain", "+ KEE", "+ graph", "+ graph with fusion encoder"]
     assert links["+ graph"]["values"] != links["+ graph with fusion encoder"]["values"]
     assert all(len(row["values"]) == 2 for row in arms.values())
     assert arms["plain"]["difference"] is None and arms["+ KEE"]["difference"]["items"]["n"] > 0
@@ -100,12 +104,17 @@ def test_a_study_is_trained_once_and_told(
     told = (tmp_path / "out/ablation.md").read_text()
     assert "| + KEE with KEE |" in told and "| text only |" in told
     assert (tmp_path / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 4 + 4)
+    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 4 + 4) + 5
 
     monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
     ablate.command(str(study), [], json=False)
     with pytest.raises(ValueError, match=r"with other values of optimizer\.lr: choose another"):
         ablate.command(str(study), ["arms.plain.overrides=[optimizer.lr=0.5]"], json=False)
+
+
+def test_a_seed_that_the_study_lacks_is_refused(study: Path) -> None:
+    with pytest.raises(ValueError, match=r"seed 7 is none of the study's, 0, 1"):
+        ablate.command(str(study), [], seed=[1, 7])
 
 
 def test_arms_of_different_precision_are_refused_before_training(study: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def written(folder: Path, **changes: object) -> Path:
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_study_makes_recipes(path: Path) -> None:
     study = load_study(path.stem)
-    recipes = {arm: study.recipe(arm, 1) for arm in study.arms}
+    recipes = {arm: study.recipe(arm, 1) for arm in study.trained}
     assert all(recipe.seed == 1 for recipe in recipes.values())
     assert len({recipe.output.folder for recipe in recipes.values()}) == len(recipes)
     assert len({recipe.train.precision for recipe in recipes.values()}) == 1
@@ -58,6 +58,11 @@ def test_paths_and_overrides_reach_the_recipes(tmp_path: Path) -> None:
         ({"seeds": [0]}, "seeds"),
         ({"seeds": [0, 0]}, "the same seed twice"),
         ({"arms": {"plain": {"recipe": "x"}, "+ plain": {"recipe": "y"}}}, "do not make a folder each"),
+        ({"arms": {"plain": {"recipe": "x", "model": "y"}, "no": {"recipe": "y"}}}, "recipe to train by, or"),
+        ({"arms": {"plain": {}, "no": {"recipe": "y"}}}, "a recipe to train by, or a model"),
+        ({"arms": {"plain": {"model": "x", "overrides": ["a=1"]}, "no": {"recipe": "y"}}}, "no overrides"),
+        ({"arms": {"plain": {"model": "x"}, "no": {"model": "y"}}}, "no arm has a recipe"),
+        ({"measure": []}, "nothing to measure"),
         ({"overides": []}, "did you mean 'overrides'"),
         ({"measure": [{"data": "x", "arms": ["+ negatives"]}]}, "it needs the baseline 'plain'"),
         ({"tasks": [{"task": "vqa", "data": "x", "arms": ["plain", "no"]}]}, "and arms of the study: plain"),

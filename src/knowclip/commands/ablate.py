@@ -12,6 +12,14 @@ def command(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As in paths.photos=/data/photos.")
     ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--seed",
+            help="Train this seed alone and measure nothing, repeatable: for machines that share the output; "
+            "call it without when they are done.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare recipes: every arm is trained with every seed and measured as it was saved.
@@ -28,7 +36,10 @@ def command(
 
     chosen = load_study(study, overrides or [])
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    costs = train(chosen, console)
+    costs = train(chosen, console, seeds=seed)
+    if seed:
+        console.print(f"trained: seeds {', '.join(map(str, seed))}, in {chosen.output}")
+        return
     table = tell(chosen, measure(chosen, console), costs)
     if json:
         print(to_json(table))

@@ -8,8 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowclip.commands.links import link_scorers
-from knowclip.commands.measuring import keep, keep_found, paraphrases, scorers, text_only
+from knowclip.commands.folders import cache_folder
+from knowclip.commands.loaded import load_model
+from knowclip.commands.measuring import keep, keep_found, paraphrases, text_only
 from knowclip.evaluation.derived import of_groups, with_main
 from knowclip.evaluation.link_prediction import read_links, run_link_prediction
 from knowclip.evaluation.suite import read_suite, run_suite
@@ -19,6 +20,7 @@ from knowclip.evaluation.tasks.training import parse_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from knowclip.commands.loaded import Loaded
     from knowclip.evaluation.link_prediction import LinkSet
     from knowclip.evaluation.link_scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
@@ -44,32 +46,51 @@ def measure(study: Study, console: Console) -> BySeed:
     asked += [(part, _task(part, out)) for part in study.tasks]
     links = [(part, _links(part)) for part in study.links]
     by_seed: BySeed = {seed: {} for seed in study.seeds}
-    for seed, arm, folder in _checkpoints(study):
-        told = by_seed[seed]
-        for label, scorer in scorers(str(folder)):
-            name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
-            console.print(f"measuring {name}, seed {seed}")
-            told[name] = []
-            for part, ask in asked:
-                if _is_of(part, arm):
-                    told[name] += ask(f"{name} {seed}", scorer)
-        completing = [(part, triplets) for part, triplets in links if _is_of(part, arm)]
-        for label, linker in link_scorers(str(folder)).items() if completing else ():
-            name = arm if label == "plain" else f"{arm} with {label} encoder"
-            for part, triplets in completing:
-                found = _completed(part, triplets, linker, out, f"{name} {seed}")
-                told.setdefault(name, []).extend(found)
+    for seed, arm, name in _models(study):
+        if seed is None:
+            console.print(f"measuring {arm}: {name}")
+        else:
+            console.print(f"measuring {arm}, seed {seed}")
+        ours = [[one for one in parts if _is_of(one[0], arm)] for parts in (asked, links)]
+        told = _measured(arm, seed, load_model(name), *ours, out)
+        for of in study.seeds if seed is None else [seed]:
+            by_seed[of] |= told
     return by_seed
+
+
+def _measured(
+    arm: str,
+    seed: int | None,
+    loaded: Loaded,
+    asked: Sequence[tuple[Measured, Ask]],
+    links: Sequence[tuple[LinkMeasurement, LinkSet]],
+    out: Path,
+) -> dict[str, list[Result]]:
+    """What one model was measured to be: the towers, and with its KEE or fusion encoder."""
+    told: dict[str, list[Result]] = {}
+    kept = "" if seed is None else f" {seed}"
+    for label, scorer in loaded.scorers(cache=cache_folder() / "features") if asked else ():
+        name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
+        told[name] = [result for _, ask in asked for result in ask(f"{name}{kept}", scorer)]
+    for label, linker in loaded.link_scorers(cache=cache_folder() / "features").items() if links else ():
+        name = arm if label == "plain" else f"{arm} with {label} encoder"
+        for part, triplets in links:
+            told.setdefault(name, []).extend(_completed(part, triplets, linker, out, f"{name}{kept}"))
+    return told
 
 
 def _is_of(part: Measured, arm: str) -> bool:
     return not part.arms or arm in part.arms
 
 
-def _checkpoints(study: Study) -> Iterator[tuple[int, str, Path]]:
-    for seed, arm in product(study.seeds, study.arms):
+def _models(study: Study) -> Iterator[tuple[int | None, str, str]]:
+    """Seed, arm and checkpoint; models that are measured as they are come first, and have no seed."""
+    for arm, chosen in study.arms.items():
+        if chosen.model is not None:
+            yield None, arm, chosen.model
+    for seed, arm in product(study.seeds, study.trained):
         run = study.recipe(arm, seed).output.folder
-        yield seed, arm, run / ("best" if (run / "best").exists() else "last")
+        yield seed, arm, str(run / ("best" if (run / "best").exists() else "last"))
 
 
 def _benchmarks(part: Measurement, out: Path, console: Console) -> Ask:

@@ -37,20 +37,28 @@ COST = "cost.json"
 """Written when a training is complete: what it took."""
 
 
-def train(study: Study, console: Console) -> dict[str, dict[str, float]]:
-    """Train every arm with every seed, unless that is done; mean cost of each arm's training.
+def train(
+    study: Study, console: Console, *, seeds: Sequence[int] | None = None
+) -> dict[str, dict[str, float]]:
+    """Train every arm with every seed, or with ``seeds`` alone, unless that is done; mean cost of an arm.
 
     Raises:
-        ValueError: a recipe is wrong (told before anything is trained), or a folder holds another training.
+        ValueError: a recipe is wrong (told before anything is trained), a folder holds another training, or
+            the study has no such seed.
     """
-    recipes = {(seed, arm): study.recipe(arm, seed) for seed, arm in product(study.seeds, study.arms)}
+    if unknown := sorted(set(seeds or ()) - set(study.seeds)):
+        told = ", ".join(map(str, study.seeds))
+        raise ValueError(f"seed {unknown[0]} is none of the study's, {told}; change them by seeds=[...]")
+    recipes = {
+        (seed, arm): study.recipe(arm, seed) for seed, arm in product(seeds or study.seeds, study.trained)
+    }
     precisions = {recipe.train.precision for recipe in recipes.values()}
     if len(precisions) > 1:
         raise ValueError(
             f"the arms have train.precision {' and '.join(sorted(precisions))}: set one in the study's "
             "overrides"
         )
-    costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in study.arms}
+    costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in study.trained}
     for (seed, arm), recipe in recipes.items():
         file = recipe.output.folder / COST
         if file.is_file():

@@ -59,7 +59,9 @@ def command(
     """
     from rich.console import Console
 
-    from knowclip.commands.measuring import keep, scorers, text_only
+    from knowclip.commands.folders import cache_folder
+    from knowclip.commands.loaded import load_model
+    from knowclip.commands.measuring import keep, text_only
     from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.report import console_table, to_json, write_report
 
@@ -74,7 +76,9 @@ def command(
     runs: dict[str, list[Result]] = {}
     for name in names:
         with console.status(f"measuring {name} on {len(benchmarks)} benchmarks"):
-            for label, scorer in scorers(name, device=device, allow_missing=allow_missing):
+            loaded = load_model(name, device=device)
+            cache = cache_folder() / "features"
+            for label, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
                 runs[label] = _measure(benchmarks, scorer, control, data)
                 keep(runs[label], benchmarks, scorer, out, label, split)
     summary = write_report(_report(runs, benchmarks, absent, data, split), out)

@@ -33,7 +33,7 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.commands.links import frequency, link_scorers
+    from knowclip.commands.loaded import frequency, load_model
     from knowclip.commands.measuring import keep_found
     from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
@@ -50,7 +50,7 @@ def command(
     scorers = (
         {model: frequency(graph, modality)}
         if model == "frequency"
-        else link_scorers(model, device=device, cache=cache)
+        else load_model(model, device=device).link_scorers(cache=cache)
     )
     for name, scorer in scorers.items():
         found[name] = results = run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]

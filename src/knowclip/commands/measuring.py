@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``ablate`` share: a model's scorers, a folder's text-only control, what is kept."""
+"""What ``evaluate`` and ``ablate`` share: a folder's text-only control, paraphrases, what is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from knowclip.evaluation.benchmarks.base import Benchmark
     from knowclip.evaluation.controls import TextOnly
@@ -18,25 +18,6 @@ CONTROL_IMAGES = 1000
 """Training images whose mean stands for "some image" in the text-only control."""
 CONTROL_CAPTIONS = 5000
 """Training captions parsed for negatives, where no file of negatives is given."""
-
-
-def scorers(
-    name: str, *, device: str | None = None, allow_missing: bool = False
-) -> Iterator[tuple[str, Scorer]]:
-    """Scorer of a model, and of the same model with its KEE where one was saved beside it."""
-    from knowclip.build import load_method
-    from knowclip.commands.folders import cache_folder
-    from knowclip.evaluation.scoring import Scorer
-    from knowclip.export.method import SETTINGS
-    from knowclip.models.loading import load
-
-    cache = cache_folder() / "features"
-    scorer = Scorer(load(name, device=device), cache=cache, max_missing=1.0 if allow_missing else 0.01)
-    yield name, scorer
-    folders = [folder for folder in (Path(name), Path(name) / "best") if (folder / SETTINGS).is_file()]
-    enhanced = load_method(folders[0]).to(scorer.model.device).with_knowledge() if folders else None
-    if enhanced is not None:
-        yield f"{name} with KEE", scorer.with_texts_of(enhanced)
 
 
 def keep(

@@ -27,7 +27,7 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
-    from knowclip.commands.links import link_scorers
+    from knowclip.commands.loaded import load_model
     from knowclip.evaluation.link_prediction import Modality, known_tails, predict_tails, view_of
     from knowclip.evaluation.tasks.output import to_json
     from knowclip.knowledge.graph import KnowledgeGraph
@@ -44,7 +44,7 @@ def command(
     if (number := a.entity_id.find(head)) is not None:
         given = view_of(opened, number, modality)  # type: ignore[arg-type]
         known = known_tails(opened, number, relation)
-    scorers = link_scorers(model, device=device, cache=cache)
+    scorers = load_model(model, device=device).link_scorers(cache=cache)
     scorer = scorers["plain"] if plain else next(iter(scorers.values()))
     tails = [
         {

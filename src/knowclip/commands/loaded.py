@@ -1,0 +1,72 @@
+"""A model as commands that measure ask it: its towers alone, with their KEE, through the fusion encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.link_prediction import Modality
+    from knowclip.evaluation.link_scorers import LinkScorer
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.methods.base import Method
+    from knowclip.models.clip import DualEncoder
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A CLIP, and the method around it where one's weights were saved beside it."""
+
+    name: str
+    clip: DualEncoder
+    method: Method | None
+
+    def scorers(
+        self, *, cache: Path | None = None, allow_missing: bool = False
+    ) -> Iterator[tuple[str, Scorer]]:
+        """Scorer of the towers, then of the towers with their KEE, if there is one."""
+        from knowclip.evaluation.scoring import Scorer
+
+        scorer = Scorer(self.clip, cache=cache, max_missing=1.0 if allow_missing else 0.01)
+        yield self.name, scorer
+        enhanced = None if self.method is None else self.method.with_knowledge()
+        if enhanced is not None:
+            yield f"{self.name} with KEE", scorer.with_texts_of(enhanced)
+
+    def link_scorers(self, *, cache: Path | None = None) -> dict[str, LinkScorer]:
+        """``plain``, and before it ``fusion``, if there is a fusion encoder."""
+        from knowclip.build import fusion_links
+        from knowclip.evaluation.link_scorers import PlainClip
+        from knowclip.evaluation.scoring import Scorer
+
+        found: dict[str, LinkScorer] = {}
+        fusion = None if self.method is None else fusion_links(self.method)
+        if fusion is not None:
+            found["fusion"] = fusion
+        return found | {"plain": PlainClip(Scorer(self.clip, cache=cache))}
+
+
+def load_model(name: str, *, device: str | None = None) -> Loaded:
+    """Load a checkpoint, of a run's folder the best, or anything else ``models.loading.load`` knows."""
+    from knowclip.build import load_method
+    from knowclip.export.method import SETTINGS
+    from knowclip.models.loading import load
+
+    for folder in (Path(name), Path(name) / "best"):
+        if (folder / SETTINGS).is_file():
+            method = load_method(folder)
+            method = method.to(device) if device else method
+            return Loaded(name, method.model, method)
+    return Loaded(name, load(name, device=device), None)
+
+
+def frequency(graph: Path, modality: Modality) -> LinkScorer:
+    """The baseline that counts, of the train part of a graph that 'knowclip graph split' split."""
+    from knowclip.evaluation.link_frequency import Frequency
+    from knowclip.knowledge.graph import KnowledgeGraph
+
+    if not (graph / "train").is_dir():
+        raise ValueError(f"{graph} has no folder 'train' to count in: give what 'knowclip graph split' made")
+    return Frequency(KnowledgeGraph(graph / "train"), modality=modality)
