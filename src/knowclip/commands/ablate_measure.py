@@ -51,8 +51,9 @@ def measure(study: Study, console: Console) -> BySeed:
             console.print(f"measuring {arm}: {name}")
         else:
             console.print(f"measuring {arm}, seed {seed}")
-        ours = [[one for one in parts if _is_of(one[0], arm)] for parts in (asked, links)]
-        told = _measured(arm, seed, load_model(name), *ours, out)
+        asks = [ask for part, ask in asked if _is_of(part, arm)]
+        completing = [(part, triplets) for part, triplets in links if _is_of(part, arm)]
+        told = _measured(arm, seed, load_model(name), asks, completing, out)
         for of in study.seeds if seed is None else [seed]:
             by_seed[of] |= told
     return by_seed
@@ -62,7 +63,7 @@ def _measured(
     arm: str,
     seed: int | None,
     loaded: Loaded,
-    asked: Sequence[tuple[Measured, Ask]],
+    asked: Sequence[Ask],
     links: Sequence[tuple[LinkMeasurement, LinkSet]],
     out: Path,
 ) -> dict[str, list[Result]]:
@@ -71,7 +72,7 @@ def _measured(
     kept = "" if seed is None else f" {seed}"
     for label, scorer in loaded.scorers(cache=cache_folder() / "features") if asked else ():
         name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
-        told[name] = [result for _, ask in asked for result in ask(f"{name}{kept}", scorer)]
+        told[name] = [result for ask in asked for result in ask(f"{name}{kept}", scorer)]
     for label, linker in loaded.link_scorers(cache=cache_folder() / "features").items() if links else ():
         name = arm if label == "plain" else f"{arm} with {label} encoder"
         for part, triplets in links:

@@ -31,7 +31,7 @@ class Frequency:
         self._column = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         columns = np.array([self._column[text] for text in texts])[np.asarray(a.relation)]
         used = np.unique(np.concatenate([a.head, a.tail]))
-        self._row = {}
+        self._row: dict[View, int] = {}
         rows = np.zeros(graph.counts["entities"], dtype=np.int64)
         for entity in used:
             rows[entity] = self._row.setdefault(view_of(graph, int(entity), modality), len(self._row))
