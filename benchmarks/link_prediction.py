@@ -91,7 +91,7 @@ def mrr(links: LinkSet, scorer: Embeddings) -> dict[str, float]:
 
 
 def run(
-    path: Path, *, model: str, width: int, epochs: int, every: int, lr: float, seed: int
+    path: Path, *, model: str, width: int, negatives: int, epochs: int, every: int, lr: float, seed: int
 ) -> dict[str, object]:
     """Train, select, test."""
     torch.manual_seed(seed)
@@ -110,7 +110,7 @@ def run(
         model=kge,
         triples_factory=factory,
         optimizer=optimizer,
-        negative_sampler_kwargs={"num_negs_per_pos": 32},
+        negative_sampler_kwargs={"num_negs_per_pos": negatives},
     )
     val = read_links(path, split="val", known=("train", "val"), among="split")
     best, chosen, at, start = -1.0, kge, 0, time.perf_counter()
@@ -127,6 +127,7 @@ def run(
     about = {
         "model": model,
         "width": width,
+        "negatives": negatives,
         "seed": seed,
         "epoch": at,
         "seconds": round(seconds),
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("graph", type=Path, help="folder of 'knowclip graph split'")
     parser.add_argument("--model", choices=MODELS, default="ComplEx")
     parser.add_argument("--width", type=int, default=200)
+    parser.add_argument("--negatives", type=int, default=32, help="for each triplet")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--every", type=int, default=5)
     parser.add_argument("--lr", type=float, default=1e-3)
