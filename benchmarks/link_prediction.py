@@ -42,6 +42,7 @@ class Embeddings:
     """
 
     description = "PyKEEN"
+    knows_relations = False
     model_hash = "none"
 
     def __init__(self, model: torch.nn.Module, graph: KnowledgeGraph) -> None:

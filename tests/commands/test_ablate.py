@@ -52,7 +52,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "base": {"model": "scenes-base"},
             "plain": {"recipe": "scenes-clip"},
             "+ KEE": {"recipe": "scenes-structure-clip", "overrides": kee},
-            "+ graph": {"recipe": "scenes-knowledge-clip", "overrides": graph},
+            "+ graph": {"recipe": "scenes-knowledge-clip", "overrides": [*graph, "method.e2r_weight=0"]},
         },
         "seeds": [0, 1],
         "measure": [
@@ -68,7 +68,13 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tasks": [
             {"task": "snli_ve", "data": "${scenes}", "settings": ["epochs=1"], "groups": {"no": ["neutral"]}}
         ],
-        "links": [{"path": "${graph}", "sides": ["tail"], "also": ["link_tail_hits@10"]}],
+        "links": [
+            {
+                "path": "${graph}",
+                "sides": ["tail", "relation"],
+                "also": ["link_tail_hits@10", "link_relation_hits@1"],
+            }
+        ],
         "output": str(tmp_path / "out"),
     }
     path = tmp_path / "study.yaml"
@@ -87,7 +93,7 @@ def test_a_study_is_trained_once_and_told(
     assert table == json.loads((tmp_path / "out/ablation.json").read_text())
     assert list(table["metrics"]) == [
         "text_to_image_R@1", "vg_relation", "val vg_relation", "val vg_relation: places",
-        "snli_ve_accuracy", "snli_ve_accuracy: no", "link_tail_mrr", "link_tail_hits@10",
+        "snli_ve_accuracy", "snli_ve_accuracy: no", "link_tail_mrr", "link_relation_mrr", "link_tail_hits@10", "link_relation_hits@1",
     ]  # fmt: skip
     arms = table["metrics"]["vg_relation"]
     assert list(arms) == ["base", "plain", "+ KEE", "+ KEE with KEE", "+ graph"]
@@ -96,6 +102,7 @@ def test_a_study_is_trained_once_and_told(
     links = table["metrics"]["link_tail_mrr"]
     assert list(links) == ["base", "plain", "+ KEE", "+ graph", "+ graph with fusion encoder"]
     assert links["+ graph"]["values"] != links["+ graph with fusion encoder"]["values"]
+    assert list(table["metrics"]["link_relation_mrr"]) == ["base", "plain", "+ KEE", "+ graph"]
     assert all(len(row["values"]) == 2 for row in arms.values())
     assert arms["plain"]["difference"] is None and arms["+ KEE"]["difference"]["items"]["n"] > 0
     plain, kee = table["costs"]["plain"], table["costs"]["+ KEE"]

@@ -128,6 +128,11 @@ def _links(part: LinkMeasurement) -> LinkSet:
 def _completed(
     part: LinkMeasurement, triplets: LinkSet, scorer: LinkScorer, out: Path, name: str
 ) -> list[Result]:
+    """What is asked for of a scorer, but relations only of one that knows them: an arm may lack E2R."""
+    if not scorer.knows_relations:
+        also = [metric for metric in part.also if not metric.startswith("link_relation_")]
+        sides = [side for side in part.sides if side != "relation"]
+        part = part.model_copy(update={"sides": sides, "also": also})
     results = _renamed(run_link_prediction(triplets, scorer, sides=part.sides), part.name)
     keep_found(results, scorer.model_hash, out, name, part.split)
     return _shown(results, part)

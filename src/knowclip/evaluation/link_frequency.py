@@ -24,6 +24,7 @@ class Frequency:
     """
 
     description = "frequency of (r, t) in the training graph; heads of (h, r), relations of r alone"
+    knows_relations = True
 
     def __init__(self, graph: KnowledgeGraph, *, modality: Modality = "text") -> None:
         a = graph.arrays

@@ -27,6 +27,10 @@ class LinkScorer(Protocol):
     description: str
 
     @property
+    def knows_relations(self) -> bool:
+        """Whether ``relation_scores`` can be asked for."""
+
+    @property
     def model_hash(self) -> str:
         """Hash of everything that decides the answers; see ``scoring.model_hash``."""
 
@@ -60,6 +64,8 @@ class PlainClip:
         'plain CLIP: cos(encode("h r"), encode(t)); of an image head, the normalised sum of its embedding '
         "and the relation's"
     )
+
+    knows_relations = True
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
@@ -126,6 +132,11 @@ class FusionLinks:
     def __init__(self, predictor: LinkPredictor, vocabulary: Sequence[str]) -> None:
         self.predictor = predictor
         self.column = {relation: number for number, relation in enumerate(vocabulary)}
+
+    @property
+    def knows_relations(self) -> bool:
+        """Whether E2R trained a classifier."""
+        return self.predictor.triplets.classifier is not None
 
     @property
     def model_hash(self) -> str:
