@@ -93,7 +93,8 @@ def test_a_study_is_trained_once_and_told(
     assert table == json.loads((tmp_path / "out/ablation.json").read_text())
     assert list(table["metrics"]) == [
         "text_to_image_R@1", "vg_relation", "val vg_relation", "val vg_relation: places",
-        "snli_ve_accuracy", "snli_ve_accuracy: no", "link_tail_mrr", "link_relation_mrr", "link_tail_hits@10", "link_relation_hits@1",
+        "snli_ve_accuracy", "snli_ve_accuracy: no", "link_tail_mrr", "link_relation_mrr",
+        "link_tail_hits@10", "link_relation_hits@1",
     ]  # fmt: skip
     arms = table["metrics"]["vg_relation"]
     assert list(arms) == ["base", "plain", "+ KEE", "+ KEE with KEE", "+ graph"]
@@ -111,7 +112,7 @@ def test_a_study_is_trained_once_and_told(
     told = (tmp_path / "out/ablation.md").read_text()
     assert "| + KEE with KEE |" in told and "| text only |" in told
     assert (tmp_path / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 4 + 4) + 5
+    assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 4 + 7) + 6
 
     monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
     ablate.command(str(study), [], json=False)
