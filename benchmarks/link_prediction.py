@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -42,7 +42,6 @@ class Embeddings:
     """
 
     description = "PyKEEN"
-    knows_relations = False
     model_hash = "none"
 
     def __init__(self, model: torch.nn.Module, graph: KnowledgeGraph) -> None:
@@ -53,6 +52,10 @@ class Embeddings:
         self.row = {str(a.entity_text[i]): i for i in range(graph.counts["entities"])}
         self.relation = {str(a.relation_text[i]): i for i in range(graph.counts["relations"])}
         self.distance = isinstance(model, RotatE)
+
+    def knows(self, relations: Collection[str]) -> bool:
+        """It is asked for ends alone."""
+        return False
 
     def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
         """``h r`` as ``[Q, 2D]`` reals, and a 1."""

@@ -128,8 +128,8 @@ def _links(part: LinkMeasurement) -> LinkSet:
 def _completed(
     part: LinkMeasurement, triplets: LinkSet, scorer: LinkScorer, out: Path, name: str
 ) -> list[Result]:
-    """What is asked for of a scorer, but relations only of one that knows them: an arm may lack E2R."""
-    if not scorer.knows_relations:
+    """What is asked for, but relations only of a scorer that knows them: an arm may lack E2R, or a source."""
+    if not scorer.knows(triplets.relations):
         also = [metric for metric in part.also if not metric.startswith("link_relation_")]
         sides = [side for side in part.sides if side != "relation"]
         part = part.model_copy(update={"sides": sides, "also": also})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -24,7 +24,6 @@ class Frequency:
     """
 
     description = "frequency of (r, t) in the training graph; heads of (h, r), relations of r alone"
-    knows_relations = True
 
     def __init__(self, graph: KnowledgeGraph, *, modality: Modality = "text") -> None:
         a = graph.arrays
@@ -41,6 +40,10 @@ class Frequency:
         np.add.at(self._heads, (rows[a.head], columns), 1)
         np.add.at(self._tails, (rows[a.tail], columns), 1)
         self._relations = np.bincount(columns, minlength=len(self._column)).astype(np.float32)
+
+    def knows(self, relations: Collection[str]) -> bool:
+        """Those of the training graph."""
+        return set(relations) <= set(self._column)
 
     @property
     def model_hash(self) -> str:

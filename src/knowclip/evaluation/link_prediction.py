@@ -47,6 +47,12 @@ class LinkSet:
     candidates: Indices
     views: tuple[View, ...]
 
+    @property
+    def relations(self) -> list[str]:
+        """The graph's relations in words, by number."""
+        a = self.graph.arrays
+        return [str(a.relation_text[number]) for number in range(self.graph.counts["relations"])]
+
 
 class _Queries(NamedTuple):
     """Of a chunk of triplets: scores ``[Q, E]``, the right column, columns known to be right too."""
@@ -166,7 +172,7 @@ class _Run:
         self.heads, self.relations, self.tails = (
             np.asarray(column[links.rows], dtype=np.int64) for column in (a.head, a.relation, a.tail)
         )
-        self.phrases = [str(a.relation_text[number]) for number in range(links.graph.counts["relations"])]
+        self.phrases = links.relations
         self.column = np.full(links.graph.counts["entities"], -1)
         self.column[links.candidates] = np.arange(len(links.candidates))
 

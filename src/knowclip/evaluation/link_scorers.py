@@ -6,7 +6,7 @@ Shape legend: Q queries, E entities, R relations, D width of the answers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -26,9 +26,8 @@ class LinkScorer(Protocol):
 
     description: str
 
-    @property
-    def knows_relations(self) -> bool:
-        """Whether ``relation_scores`` can be asked for."""
+    def knows(self, relations: Collection[str]) -> bool:
+        """Whether ``relation_scores`` can be asked for these."""
 
     @property
     def model_hash(self) -> str:
@@ -65,10 +64,12 @@ class PlainClip:
         "and the relation's"
     )
 
-    knows_relations = True
-
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
+
+    def knows(self, relations: Collection[str]) -> bool:
+        """Any words."""
+        return True
 
     @property
     def model_hash(self) -> str:
@@ -133,10 +134,9 @@ class FusionLinks:
         self.predictor = predictor
         self.column = {relation: number for number, relation in enumerate(vocabulary)}
 
-    @property
-    def knows_relations(self) -> bool:
-        """Whether E2R trained a classifier."""
-        return self.predictor.triplets.classifier is not None
+    def knows(self, relations: Collection[str]) -> bool:
+        """Those of the graph it was trained on, if E2R was among its terms."""
+        return self.predictor.triplets.classifier is not None and set(relations) <= set(self.column)
 
     @property
     def model_hash(self) -> str:
