@@ -107,6 +107,9 @@ class Study(Section):
     """Folder of the study: a folder an arm and seed, ``ablation.json``, ``ablation.md``, ``ablation.png``."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=2)
     """One training of every arm for each."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Of each training: what validation chose, the model it starts from among them; or where it ended, which
+    compares what terms do where they are no gain by the selection metrics."""
     overrides: tuple[str, ...] = ()
     """``section.key=value`` for the recipes of all arms."""
     paths: dict[str, Path] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from knowclip.commands import ablate, ablate_measure, ablate_run
 from knowclip.data.scenes.write import write_scenes
 from knowclip.knowledge.graph_split import split
-from knowclip.study import Measurement
+from knowclip.study import Measurement, load_study
 from knowclip.types import Result
 from tiny_graph import make_graph
 
@@ -113,6 +113,11 @@ def test_a_study_is_trained_once_and_told(
     assert "| + KEE with KEE |" in told and "| text only |" in told
     assert (tmp_path / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "out/results").rglob("*.parquet"))) == 2 * (4 * 4 + 7) + 6
+
+    for checkpoint in ("best", "last"):
+        chosen = load_study(study, [f"checkpoint={checkpoint}"])
+        names = {Path(name).name for seed, _, name in ablate_measure._models(chosen) if seed is not None}
+        assert names == {checkpoint}
 
     monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
     ablate.command(str(study), [], json=False)

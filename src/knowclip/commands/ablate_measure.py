@@ -91,7 +91,8 @@ def _models(study: Study) -> Iterator[tuple[int | None, str, str]]:
             yield None, arm, chosen.model
     for seed, arm in product(study.seeds, study.trained):
         run = study.recipe(arm, seed).output.folder
-        yield seed, arm, str(run / ("best" if (run / "best").exists() else "last"))
+        best = study.checkpoint == "best" and (run / "best").exists()
+        yield seed, arm, str(run / ("best" if best else "last"))
 
 
 def _benchmarks(part: Measurement, out: Path, console: Console) -> Ask:
