@@ -70,10 +70,11 @@ def _measured(
     """What one model was measured to be: the towers, and with its KEE or fusion encoder."""
     told: dict[str, list[Result]] = {}
     kept = "" if seed is None else f" {seed}"
-    for label, scorer in loaded.scorers(cache=cache_folder() / "features") if asked else ():
-        name = f"{arm} with KEE" if label.endswith(" with KEE") else arm
+    cache = cache_folder() / "features"
+    for suffix, scorer in loaded.scorers(cache=cache) if asked else ():
+        name = arm + suffix
         told[name] = [result for ask in asked for result in ask(f"{name}{kept}", scorer)]
-    for label, linker in loaded.link_scorers(cache=cache_folder() / "features").items() if links else ():
+    for label, linker in loaded.link_scorers(cache=cache).items() if links else ():
         name = arm if label == "plain" else f"{arm} with {label} encoder"
         for part, triplets in links:
             told.setdefault(name, []).extend(_completed(part, triplets, linker, out, f"{name}{kept}"))

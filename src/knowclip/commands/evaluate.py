@@ -78,7 +78,8 @@ def command(
         with console.status(f"measuring {name} on {len(benchmarks)} benchmarks"):
             loaded = load_model(name, device=device)
             cache = cache_folder() / "features"
-            for label, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
+            for suffix, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
+                label = name + suffix
                 runs[label] = _measure(benchmarks, scorer, control, data)
                 keep(runs[label], benchmarks, scorer, out, label, split)
     summary = write_report(_report(runs, benchmarks, absent, data, split), out)

@@ -19,21 +19,20 @@ if TYPE_CHECKING:
 class Loaded:
     """A CLIP, and the method around it where one's weights were saved beside it."""
 
-    name: str
     clip: DualEncoder
     method: Method | None
 
     def scorers(
         self, *, cache: Path | None = None, allow_missing: bool = False
     ) -> Iterator[tuple[str, Scorer]]:
-        """Scorer of the towers, then of the towers with their KEE, if there is one."""
+        """A suffix for the name, and the scorer: of the towers, and with their KEE if there is one."""
         from knowclip.evaluation.scoring import Scorer
 
         scorer = Scorer(self.clip, cache=cache, max_missing=1.0 if allow_missing else 0.01)
-        yield self.name, scorer
+        yield "", scorer
         enhanced = None if self.method is None else self.method.with_knowledge()
         if enhanced is not None:
-            yield f"{self.name} with KEE", scorer.with_texts_of(enhanced)
+            yield " with KEE", scorer.with_texts_of(enhanced)
 
     def link_scorers(self, *, cache: Path | None = None) -> dict[str, LinkScorer]:
         """``plain``, and before it ``fusion``, if there is a fusion encoder."""
@@ -58,8 +57,8 @@ def load_model(name: str, *, device: str | None = None) -> Loaded:
         if (folder / SETTINGS).is_file():
             method = load_method(folder)
             method = method.to(device) if device else method
-            return Loaded(name, method.model, method)
-    return Loaded(name, load(name, device=device), None)
+            return Loaded(method.model, method)
+    return Loaded(load(name, device=device), None)
 
 
 def frequency(graph: Path, modality: Modality) -> LinkScorer:
