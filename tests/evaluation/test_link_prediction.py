@@ -278,6 +278,19 @@ def test_the_command_asks_a_saved_method_s_fusion_encoder(folder: Path, tmp_path
         assert task["metrics"] == pytest.approx(here[task["task"]], abs=1e-6)
 
 
+def test_a_side_that_the_method_never_learned_is_left_out_aloud(folder: Path, tmp_path: Path) -> None:
+    method = KnowledgeClip(make("word_level", tmp_path), **OPTIONS | {"e2r_weight": 0.0})
+    save_method(method.eval(), tmp_path / "run", name="knowledge_clip")
+    arguments = ["link-prediction", str(tmp_path / "run"), str(folder / "split"), "--json", "--limit", "4"]
+    done = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
+    found = {name: [task["task"] for task in said["tasks"]] for name, said in json.loads(done.stdout).items()}
+    entities = ["link_tail", "link_head"]
+    assert found == {"fusion": entities, "plain": [*entities, "link_relation"]}
+    assert "fusion: no side relation: it was trained without E2R" in done.stderr
+    refused = CliRunner().invoke(build_app(), [*arguments, "--side", "tail", "--side", "relation"])
+    assert "fusion does not answer --side relation" in str(refused.exception) and not refused.stdout
+
+
 def test_commands(folder: Path, tmp_path: Path) -> None:
     save_pretrained(make("word_level", tmp_path), tmp_path / "clip")
     app, runner = build_app(), CliRunner()

@@ -12,7 +12,7 @@ from knowclip.commands.folders import cache_folder
 from knowclip.commands.loaded import load_model
 from knowclip.commands.measuring import keep, keep_found, paraphrases, text_only
 from knowclip.evaluation.derived import of_groups, with_main
-from knowclip.evaluation.link_prediction import read_links, run_link_prediction
+from knowclip.evaluation.link_prediction import answered_sides, read_links, run_link_prediction
 from knowclip.evaluation.suite import read_suite, run_suite
 from knowclip.evaluation.tasks import registry
 from knowclip.evaluation.tasks.training import parse_settings
@@ -131,10 +131,11 @@ def _completed(
     part: LinkMeasurement, triplets: LinkSet, scorer: LinkScorer, out: Path, name: str
 ) -> list[Result]:
     """What is asked for, but relations only of a scorer that knows them: an arm may lack E2R, or a source."""
-    if not scorer.knows(triplets.relations):
-        also = [metric for metric in part.also if not metric.startswith("link_relation_")]
-        sides = [side for side in part.sides if side != "relation"]
-        part = part.model_copy(update={"sides": sides, "also": also})
+    answered = answered_sides(triplets, scorer)
+    if left_out := set(part.sides).difference(answered):
+        starts = tuple(f"link_{side}_" for side in left_out)
+        also = [metric for metric in part.also if not metric.startswith(starts)]
+        part = part.model_copy(update={"sides": [s for s in part.sides if s in answered], "also": also})
     results = _renamed(run_link_prediction(triplets, scorer, sides=part.sides), part.name)
     keep_found(results, scorer.model_hash, out, name, part.split)
     return _shown(results, part)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.link_prediction import LinkSet, Side
+    from knowclip.evaluation.link_scorers import LinkScorer
 
 
 def command(
@@ -14,7 +19,9 @@ def command(
     ],
     graph: Annotated[Path, typer.Argument(help="Folder of 'knowclip graph split', or a whole graph.")],
     split: Annotated[str, typer.Option(help="Whose triplets are completed: test, val or train.")] = "test",
-    side: Annotated[list[str] | None, typer.Option(help="tail, head or relation; all by default.")] = None,
+    side: Annotated[
+        list[str] | None, typer.Option(help="tail, head or relation; default: all known.")
+    ] = None,
     modality: Annotated[str, typer.Option(help="How entities with both are shown: text or image.")] = "text",
     among: Annotated[str, typer.Option(help="Rank all entities, or those of the split.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many triplets, drawn.")] = None,
@@ -52,8 +59,9 @@ def command(
         if model == "frequency"
         else load_model(model, device=device).link_scorers(cache=cache)
     )
+    asked = {name: _asked(name, links, scorer, side) for name, scorer in scorers.items()}
     for name, scorer in scorers.items():
-        found[name] = results = run_link_prediction(links, scorer, sides=side or SIDES)  # type: ignore[arg-type]
+        found[name] = results = run_link_prediction(links, scorer, sides=asked[name])
         if out:
             named = model if name in ("plain", model) else f"{model} with {name} encoder"
             keep_found(results, scorer.model_hash, out, named, split)
@@ -61,3 +69,24 @@ def command(
             Console().print(name, console_table(results))
     if json:
         print(to_json({name: summaries(results, model=model) for name, results in found.items()}))
+
+
+def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] | None) -> Sequence[Side]:
+    """The sides that are wanted, or all that this scorer answers, saying which it does not.
+
+    Raises:
+        ValueError: it does not answer a side that is wanted.
+    """
+    from rich.console import Console
+
+    from knowclip.evaluation.link_prediction import SIDES, answered_sides
+
+    answered = answered_sides(links, scorer)
+    left_out = [side for side in wanted or SIDES if side not in answered]
+    if not left_out:
+        return wanted or SIDES  # type: ignore[return-value]
+    why = "it was trained without E2R, or on a graph without these relations"
+    if wanted:
+        raise ValueError(f"{name} does not answer --side {left_out[0]}: {why}")
+    Console(stderr=True, soft_wrap=True).print(f"{name}: no side {', '.join(left_out)}: {why}")
+    return answered

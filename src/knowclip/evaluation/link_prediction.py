@@ -143,6 +143,11 @@ def view_of(graph: KnowledgeGraph, entity: int, modality: Modality) -> View:
     return text
 
 
+def answered_sides(links: LinkSet, scorer: LinkScorer) -> tuple[Side, ...]:
+    """All sides; but "relation" only of a scorer that knows the graph's relations."""
+    return tuple(side for side in SIDES if side != "relation" or scorer.knows(links.relations))
+
+
 def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[Side] = SIDES) -> list[Result]:
     """One Result a side: ``link_tail``, ``link_head``, ``link_relation``; the main metric is MRR."""
     return [_Run(links, scorer).side(side) for side in sides]
