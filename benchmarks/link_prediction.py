@@ -27,7 +27,7 @@ from pykeen.triples import CoreTriplesFactory
 
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.link_prediction import LinkSet, read_links, run_link_prediction
-from knowclip.evaluation.link_scorers import View
+from knowclip.evaluation.link_scorers import Side, View
 from knowclip.knowledge.graph import KnowledgeGraph
 
 MODELS = {"ComplEx": ComplEx, "RotatE": RotatE}
@@ -53,9 +53,9 @@ class Embeddings:
         self.relation = {str(a.relation_text[i]): i for i in range(graph.counts["relations"])}
         self.distance = isinstance(model, RotatE)
 
-    def knows(self, relations: Collection[str]) -> bool:
+    def answers(self, side: Side, relations: Collection[str]) -> bool:
         """It is asked for ends alone."""
-        return False
+        return side in SIDES
 
     def tail_queries(self, heads: Sequence[View], relations: Sequence[str]) -> Features:
         """``h r`` as ``[Q, 2D]`` reals, and a 1."""

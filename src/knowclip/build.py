@@ -30,6 +30,7 @@ from knowclip.config import (
 from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.data.collate import Collator
 from knowclip.data.dataset import CaptionDataset, draw_negatives
+from knowclip.data.graph_checks import refuse_unreadable
 from knowclip.data.image_cache import ImageCache, PixelCache, TrunkCache
 from knowclip.data.images import ImageDecoder, decode
 from knowclip.data.prepare import Prepared, group_ids, negatives_for
@@ -39,6 +40,7 @@ from knowclip.data.triplets import TripletSampler
 from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
+from knowclip.evaluation.leak_audit import images_of
 from knowclip.evaluation.link_prediction import also_in, read_links
 from knowclip.evaluation.link_scorers import FusionLinks
 from knowclip.evaluation.suite import read_suite
@@ -50,6 +52,7 @@ from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.methods.negclip import NegClip
 from knowclip.methods.structure_clip import StructureClip
+from knowclip.methods.teacher import different_inputs
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import load
 from knowclip.models.text_length import sufficient_length
@@ -109,11 +112,17 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
     with accelerator.main_process_first():  # it parses and fills caches, the others read them
         graph = build_graph(recipe.data.graph)
         method = build_method(
-            recipe.method, model, parser=recipe.data.negatives.parser, **_reads(recipe, graph)
+            recipe.method,
+            model,
+            parser=recipe.data.negatives.parser,
+            cache=recipe.data.cache,
+            **_reads(recipe, graph),
         )
         pairs = build_pairs(recipe, progress=progress)
+        suite = build_suite(recipe)
         if graph is not None:
-            refuse_shared_images(graph, pairs.val)
+            of_suite = (path for benchmark in suite for path in images_of(benchmark))
+            refuse_shared_images(graph, [*(e.image.path for e in pairs.val), *of_suite])
         cache = build_cache(recipe.data, model, [*pairs.train, *pairs.val], progress=progress)
     if cache is not None:
         pairs = _readable(pairs, cache)
@@ -137,9 +146,9 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
         accumulate=recipe.train.accumulate,
         clip_grad=recipe.train.clip_grad,
         validate=build_validation(
-            recipe,
             pairs.val,
             cache,
+            suite=suite,
             enhanced=method.with_knowledge(),
             links=build_link_validation(recipe, method, graph),
         ),
@@ -172,7 +181,12 @@ def build_model(config: ModelConfig) -> DualEncoder:
 
 
 def build_method(
-    config: MethodConfig, model: DualEncoder, *, parser: str = "spacy", relations: Sequence[str] = ()
+    config: MethodConfig,
+    model: DualEncoder,
+    *,
+    parser: str = "spacy",
+    cache: str = "none",
+    relations: Sequence[str] = (),
 ) -> Method:
     """Build a method around a model; the other keys of its section are its arguments.
 
@@ -180,24 +194,47 @@ def build_method(
         config: Section of a recipe.
         model: To train.
         parser: Name of the parser of its captions, for a method that reads their triples.
+        cache: What images come as, for a method with a teacher: ``none``, ``pixels`` or ``trunk``.
         relations: Vocabulary of the knowledge graph, for a method that reads one.
+
+    Raises:
+        ValueError: A teacher that would misread what is prepared for ``model``.
     """
     options = config.model_dump(exclude={"name"})
     if isinstance(config, StructureClipConfig):
         options["parser"] = parser
     if isinstance(config, JointConfig):
         captions = {"captions_as_triplets": False}
-        options["knowledge"] = _knowledge_options(config.knowledge, model, relations) | captions
+        teacher = build_teacher(config.knowledge, model, cache=cache, key="method.knowledge.teacher")
+        options["knowledge"] = _knowledge_options(config.knowledge, relations, teacher) | captions
     if isinstance(config, KnowledgeConfig):
-        options |= _knowledge_options(config, model, relations)
+        teacher = build_teacher(config, model, cache=cache, key="method.teacher")
+        options |= _knowledge_options(config, relations, teacher)
     return METHODS[config.name](model, **options)
 
 
 def _knowledge_options(
-    config: KnowledgeConfig, model: DualEncoder, relations: Sequence[str]
+    config: KnowledgeConfig, relations: Sequence[str], teacher: DualEncoder
 ) -> dict[str, Any]:
-    teacher = model if config.teacher is None else load(config.teacher, device=model.device)
     return config.model_dump(exclude={"name"}) | {"relations": relations, "teacher": teacher}
+
+
+def build_teacher(config: KnowledgeConfig, model: DualEncoder, *, cache: str, key: str) -> DualEncoder:
+    """Load the model to distil: the one at ``key`` of the recipe, or that which the run starts from.
+
+    Raises:
+        ValueError: It would misread what is prepared for ``model``.
+    """
+    if config.teacher is None:
+        return model
+    teacher = load(config.teacher, device=model.device)
+    if differs := different_inputs(teacher, model, cache=cache):
+        raise ValueError(
+            f"{key}={config.teacher} has another {differs} than the model that learns, and is given what is "
+            f"prepared for that one: name a teacher that shares it, or leave {key} out to distil the model "
+            "that the run starts from"
+        )
+    return teacher
 
 
 def load_method(folder: str | Path) -> Method:
@@ -224,13 +261,13 @@ def _reads(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, list[str]]
     return {"relations": relation_vocabulary(graph, inverse=recipe.data.graph.inverse)}
 
 
-def refuse_shared_images(graph: KnowledgeGraph, examples: Sequence[Example]) -> None:
-    """Raise ValueError if the graph to learn from shows images of validation pairs.
+def refuse_shared_images(graph: KnowledgeGraph, images: Sequence[Path]) -> None:
+    """Raise ValueError if the graph to learn from shows images of validation pairs or benchmarks.
 
     A data set's graph often covers its val and test images alike, so this tells of both.
     """
-    shown = {path.resolve() for path in graph.image_paths()} if examples else set()
-    shared = sorted({path for e in examples if (path := e.image.path.resolve()) in shown})
+    shown = {path.resolve() for path in graph.image_paths()} if images else set()
+    shared = sorted({resolved for path in images if (resolved := path.resolve()) in shown})
     if shared:
         raise ValueError(
             f"data.graph.path={graph.path} shows {len(shared)} validation images, such as {shared[0]}, "
@@ -409,12 +446,7 @@ def build_mixed(
     load_images = partial(decode, preprocess=model.preprocess)
     if config.cache:
         with accelerator.main_process_first():
-            refs = graph_images(graph, margin=config.context_margin)
-            report = progress and partial(progress, "reading the graph's images")
-            folder = recipe.data.cache_dir.expanduser()
-            load_images = PixelCache.build(
-                refs, preprocess=model.preprocess, folder=folder, progress=report
-            ).batch
+            load_images = build_graph_cache(recipe, model, graph, progress=progress).batch
     dataset = GraphDataset(
         sampler,
         tokenize=model.tokenize,
@@ -427,16 +459,41 @@ def build_mixed(
     return MixedLoader(pairs, dataset, num_workers=recipe.train.num_workers)
 
 
+def build_graph_cache(
+    recipe: Recipe, model: DualEncoder, graph: KnowledgeGraph, *, progress: Progress | None = None
+) -> PixelCache:
+    """Make or open the cache of the graph's images and regions.
+
+    Raises:
+        ValueError: An image of an entity of a triplet cannot be read.
+    """
+    images = graph_images(graph, margin=recipe.data.graph.context_margin)
+    cache = PixelCache.build(
+        images,
+        preprocess=model.preprocess,
+        folder=recipe.data.cache_dir.expanduser(),
+        progress=progress and partial(progress, "reading the graph's images"),
+    )
+    refuse_unreadable(graph, images, cache.unreadable)
+    return cache
+
+
 _SAMPLER_OPTIONS = (
     "batch_size", "proportions", "temperature", "modality", "context_margin", "same_image", "inverse",
 )  # fmt: skip
 
 
+def build_suite(recipe: Recipe) -> list[Benchmark]:
+    """Read the validation benchmarks beside the pairs' own; none where the recipe has no suite."""
+    suite = recipe.selection.suite
+    return [] if suite is None else read_suite(suite, split="val")[0]
+
+
 def build_validation(
-    recipe: Recipe,
     examples: Sequence[Example],
     cache: ImageCache | None,
     *,
+    suite: Sequence[Benchmark] = (),
     enhanced: WithKnowledge | None = None,
     links: LinkValidation | None = None,
 ) -> Validation | None:
@@ -446,8 +503,7 @@ def build_validation(
         benchmarks += [Retrieval("image_to_text", examples), Retrieval("text_to_image", examples)]
     if any(example.negatives for example in examples):
         benchmarks.append(swaps(examples))
-    if recipe.selection.suite is not None:
-        benchmarks += read_suite(recipe.selection.suite, split="val")[0]
+    benchmarks += suite
     return Validation(benchmarks, cache, enhanced, links) if benchmarks or links else None
 
 
@@ -457,7 +513,8 @@ def build_link_validation(
     """Build what asks a model for missing links of validation triplets; None where the recipe does not.
 
     Raises:
-        ValueError: A triplet to complete is in the graph that the method learns from.
+        ValueError: A triplet to complete is in the graph that the method learns from, or a side is none that
+            the method learns to answer.
     """
     config = recipe.selection.links
     if config is None:
@@ -470,7 +527,14 @@ def build_link_validation(
             f"{len(seen)} of {len(links.rows)} validation triplets of selection.links.path={config.path} are "
             f"in data.graph.path={graph.path}, such as {seen[0]}: train on {config.path / 'train'}"
         )
-    return LinkValidation(links, config.sides, fusion_links(method))
+    fusion = fusion_links(method)
+    for side in config.sides if fusion else ():
+        if not fusion.answers(side, links.relations):
+            raise ValueError(
+                f"selection.links.sides has {side!r}, which the method does not learn to answer: E2E teaches "
+                "tails, and heads with head_side; E2R relations, those of its graph"
+            )
+    return LinkValidation(links, config.sides, fusion)
 
 
 def fusion_links(method: Method) -> FusionLinks | None:
@@ -478,7 +542,8 @@ def fusion_links(method: Method) -> FusionLinks | None:
     knowledge = getattr(method, "knowledge", None)
     if knowledge is None or knowledge.triplets is None:
         return None
-    return FusionLinks(LinkPredictor(method.model, knowledge.triplets), knowledge.vocabulary)
+    predictor = LinkPredictor(method.model, knowledge.triplets)
+    return FusionLinks(predictor, knowledge.vocabulary, head_side=knowledge.head_side)
 
 
 def _readable(pairs: Pairs, cache: ImageCache) -> Pairs:

@@ -257,6 +257,14 @@ class KnowledgeConfig(Section):
     """Layers of propagation, and hops of the neighbourhood."""
     fusion: FusionConfig = FusionConfig()
 
+    @model_validator(mode="after")
+    def _has_effect(self) -> KnowledgeConfig:
+        if self.teacher is not None and not self.kd_weight:
+            raise ValueError("kd_weight=0 distils from no teacher: leave teacher out")
+        if self.head_side and not self.e2e_weight:
+            raise ValueError("head_side is a side of E2E: leave it out with e2e_weight=0")
+        return self
+
     @property
     def fuses(self) -> bool:
         """Whether any term needs the fusion encoder."""
@@ -432,6 +440,8 @@ class Recipe(Section):
                 if reads_graph
                 else f"method {self.method.name} learns from no triplets: leave data.graph out"
             )
+        if data.graph is not None and data.graph.shuffle_neighbours and not terms.g2e_weight:
+            raise ValueError("data.graph.shuffle_neighbours is G2E's control: leave it out with g2e_weight=0")
         if data.graph is not None and data.graph.proportions and data.graph.temperature:
             raise ValueError("data.graph: give proportions or temperature, not both")
         if data.train is None and (terms is None or terms.kd_weight or self.method.name == "joint"):

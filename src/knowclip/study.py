@@ -85,8 +85,8 @@ class TaskMeasurement(Measured):
 class LinkMeasurement(Measured, LinksConfig):
     """Triplets that every arm has to complete; see ``knowclip link-prediction``."""
 
-    split: Literal["test", "val"] = "test"
-    """Whose triplets."""
+    split: Literal["test", "val"] | None = None
+    """Whose triplets; null: test, or all of a whole graph."""
 
 
 class Study(Section):

@@ -23,6 +23,7 @@ from knowclip.build import (
     build_model,
     build_optimizer,
     build_pairs,
+    build_suite,
     build_trainer,
     build_validation,
     hold_out,
@@ -286,8 +287,9 @@ def test_negatives_are_parsed_for_a_kee(base, monkeypatch) -> None:
 def test_benchmarks_of_a_suite_are_measured_beside_the_pairs(base, monkeypatch) -> None:
     monkeypatch.setattr("knowclip.build.read_suite", lambda folder, split: ([f"{folder} {split}"], {}))
     recipe = load_recipe("clip", [*base, "selection.suite=scenes"])
-    assert build_validation(recipe, [], None).benchmarks == ["scenes val"]
-    assert build_validation(load_recipe("clip", base), [], None) is None
+    assert build_suite(recipe) == ["scenes val"] and build_suite(load_recipe("clip", base)) == []
+    assert build_validation([], None, suite=["scenes val"]).benchmarks == ["scenes val"]
+    assert build_validation([], None) is None
 
 
 def test_missing_data_file_is_named(base) -> None:

@@ -175,6 +175,20 @@ def test_every_option_of_links_has_an_effect(kg_parts, base) -> None:
         assert look(built(base, *seen, f"selection.links.{key}={value}").validate.links) != look(plain), key
 
 
+@pytest.mark.parametrize(
+    ("side", "without"), [("tail", "e2e_weight"), ("head", None), ("relation", "e2r_weight")]
+)
+def test_selection_asks_only_for_what_the_method_learns(kg_parts, base, side, without) -> None:
+    asked = [
+        f"selection.links={{path: {kg_parts}, sides: [{side}]}}",
+        f"data.graph.path={kg_parts / 'train'}",
+    ]
+    with pytest.raises(
+        ValueError, match=f"selection.links.sides has '{side}', which the method does not learn"
+    ):
+        built(base, *asked, *([f"method.{without}=0"] if without else []))
+
+
 def test_plain_clip_is_asked_where_no_fusion_encoder_is(kg_parts, stand_in) -> None:
     links = f"selection={{links: {{path: {kg_parts}, limit: 3}}, metrics: [link_tail_mrr]}}"
     trainer, _ = build_trainer(load_recipe("clip", [*stand_in, links]))

@@ -110,6 +110,22 @@ def test_differences_are_dotted_keys(path) -> None:
     assert changed["data.val.path"] == (None, "v")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["method.kd_weight=0", "method.teacher=other"], "kd_weight=0 distils from no teacher"),
+        (["method.e2e_weight=0", "method.head_side=true"], "head_side is a side of E2E"),
+        (
+            ["method.g2e_weight=0", "data.graph.shuffle_neighbours=true"],
+            "shuffle_neighbours is G2E's control",
+        ),
+    ],
+)
+def test_options_of_terms_that_are_off_are_refused(overrides, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_recipe("scenes-knowledge-clip", overrides)
+
+
 NO_FUSION = "e2e_weight: 0, e2r_weight: 0, g2e_weight: 0, sentence_weight: 1"
 
 

@@ -144,6 +144,30 @@ def test_triplets_of_one_image_come_together(graph: KnowledgeGraph) -> None:
     assert np.mean([len(set(graph.arrays.group[b.heads].tolist())) for b in alone.epoch(0)]) > 8
 
 
+def test_companions_are_of_the_same_source(tmp_path: Path) -> None:
+    """Two sources tell of the same images: each triplet and its companions are of one of them."""
+    for name, relation in (("vg", "on"), ("mine", "touches")):
+        with graph_builder(tmp_path / name) as builder:
+            for image in range(8):
+                for region in range(4):
+                    id = f"vg/{image}/{region}"
+                    builder.entity(id, f"thing {region}")
+                    builder.image(id, f"{image}.jpg", box=(region, 0, 4, 4), image_id=f"vg/{image}")
+                    if region:
+                        builder.triplet(f"vg/{image}/{region - 1}", relation, id)
+            builder.finish((Source(name, "CC0", image_root="/images"),))
+    both = merge([tmp_path / "vg", tmp_path / "mine"], tmp_path / "both")
+    alone = TripletSampler(both, batch_size=8, same_image=4, proportions={"vg": 1})
+    assert {said for batch in alone.epoch(0) for said in batch.relation} == {"on"}
+    mixed = TripletSampler(both, batch_size=8, same_image=3, modality={"vg": "image", "mine": "text"})
+    for batch in mixed.epoch(0):
+        assert [("on", "touches")[source] for source in batch.sources] == batch.relation
+        shown = [isinstance(end, ImageRef) for end in batch.head]
+        assert shown == [said == "on" for said in batch.relation]
+        per_image = Counter(zip(batch.sources.tolist(), both.arrays.group[batch.heads].tolist(), strict=True))
+        assert len(set(batch.rows.tolist())) == 8 and sorted(per_image.values()) == [1, 1, 3, 3]
+
+
 def test_inverse_triplets(graph: KnowledgeGraph) -> None:
     a, R = graph.arrays, graph.counts["relations"]
     batch = TripletSampler(graph, batch_size=100, inverse=True, modality="text").batch(0, 0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from knowclip.data.graph_rows import take
-from knowclip.data.triplet_collate import Neighbours, mixed, refuse_undescribed, relation_vocabulary
+from knowclip.data.triplet_collate import Neighbours, mixed, relation_vocabulary
 from knowclip.data.triplet_negatives import known_true
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_build import graph_builder
@@ -73,6 +73,25 @@ def test_known_truths_are_the_graph_s_and_what_reads_the_same(graph) -> None:
             if i != j and (other, relation, tail) in triplets:
                 assert batch.known_heads[i, j]
     assert not batch.known_tails.all()
+
+
+def test_relations_with_the_same_words_are_the_same_query(tmp_path) -> None:
+    """ConceptNet and VisualSem both have "is a": what one says of a dog is true of the other's query too."""
+    with graph_builder(tmp_path / "g") as builder:
+        builder.relation("/r/IsA", "is a")
+        builder.relation("visualsem:is-a", "is a")
+        builder.triplet("dog", "/r/IsA", "animal")
+        builder.triplet("dog", "visualsem:is-a", "pet")
+        builder.triplet("cat", "visualsem:is-a", "animal")
+        builder.triplet("dog", "has", "tail")
+        builder.finish((Source("words", "CC0"),))
+    batch = graph_steps(KnowledgeGraph(tmp_path / "g"), batch_size=4, same_image=1)[0]
+    said = [(key.split()[0], " ".join(key.split()[1:-1]), key.split()[-1]) for key in batch.keys]
+    for i, (head, relation, tail) in enumerate(said):
+        for j, (other, _, end) in enumerate(said):
+            assert batch.known_tails[i, j] == (i != j and (head, relation, end) in said)
+            assert batch.known_heads[i, j] == (i != j and (other, relation, tail) in said)
+    assert batch.known_tails.any() and batch.known_heads.any()
 
 
 def test_groups_are_of_triplets_within_one_image(graph) -> None:
@@ -182,16 +201,6 @@ def test_missing_crop_file_is_named(graph, tmp_path) -> None:
         ValueError, match=r"nowhere/\d\.png does not exist; say where .* data\.graph\.image_roots"
     ):
         graph_steps(moved, modality="image", proportions={"regions": 1})[0]
-
-
-def test_entity_with_neither_text_nor_image_is_refused(tmp_path) -> None:
-    with graph_builder(tmp_path / "bare") as builder:
-        builder.entity("q1", None)
-        builder.triplet("q1", "is", "q2")
-        builder.finish((Source("bare", "CC0"),))
-    graph = KnowledgeGraph(tmp_path / "bare")
-    with pytest.raises(ValueError, match=r"1 entities of .* have neither text nor image, such as q1"):
-        refuse_undescribed(graph)
 
 
 def test_graph_of_the_tests_is_as_described(graph) -> None:

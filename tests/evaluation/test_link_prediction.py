@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from knowclip.cli import build_app
@@ -27,7 +28,9 @@ from knowclip.evaluation.store import find_runs
 from knowclip.export.method import save_method
 from knowclip.export.open_clip import save_pretrained
 from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph_build import graph_builder
 from knowclip.knowledge.graph_split import split
+from knowclip.knowledge.graph_store import Source
 from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.models.triplet_encoder import LinkPredictor
@@ -204,12 +207,18 @@ def knowledge_clip(relations: list[str]) -> KnowledgeClip:
     ).eval()  # fmt: skip
 
 
+def links_of(method: KnowledgeClip | Joint) -> FusionLinks:
+    knowledge = method.knowledge
+    assert knowledge.triplets is not None
+    predictor = LinkPredictor(method.model, knowledge.triplets)
+    return FusionLinks(predictor, knowledge.vocabulary, head_side=knowledge.head_side)
+
+
 def test_the_fusion_encoder_answers_as_one_triplet_at_a_time(folder: Path) -> None:
     links = read_links(folder / "all", modality="image")
     relations = sorted({str(links.graph.arrays.relation_text[r]) for r in range(5)})
     method = knowledge_clip(relations)
-    assert method.knowledge.triplets is not None
-    fusion = FusionLinks(LinkPredictor(method.model, method.knowledge.triplets), method.knowledge.vocabulary)
+    fusion = links_of(method)
     heads = list(links.views[:6])
     together = fusion.tail_queries(heads, ["on", "has"] * 3)
     alone = np.concatenate(
@@ -249,10 +258,10 @@ def test_the_command_asks_a_saved_method_s_fusion_encoder(folder: Path, tmp_path
     model = make("word_level", tmp_path)
     if name == "joint":
         kee = {"layers": 1, "composition": "minus", "scale": 0.2, "renormalize": True}
-        knowledge = OPTIONS | {"captions_as_triplets": False}
+        knowledge = OPTIONS | {"captions_as_triplets": False, "head_side": True}
         method = Joint(model, knowledge=knowledge, **STRUCTURE | {"kee": kee})
     else:
-        method = KnowledgeClip(model, **OPTIONS)
+        method = KnowledgeClip(model, **OPTIONS | {"head_side": True})
     save_method(method.eval(), tmp_path / "run", name=name)
     arguments = ["link-prediction", str(tmp_path / "run"), str(folder / "split"), "--json", "--limit", "4"]
     arguments += ["--out", str(tmp_path / "out")]
@@ -272,23 +281,97 @@ def test_the_command_asks_a_saved_method_s_fusion_encoder(folder: Path, tmp_path
         ]
 
     links = read_links(folder / "split", split="test", limit=4)
-    fusion = FusionLinks(LinkPredictor(model, method.knowledge.triplets), method.knowledge.vocabulary)
-    here = {result.benchmark: result.metrics for result in run_link_prediction(links, fusion)}
+    here = {result.benchmark: result.metrics for result in run_link_prediction(links, links_of(method))}
     for task in found["fusion"]["tasks"]:
         assert task["metrics"] == pytest.approx(here[task["task"]], abs=1e-6)
 
 
-def test_a_side_that_the_method_never_learned_is_left_out_aloud(folder: Path, tmp_path: Path) -> None:
-    method = KnowledgeClip(make("word_level", tmp_path), **OPTIONS | {"e2r_weight": 0.0})
+@pytest.mark.parametrize(
+    ("options", "learned"),
+    [
+        ({"e2r_weight": 0.0, "head_side": True}, ["link_tail", "link_head"]),
+        ({}, ["link_tail", "link_relation"]),
+        ({"e2e_weight": 0.0}, ["link_relation"]),
+        ({"e2e_weight": 0.0, "e2r_weight": 0.0}, []),
+    ],
+)
+def test_a_side_that_the_method_did_not_learn_is_left_out_aloud(
+    folder: Path, tmp_path: Path, options: dict[str, Any], learned: list[str]
+) -> None:
+    method = KnowledgeClip(make("word_level", tmp_path), **OPTIONS | options)
     save_method(method.eval(), tmp_path / "run", name="knowledge_clip")
     arguments = ["link-prediction", str(tmp_path / "run"), str(folder / "split"), "--json", "--limit", "4"]
     done = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
     found = {name: [task["task"] for task in said["tasks"]] for name, said in json.loads(done.stdout).items()}
-    entities = ["link_tail", "link_head"]
-    assert found == {"fusion": entities, "plain": [*entities, "link_relation"]}
-    assert "fusion: no side relation: it was trained without E2R" in done.stderr
-    refused = CliRunner().invoke(build_app(), [*arguments, "--side", "tail", "--side", "relation"])
-    assert "fusion does not answer --side relation" in str(refused.exception) and not refused.stdout
+    sides = ["link_tail", "link_head", "link_relation"]
+    assert found == {"fusion": learned, "plain": sides}
+    missing = [side.removeprefix("link_") for side in sides if side not in learned]
+    assert f"fusion did not learn side {', '.join(missing)}" in done.stderr
+    refused = CliRunner().invoke(build_app(), [*arguments, "--side", missing[0]])
+    assert f"fusion did not learn to answer --side {missing[0]}" in str(refused.exception)
+    assert not refused.stdout
+
+    arguments = ["predict", str(tmp_path / "run"), str(folder / "words"), "dog", "is a", "--json"]
+    tails = json.loads(CliRunner().invoke(build_app(), arguments, catch_exceptions=False).stdout)["tails"]
+    plainly = CliRunner().invoke(build_app(), [*arguments, "--plain"], catch_exceptions=False)
+    is_plain = tails == json.loads(plainly.stdout)["tails"]
+    assert is_plain == ("link_tail" not in learned)
+
+
+def test_relations_in_the_same_words_are_one_to_a_model(tmp_path: Path) -> None:
+    """ConceptNet and VisualSem both say "is a": neither is a rival of the other."""
+    facts = [("dog", "r/a", "animal"), ("cat", "r/a", "animal"), ("cat", "r/l", "dog"), ("dog", "r/b", "pet")]
+    with graph_builder(tmp_path / "both") as builder:
+        for relation, text in (("r/a", "is a"), ("r/b", "is a"), ("r/l", "likes")):
+            builder.relation(relation, text)
+        for name in sorted({end for head, _, tail in facts for end in (head, tail)}):
+            builder.entity(name, name)
+        for fact in facts:
+            builder.triplet(*fact)
+        builder.finish((Source("both", "CC0"),))
+    links = read_links(tmp_path / "both")
+    assert sorted(links.relations) == ["is a", "is a", "likes"]
+    tail, relation = run_link_prediction(links, Knowing(links.graph, links), sides=["tail", "relation"])
+    assert tail.metrics["link_tail_hits@1"] == relation.metrics["link_relation_hits@1"] == 1
+
+    method = knowledge_clip(["is a", "likes", "is a"])
+    fusion = links_of(method)
+    scores = fusion.relation_scores(["dog"], ["pet"], ["is a", "likes"])
+    probabilities = np.exp(scores) / np.exp(scores).sum()
+    logits = fusion.predictor.relation_logits(
+        fusion.predictor.encode_entities(["dog", "pet"]), heads=torch.tensor([0]), tails=torch.tensor([1])
+    )
+    each = logits.softmax(dim=1).detach().numpy()[0]
+    assert probabilities[0].tolist() == pytest.approx([each[0] + each[2], each[1]], abs=1e-6)
+
+
+def test_a_whole_graph_has_no_splits(folder: Path, tmp_path: Path) -> None:
+    assert read_links(folder / "words").split == "all" and read_links(folder / "split").split == "test"
+    for options in ({"split": "val"}, {"among": "split"}):
+        with pytest.raises(ValueError, match="a whole graph without splits"):
+            read_links(folder / "words", **options)
+
+
+def test_an_unreadable_image_is_no_candidate_with_a_score(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    plain = PlainClip(Scorer(tiny_model(), max_missing=1.0))
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        plain.tail_candidates(["dog", ImageRef(tmp_path / "broken.png")])
+
+
+def test_ranks_and_counts_are_no_percentages(folder: Path) -> None:
+    arguments = ["link-prediction", "frequency", str(folder / "split"), "--side", "tail"]
+    console = CliRunner().invoke(build_app(), arguments, env={"COLUMNS": "200"}, catch_exceptions=False)
+    found = json.loads(CliRunner().invoke(build_app(), [*arguments, "--json"]).stdout)
+    metrics = found["frequency"]["tasks"][0]["metrics"]
+    shown = {
+        row.split("│")[2].strip(): row.split("│")[3].strip()
+        for row in console.stdout.splitlines()
+        if "│ link" in row
+    }
+    assert shown["link_tail_mean_rank"] == f"{metrics['link_tail_mean_rank']:.1f}"
+    assert shown["link_tail_amr"] == f"{metrics['link_tail_amr']:.3f}"
+    assert shown["link_tail_mrr"] == f"{100 * metrics['link_tail_mrr']:.1f}"
 
 
 def test_commands(folder: Path, tmp_path: Path) -> None:
@@ -307,5 +390,10 @@ def test_commands(folder: Path, tmp_path: Path) -> None:
         "8",
         "--json",
     ]
+    for head in ("/c/en/dog", "dog"):
+        arguments[3] = head
+        tails = json.loads(runner.invoke(app, arguments, catch_exceptions=False).stdout)["tails"]
+        assert [tail["tail"] for tail in tails if tail["known"]] == ["/c/en/living_thing"]
+    arguments[3] = "a long story " * 40
     tails = json.loads(runner.invoke(app, arguments, catch_exceptions=False).stdout)["tails"]
-    assert [tail["tail"] for tail in tails if tail["known"]] == ["/c/en/living_thing"]
+    assert len(tails) == 8 and not any(tail["known"] for tail in tails)

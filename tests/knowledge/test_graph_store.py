@@ -124,7 +124,37 @@ def test_find_by_id_concept_or_text(tmp_path: Path) -> None:
         graph.entity("rivet")
 
 
+def test_white_space_is_neither_id_nor_text(tmp_path: Path) -> None:
+    with graph_builder(tmp_path / "g") as builder:
+        builder.triplet(" dog\t", "is ", "\u00a0animal")
+        builder.triplet("dog", "seen in", "picture")
+        builder.entity("dog ", " a dog\n")
+        builder.entity("animal", " \t")
+        builder.entity(" picture", None)
+        builder.image("picture ", "p.jpg")
+        builder.relation(" is", " is an ")
+        builder.relation("seen in", "  ")
+        builder.finish((SOURCE,))
+        for add in (
+            lambda: builder.triplet("a", " ", "b"),
+            lambda: builder.triplet("", "r", "b"),
+            lambda: builder.entity("\t", "words"),
+            lambda: builder.relation("", "words"),
+            lambda: builder.image(" ", "p.jpg"),
+        ):
+            with pytest.raises(ValueError, match="is blank and cannot be the id of an entity or a relation"):
+                add()
+    graph = KnowledgeGraph(tmp_path / "g")
+    a = graph.arrays
+    assert {a.entity_id[i]: a.entity_text[i] for i in range(3)} == {
+        "dog": "a dog", "animal": None, "picture": None,
+    }  # fmt: skip
+    assert {a.relation_id[i]: a.relation_text[i] for i in range(2)} == {"is": "is an", "seen in": "seen in"}
+    assert len(graph.images(graph.entity("picture"))) == 1
+
+
 names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=4)
+names = names.filter(lambda name: name == name.strip())
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

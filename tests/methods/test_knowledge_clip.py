@@ -204,10 +204,22 @@ def test_known_truths_of_pairs_are_masked_beside_the_graph_s(graph) -> None:
     from knowclip.methods.knowledge_losses import with_pairs
 
     features = knowledge_clip().eval()(step(graph))
-    mask = with_pairs(features, features.known_tails)
+    mask = with_pairs(features, features.known_tails, side="tail")
     assert torch.equal(mask[:8, :8], features.known_tails)
     assert not mask[:8, 8:].any() and not mask[8:, :8].any()
-    assert mask[8, 10] and mask[10, 8] and not mask[8, 9]
+    none = features.known_tails[:0, :0]
+    # image 0 has the captions x and y, image 1 has y; the first three join in the same direction
+    ids = {"image_ids": torch.tensor([0, 1, 0, 0, 1, 0]), "from_pairs": torch.arange(6) >= 0}
+    for even, side in ((True, "tail"), (False, "head")):
+        x, y = (20, 40) if even else (21, 41)
+        pairs = dataclasses.replace(features, caption_ids=torch.tensor([x, y, y, 31, 51, 30]), **ids)
+        asks_captions = with_pairs(pairs, none, side=side)[:3, :3]
+        # y is true of image 0, x not of image 1
+        assert asks_captions.tolist() == [[False, True, True], [False, False, True], [True, True, False]]
+        asks_images = with_pairs(pairs, none, side="head" if even else "tail")[:3, :3]
+        assert asks_images.tolist() == [[False, False, True], [True, False, True], [True, True, False]]
+    mixed = dataclasses.replace(features, caption_ids=torch.tensor([20, 41, 40, 31, 51, 30]), **ids)
+    assert not with_pairs(mixed, none, side="tail")[0, 1]  # one candidate is an image
 
 
 def test_on_triplets_alone(graph) -> None:

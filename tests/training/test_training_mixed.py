@@ -97,6 +97,19 @@ def test_triplets_alone(graph) -> None:
     assert all(batch.keys == () and len(batch.graph.keys) == 8 for batch in batches)
 
 
+def test_a_missing_image_is_told_in_one_line_wherever_it_is_found(tmp_path) -> None:
+    graph = make_graph(tmp_path)
+    for picture in (tmp_path / "pictures").iterdir():
+        picture.unlink()
+    told = []
+    for workers in (0, 1):
+        steps = MixedLoader(None, graph_steps(graph, modality="image"), num_workers=workers)
+        with pytest.raises(ValueError, match=r"^knowledge graph .*\.png.*data\.graph\.image_roots") as raised:
+            list(steps.epoch(0))
+        told.append(str(raised.value))
+    assert told[0] == told[1] and "Traceback" not in told[0]
+
+
 def test_lengths_must_agree(graph) -> None:
     with pytest.raises(ValueError, match="2 batches of pairs an epoch and 3 steps of triplets"):
         MixedLoader(Pairs(2), graph_steps(graph), num_workers=0)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from knowclip.models.fusion import FusionEncoder
 from knowclip.training.optim import adamw, parameter_groups, warmup_cosine
 from tiny import tiny_model
 
@@ -21,6 +22,24 @@ def test_biases_norms_positions_and_temperature_are_not_decayed() -> None:
         "ln_final.weight", "transformer.resblocks.0.attn.in_proj_bias",
     } <= free  # fmt: skip
     assert not decayed & free
+
+
+def test_the_fusion_encoder_s_read_out_and_roles_are_not_decayed() -> None:
+    fusion = FusionEncoder(
+        text_width=8, image_width=8, relation_width=8, width=8, layers=1, heads=2, drop_path=0.0
+    )
+    named = [(f"knowledge.triplets.fusion.{name}", value) for name, value in fusion.named_parameters()]
+    groups = parameter_groups(named, **OPTIONS)
+    free = {
+        name.removeprefix("knowledge.triplets.fusion.")
+        for g in groups
+        if not g["weight_decay"]
+        for name in g["names"]
+    }
+    assert {name for name, value in fusion.named_parameters() if value.ndim > 1 and name in free} == {
+        "head_token",
+        "roles",
+    }
 
 
 def test_every_trainable_parameter_is_in_one_group_and_frozen_ones_in_none() -> None:

@@ -130,14 +130,14 @@ def _links(part: LinkMeasurement) -> LinkSet:
 def _completed(
     part: LinkMeasurement, triplets: LinkSet, scorer: LinkScorer, out: Path, name: str
 ) -> list[Result]:
-    """What is asked for, but relations only of a scorer that knows them: an arm may lack E2R, or a source."""
+    """What is asked for and the scorer has learned to answer: an arm may lack a term, or a source."""
     answered = answered_sides(triplets, scorer)
     if left_out := set(part.sides).difference(answered):
         starts = tuple(f"link_{side}_" for side in left_out)
         also = [metric for metric in part.also if not metric.startswith(starts)]
         part = part.model_copy(update={"sides": [s for s in part.sides if s in answered], "also": also})
     results = _renamed(run_link_prediction(triplets, scorer, sides=part.sides), part.name)
-    keep_found(results, scorer.model_hash, out, name, part.split)
+    keep_found(results, scorer.model_hash, out, name, triplets.split)
     return _shown(results, part)
 
 

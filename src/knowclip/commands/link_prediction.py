@@ -18,7 +18,10 @@ def command(
         str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name; or 'frequency'.")
     ],
     graph: Annotated[Path, typer.Argument(help="Folder of 'knowclip graph split', or a whole graph.")],
-    split: Annotated[str, typer.Option(help="Whose triplets are completed: test, val or train.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(help="Whose triplets are completed: test, val or train; of a graph that is split."),
+    ] = None,
     side: Annotated[
         list[str] | None, typer.Option(help="tail, head or relation; default: all known.")
     ] = None,
@@ -64,7 +67,7 @@ def command(
         found[name] = results = run_link_prediction(links, scorer, sides=asked[name])
         if out:
             named = model if name in ("plain", model) else f"{model} with {name} encoder"
-            keep_found(results, scorer.model_hash, out, named, split)
+            keep_found(results, scorer.model_hash, out, named, links.split)
         if not json:
             Console().print(name, console_table(results))
     if json:
@@ -85,8 +88,8 @@ def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] 
     left_out = [side for side in wanted or SIDES if side not in answered]
     if not left_out:
         return wanted or SIDES  # type: ignore[return-value]
-    why = "it was trained without E2R, or on a graph without these relations"
+    why = "E2E teaches tails, and heads with head_side; E2R relations, those of its training graph"
     if wanted:
-        raise ValueError(f"{name} does not answer --side {left_out[0]}: {why}")
-    Console(stderr=True, soft_wrap=True).print(f"{name}: no side {', '.join(left_out)}: {why}")
+        raise ValueError(f"{name} did not learn to answer --side {left_out[0]} ({why})")
+    Console(stderr=True, soft_wrap=True).print(f"{name} did not learn side {', '.join(left_out)} ({why})")
     return answered

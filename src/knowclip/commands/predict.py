@@ -20,7 +20,11 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Rank the graph's entities as tails of (HEAD, RELATION, ?)."""
+    """Rank the graph's entities as tails of (HEAD, RELATION, ?).
+
+    A method trained without E2E has not learned to answer; plain CLIP does then, as with --plain.
+    """
+    from contextlib import suppress
     from typing import get_args
 
     import numpy as np
@@ -39,13 +43,16 @@ def command(
     a = opened.arrays
     entities = np.unique(np.concatenate([a.head, a.tail]))
     views = [view_of(opened, int(entity), modality) for entity in entities]  # type: ignore[arg-type]
-    given: str | ImageRef = ImageRef(Path(head)) if Path(head).is_file() else head
+    given: str | ImageRef = ImageRef(Path(head)) if _is_file(head) else head
     known: set[int] = set()
-    if (number := a.entity_id.find(head)) is not None:
-        given = view_of(opened, number, modality)  # type: ignore[arg-type]
-        known = known_tails(opened, number, relation)
+    if isinstance(given, str):
+        with suppress(ValueError):  # no entity, or several of this text: then it is any text
+            number = opened.entity(head)
+            given = view_of(opened, number, modality)  # type: ignore[arg-type]
+            known = known_tails(opened, number, relation)
     scorers = load_model(model, device=device).link_scorers(cache=cache)
-    scorer = scorers["plain"] if plain else next(iter(scorers.values()))
+    answering = [name for name, scorer in scorers.items() if scorer.answers("tail", ())]
+    scorer = scorers["plain" if plain else answering[0]]
     tails = [
         {
             "tail": a.entity_id[entities[place]],
@@ -64,3 +71,10 @@ def command(
             tail["tail"], tail["text"] or "", f"{tail['score']:.3f}", "yes" if tail["known"] else ""
         )
     Console().print(table)
+
+
+def _is_file(head: str) -> bool:
+    try:
+        return Path(head).is_file()
+    except OSError:  # words may be longer than a file's name can be
+        return False

@@ -71,7 +71,7 @@ class ImageCache:
         for ref, usable in zip(refs, self.usable(refs), strict=True):
             if not usable:
                 reason = self.unreadable.get(ref, "it was not there when the cache was built")
-                raise ValueError(f"the cache has no row for {ref.path}: {reason}; drop what usable() denies")
+                raise ValueError(f"the cache has no row for {ref.path}: {reason}; repair or leave it out")
         return RowLoader(self.path / "rows.npy", np.array([self._row[ref] for ref in refs], dtype=np.int64))
 
 

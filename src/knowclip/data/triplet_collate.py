@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from knowclip.data.graph_checks import REMEDY, refuse_undescribed, relation_words
 from knowclip.data.graph_rows import Links, narrow
 from knowclip.data.neighbourhood import Neighbourhood, sample_neighbourhood
 from knowclip.data.triplet_negatives import known_true
@@ -97,14 +98,15 @@ class GraphDataset(Dataset[GraphBatch]):
         inputs = _Numbered([*drawn.head, *drawn.tail])
         heads, tails = np.split(inputs.numbers, 2)
         links, phrases = self._links(drawn, inputs, rng)
+        said = links.triplets[:, 1].numpy()  # relations by their words
         rows = slice(*self._share)
         links, entities, relations = narrow(links, rows)
         used = [inputs.distinct[number] for number in entities.tolist()]
         texts = [entity for entity in used if isinstance(entity, str)]
         images = [entity for entity in used if isinstance(entity, ImageRef)]
         known = {
-            "known_tails": known_true(graph, drawn) | _said(heads, drawn.relations, tails),
-            "known_heads": known_true(graph, drawn, side="head") | _said(tails, drawn.relations, heads),
+            "known_tails": known_true(graph, drawn) | _said(heads, said, tails),
+            "known_heads": known_true(graph, drawn, side="head") | _said(tails, said, heads),
         }
         return GraphBatch(
             keys=tuple(" ".join(_ids(graph, drawn, row)) for row in range(*self._share)),
@@ -182,15 +184,16 @@ class GraphDataset(Dataset[GraphBatch]):
         try:
             return self._load_images(images)
         except ValueError as error:
-            raise ValueError(
-                f"knowledge graph {self.sampler.graph.path}: {error}; say where a source's images are with "
-                "data.graph.image_roots, or leave the entity out with knowclip graph filter"
-            ) from error
+            raise ValueError(f"knowledge graph {self.sampler.graph.path}: {error}; {REMEDY}") from error
 
 
 def relation_vocabulary(graph: KnowledgeGraph, *, inverse: bool) -> list[str]:
-    """Relations in words, in the order of a GraphBatch's ``relation_labels``."""
-    words = [str(graph.arrays.relation_text[number]) for number in range(graph.counts["relations"])]
+    """Relations in words, in the order of a GraphBatch's ``relation_labels``.
+
+    Raises:
+        ValueError: A relation has none.
+    """
+    words = relation_words(graph)
     return words + [f"inverse of {word}" for word in words if inverse]
 
 
@@ -214,23 +217,6 @@ class _Numbered:
         return list(self._number)
 
 
-def refuse_undescribed(graph: KnowledgeGraph) -> None:
-    """Raise ValueError if an entity of a triplet has neither text nor image, or there is no triplet."""
-    a = graph.arrays
-    if not len(a.head):
-        raise ValueError(
-            f"{graph.path} has no triplet, so its relation vocabulary is empty: nothing to learn"
-        )
-    used = (np.diff(a.out_indptr) > 0) | (np.diff(a.in_indptr) > 0)
-    described = (np.diff(a.entity_text.offsets) > 0) | (np.diff(a.image_indptr) > 0)
-    if len(bare := np.flatnonzero(used & ~described)):
-        named = ", ".join(str(a.entity_id[entity]) for entity in bare[:3])
-        raise ValueError(
-            f"{len(bare):,} entities of {graph.path} have neither text nor image, such as {named}: no "
-            "encoder can read them; describe them in the source and import it again"
-        )
-
-
 def mixed(drawn: TripletBatch, rng: np.random.Generator) -> TripletBatch:
     """The same triplets in random order: else one process would have all images, another all words."""
     order = rng.permutation(len(drawn.rows))
@@ -242,12 +228,13 @@ _ARRAYS = ("rows", "heads", "relations", "tails", "sources")
 _LISTS = ("head", "relation", "tail")
 
 
-def _said(own: Any, relations: Any, other: Any) -> Bool[np.ndarray, "M M"]:
+def _said(own: Any, phrases: Any, other: Any) -> Bool[np.ndarray, "M M"]:
     """True at (i, j) where some triplet says of ``own[i]`` and its relation what j has at the other end.
 
-    By what the encoders read, not by entity: two regions called "dog" are the same query in words.
+    By what the encoders read, not by id: two regions called "dog" are the same query in words, and so are the
+    relations of two sources that both say "is a".
     """
-    same_query = (own[:, None] == own) & (relations[:, None] == relations)
+    same_query = (own[:, None] == own) & (phrases[:, None] == phrases)
     same_other = other[:, None] == other
     return (same_query.astype(np.float32) @ same_other.astype(np.float32)) > 0
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from knowclip.data.graph_checks import relation_words
 from knowclip.data.permutation import permute
 from knowclip.data.triplet_mixture import Modality, image_odds, source_shares
 from knowclip.knowledge.graph import KnowledgeGraph
@@ -45,7 +46,9 @@ class TripletSampler:
     """Draws batches of triplets (K1), deterministic per seed and epoch.
 
     Each source is gone through in a random order without repetition, then in another. Batch k takes
-    ``batch_size`` triplets, of each source its share, the fractions carried over to later batches.
+    ``batch_size`` triplets, of each source its share, the fractions carried over to later batches. With
+    ``same_image`` above 1 the first of them bring companions, in whose favour the others are left out: a
+    triplet may then come twice in an order, or not at all.
 
     Args:
         graph: What to draw from.
@@ -59,12 +62,13 @@ class TripletSampler:
             drawing); one for all, or source name -> modality (sources not named: ``random``). K1: Visual
             Genome ``image``, VisualSem ``random``.
         context_margin: Share of its size by which a region grows on every side, for context.
-        same_image: Triplets of one image that go into a batch together, where the image has so many.
+        same_image: Triplets of one image and source that go into a batch together, where there are so many.
             Otherwise E2E (K4) is solved by the background that two regions of one image share.
         inverse: Turn half of the triplets around.
 
     Raises:
-        ValueError: An argument out of range, or a source that the graph does not have.
+        ValueError: An argument out of range, a source that the graph does not have, or a relation without
+            words.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class TripletSampler:
         self.names = [source.name for source in graph.sources]
         self.shares = source_shares(graph, proportions=proportions, temperature=temperature)
         self.image_odds = image_odds(self.names, modality)
+        self._relations = relation_words(graph)
         self._steps = steps_per_epoch or max(graph.counts["triplets"] // batch_size, 1)
         self._largest = int(np.argmax(self.shares))
         drawn = int(np.count_nonzero(self.shares))
@@ -142,10 +147,12 @@ class TripletSampler:
             rows[here] = a.source_order[start + shuffled]
         if self.same_image == 1:
             return rows
-        return self._with_companions(rows, rng)
+        return self._with_companions(rows, a.source_order[start:end], rng)
 
-    def _with_companions(self, rows: Int[np.ndarray, " n"], rng: np.random.Generator) -> Any:
-        """The first of ``rows``, each followed by others of its image, n in all."""
+    def _with_companions(
+        self, rows: Int[np.ndarray, " n"], source: Int[np.ndarray, " m"], rng: np.random.Generator
+    ) -> Any:
+        """The first of ``rows``, each followed by others of its image and ``source``, n in all."""
         a = self.graph.arrays
         groups = np.maximum(a.group[a.head[rows]], a.group[a.tail[rows]])
         chosen: dict[int, None] = {}
@@ -158,7 +165,8 @@ class TripletSampler:
             chosen[row] = None
             if group >= 0:
                 inside = a.group_order[a.group_indptr[group] : a.group_indptr[group + 1]]
-                mates = [mate for mate in rng.permutation(inside).tolist() if mate not in chosen]
+                own = inside[_is_in(inside, source)]  # several sources may tell of one image
+                mates = [mate for mate in rng.permutation(own).tolist() if mate not in chosen]
                 chosen.update(dict.fromkeys(mates[: room - 1]))
         taken = list(chosen)  # fewer than wanted only where a small source repeats itself
         return np.array(taken + rng.choice(rows, len(rows) - len(taken)).tolist(), np.int64)
@@ -168,7 +176,7 @@ class TripletSampler:
     ) -> TripletBatch:
         a = self.graph.arrays
         heads, relations, tails = (np.asarray(x[rows], np.int64) for x in (a.head, a.relation, a.tail))
-        texts = [str(a.relation_text[relation]) for relation in relations]
+        texts = [self._relations[relation] for relation in relations]
         if self.inverse:
             turned = rng.random(len(rows)) < 0.5
             heads, tails = np.where(turned, tails, heads), np.where(turned, heads, tails)
@@ -194,3 +202,9 @@ class TripletSampler:
             else:
                 drawn.append(text if text is not None else str(a.entity_id[entity]))
         return drawn
+
+
+def _is_in(rows: Int[np.ndarray, " k"], ascending: Int[np.ndarray, " m"]) -> Any:
+    """Which of k rows are among m ascending ones: by binary search, for the m are mapped from disk."""
+    places = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
+    return ascending[places] == rows

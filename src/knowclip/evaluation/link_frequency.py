@@ -9,7 +9,7 @@ import numpy as np
 
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.link_prediction import Modality, view_of
-from knowclip.evaluation.link_scorers import View
+from knowclip.evaluation.link_scorers import Side, View
 from knowclip.knowledge.graph import KnowledgeGraph
 
 
@@ -41,8 +41,8 @@ class Frequency:
         np.add.at(self._tails, (rows[a.tail], columns), 1)
         self._relations = np.bincount(columns, minlength=len(self._column)).astype(np.float32)
 
-    def knows(self, relations: Collection[str]) -> bool:
-        """Any: one that the training graph has not is the rarest."""
+    def answers(self, side: Side, relations: Collection[str]) -> bool:
+        """Every side; a relation that the training graph has not is the rarest."""
         return True
 
     @property

@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.evaluation.link_scorers import LinkScorer, View
+from knowclip.data.graph_checks import relation_words
+from knowclip.evaluation.link_scorers import LinkScorer, Side, View
 from knowclip.evaluation.metrics import NoDataError, macro_average
 from knowclip.evaluation.ranks import Ranks, filtered_ranks, hits_at_k, rank_metrics, select
 from knowclip.knowledge.graph import KnowledgeGraph
@@ -23,7 +24,6 @@ from knowclip.knowledge.graph_store import MANIFEST
 from knowclip.types import Result, Triplet
 
 Indices = NDArray[np.int64]
-Side = Literal["tail", "head", "relation"]
 SIDES: tuple[Side, ...] = ("tail", "head", "relation")
 Modality = Literal["text", "image"]
 CHUNK = 256
@@ -39,6 +39,7 @@ class LinkSet:
         rows: triplets to complete, ``[n]``.
         candidates: entities that are ranked, ``[E]``.
         views: how each of them is shown, ``[E]``.
+        split: name of the split; "all" of a whole graph.
     """
 
     graph: KnowledgeGraph
@@ -46,12 +47,16 @@ class LinkSet:
     rows: Indices
     candidates: Indices
     views: tuple[View, ...]
+    split: str = "all"
 
     @property
     def relations(self) -> list[str]:
-        """The graph's relations in words, by number."""
-        a = self.graph.arrays
-        return [str(a.relation_text[number]) for number in range(self.graph.counts["relations"])]
+        """The graph's relations in words, by number.
+
+        Raises:
+            ValueError: one has no words.
+        """
+        return relation_words(self.graph)
 
 
 class _Queries(NamedTuple):
@@ -65,7 +70,7 @@ class _Queries(NamedTuple):
 def read_links(
     path: Path,
     *,
-    split: str = "test",
+    split: str | None = None,
     modality: Modality = "text",
     among: Literal["all", "split"] = "all",
     limit: int | None = None,
@@ -77,7 +82,7 @@ def read_links(
 
     Args:
         path: folder with ``train``, ``val``, ``test``; or a graph's own folder.
-        split: whose triplets are completed.
+        split: whose triplets are completed; default: test. A whole graph has none.
         modality: how entities that have both are shown; the others as they can be. Of several images the
             first.
         among: rank all entities of the graph that are in a triplet, or those of this split only.
@@ -96,16 +101,19 @@ def read_links(
             raise ValueError(
                 f"{path} is a whole graph; give the folder that 'knowclip graph split' made of it"
             )
+        if split is not None or among == "split":
+            raise ValueError(f"{path} is a whole graph without splits: leave out split and among=split")
         graph = KnowledgeGraph(path, image_roots=roots)
-        parts = (graph,)
+        parts, named = (graph,), "all"
     else:
+        named = split or "test"
         there = [part for part in known if (path / part / MANIFEST).is_file()]
         graphs = {part: KnowledgeGraph(path / part, image_roots=roots) for part in there}
-        if split not in graphs:
+        if named not in graphs:
             raise ValueError(
-                f"{path} has no graph {split!r}; it has {list(graphs) or 'none'}: see 'graph split'"
+                f"{path} has no graph {named!r}; it has {list(graphs) or 'none'}: see 'graph split'"
             )
-        graph, parts = graphs[split], tuple(graphs.values())
+        graph, parts = graphs[named], tuple(graphs.values())
     rows = np.arange(graph.counts["triplets"])
     if limit is not None and limit < len(rows):
         rows = np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
@@ -114,7 +122,7 @@ def read_links(
     used = [part.arrays for part in (parts if among == "all" else (graph,))]
     candidates = np.unique(np.concatenate([np.concatenate([a.head, a.tail]) for a in used])).astype(np.int64)
     views = tuple(view_of(graph, int(entity), modality) for entity in candidates)
-    return LinkSet(graph, parts, rows, candidates, views)
+    return LinkSet(graph, parts, rows, candidates, views, named)
 
 
 def also_in(links: LinkSet, graph: KnowledgeGraph) -> list[Triplet]:
@@ -144,8 +152,8 @@ def view_of(graph: KnowledgeGraph, entity: int, modality: Modality) -> View:
 
 
 def answered_sides(links: LinkSet, scorer: LinkScorer) -> tuple[Side, ...]:
-    """All sides; but "relation" only of a scorer that knows the graph's relations."""
-    return tuple(side for side in SIDES if side != "relation" or scorer.knows(links.relations))
+    """Those of all that the scorer has learned to answer."""
+    return tuple(side for side in SIDES if scorer.answers(side, links.relations))
 
 
 def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[Side] = SIDES) -> list[Result]:
@@ -156,8 +164,14 @@ def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[S
 def predict_tails(
     scorer: LinkScorer, head: View, relation: str, candidates: Sequence[View], *, k: int = 10
 ) -> list[tuple[int, float]]:
-    """The best ``k`` candidates for ``(head, relation, ?)``: position and cosine, best first."""
+    """The best ``k`` candidates for ``(head, relation, ?)``: position and cosine, best first.
+
+    Raises:
+        ValueError: a score is NaN.
+    """
     scores = scorer.tail_candidates(candidates) @ scorer.tail_queries([head], [relation])[0]
+    if np.isnan(scores).any():
+        raise ValueError("scores hold NaN; the weights have diverged: take an earlier checkpoint")
     best = np.argsort(-scores, kind="stable")[:k]
     return [(int(index), float(scores[index])) for index in best]
 
@@ -178,6 +192,8 @@ class _Run:
             np.asarray(column[links.rows], dtype=np.int64) for column in (a.head, a.relation, a.tail)
         )
         self.phrases = links.relations
+        # relations of two graphs may share their words, which is all that a model reads of them
+        self.phrase = np.unique(self.phrases, return_inverse=True)[1]
         self.column = np.full(links.graph.counts["entities"], -1)
         self.column[links.candidates] = np.arange(len(links.candidates))
 
@@ -212,21 +228,21 @@ class _Run:
         return _Queries(scores, self.relations[chunk], [self._known("relation", int(row)) for row in chunk])
 
     def _known(self, side: Side, row: int) -> Indices:
-        """Columns that any split knows to complete triplet ``row`` on this side."""
-        h, r, t = self.heads[row], self.relations[row], self.tails[row]
+        """Columns that any split knows to complete triplet ``row`` on this side, by relations' words."""
+        h, r, t = self.heads[row], self.phrase[self.relations[row]], self.tails[row]
         found = []
         for part in self.links.parts:
             a = part.arrays
             if side == "head":
                 rows = part.incoming(t)
-                found.append(a.head[rows[a.relation[rows] == r]])
+                found.append(a.head[rows[self.phrase[a.relation[rows]] == r]])
             else:
                 rows = part.outgoing(h)
-                fits = a.relation[rows] == r if side == "tail" else a.tail[rows] == t
+                fits = self.phrase[a.relation[rows]] == r if side == "tail" else a.tail[rows] == t
                 found.append((a.tail if side == "tail" else a.relation)[rows[fits]])
         columns = np.concatenate(found).astype(np.int64)
         if side == "relation":
-            return columns
+            return np.flatnonzero(np.isin(self.phrase, self.phrase[columns]))
         placed = self.column[columns]
         return np.asarray(placed[placed >= 0])
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol, cast
+from copy import copy
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from knowclip.evaluation.scoring import Scorer, model_hash
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.types import ImageRef
 
+Side = Literal["tail", "head", "relation"]
 View = str | ImageRef
 """An entity as a model sees it: its words, or an image (or region) of it."""
 BATCH = 256
@@ -26,8 +28,8 @@ class LinkScorer(Protocol):
 
     description: str
 
-    def knows(self, relations: Collection[str]) -> bool:
-        """Whether ``relation_scores`` can be asked for these."""
+    def answers(self, side: Side, relations: Collection[str]) -> bool:
+        """Whether it has learned to answer this side of triplets with these relations."""
 
     @property
     def model_hash(self) -> str:
@@ -65,10 +67,11 @@ class PlainClip:
     )
 
     def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
+        self.scorer = copy(scorer)
+        self.scorer.max_missing = 0.0  # zeros in place of an unreadable image would beat negative cosines
 
-    def knows(self, relations: Collection[str]) -> bool:
-        """Any words."""
+    def answers(self, side: Side, relations: Collection[str]) -> bool:
+        """Every side, of any words."""
         return True
 
     @property
@@ -125,18 +128,24 @@ class FusionLinks:
 
     Args:
         predictor: the trained model, in evaluation mode.
-        vocabulary: relation in words of each of its relation logits.
+        vocabulary: relation in words of each of its relation logits; relations of several graphs may share
+            their words, and then their probability.
+        head_side: whether E2E was trained with the head masked too.
     """
 
     description = "fusion encoder: cos(Y(h, r, -), Y(-, -, t)); relations by its classifier on R(h, -, t)"
 
-    def __init__(self, predictor: LinkPredictor, vocabulary: Sequence[str]) -> None:
-        self.predictor = predictor
-        self.column = {relation: number for number, relation in enumerate(vocabulary)}
+    def __init__(self, predictor: LinkPredictor, vocabulary: Sequence[str], *, head_side: bool) -> None:
+        self.predictor, self.head_side = predictor, head_side
+        self.columns: dict[str, list[int]] = {}
+        for number, relation in enumerate(vocabulary):
+            self.columns.setdefault(relation, []).append(number)
 
-    def knows(self, relations: Collection[str]) -> bool:
-        """Those of the graph it was trained on, if E2R was among its terms."""
-        return self.predictor.triplets.classifier is not None and set(relations) <= set(self.column)
+    def answers(self, side: Side, relations: Collection[str]) -> bool:
+        """Tails if E2E was among its terms, heads if on both sides; relations of its graph if E2R was."""
+        if side == "relation":
+            return self.predictor.triplets.classifier is not None and set(relations) <= set(self.columns)
+        return self.predictor.triplets.e2e_logit_scale is not None and (side == "tail" or self.head_side)
 
     @property
     def model_hash(self) -> str:
@@ -175,22 +184,23 @@ class FusionLinks:
     def relation_scores(
         self, heads: Sequence[View], tails: Sequence[View], relations: Sequence[str]
     ) -> Features:
-        """K5's logits of the relations asked for.
+        """K5's logits of the relations asked for; of those in the same words, the logarithm of their sum.
 
         Raises:
             ValueError: the classifier does not know one of them, or there is no classifier.
         """
-        if unknown := [relation for relation in relations if relation not in self.column]:
-            raise ValueError(
-                f"the model was trained without relations {unknown[:5]}; it knows {list(self.column)[:5]} ..."
-            )
+        if unknown := [relation for relation in relations if relation not in self.columns]:
+            known = list(self.columns)[:5]
+            raise ValueError(f"the model was trained without relations {unknown[:5]}; it knows {known} ...")
 
         def ask(start: int, end: int) -> Any:
             entities = self.predictor.encode_entities([*heads[start:end], *tails[start:end]])
             rows = _arange(end - start)
             return self.predictor.relation_logits(entities, heads=rows, tails=rows + (end - start))
 
-        return _batched(ask, len(heads))[:, [self.column[relation] for relation in relations]]
+        logits = _batched(ask, len(heads))
+        asked = [np.logaddexp.reduce(logits[:, self.columns[relation]], axis=1) for relation in relations]
+        return np.stack(asked, axis=1)
 
     def _inputs(self, entities: Sequence[View], relations: Sequence[str]) -> tuple[Any, Any, Any]:
         phrases = self.predictor.encode_relations(relations)

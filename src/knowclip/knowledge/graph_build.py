@@ -43,6 +43,8 @@ class GraphBuilder:
     Readers in Python call ``triplet``, ``entity``, ``image`` and ``relation``; those of large tables run SQL
     on ``connection``, filling ``stage_triplets`` and its sisters. ``skip`` counts records left out by choice,
     ``bad`` malformed ones, which are refused when they are more than 10 and more than a ``max_bad`` share.
+
+    Ids and texts lose the white space around them. A blank text is none; a blank id raises ValueError.
     """
 
     def __init__(
@@ -67,18 +69,18 @@ class GraphBuilder:
 
     def triplet(self, head: str, relation: str, tail: str, weight: float = 1.0) -> None:
         """Add ``(head, relation, tail)`` by ids. Equal triplets become one with the largest weight."""
-        self._add("triplets", (head, relation, tail, weight, 0))
+        self._add("triplets", (_id(head), _id(relation), _id(tail), weight, 0))
 
     def entity(self, id: str, text: str | None) -> None:
-        """Describe an entity; ``text`` None where it has only images.
+        """Describe an entity; ``text`` None or blank where it has only images.
 
         An entity that is never described has the words of its ConceptNet URI, or its id, for a text.
         """
-        self._add("entities", (id, text, 0))
+        self._add("entities", (_id(id), _text(text), 0))
 
     def relation(self, id: str, text: str) -> None:
-        """Give the text a model reads for a relation."""
-        self._add("relations", (id, text))
+        """Give the text a model reads for a relation; its id where that is blank."""
+        self._add("relations", (_id(id), _text(text)))
 
     def image(
         self,
@@ -96,7 +98,7 @@ class GraphBuilder:
         triplets of one image are sampled together and never split apart.
         """
         # At most one region of a file shows an entity: Visual Genome repeats objects with other boxes.
-        row = (entity, path, *(box or (None,) * 4), image_id, coco_id, *(size or (None, None)), 0)
+        row = (_id(entity), path, *(box or (None,) * 4), image_id, coco_id, *(size or (None, None)), 0)
         self._add("images", row)
 
     def skip(self, reason: str, count: int = 1) -> None:
@@ -157,6 +159,16 @@ class GraphBuilder:
             raise ValueError(f"{', '.join(source.name for source in sources)}: no triplet left{read}")
         counts = write_tables(self.connection, self.folder, self.report)
         write_manifest(self.folder, sources, counts)
+
+
+def _id(given: str) -> str:
+    if not (id := given.strip()):
+        raise ValueError(f"{given!r} is blank and cannot be the id of an entity or a relation: give it one")
+    return id
+
+
+def _text(given: str | None) -> str | None:
+    return (given or "").strip() or None
 
 
 def _quiet(stage: str, fraction: float) -> None:

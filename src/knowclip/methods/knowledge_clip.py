@@ -63,7 +63,7 @@ class KnowledgeClip(Method):
         if not batch.keys:
             none = torch.zeros(0, self.model.embed_dim, device=batch.image_ids.device)
             return {"image_features": none, "text_features": none}, None
-        if self.knowledge.triplets is None or not self.knowledge.captions_as_triplets:
+        if not self.knowledge.pairs_join:
             images, texts = self.encode_images(batch), self.encode_texts(batch.texts)
             return {"image_features": images, "text_features": texts}, None
         if batch.images is not None:

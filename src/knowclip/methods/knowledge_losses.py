@@ -6,7 +6,7 @@ Shape legend: S triplets of graph and pairs, T of the graph.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -18,7 +18,7 @@ from knowclip.methods.base import Report
 from knowclip.types import KnowledgeFeatures
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
     Term = tuple[Float[Tensor, ""], Report]
@@ -31,7 +31,7 @@ def e2e(features: KnowledgeFeatures) -> Term:
     gives the answer away.
     """
     scale, groups = features.e2e_logit_scale, features.image_groups
-    known = with_pairs(features, features.known_tails)
+    known = with_pairs(features, features.known_tails, side="tail")
     tails = {"query_features": features.tail_queries, "candidate_features": features.tail_candidates}
     loss = e2e_loss(**tails, logit_scale=scale, known_true=known)
     elsewhere = (groups[:, None] != groups) | (groups < 0)
@@ -41,7 +41,7 @@ def e2e(features: KnowledgeFeatures) -> Term:
     report |= _accuracy("e2e_same_image_accuracy", **in_graph, left_out=elsewhere | features.known_tails)
     if features.head_queries is None:
         return loss, report
-    known = with_pairs(features, features.known_heads)
+    known = with_pairs(features, features.known_heads, side="head")
     heads = {"query_features": features.head_queries, "candidate_features": features.head_candidates}
     report |= _accuracy("e2e_head_accuracy", **heads, left_out=known)
     return (loss + e2e_loss(**heads, logit_scale=scale, known_true=known)) / 2, report
@@ -104,15 +104,32 @@ TERMS: dict[str, Callable[[KnowledgeFeatures], Term]] = {
 }  # fmt: skip
 
 
-def with_pairs(features: KnowledgeFeatures, known: Bool[Tensor, "T T"]) -> Bool[Tensor, "S S"]:
-    """Known truths of the graph's triplets and of the pairs', where they stand among all of the step."""
+def pair_directions(caption_ids: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+    """0 where a pair joins as (image, image of, caption), 1 as (caption, caption of, image).
+
+    The caption's hash decides, so it is the same on any process.
+    """
+    return caption_ids % 2
+
+
+def with_pairs(
+    features: KnowledgeFeatures, known: Bool[Tensor, "T T"], *, side: Literal["tail", "head"]
+) -> Bool[Tensor, "S S"]:
+    """Known truths of the graph's triplets and of the pairs', where they stand among all of the step.
+
+    Of pairs, candidate j is true of query i where both join in the same direction, and the one's caption is
+    true of the other's image.
+    """
     if not features.from_pairs.any():
         return known
     graph, pairs = (~features.from_pairs).nonzero(), features.from_pairs.nonzero()
     size = len(features.from_pairs)
     everything = known.new_zeros(size, size).index_put((graph, graph.T), known)
-    same = false_negatives(image_ids=features.image_ids, caption_ids=features.caption_ids)
-    return everything.index_put((pairs, pairs.T), same)
+    direction = pair_directions(features.caption_ids)
+    captions_of_i = false_negatives(image_ids=features.image_ids, caption_ids=features.caption_ids)
+    asks_for_caption = (direction == 0) if side == "tail" else (direction == 1)
+    same = torch.where(asks_for_caption[:, None], captions_of_i, captions_of_i.T)
+    return everything.index_put((pairs, pairs.T), same & (direction[:, None] == direction))
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ D embedding width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from knowclip.methods.base import Losses, Report
-from knowclip.methods.knowledge_losses import TERMS
+from knowclip.methods.knowledge_losses import TERMS, pair_directions
+from knowclip.methods.teacher import Teacher
 from knowclip.models.clip import DualEncoder
 from knowclip.models.fusion import Entities, joined
 from knowclip.models.triplet_encoder import TripletEncoder, masked_rows
@@ -30,30 +30,6 @@ if TYPE_CHECKING:
 
 PAIR_RELATIONS = ("image of", "caption of")
 """The made-up relations by which image-caption pairs are triplets (K1)."""
-
-
-class Teacher:
-    """A frozen model that is no part of the method's parameters, nor of its checkpoints.
-
-    Args:
-        model: Copied, so the original may be trained.
-    """
-
-    def __init__(self, model: DualEncoder) -> None:
-        self.model = deepcopy(model).requires_grad_(False).eval()
-
-    @torch.no_grad()
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Its features of the pairs, and its temperature."""
-        if batch.images is not None:
-            images = self.model.encode_image(batch.images, normalize=True)
-        else:
-            images = self.model.encode_trunk(batch.trunk_features, normalize=True)
-        return {
-            "teacher_image_features": images.float(),
-            "teacher_text_features": self.model.encode_text(batch.texts, normalize=True).float(),
-            "teacher_logit_scale": self.model.logit_scale.exp(),
-        }
 
 
 class KnowledgeTerms(nn.Module):
@@ -117,6 +93,11 @@ class KnowledgeTerms(nn.Module):
                 contrastive=bool(e2e_weight),
                 fusion=fusion,
             )
+
+    @property
+    def pairs_join(self) -> bool:
+        """Whether pairs are triplets too: of the terms, E2E and E2R read them."""
+        return self.captions_as_triplets and bool(self.weights["e2e"] or self.weights["e2r"])
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -203,8 +184,7 @@ class KnowledgeTerms(nn.Module):
         relations = model.encode_text(graph.relation_texts)
         if pairs is None:
             return graph.triplets, graph.relation_labels, entities, relations
-        # one triplet a pair; the caption's hash decides which way round, the same on any process
-        number = batch.caption_ids % 2
+        number = pair_directions(batch.caption_ids)
         caption = len(entities.start) + torch.arange(len(number), device=number.device)
         image = caption + len(number)
         heads, tails = torch.where(number == 0, image, caption), torch.where(number == 0, caption, image)

@@ -70,7 +70,7 @@ class LinkPredictor:
 
     Args:
         model: The towers.
-        triplets: What was trained beside them (``KnowledgeClip.triplets``).
+        triplets: What was trained beside them (``KnowledgeClip.knowledge.triplets``).
     """
 
     model: DualEncoder

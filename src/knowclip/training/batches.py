@@ -63,13 +63,28 @@ class EpochLoader:
         self.sampler.skip(skip)
         # a generator of its own: else starting to load would move the global one, and resuming not be exact
         generator = torch.Generator().manual_seed(number)
-        yield from DataLoader(
-            self.dataset,
-            batch_sampler=self.sampler,
-            collate_fn=self.collate,
-            num_workers=self.num_workers,
-            generator=generator,
+        yield from loaded(
+            DataLoader(
+                self.dataset,
+                batch_sampler=self.sampler,
+                collate_fn=self.collate,
+                num_workers=self.num_workers,
+                generator=generator,
+            )
         )
+
+
+def loaded(loader: DataLoader) -> Iterator[Any]:
+    """Its batches; what is wrong with the data is told in its own words, also where a worker found it.
+
+    Raises:
+        ValueError: As the dataset raised it, without the worker's traceback that torch puts before it.
+    """
+    try:
+        yield from loader
+    except ValueError as error:
+        words = str(error).rpartition("\nValueError: ")[-1]
+        raise ValueError(words.rstrip()) from error
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from knowclip.data.triplet_collate import GraphDataset
-from knowclip.training.batches import EpochLoader
+from knowclip.training.batches import EpochLoader, loaded
 from knowclip.types import Batch, GraphBatch
 
 
@@ -48,12 +48,14 @@ class MixedLoader:
         self.graph.set_epoch(number)
         # a generator of its own: else starting to load would move the global one, and resuming not be exact
         generator = torch.Generator().manual_seed(number)
-        yield from DataLoader(
-            self.graph,
-            batch_size=None,
-            sampler=range(skip, len(self.graph)),
-            num_workers=self.num_workers,
-            generator=generator,
+        yield from loaded(
+            DataLoader(
+                self.graph,
+                batch_size=None,
+                sampler=range(skip, len(self.graph)),
+                num_workers=self.num_workers,
+                generator=generator,
+            )
         )
 
 

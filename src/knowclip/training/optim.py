@@ -9,7 +9,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-NO_DECAY = ("positional_embedding", "position_embedding", "pos_embed", "cls_token", "logit_scale")
+NO_DECAY = (
+    *("positional_embedding", "position_embedding", "pos_embed", "cls_token", "logit_scale"),
+    *("fusion.head_token", "fusion.roles"),
+)
 """Names (parts of them) without weight decay, beside every parameter of one axis or none."""
 
 

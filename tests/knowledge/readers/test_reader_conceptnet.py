@@ -81,6 +81,8 @@ BAD = {
     "no relation": LINES[0].replace("\t/r/IsA", "\tIsA"),
     "no concept": LINES[0].replace("\t/c/en/dog", "\tdog"),
     "empty tail": LINES[0].replace("\t/c/en/animal", "\t"),
+    "blank relation": LINES[0].replace("\t/r/IsA", "\t/r/ "),
+    "no words": LINES[0].replace("\t/c/en/animal", "\t/c/en/_"),
     "no weight": LINES[0].replace('"weight": 2.5', '"mass": 2.5'),
     "cut off": LINES[0][:70],
 }
@@ -125,6 +127,13 @@ def test_cn100k(tmp_path: Path) -> None:
     graph = import_graph("cn100k", write(tmp_path / "train100k.txt.gz", rows), tmp_path / "train")
     assert triplets(graph) == {Triplet("/c/en/ferret", "/r/AtLocation", "/c/en/pet_store")}
     assert sum(graph.sources[0].skipped.values()) == 3
+    blank = [*rows, " \tcat\tpet\t1", "IsA\t _\tpet\t1", " IsA\tcat \t pet\t1"]
+    graph = import_graph("cn100k", write(tmp_path / "blank.txt", blank), tmp_path / "blank")
+    assert triplets(graph) == {
+        Triplet("/c/en/ferret", "/r/AtLocation", "/c/en/pet_store"),
+        Triplet("/c/en/cat", "/r/IsA", "/c/en/pet"),
+    }
+    assert graph.sources[0].skipped["malformed: not of the form Relation, head, tail, weight"] == 3
     dev = ["IsA\ttool\tobject\t1", "IsA\ttool\tmonkey\t0"]
     graph = import_graph("cn100k", write(tmp_path / "dev1.txt.gz", dev), tmp_path / "dev")
     assert triplets(graph) == {Triplet("/c/en/tool", "/r/IsA", "/c/en/object")}

@@ -60,7 +60,7 @@ def test_visualsem_is_keyed_by_the_tail(tmp_path: Path) -> None:
     assert [image.path for image in graph.images(dog)] == [root / "ab/abc1.jpg", root / "ab/abc2.jpg"]
     assert graph.sources[0].skipped == {
         "image that is not in the image folder": 1,
-        "malformed: no main sense 'ms'": 1,
+        "malformed: no id or no main sense 'ms'": 1,
     }
     assert graph.arrays.group.tolist() == [-1, -1]  # illustrations, not parts of an image
     german = import_graph("visualsem", folder, tmp_path / "de", options={"language": "de", "max_images": 1})
@@ -98,6 +98,21 @@ def test_visualsem_truncated_or_absent(tmp_path: Path) -> None:
 
 
 # WordNet
+
+
+def test_visualsem_nodes_need_an_id_and_a_sense_with_words(tmp_path: Path) -> None:
+    folder = visualsem(
+        tmp_path / "vs", {"bn:2n": [{"s": "bn:1n", "r": "is-a"}], " ": [{"s": "bn:1n", "r": "is-a"}]}
+    )
+    nodes = {"bn:1n": {"ms": "dog"}, "bn:2n": {"ms": "pet_"}, "bn:3n": {"ms": "_"}, " ": {"ms": "nothing"}}
+    (folder / "nodes.v2.json").write_text(json.dumps(nodes))
+    graph = import_graph("visualsem", folder, tmp_path / "g")
+    assert [graph.arrays.entity_text[index] for index in range(2)] == ["dog: a member of Canis", "pet"]
+    assert graph.sources[0].skipped == {
+        "malformed: head or tail is no node": 1,
+        "malformed: no id or no main sense 'ms'": 2,
+    }
+
 
 DOG = (
     "00000010 05 n 02 dog 0 Canis_familiaris 0 003 "
@@ -153,6 +168,13 @@ def test_wordnet_cut_lines_are_named(tmp_path: Path, cut: int) -> None:
     folder = wordnet(tmp_path / "wn", [DOG, ANIMAL, PACK, *[cut_line] * 11])
     with pytest.raises(ValueError, match=r"data\.noun, line 15: not a synset .*11 of 14 records"):
         import_graph("wordnet", folder, tmp_path / "g")
+
+
+def test_wordnet_words_that_are_none_are_malformed(tmp_path: Path) -> None:
+    lines = [DOG, ANIMAL, PACK, PACK.replace("00000030", "00000040").replace("pack", "_")]
+    graph = import_graph("wordnet", wordnet(tmp_path / "wn", lines), tmp_path / "g")
+    skipped = graph.sources[0].skipped
+    assert [count for why, count in skipped.items() if why.startswith("malformed: not a synset")] == [1]
 
 
 def test_wordnet_of_something_else(tmp_path: Path) -> None:
@@ -228,6 +250,29 @@ def test_parquet_triples(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="damaged or cut off"):
         import_graph("triples", tmp_path / "t.parquet", tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.csv", "t.parquet"])
+def test_blank_triples_are_malformed(tmp_path: Path, name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        ("a ", "r", "\u00a0b"),
+        ("a", "  ", "b"),
+        (" ", "r", "b"),
+        ("a", "r", "\u3000"),
+        ("\u00e9", "r", "~"),
+    ]
+    if name.endswith("parquet"):
+        table = dict(zip(("head", "relation", "tail"), zip(*rows, strict=True), strict=True))
+        pq.write_table(pa.table(table), tmp_path / name)
+    else:
+        separator = "," if name.endswith("csv") else "\t"
+        (tmp_path / name).write_text("\n".join(separator.join(row) for row in rows))
+    graph = import_graph("triples", tmp_path / name, tmp_path / "g")
+    assert triplets(graph) == {Triplet("a", "r", "b"), Triplet("\u00e9", "r", "~")}
+    assert list(graph.sources[0].skipped.values()) == [3]
 
 
 def test_bad_triples(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_aliases_and_the_cut_of_relations(tmp_path: Path) -> None:
     records = [said("wears", 10), said("wearing", 11), said("has on", 12), said("near", 13), said("by", 14)]
     folder = vg(tmp_path / "vg", relationships=[{"image_id": 5, "relationships": records}])
     (folder / "relationship_alias.txt").write_text("wears,wearing,has on\nnear,next to\n")
-    (folder / "object_alias.txt").write_text("man,gentleman,guy\n")
+    (folder / "object_alias.txt").write_text("man,gentleman,guy\n ,man\n")
     graph = import_graph("visual-genome", folder, tmp_path / "g", options={"max_relations": 2})
     assert sorted(t.relation for t in triplets(graph)) == ["vg:by", "vg:wears", "vg:wears", "vg:wears"]
     assert graph.sources[0].skipped == {"predicate not among the 2 most frequent": 1}
@@ -140,6 +140,7 @@ def test_compressed_files(tmp_path: Path, ending: str) -> None:
 BAD_OBJECTS = {
     "no name": {key: value for key, value in MAN.items() if key != "name"},
     "blank name": {**MAN, "name": "  "},
+    "name without words": {**MAN, "name": "_ /"},
     "empty names": {**HAT, "names": []},
     "no id": {**MAN, "object_id": None},
     "id as text": {**MAN, "object_id": "1"},

@@ -58,12 +58,19 @@ def console_table(results: Sequence[Result]) -> Table:
             table.add_row(
                 result.benchmark,
                 name,
-                f"{100 * value:.1f}",
+                _shown(name, value),
                 f"[{100 * low:.1f}, {100 * high:.1f}]" if main else "",
                 f"{100 * blind:.1f}" if main and blind is not None else "",
                 f"{result.n:,}",
             )
     return table
+
+
+def _shown(name: str, value: float) -> str:
+    """A share in percent; ranks, their ratio to chance and counts as they are."""
+    if name.endswith(("_amr", "_amri")):
+        return f"{value:.3f}"
+    return f"{value:.1f}" if name.endswith(("_mean_rank", "_n")) else f"{100 * value:.1f}"
 
 
 def _plain(value: Any) -> Any:

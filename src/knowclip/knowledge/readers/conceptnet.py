@@ -10,7 +10,7 @@ from pathlib import Path
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source, literal
-from knowclip.knowledge.readers.tables import MALFORMED, read_lines
+from knowclip.knowledge.readers.tables import MALFORMED, blank, read_lines
 
 ASSERTIONS = Source("conceptnet", "CC BY-SA 4.0", "https://github.com/commonsense/conceptnet5/wiki/Downloads")
 CN100K = Source("cn100k", "CC BY-SA 4.0", "https://home.ttic.edu/~kgimpel/commonsense.html")
@@ -71,12 +71,12 @@ def read_assertions(
     weight = "try_cast(regexp_extract(info, '\"weight\": *([0-9.eE+-]+)', 1) AS FLOAT)"
     here = literal(f"/c/{language}/")
     left_out = [
-        (MALFORMED, "relation NOT LIKE '/r/_%'"),
+        (MALFORMED, f"relation NOT LIKE '/r/_%' OR {blank('substr(relation, 4)')}"),
         *((MALFORMED, f"NOT ({end} LIKE '/c/_%/_%' OR {end} LIKE 'http%')") for end in ("head", "tail")),
         ("other language", f"NOT starts_with(head, {here}) OR NOT starts_with(tail, {here})"),
         ("relation not asked for", _unwanted("substr(relation, 4)", relations)),
         ("negated relation", "false" if negated else "relation LIKE '/r/Not%'"),
-        (MALFORMED, f"{weight} IS NULL"),
+        (MALFORMED, f"{weight} IS NULL OR {_wordless('head')} OR {_wordless('tail')}"),
         ("weight too low", f"{weight} < {float(min_weight)}"),
         ("head equals tail", f"{term.format('head')} = {term.format('tail')}"),
     ]
@@ -85,7 +85,7 @@ def read_assertions(
         build,
         columns=URI_COLUMNS,
         left_out=left_out,
-        triplet=(term.format("head"), "relation", term.format("tail"), weight),
+        triplet=(term.format("head"), "trim(relation)", term.format("tail"), weight),
         expected="/a/[..] /r/Relation /c/lang/head /c/lang/tail {json with a weight}",
         mostly_left_out=True,
     )
@@ -104,7 +104,8 @@ def read_cn100k(
     weight = "try_cast(weight AS FLOAT)"
     labelled = path.name.startswith(("dev", "test"))  # their fourth column is a label, 0 or 1
     left_out = [
-        (MALFORMED, f"relation = '' OR head = '' OR tail = '' OR {weight} IS NULL"),
+        *((MALFORMED, blank(f"replace({column}, '_', ' ')")) for column in CN100K_COLUMNS[:3]),
+        (MALFORMED, f"{weight} IS NULL"),
         ("labelled false", f"{weight} = 0" if labelled else "false"),
         ("relation not asked for", _unwanted("relation", relations)),
         ("negated relation", "false" if negated else "relation LIKE 'Not%'"),
@@ -116,7 +117,7 @@ def read_cn100k(
         build,
         columns=CN100K_COLUMNS,
         left_out=left_out,
-        triplet=(uri.format("head"), "'/r/' || relation", uri.format("tail"), weight),
+        triplet=(uri.format("head"), "'/r/' || trim(relation)", uri.format("tail"), weight),
         expected="Relation, head, tail, weight",
     )
     _describe_relations(build)
@@ -140,6 +141,11 @@ def _describe_relations(build: GraphBuilder) -> None:
     rows = build.connection.execute("SELECT DISTINCT relation FROM stage_triplets").fetchall()
     for (relation,) in rows:
         build.relation(relation, relation_text(relation.removeprefix("/r/")))
+
+
+def _wordless(uri: str) -> str:
+    """SQL: whether a URI such as ``/c/en/_`` holds no words."""
+    return blank(f"replace(split_part({uri}, '/', 4), '_', ' ')")
 
 
 def _check_relations(relations: tuple[str, ...]) -> None:

@@ -117,6 +117,12 @@ def _scan(path: Path, columns: Sequence[str], delimiter: str, quote: str, skip: 
         compression = {literal("gzip" if path.suffix == ".gz" else "none")})"""
 
 
+def blank(words: str) -> str:
+    """SQL: whether ``words``, SQL too, is NULL, empty or white space."""
+    # Only what begins outside of printable ASCII can be: comparing is many times faster than matching.
+    return f"coalesce(({words} < '!' OR {words} > '~') AND regexp_matches({words}, '^[\\s\\v\\pZ]*$'), true)"
+
+
 def open_text(path: Path) -> IO[str]:
     """Open UTF-8 text, plain or gzipped; what is not UTF-8 becomes U+FFFD."""
     if path.suffix == ".gz":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source, literal
-from knowclip.knowledge.readers.tables import MALFORMED, open_text, read_lines
+from knowclip.knowledge.readers.tables import MALFORMED, blank, open_text, read_lines
 
 COLUMNS = ("head", "relation", "tail", "weight")
 
@@ -15,7 +15,7 @@ COLUMNS = ("head", "relation", "tail", "weight")
 def read_triples(
     path: Path, build: GraphBuilder, *, name: str = "triples", licence: str = "not stated"
 ) -> Source:
-    """Read a table of triples; ids are taken as they stand and serve as texts (``/c/en/..`` as its words).
+    """Read a table of triples; ids serve as texts (``/c/en/..`` as its words), without spaces around them.
 
     A first line that names the columns ``head``, ``relation``, ``tail`` (and ``weight``), in any order and
     maybe with others, is a header; without one the first three (four) columns are these.
@@ -62,7 +62,7 @@ def _read_text(path: Path, build: GraphBuilder, delimiter: str, quote: str) -> N
         build,
         columns=columns,
         left_out=[(MALFORMED, _broken(weighted))],
-        triplet=("head", "relation", "tail", _weight(weighted)),
+        triplet=("trim(head)", "trim(relation)", "trim(tail)", _weight(weighted)),
         expected="head, relation, tail[, weight]",
         delimiter=delimiter,
         quote=quote,
@@ -85,7 +85,7 @@ def _read_parquet(path: Path, build: GraphBuilder) -> None:
     texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in COLUMNS[: 3 + weighted])
     broken = _broken(weighted)
     build.connection.execute(
-        f"""INSERT INTO stage_triplets SELECT head, relation, tail, {_weight(weighted)}, 0
+        f"""INSERT INTO stage_triplets SELECT trim(head), trim(relation), trim(tail), {_weight(weighted)}, 0
             FROM (SELECT {texts} FROM {scan}) WHERE NOT ({broken})"""
     )
     row = build.connection.execute(
@@ -96,12 +96,12 @@ def _read_parquet(path: Path, build: GraphBuilder) -> None:
     build.records += row[0]
     if row[1]:
         build.bad(
-            f"{path}, row {row[2]}", "empty head, relation or tail, or a weight that is no number", row[1]
+            f"{path}, row {row[2]}", "blank head, relation or tail, or a weight that is no number", row[1]
         )
 
 
 def _broken(weighted: bool) -> str:
-    broken = [f"coalesce({name}, '') = ''" for name in COLUMNS[:3]]
+    broken = [blank(name) for name in COLUMNS[:3]]
     return " OR ".join([*broken, f"{_weight(True)} IS NULL"] if weighted else broken)
 
 

@@ -37,7 +37,7 @@ def integer(record: Any, *keys: str) -> int:
 def words(value: Any, what: str, alias: Mapping[str, str] | None = None) -> str:
     """Words in lower case with single spaces, or what ``alias`` has for them."""
     text = " ".join(value.lower().split()) if isinstance(value, str) else ""
-    if not text:
+    if not text.strip("/_ "):  # a concept's URI has no words left of these
         raise BadRecordError(f"no {what}")
     return (alias or {}).get(text, text)
 
@@ -81,5 +81,5 @@ def aliases(path: Path) -> dict[str, str]:
     alias = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         canonical, *others = (" ".join(other.lower().split()) for other in line.split(","))
-        alias.update({other: canonical for other in others if other})
+        alias.update({other: canonical for other in others if other and canonical})
     return alias

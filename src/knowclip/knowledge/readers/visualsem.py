@@ -59,11 +59,11 @@ def read_visualsem(
     for id, node in iterate_object(nodes, report=build.report):
         build.records += 1
         sense = node.get("ms") if isinstance(node, dict) else None
-        if not isinstance(sense, str) or not sense.strip():
-            build.bad(f"{nodes}: $.{id}", "no main sense 'ms'")
+        words = sense.replace("_", " ").strip() if isinstance(sense, str) else ""
+        if not words or not id.strip():
+            build.bad(f"{nodes}: $.{id}", "no id or no main sense 'ms'")
             continue
         known.add(id)
-        words = sense.strip().replace("_", " ")
         build.entity(id, f"{words}: {glosses[id]}" if id in glosses else words)
         names = node.get("ims")
         _add_images(build, folder, id, names if isinstance(names, list) else [], max_images)

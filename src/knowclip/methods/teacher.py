@@ -1,0 +1,65 @@
+"""The frozen model of K7, and whether a model can be one: it is given what is prepared for another."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import torch
+from open_clip.tokenizer import HFTokenizer
+
+from knowclip.data.images import fingerprint, probe_image
+from knowclip.models.clip import DualEncoder
+from knowclip.types import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Teacher:
+    """A frozen model that is no part of the method's parameters, nor of its checkpoints.
+
+    Args:
+        model: Copied, so the original may be trained.
+    """
+
+    def __init__(self, model: DualEncoder) -> None:
+        self.model = deepcopy(model).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Its features of the pairs, and its temperature."""
+        if batch.images is not None:
+            images = self.model.encode_image(batch.images, normalize=True)
+        else:
+            images = self.model.encode_trunk(batch.trunk_features, normalize=True)
+        return {
+            "teacher_image_features": images.float(),
+            "teacher_text_features": self.model.encode_text(batch.texts, normalize=True).float(),
+            "teacher_logit_scale": self.model.logit_scale.exp(),
+        }
+
+
+@torch.no_grad()
+def different_inputs(one: DualEncoder, other: DualEncoder, *, cache: str) -> str | None:
+    """What keeps a model from reading batches made for another, told by what both make of probes.
+
+    Returns:
+        In words; None: token ids, pixels and, with ``cache`` "trunk", trunk features mean the same to both.
+    """
+    if not all(torch.equal(one.tokenize(texts), other.tokenize(texts)) for texts in probe_texts(other)):
+        return "tokenizer or context length"
+    if fingerprint(one.preprocess) != fingerprint(other.preprocess):
+        return "image preprocessing"
+    if cache == "trunk" and not torch.equal(*(m.trunk_features(probe_image()) for m in (one, other))):
+        return "image trunk (with data.cache=pixels or none it may)"
+    return None
+
+
+def probe_texts(model: DualEncoder) -> list[list[str]]:
+    """Texts by which a tokenizer is recognised: one short, one beyond any context, words of its own."""
+    texts = [["A photo of 2 cafés; the dog's ball?"], ["dog " * 1000]]
+    if isinstance(model.tokenizer, HFTokenizer):  # a word-level one knows nothing but its own words
+        words = sorted(model.tokenizer.tokenizer.get_vocab())
+        texts.append(words[:: len(words) // 1000 + 1])
+    return texts
