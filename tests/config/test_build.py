@@ -32,6 +32,7 @@ from knowclip.build import (
 from knowclip.commands.train import command, open_run
 from knowclip.config import RECIPES, Recipe, load_recipe
 from knowclip.models.loading import load
+from knowclip.training.validation import Validation
 from knowclip.types import Example, ImageRef
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
@@ -73,6 +74,16 @@ def test_learning_rates_of_the_photo_recipes_fit_their_towers(name) -> None:
     groups = build_optimizer(recipe, method).param_groups
     assert {group["lr"] / recipe.optimizer.lr for group in groups} == {1, 5, 10}
     assert not any(p.requires_grad for p in method.model.model.visual.trunk.parameters())
+
+
+@pytest.mark.parametrize(("trained", "best"), [(0.5, 0), (0.6, 2)])
+def test_train_says_when_the_best_is_the_start(stand_in, trained, best, capsys, monkeypatch) -> None:
+    scores = iter([0.5, trained])
+    monkeypatch.setattr(Validation, "__call__", lambda self, model: {"text_to_image_R@1": next(scores)})
+    command("clip", [*stand_in, "train.epochs=null", "train.steps=2", "train.validate_every=2"])
+    told = capsys.readouterr().err
+    assert f"at step {best}" in told
+    assert ("that is the start: training raised none of it" in told) == (best == 0)
 
 
 @pytest.fixture

@@ -68,6 +68,11 @@ def command(
         console.print(
             f"best: {chosen} {position.best:.4f} at step {position.best_step}, in [bold]{run / 'best'}[/]"
         )
+        if position.best_step == 0:
+            console.print(
+                "that is the start: training raised none of it. What was trained is in "
+                f"[bold]{run / 'last'}[/]; selection.metrics (and selection.links) say what counts"
+            )
 
 
 def open_run(recipe: Recipe, *, resume: bool) -> None:
