@@ -52,11 +52,16 @@ def arms(table: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(arm for of in table["metrics"].values() for arm in of))
 
 
+PANELS = 6
+"""Side by side; more would write over each other's titles."""
+
+
 def plot(table: Mapping[str, Any], theme: Theme) -> bytes:
     """A panel a metric: means of the arms as bars, their seeds as dots, the text-only control dashed."""
     metrics, names = list(table["metrics"]), arms(table)
-    figure, panels = figure_of(0.9 + 0.32 * len(names), theme, columns=len(metrics))
-    for axes, metric in zip(panels, metrics, strict=True):
+    columns = min(len(metrics), PANELS)
+    figure, panels = figure_of(0.9 + 0.32 * len(names), theme, panels=len(metrics), columns=columns)
+    for place, (axes, metric) in enumerate(zip(panels, metrics, strict=True)):
         of = table["metrics"][metric]
         for row, arm in enumerate(names):
             if arm in of:
@@ -67,7 +72,7 @@ def plot(table: Mapping[str, Any], theme: Theme) -> bytes:
         control = table["text_only"].get(metric)
         if control:
             axes.axvline(100 * control["accuracy"], color=theme.ink, lw=1, ls=(0, (2, 2)))
-        axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names))
+        axes.set_yticks(range(len(names)), [""] * len(names) if place % columns else names)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_title(fill(metric.replace("_", " "), 13), color=theme.ink, fontsize=8)
         style(axes, theme, grid="x")

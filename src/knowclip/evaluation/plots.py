@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -127,16 +128,17 @@ def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
     return png(figure)
 
 
-def figure_of(height: float, theme: Theme, *, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure of ``height`` inches with panels side by side, see-through."""
+def figure_of(height: float, theme: Theme, *, panels: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure with panels in rows of ``columns``, each row of ``height`` inches, see-through."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
-    figure = Figure(figsize=(WIDTH, height), dpi=144, layout="constrained")
+    rows = math.ceil(panels / columns)
+    figure = Figure(figsize=(WIDTH, rows * height), dpi=144, layout="constrained")
     figure.patch.set_alpha(0)
-    panels = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
-    for axes in panels:
-        axes.patch.set_alpha(0)
-    return figure, panels
+    axes = [figure.add_subplot(rows, columns, panel + 1) for panel in range(panels)]
+    for panel in axes:
+        panel.patch.set_alpha(0)
+    return figure, axes
 
 
 def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
