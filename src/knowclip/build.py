@@ -41,8 +41,8 @@ from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
 from knowclip.evaluation.leak_audit import images_of
-from knowclip.evaluation.link_prediction import also_in, read_links
-from knowclip.evaluation.link_scorers import FusionLinks
+from knowclip.evaluation.link_prediction import also_in, answered_sides, read_links
+from knowclip.evaluation.link_scorers import TAUGHT, FusionLinks
 from knowclip.evaluation.suite import read_suite
 from knowclip.export.method import load_own_tensors, read_settings, save_method
 from knowclip.knowledge.graph import KnowledgeGraph
@@ -529,10 +529,9 @@ def build_link_validation(
         )
     fusion = fusion_links(method)
     for side in config.sides if fusion else ():
-        if not fusion.answers(side, links.relations):
+        if side not in answered_sides(links, fusion):
             raise ValueError(
-                f"selection.links.sides has {side!r}, which the method does not learn to answer: E2E teaches "
-                "tails, and heads with head_side; E2R relations, those of its graph"
+                f"selection.links.sides has {side!r}, which the method does not learn to answer: {TAUGHT}"
             )
     return LinkValidation(links, config.sides, fusion)
 

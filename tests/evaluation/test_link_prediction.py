@@ -312,7 +312,11 @@ def test_a_side_that_the_method_did_not_learn_is_left_out_aloud(
     assert not refused.stdout
 
     arguments = ["predict", str(tmp_path / "run"), str(folder / "words"), "dog", "is a", "--json"]
-    tails = json.loads(CliRunner().invoke(build_app(), arguments, catch_exceptions=False).stdout)["tails"]
+    predicted = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
+    tails = json.loads(predicted.stdout)["tails"]
+    assert ("plain CLIP answers: fusion did not learn tails" in predicted.stderr) == (
+        "link_tail" not in learned
+    )
     plainly = CliRunner().invoke(build_app(), [*arguments, "--plain"], catch_exceptions=False)
     is_plain = tails == json.loads(plainly.stdout)["tails"]
     assert is_plain == ("link_tail" not in learned)

@@ -83,13 +83,13 @@ def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] 
     from rich.console import Console
 
     from knowclip.evaluation.link_prediction import SIDES, answered_sides
+    from knowclip.evaluation.link_scorers import TAUGHT
 
     answered = answered_sides(links, scorer)
     left_out = [side for side in wanted or SIDES if side not in answered]
     if not left_out:
         return wanted or SIDES  # type: ignore[return-value]
-    why = "E2E teaches tails, and heads with head_side; E2R relations, those of its training graph"
     if wanted:
-        raise ValueError(f"{name} did not learn to answer --side {left_out[0]} ({why})")
-    Console(stderr=True, soft_wrap=True).print(f"{name} did not learn side {', '.join(left_out)} ({why})")
+        raise ValueError(f"{name} did not learn to answer --side {left_out[0]} ({TAUGHT})")
+    Console(stderr=True, soft_wrap=True).print(f"{name} did not learn side {', '.join(left_out)} ({TAUGHT})")
     return answered

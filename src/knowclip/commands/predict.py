@@ -33,6 +33,7 @@ def command(
 
     from knowclip.commands.loaded import load_model
     from knowclip.evaluation.link_prediction import Modality, known_tails, predict_tails, view_of
+    from knowclip.evaluation.link_scorers import TAUGHT
     from knowclip.evaluation.tasks.output import to_json
     from knowclip.knowledge.graph import KnowledgeGraph
     from knowclip.types import ImageRef
@@ -52,6 +53,10 @@ def command(
             known = known_tails(opened, number, relation)
     scorers = load_model(model, device=device).link_scorers(cache=cache)
     answering = [name for name, scorer in scorers.items() if scorer.answers("tail", ())]
+    if not plain and "fusion" in scorers and "fusion" not in answering:
+        Console(stderr=True, soft_wrap=True).print(
+            f"plain CLIP answers: fusion did not learn tails ({TAUGHT})"
+        )
     scorer = scorers["plain" if plain else answering[0]]
     tails = [
         {

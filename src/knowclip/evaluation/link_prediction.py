@@ -153,7 +153,8 @@ def view_of(graph: KnowledgeGraph, entity: int, modality: Modality) -> View:
 
 def answered_sides(links: LinkSet, scorer: LinkScorer) -> tuple[Side, ...]:
     """Those of all that the scorer has learned to answer."""
-    return tuple(side for side in SIDES if scorer.answers(side, links.relations))
+    relations = links.relations
+    return tuple(side for side in SIDES if scorer.answers(side, relations))
 
 
 def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[Side] = SIDES) -> list[Result]:

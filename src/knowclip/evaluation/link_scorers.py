@@ -21,6 +21,8 @@ Side = Literal["tail", "head", "relation"]
 View = str | ImageRef
 """An entity as a model sees it: its words, or an image (or region) of it."""
 BATCH = 256
+TAUGHT = "E2E teaches tails, and heads with head_side; E2R relations, those of its training graph"
+"""Why a method may not have learned to answer a side."""
 
 
 class LinkScorer(Protocol):
