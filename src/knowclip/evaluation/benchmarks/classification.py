@@ -15,6 +15,7 @@ from knowclip.evaluation.benchmarks import classification_sources as sources
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
 from knowclip.evaluation.metrics import NoDataError
+from knowclip.files import is_junk
 from knowclip.types import ImageRef
 
 CLASSIFICATION = Card(
@@ -73,19 +74,26 @@ def _classes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     found = [
-        path for path in sorted(folder.iterdir()) if path.is_dir() and any(map(_is_image, path.iterdir()))
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not is_junk(path.name) and any(map(_is_image, path.iterdir()))
     ]
     return found if len(found) > 1 else []
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_junk(path.name)
 
 
 def _read(folder: Path, home: Path) -> ZeroShot:
     classes = _classes(folder)
     names = _names([path.name for path in classes], home)
-    files = [(label, path) for label, each in enumerate(classes) for path in sorted(each.iterdir())]
+    files = [
+        (label, path)
+        for label, each in enumerate(classes)
+        for path in sorted(each.iterdir())
+        if not is_junk(path.name)
+    ]
     images = [(label, path) for label, path in files if _is_image(path)]
     keys = [f"{path.parent.name}/{path.name}" for _, path in images]
     return ZeroShot(

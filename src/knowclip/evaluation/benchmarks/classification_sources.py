@@ -15,6 +15,7 @@ from typing import Any
 
 from knowclip.atomic import atomic_folder
 from knowclip.data.caption_formats import IMAGE_SUFFIXES
+from knowclip.files import is_junk
 
 TORCHVISION: dict[str, str] = {
     "cifar-10-batches-py": "CIFAR10", "cifar-100-python": "CIFAR100", "MNIST/raw": "MNIST",
@@ -88,6 +89,8 @@ def _shards(paths: Sequence[Path]) -> Iterator[Labelled]:
         try:
             with tarfile.open(path) as archive:
                 for member in archive:
+                    if is_junk(member.name):
+                        continue
                     key, _, suffix = Path(member.name).name.partition(".")
                     file = archive.extractfile(member)
                     if file is not None:

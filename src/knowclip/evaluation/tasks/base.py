@@ -18,6 +18,7 @@ from knowclip.data.caption_formats import IMAGE_SUFFIXES
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.objectives import Objective
+from knowclip.files import is_junk
 from knowclip.types import ImageRef
 
 TOLERATED_SHARE = 0.01
@@ -95,9 +96,10 @@ class Task:
 def find_images(folder: Path) -> Iterator[Path]:
     """Image files below ``folder``, through symbolic links too, as image folders often are."""
     for place, _, names in os.walk(folder, followlinks=True):
-        yield from (
-            Path(place, name) for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES
-        )
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.suffix.lower() in IMAGE_SUFFIXES and not is_junk(path.relative_to(folder)):
+                yield path
 
 
 def refuse_gaps(card: Card, skipped: Mapping[str, int], *, total: int, allow_missing: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from knowclip.files import is_junk
+
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".svg"))
 
 
@@ -18,8 +20,8 @@ class ImageFolder:
         if not root.is_dir():
             raise FileNotFoundError(f"{root}: no such folder of images")
         self.root = root
-        files = (path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        self.paths = sorted(path.relative_to(root).as_posix() for path in files)
+        files = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        self.paths = sorted(path.as_posix() for path in files if not is_junk(path))
         self._by_name: dict[str, str] = {}
         for path in reversed(self.paths):  # the first of equal names wins
             name = PurePosixPath(path)
