@@ -16,13 +16,14 @@ import numpy as np
 
 from knowclip.atomic import atomic_file
 from knowclip.build import build_trainer
-from knowclip.commands.train import MAY_CHANGE, building, open_run
+from knowclip.commands.train import MAY_CHANGE, open_run
 from knowclip.config import Recipe, differences, load_recipe
 from knowclip.evaluation import ablation
 from knowclip.evaluation.plots import LIGHT
 from knowclip.evaluation.report import to_json
 from knowclip.evaluation.seeds import across_seeds
 from knowclip.models.text_length import word_embedding
+from knowclip.progress import stages
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +91,7 @@ def _train(recipe: Recipe) -> dict[str, float]:
     Seconds include validation.
     """
     resume = (recipe.output.folder / "last").exists()
-    with building() as progress:
+    with stages() as progress:
         trainer, _ = build_trainer(recipe, progress=progress)
     open_run(recipe, resume=resume)
     start, counts = time.perf_counter(), Counter[str]()

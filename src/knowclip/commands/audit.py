@@ -26,11 +26,11 @@ def command(
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
     from rich.console import Console
 
-    from knowclip.commands.progress import counting
     from knowclip.data.captions import read_captions
     from knowclip.evaluation.leak_audit import audit, coco_ids, images_of
     from knowclip.evaluation.report import to_json
     from knowclip.evaluation.suite import read_suite
+    from knowclip.progress import counting
 
     benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
     trained = list(

@@ -46,20 +46,12 @@ def instructions(card: Card) -> str:
 
 def fetch(card: Card, folder: Path) -> None:
     """Download the files of a benchmark that may be downloaded, with a bar for each."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
     from knowclip.data.download import download
+    from knowclip.progress import counting
 
     if not card.downloads:
         print("  nothing here may be downloaded by a program; see «to do»")
     for file in card.downloads:
-        columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns) as bars:
-            bar = bars.add_task(file.path, total=None)
-            fetched = download(
-                file.url,
-                folder / file.path,
-                sha256=file.sha256,
-                progress=lambda done, total: bars.update(bar, completed=done, total=total),  # noqa: B023
-            )
+        with counting(file.path, unit="bytes") as progress:
+            fetched = download(file.url, folder / file.path, sha256=file.sha256, progress=progress)
         print(f"  {'written' if fetched else 'there already'}: {folder / file.path}")

@@ -19,7 +19,6 @@ from rich.console import Console
 from torch import nn
 from torch.nn import functional as F
 
-from knowclip.commands.progress import counting
 from knowclip.data.captions import read_captions
 from knowclip.data.image_cache import PixelCache
 from knowclip.data.scenes.nouns import COLOURS, NOUNS
@@ -28,6 +27,7 @@ from knowclip.models.architectures import architecture
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import build
 from knowclip.models.tokenizers import word_tokenizer
+from knowclip.progress import counting
 from knowclip.types import SceneGraph
 
 if TYPE_CHECKING:

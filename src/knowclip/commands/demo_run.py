@@ -18,8 +18,7 @@ from knowclip.atomic import atomic_file
 from knowclip.build import add_negatives, build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.folders import cache_folder
-from knowclip.commands.progress import counting
-from knowclip.commands.train import building, open_run
+from knowclip.commands.train import open_run
 from knowclip.config import Recipe, load_recipe
 from knowclip.data.captions import read_captions
 from knowclip.data.scenes.sprites import LICENCE
@@ -33,6 +32,7 @@ from knowclip.evaluation.suite import read_suite, run_suite
 from knowclip.evaluation.summary import Report
 from knowclip.export.open_clip import save_pretrained
 from knowclip.models.loading import SHIPPED, load
+from knowclip.progress import counting, stages, waiting
 from knowclip.types import Result
 
 SHIPPED_BASE = "scenes-base"
@@ -100,7 +100,7 @@ def train(recipe: Recipe, console: Console) -> None:
     for old in ("last", "tensorboard"):
         shutil.rmtree(recipe.output.folder / old, ignore_errors=True)
     (recipe.output.folder / "log.jsonl").unlink(missing_ok=True)
-    with building() as progress:
+    with stages() as progress:
         trainer, _ = build_trainer(recipe, progress=progress)
     open_run(recipe, resume=False)
     position = trainer.fit()
@@ -136,7 +136,7 @@ def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console)
     """Run every benchmark on the test scenes, on the checkpoints as they were saved."""
     benchmarks, absent = read_suite(scenes, suite="scenes", split="test")
     control = _control(scenes)
-    with console.status("measuring the saved checkpoints"):
+    with waiting("measuring the saved checkpoints"):
         first = run_suite(benchmarks, Scorer(load(base)), text_only=control)
         by_seed = {
             seed: {"base": first}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from knowclip.commands.graph_views import AsJson, Graph, print_summary, show, stats
+from knowclip.progress import fractions
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -44,7 +43,7 @@ def import_(
 
         assert path is not None
         origin = read_captions(path).examples
-    with _progress() as report:
+    with fractions() as report:
         graph = import_graph(
             source,
             origin,
@@ -102,7 +101,7 @@ def merge(
     """Join graphs by the ids of their entities and relations."""
     from knowclip.knowledge.graph_edit import merge as join
 
-    with _progress() as report:
+    with fractions() as report:
         graph = join(graphs, out, memory_limit=memory_limit, threads=threads, report=report)
     print_summary(graph, as_json=as_json)
 
@@ -125,7 +124,7 @@ def filter_(
     from knowclip.knowledge.graph_edit import filter_graph
     from knowclip.knowledge.graph_images import read_image_set
 
-    with _progress() as report:
+    with fractions() as report:
         kept = filter_graph(
             graph,
             out,
@@ -166,7 +165,7 @@ def split(
             "--benchmark is for a split that is drawn: leave it out, or --given-val and --given-test"
         )
     given = {part: path for part, path in (("val", given_val), ("test", given_test)) if path}
-    with _progress() as report:
+    with fractions() as report:
         work: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "report": report}
         if given:
             result = split_as_given({"train": graph, **given}, out, **work)
@@ -184,14 +183,3 @@ def split(
 
 app.command()(stats)
 app.command()(show)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """A bar on standard error that shows what is being done and how much of it is."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("starting", total=1.0)
-        yield lambda stage, fraction: progress.update(task, description=stage, completed=fraction)

@@ -45,6 +45,7 @@ def command(
     from knowclip.export.open_clip import save_pretrained
     from knowclip.models.interpolation import interpolate, refuse_strangers
     from knowclip.models.loading import load
+    from knowclip.progress import waiting
 
     steps = _alphas(alphas)
     conditions = [parse_condition(text) for text in require or [REQUIREMENT]]
@@ -54,7 +55,7 @@ def command(
     console = Console(stderr=True)
     by_alpha = {}
     for alpha in steps:
-        with console.status(f"measuring alpha {alpha:g} on {len(benchmarks)} benchmarks"):
+        with waiting(f"measuring alpha {alpha:g} on {len(benchmarks)} benchmarks"):
             by_alpha[alpha] = _measure(interpolate(*ends, alpha), benchmarks)
     chosen, rows = choose(by_alpha, conditions=conditions, objective=maximise)
     save_pretrained(interpolate(*ends, chosen), out / "best")

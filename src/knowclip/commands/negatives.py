@@ -44,12 +44,12 @@ def command(
     Captions in a row with one key (the image's, say) are all true: what one of them says is no negative of
     another.
     """
-    from knowclip.commands.progress import counting
     from knowclip.commands.summary import show
     from knowclip.knowledge.negatives import SEMANTIC
     from knowclip.knowledge.negatives_html import write_page
     from knowclip.knowledge.records import read_graphs, read_negatives, write_negatives
     from knowclip.knowledge.texts import parse_texts, read_texts
+    from knowclip.progress import counting
 
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()

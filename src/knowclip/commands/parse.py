@@ -33,10 +33,10 @@ def command(
     batch_size: BatchSize = 256,
 ) -> None:
     """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
-    from knowclip.commands.progress import counting
     from knowclip.commands.summary import show
     from knowclip.knowledge.records import write_graphs
     from knowclip.knowledge.texts import parse_texts, read_texts
+    from knowclip.progress import counting
 
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()

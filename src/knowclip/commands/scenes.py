@@ -23,9 +23,9 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.commands.progress import counting
     from knowclip.data.scenes.sprites import LICENCE
     from knowclip.data.scenes.write import write_scenes
+    from knowclip.progress import counting
 
     console = Console()
     start = time.perf_counter()

@@ -27,10 +27,10 @@ def command(
     parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
-    from knowclip.commands.progress import counting
     from knowclip.commands.summary import show
     from knowclip.data.captions import read_captions
     from knowclip.data.selection import select, write_table
+    from knowclip.progress import counting
 
     source = read_captions(captions, split=split, images=images)
     examples = _without(source.examples, exclude or [])

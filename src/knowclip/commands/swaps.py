@@ -39,11 +39,11 @@ def command(
     from rich.console import Console
 
     from knowclip.atomic import atomic_file
-    from knowclip.commands.progress import counting
     from knowclip.data.captions import read_captions
     from knowclip.data.prepare import negatives_for
     from knowclip.evaluation.refine import FOLDS, blind_accuracy, refine, scored_items, write_items
     from knowclip.knowledge.negatives import SEMANTIC
+    from knowclip.progress import counting
 
     def prepared(examples: list[Example], label: str) -> list[Example]:
         with counting(label, total=len(examples)) as progress:
@@ -53,7 +53,7 @@ def command(
                 kinds=kind or SEMANTIC,
                 seed=seed,
                 processes=processes,
-                progress=lambda done, total: progress(done),
+                progress=progress,
             ).examples
 
     tested = prepared(read_captions(folder, split=split).examples, "making negatives")

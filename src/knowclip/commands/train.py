@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.progress import TaskID
 
     from knowclip.build import Pairs
     from knowclip.config import Recipe
@@ -46,9 +42,10 @@ def command(
 
     from knowclip.build import build_trainer
     from knowclip.config import load_recipe
+    from knowclip.progress import stages
 
     config = load_recipe(recipe, overrides or [])
-    with building() as progress:
+    with stages() as progress:
         trainer, pairs = build_trainer(config, progress=progress)
     main = trainer.accelerator.is_main_process
     console = Console(stderr=True, quiet=not main, highlight=False, soft_wrap=True)
@@ -123,20 +120,3 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     lines += [f"{count:,} training captions have a {kind} negative" for kind, count in pairs.kinds.items()]
     lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
     return lines
-
-
-@contextmanager
-def building() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each label that is told of."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-
-        def update(label: str, done: int, total: int) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label)
-            bars.update(tasks[label], completed=done, total=total)
-
-        yield update
