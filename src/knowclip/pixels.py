@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-from functools import lru_cache
-from pathlib import Path
-from typing import IO
-
 from PIL import Image
 
+from knowclip.members import open_file
 from knowclip.types import ImageRef
 
 
@@ -42,36 +37,3 @@ def load_pixels(ref: ImageRef) -> Image.Image:
             f"{ref.box} shows none of it"
         )
     return pixels.crop((x, y, x + width, y + height))
-
-
-def open_file(path: Path) -> IO[bytes]:
-    """Open a file, or the member ``shard.tar/name`` of a tar shard, found without reading the others.
-
-    Raises:
-        OSError: There is no such file or member.
-        ValueError: The shard is no tar file, or cut short.
-    """
-    shard = next((parent for parent in path.parents if parent.suffix == ".tar"), None)
-    if shard is None or not shard.is_file():
-        return open(path, "rb")
-    name = path.relative_to(shard).as_posix()
-    if name not in (members := tar_members(shard)):
-        raise FileNotFoundError(f"{shard} has no member {name}")
-    offset, size = members[name]
-    with open(shard, "rb") as file:
-        file.seek(offset)
-        return io.BytesIO(file.read(size))
-
-
-@lru_cache(maxsize=4096)
-def tar_members(shard: Path) -> dict[str, tuple[int, int]]:
-    """Name -> offset and size of each file in a tar shard, from its headers alone; remembered.
-
-    Raises:
-        ValueError: It is no tar file, is compressed, or cut short.
-    """
-    try:
-        with tarfile.open(shard, "r:") as tar:
-            return {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{shard} is not a whole, uncompressed tar file: {error}") from error

@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+from knowclip.files import IMAGE_SUFFIXES, read_text
+
 IMAGE_COLUMNS = ("image", "filepath", "filename")
 CAPTION_COLUMNS = ("caption", "title", "text")
 SPLIT_COLUMN = "split"
@@ -31,23 +31,6 @@ class Row(NamedTuple):
     where: str
     image: Any
     caption: Any
-
-
-def read_text(path: Path) -> str:
-    """Read a file of UTF-8 text, without a byte-order mark."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} cannot be decoded") from error
-
-
-def read_json(path: Path) -> Any:
-    """Parse a JSON file; a truncated or broken one is refused with its position."""
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON; is it cut short? {error}") from error
 
 
 def _records(content: Any, key: str, path: Path) -> list[Mapping[str, Any]]:

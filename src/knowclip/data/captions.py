@@ -15,12 +15,12 @@ from knowclip.data.caption_formats import (
     Row,
     coco_rows,
     karpathy_rows,
-    read_json,
     sidecar_rows,
     table_rows,
     token_rows,
 )
 from knowclip.data.shards import shard_rows
+from knowclip.files import read_json
 from knowclip.types import Example, ImageRef
 
 FORMATS = ("coco", "karpathy", "flickr8k", "csv", "folder", "webdataset")

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.caption_formats import IMAGE_SUFFIXES, Row, check_split
-from knowclip.pixels import open_file, tar_members
+from knowclip.data.caption_formats import Row, check_split
+from knowclip.files import IMAGE_SUFFIXES
+from knowclip.members import open_file, tar_members
 
 
 def shard_rows(path: Path, split: str | None) -> Iterator[Row]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.data.caption_formats import read_json
 from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.scoring import UNREADABLE, Scorer
+from knowclip.files import read_json
 from knowclip.pixels import load_pixels
 from knowclip.types import ImageRef
 

@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from knowclip.data.caption_formats import IMAGE_SUFFIXES, read_text
 from knowclip.evaluation.benchmarks import classification_sources as sources
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
 from knowclip.evaluation.metrics import NoDataError
-from knowclip.files import is_junk
+from knowclip.files import IMAGE_SUFFIXES, is_junk, read_text
 from knowclip.types import ImageRef
 
 CLASSIFICATION = Card(

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.atomic import atomic_folder
-from knowclip.data.caption_formats import IMAGE_SUFFIXES
-from knowclip.files import is_junk
+from knowclip.files import IMAGE_SUFFIXES, is_junk
 
 TORCHVISION: dict[str, str] = {
     "cifar-10-batches-py": "CIFAR10", "cifar-100-python": "CIFAR100", "MNIST/raw": "MNIST",

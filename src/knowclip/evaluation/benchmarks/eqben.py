@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from knowclip.data.caption_formats import read_json
 from knowclip.evaluation.benchmarks.base import Card, Download
 from knowclip.evaluation.benchmarks.files import (
     Images,
@@ -30,6 +29,7 @@ from knowclip.evaluation.benchmarks.files import (
 )
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
 from knowclip.evaluation.benchmarks.winoground import RULE
+from knowclip.files import read_json
 from knowclip.types import ImageRef
 
 FILE = "eqben_subset_10percent_final.json"

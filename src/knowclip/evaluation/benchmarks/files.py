@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from knowclip.atomic import atomic_file
-from knowclip.data.caption_formats import read_json, read_text
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.metrics import NoDataError
+from knowclip.files import read_json, read_text
 from knowclip.types import ImageRef
 
 TOLERATED_SHARE = 0.01

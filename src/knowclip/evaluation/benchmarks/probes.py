@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from knowclip.data.caption_formats import read_json
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.metrics import NoDataError
+from knowclip.files import read_json
 from knowclip.types import ImageRef
 
 PROBES = Card(

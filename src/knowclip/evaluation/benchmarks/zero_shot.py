@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.data.caption_formats import read_json
 from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.metrics import NoDataError, feature_ranks, macro_average
 from knowclip.evaluation.scoring import Scorer
+from knowclip.files import read_json
 from knowclip.types import Box, ImageRef, Result
 
 TEMPLATES = ("{a} {name}",)

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.data.caption_formats import IMAGE_SUFFIXES
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.objectives import Objective
-from knowclip.files import is_junk
+from knowclip.files import IMAGE_SUFFIXES, is_junk
 from knowclip.types import ImageRef
 
 TOLERATED_SHARE = 0.01

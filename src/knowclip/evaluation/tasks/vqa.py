@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from knowclip.data.caption_formats import read_json
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.benchmarks.probes import semantic_of
 from knowclip.evaluation.metrics import NoDataError, macro_average
 from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
 from knowclip.evaluation.tasks.objectives import SoftAnswers
 from knowclip.evaluation.tasks.vqa_answers import normalise, soft_accuracy, tidy
+from knowclip.files import read_json
 from knowclip.types import ImageRef
 
 VQA = Card(

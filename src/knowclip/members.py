@@ -1,0 +1,114 @@
+"""Files that may be members of a tar shard (``shard.tar/name``) or cells of an Arrow table."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file, or such a member of a shard."""
+    if os.path.isfile(path):
+        return True
+    shard = _shard(path)
+    if shard is None:
+        return False
+    if shard.suffix == ".arrow":
+        return _arrow_cell(shard, path) is not None
+    return path.relative_to(shard).as_posix() in tar_members(shard)
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Open a file, or the member ``shard.tar/name`` or ``data.arrow/column/row`` without reading the others.
+
+    Raises:
+        OSError: There is no such file or member.
+        ValueError: The shard is no tar file, or cut short.
+    """
+    shard = _shard(path)
+    if shard is None:
+        return open(path, "rb")
+    if shard.suffix == ".arrow":
+        if (cell := _arrow_cell(shard, path)) is None:
+            raise FileNotFoundError(f"{shard} has no image {path.relative_to(shard)}")
+        return io.BytesIO(cell)
+    name = path.relative_to(shard).as_posix()
+    if name not in (members := tar_members(shard)):
+        raise FileNotFoundError(f"{shard} has no member {name}")
+    offset, size = members[name]
+    with open(shard, "rb") as file:
+        file.seek(offset)
+        return io.BytesIO(file.read(size))
+
+
+def _shard(path: Path) -> Path | None:
+    found = next((parent for parent in path.parents if parent.suffix in (".tar", ".arrow")), None)
+    return found if found is not None and found.is_file() else None
+
+
+def tar_members(shard: Path) -> dict[str, tuple[int, int]]:
+    """Name -> offset and size of each file in a tar shard, from its headers alone; remembered.
+
+    ``./name`` is ``name``, as a path would have it. Of members of one name the last counts, as it does for
+    ``tar -x``.
+
+    Raises:
+        ValueError: It is no tar file, is compressed, or cut short.
+    """
+    return _tar_index(shard)[0]
+
+
+def tar_repeated(shard: Path) -> list[str]:
+    """Names of the members that a later one of the same name replaces, once for each."""
+    return _tar_index(shard)[1]
+
+
+@lru_cache(maxsize=4096)
+def _tar_index(shard: Path) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    members: dict[str, tuple[int, int]] = {}
+    repeated = []
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
+                if name in members:
+                    repeated.append(name)
+                members[name] = member.offset_data, member.size
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{shard} is not a whole, uncompressed tar file: {error}") from error
+    return members, repeated
+
+
+@lru_cache(maxsize=256)
+def arrow_table(path: Path) -> Any:
+    """A table of Hugging Face ``datasets``, mapped into memory; remembered.
+
+    Raises:
+        ValueError: It is no Arrow file, or cut short.
+    """
+    import pyarrow
+
+    try:
+        source = pyarrow.memory_map(str(path))
+        try:
+            return pyarrow.ipc.open_stream(source).read_all()
+        except pyarrow.ArrowInvalid:
+            return pyarrow.ipc.open_file(source).read_all()
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a whole Arrow file: {error}") from error
+
+
+def _arrow_cell(shard: Path, path: Path) -> bytes | None:
+    """The bytes of an image that lies in a table: ``data.arrow/column/row``."""
+    column, _, row = path.relative_to(shard).as_posix().rpartition("/")
+    table = arrow_table(shard)
+    if column not in table.column_names or not row.isdecimal() or int(row) >= len(table):
+        return None
+    cell = table.column(column)[int(row)].as_py()
+    return cell.get("bytes") if isinstance(cell, dict) else cell
