@@ -24,10 +24,8 @@ from knowclip.config import (
     MethodConfig,
     ModelConfig,
     Recipe,
-    SourceConfig,
     StructureClipConfig,
 )
-from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.data.collate import Collator
 from knowclip.data.dataset import CaptionDataset, draw_negatives
 from knowclip.data.graph_checks import refuse_unreadable
@@ -59,6 +57,7 @@ from knowclip.models.text_length import sufficient_length
 from knowclip.models.towers import image_trunk
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.models.with_knowledge import WithKnowledge
+from knowclip.sources import Sources, read_sources
 from knowclip.training.batches import EpochLoader
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.loop import Trainer
@@ -95,17 +94,21 @@ class Pairs:
     without: Counter[str] = field(default_factory=Counter)
 
 
-def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[Trainer, Pairs]:
+def build_trainer(
+    recipe: Recipe, *, sources: Sources | None = None, progress: Progress | None = None
+) -> tuple[Trainer, Pairs]:
     """Build a training run; nothing is trained, but caches are made where the recipe asks for them.
 
     Args:
         recipe: What to build.
+        sources: Its image-caption pairs, where they were read already.
         progress: Called with a label, things done and things in all, while captions are parsed and images
             decoded.
 
     Raises:
         ValueError: If files, models and options do not fit together.
     """
+    sources = sources or read_sources(recipe)
     accelerator = build_accelerator(recipe)
     set_seed(recipe.seed)  # the same weights on every process
     model = build_model(recipe.model).to(accelerator.device)
@@ -118,7 +121,7 @@ def build_trainer(recipe: Recipe, *, progress: Progress | None = None) -> tuple[
             cache=recipe.data.cache,
             **_reads(recipe, graph),
         )
-        pairs = build_pairs(recipe, progress=progress)
+        pairs = build_pairs(recipe, sources, progress=progress)
         suite = build_suite(recipe)
         if graph is not None:
             of_suite = (path for benchmark in suite for path in images_of(benchmark))
@@ -290,16 +293,14 @@ def build_monitor(recipe: Recipe, *, steps: int, silent: bool) -> Monitor:
     return Monitor(None if silent else open_log, steps=steps, every=recipe.train.log_every)
 
 
-def build_pairs(recipe: Recipe, *, progress: Progress | None = None) -> Pairs:
-    """Read training and validation pairs, and make the negatives of both."""
+def build_pairs(recipe: Recipe, sources: Sources, *, progress: Progress | None = None) -> Pairs:
+    """Make the negatives of training and validation pairs, which are held out here if the recipe says so."""
     data = recipe.data
-    if data.train is None:
-        return Pairs([], read_source(data.val).examples if data.val else [], Counter())
-    source = read_source(data.train)
-    train, skipped = source.examples, Counter(source.skipped)
-    if data.val is not None:
-        held_out = read_source(data.val)
-        val, skipped = held_out.examples, skipped + held_out.skipped
+    if sources.train is None:
+        return Pairs([], sources.val.examples if sources.val else [], Counter())
+    train, skipped = sources.train.examples, Counter(sources.train.skipped)
+    if sources.val is not None:
+        val, skipped = sources.val.examples, skipped + sources.val.skipped
     else:
         train, val = hold_out(train, images=data.val_images)
     if not data.negatives.per_caption and not reads_triples(recipe):
@@ -318,11 +319,6 @@ def one_negative(example: Example) -> Example:
 def reads_triples(recipe: Recipe) -> bool:
     """Whether the method has a KEE, which reads the triples of captions and negatives."""
     return isinstance(recipe.method, StructureClipConfig) and recipe.method.kee is not None
-
-
-def read_source(config: SourceConfig) -> CaptionSet:
-    """Read one file of image-caption pairs."""
-    return read_captions(config.path, **config.model_dump(exclude={"path"}))
 
 
 def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example], list[Example]]:

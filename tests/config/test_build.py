@@ -27,11 +27,11 @@ from knowclip.build import (
     build_trainer,
     build_validation,
     hold_out,
-    read_source,
 )
 from knowclip.commands.train import command, open_run
 from knowclip.config import RECIPES, Recipe, load_recipe
 from knowclip.models.loading import load
+from knowclip.sources import read_source, read_sources
 from knowclip.training.validation import Validation
 from knowclip.types import Example, ImageRef
 
@@ -252,7 +252,9 @@ def test_every_option_of_a_source_reaches_its_reader(base, monkeypatch) -> None:
         "clip", [f"data.train={{path: p, {', '.join(f'{k}: {v}' for k, v in options.items())}}}"]
     )
     seen = {}
-    monkeypatch.setattr("knowclip.build.read_captions", lambda path, **given: seen.update(path=path, **given))
+    monkeypatch.setattr(
+        "knowclip.sources.read_captions", lambda path, **given: seen.update(path=path, **given)
+    )
     read_source(recipe.data.train)
     assert seen == options | {"path": Path("p"), "images": Path("i")}
 
@@ -278,11 +280,13 @@ def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_pa
 
 def test_a_validation_reads_one_negative_a_caption(base) -> None:
     recipe = load_recipe("negclip", base)
-    pairs = build_pairs(recipe)
+    pairs = build_pairs(recipe, read_sources(recipe))
     every = add_negatives(read_source(recipe.data.val).examples, recipe).examples
     assert max(len(example.negatives) for example in every) > 1
     assert [len(e.negatives) for e in pairs.val] == [min(len(e.negatives), 1) for e in every]
-    assert [e.negatives for e in build_pairs(recipe).val] == [e.negatives for e in pairs.val]
+    assert [e.negatives for e in build_pairs(recipe, read_sources(recipe)).val] == [
+        e.negatives for e in pairs.val
+    ]
     assert max(len(example.negatives) for example in pairs.train) > 1
 
 

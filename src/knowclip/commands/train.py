@@ -40,13 +40,21 @@ def command(
     """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -m knowclip.cli train``."""
     from rich.console import Console
 
-    from knowclip.build import build_trainer
     from knowclip.config import load_recipe
     from knowclip.progress import stages
+    from knowclip.sources import check_recipe, read_sources
 
     config = load_recipe(recipe, overrides or [])
+    check_recipe(config)
+    if not dry_run:
+        check_run(config, resume=resume)
     with stages() as progress:
-        trainer, pairs = build_trainer(config, progress=progress)
+        progress("reading captions", 0, None)
+        sources = read_sources(config)
+        progress("loading the model", 0, None)
+        from knowclip.build import build_trainer  # torch: after all that can be refused without it
+
+        trainer, pairs = build_trainer(config, sources=sources, progress=progress)
     main = trainer.accelerator.is_main_process
     console = Console(stderr=True, quiet=not main, highlight=False, soft_wrap=True)
     console.print(f"recipe {config.source}")
@@ -72,14 +80,14 @@ def command(
             )
 
 
-def open_run(recipe: Recipe, *, resume: bool) -> None:
-    """Make the run's folder with its ``recipe.yaml``; the main process does it before training.
+def check_run(recipe: Recipe, *, resume: bool) -> None:
+    """Refuse a folder that holds another run, or not the one to go on with.
 
     Raises:
         ValueError: If another run is there, or the one to resume is not, or was of another recipe.
     """
     from knowclip.atomic import recover
-    from knowclip.config import load_recipe, save_recipe
+    from knowclip.config import load_recipe
 
     run, last = recipe.output.folder, recipe.output.folder / "last"
     recover(last)
@@ -91,8 +99,19 @@ def open_run(recipe: Recipe, *, resume: bool) -> None:
         )
     if resume:
         _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
-    run.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, run / "recipe.yaml")
+
+
+def open_run(recipe: Recipe, *, resume: bool) -> None:
+    """Make the run's folder with its ``recipe.yaml``; the main process does it before training.
+
+    Raises:
+        ValueError: As :func:`check_run`.
+    """
+    from knowclip.config import save_recipe
+
+    check_run(recipe, resume=resume)
+    recipe.output.folder.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, recipe.output.folder / "recipe.yaml")
 
 
 def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
