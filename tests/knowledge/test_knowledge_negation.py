@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowclip.knowledge.negation import is_negated, negations
+from knowclip.knowledge.parsing import parse
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,105 @@ def test_spans_lie_in_the_text(text: str) -> None:
         for start, end in (found.cue, found.denied, found.scope):
             assert 0 <= start < end <= len(text)
         assert found.scope[0] <= found.denied[0] and found.denied[1] <= found.scope[1]
+
+
+def graph(caption: str) -> tuple[list[str], set[tuple[str, str]], set[tuple[str, str, str]]]:
+    """Objects, attributes and relations that the spaCy parser reads in a caption."""
+    pytest.importorskip("spacy")
+    (found,) = parse([caption])
+    names = [item.name for item in found.objects]
+    return (
+        names,
+        {(names[a.object], a.name) for a in found.attributes},
+        {(names[r.subject], r.name, names[r.object]) for r in found.relations},
+    )
+
+
+GRAPHS = [
+    ("A man who is not wearing a hat walks a dog", ["man", "dog"], set(), {("man", "walk", "dog")}),
+    ("A man who never wears a hat rides a bike", ["man", "bike"], set(), {("man", "ride", "bike")}),
+    ("An empty street with no cars", ["street"], {("street", "empty")}, set()),
+    ("A boy without a helmet rides a bike", ["boy", "bike"], set(), {("boy", "ride", "bike")}),
+    ("A boy without a helmet riding a bike", ["boy", "bike"], set(), {("boy", "ride", "bike")}),
+    ("A boy w/o a helmet rides a bike", ["boy", "bike"], set(), {("boy", "ride", "bike")}),
+    ("A woman without shoes dancing in the street", ["woman", "street"], set(),
+     {("woman", "dance in", "street")}),
+    ("A man wearing no shirt climbs a rock .", ["man", "rock"], set(), {("man", "climb", "rock")}),
+    ("A boy without a shirt on is jumping in the air", ["boy", "air"], set(), {("boy", "jump in", "air")}),
+    ("Man with no shirt on wearing shorts", ["man", "shorts"], set(), {("man", "wear", "shorts")}),
+    ("A man with no helmet on a motorcycle", ["man", "motorcycle"], set(), {("man", "on", "motorcycle")}),
+    ("A man with a hat and no shoes lays on the ground", ["man", "hat", "ground"], set(),
+     {("man", "with", "hat"), ("man", "lay on", "ground")}),
+    ("A girl never wears a hat", ["girl"], set(), set()),
+    ("A man isn't riding a horse", ["man"], set(), set()),
+    ("A man isn\u2019t riding a horse", ["man"], set(), set()),
+    ("A man isn`t riding a horse", ["man"], set(), set()),
+    ("A man isnt riding a horse", ["man"], set(), set()),
+    ("A man doesnt wear a hat", ["man"], set(), set()),
+    ("A man cannot hold the ball", ["man"], set(), set()),
+    ("A boy is not riding a bike or a horse", ["boy"], set(), set()),
+    ("A man isn't riding a bike, nor is he holding a ball", ["man"], set(), set()),
+    ("The dog is not brown but black", ["dog"], {("dog", "black")}, set()),
+    ("A not very big dog sits on a mat", ["dog", "mat"], set(), {("dog", "sit on", "mat")}),
+    ("A cat that is not black sits on a mat", ["cat", "mat"], set(), {("cat", "sit on", "mat")}),
+    ("A dog no longer running", ["dog"], set(), set()),
+    ("A dog is never on the couch", ["dog"], set(), set()),
+    ("No one is riding a horse", [], set(), set()),
+    ("A bike with no-one riding it", ["bike"], set(), set()),
+    ("Nobody is sitting on the bench", ["bench"], set(), set()),
+    ("Nothing is on the table", ["table"], set(), set()),
+    ("None of the men are wearing hats", [], set(), set()),
+    ("Not all people are wearing hats", [], set(), set()),
+    ("There are no dogs on the beach", ["beach"], set(), set()),
+    ("There aren't any dogs on the beach", ["beach"], set(), set()),
+    ("There is neither a table nor a chair in the room", ["room"], set(), set()),
+    ("A man is neither holding a bat nor wearing a glove", ["man"], set(), set()),
+    ("No dogs are running on the beach", ["beach"], set(), set()),
+    ("No dog is on a mat", [], set(), set()),
+    ("Hardly any people are on the beach", ["beach"], set(), set()),
+    ("An empty road with no people walking on it", ["road"], {("road", "empty")}, set()),
+    ("A street with no cars, people or dogs", ["street"], set(), set()),
+    ("The street is empty of cars", ["street"], set(), set()),
+    ("A street free of cars", ["street"], set(), set()),
+    ("A field devoid of trees", ["field"], set(), set()),
+    ("A tree stripped of its leaves stands in a field", ["tree", "field"], set(),
+     {("tree", "stand in", "field")}),
+    ("A lack of snow on the hill", ["hill"], set(), set()),
+    ("A man lacking a hat", ["man"], set(), set()),
+    ("A car missing a wheel", ["car"], set(), set()),
+    ("A room empty except for a chair", ["room"], {("room", "empty")}, set()),
+    ("A man other than the boy holds a cup", ["man", "cup"], set(), {("man", "hold", "cup")}),
+    ("A dog instead of a cat sits on the mat", ["dog", "mat"], set(), {("dog", "sit on", "mat")}),
+    ("Instead of a hat the man wears a crown", ["man", "crown"], set(), {("man", "wear", "crown")}),
+    ("A man rides a horse rather than a bike", ["man", "horse"], set(), {("man", "ride", "horse")}),
+    ("A man holding a ball but not a bat", ["man", "ball"], set(), {("man", "hold", "ball")}),
+    ("A man rides a bike without wearing a helmet", ["man", "bike"], set(), {("man", "ride", "bike")}),
+]  # fmt: skip
+AFFIRMED = [
+    ("A man wears nothing but shorts", ["man", "shorts"], set(), {("man", "wear", "shorts")}),
+    ("Nothing but sand is on the beach", ["sand", "beach"], set(), {("sand", "on", "beach")}),
+    ("Not only a dog but also a cat sit on a mat", ["dog", "cat", "mat"], set(),
+     {("dog", "sit on", "mat"), ("cat", "sit on", "mat")}),
+    ("A man not only rides a horse but also holds a rope", ["man", "horse", "rope"], set(),
+     {("man", "ride", "horse"), ("man", "hold", "rope")}),
+    ("No fewer than three dogs run on grass", ["dog", "grass"], {("dog", "three")},
+     {("dog", "run on", "grass")}),
+    ("A no-parking sign hangs on a pole", ["no-parking sign", "pole"], set(),
+     {("no-parking sign", "hang on", "pole")}),
+    ("A no parking sign hangs on a pole", ["no parking sign", "pole"], set(),
+     {("no parking sign", "hang on", "pole")}),
+    ("A shirtless man next to a car-free street", ["man", "street"],
+     {("man", "shirtless"), ("street", "car-free")}, {("man", "next to", "street")}),
+    ("A dog with no-slip shoes", ["dog", "no-slip shoe"], set(), {("dog", "with", "no-slip shoe")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("caption", "objects", "attributes", "relations"),
+    GRAPHS + AFFIRMED,
+    ids=[c[0] for c in GRAPHS + AFFIRMED],
+)
+def test_nothing_is_claimed_that_a_caption_denies(
+    caption: str, objects: list[str], attributes: set[tuple[str, str]], relations: set[tuple[str, str, str]]
+) -> None:
+    assert graph(caption) == (objects, attributes, relations)

@@ -100,7 +100,11 @@ class Clauses:
             return []
         if words.first_child(index, "expl") is not None:  # there is a dog
             return self._named(words.children(index, "attr", "dobj", "nsubj"))
-        for child in reversed(list(words.children(index, *_SUBJECTS))):  # the nearest, where it was given two
+        given = list(words.children(index, *_SUBJECTS))
+        said = [
+            child for child in given if child not in words.denied
+        ]  # not the cat of "a dog instead of a cat"
+        for child in reversed(said or given):  # the nearest, where it was given two
             if self._adopted.get(child, index) != index:
                 return self.subjects(self._adopted[child], depth + 1)
             if words[child].tag not in ("WDT", "WP") and words[child].lower != "that":

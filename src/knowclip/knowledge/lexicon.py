@@ -56,8 +56,8 @@ VALUES = {
 
 
 VAGUE = _words(
-    "one other another different same own such several many few various more most next only main first "
-    "second last left right far"
+    "one other another different same own such several many few fewer less various more most next only main "
+    "first second last left right far"
 )
 """Modifiers that claim nothing a picture shows of the object alone."""
 

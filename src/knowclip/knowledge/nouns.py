@@ -32,7 +32,7 @@ class NounPhrases:
         """By name, the last mentions: object, clause, whether plural."""
         alias: dict[int, int] = {}
         for index in range(len(words)):
-            if not self._is_head(index) or self.is_relational(index):
+            if index in words.denied or not self._is_head(index) or self.is_relational(index):
                 continue
             named = self._named_by_of(index)
             if named is None:
@@ -58,6 +58,8 @@ class NounPhrases:
     def add_attribute(self, item: int, index: int) -> None:
         """Give an object the attribute at word ``index`` and those coordinated with it."""
         for each in self._coordinated(index):
+            if each in self.words.denied:
+                continue
             span = self._attribute_span(each)
             name = " ".join(self.words.text[slice(*span)].lower().split())
             self.attributes.setdefault((item, name), Attribute(item, name, span))
@@ -82,6 +84,7 @@ class NounPhrases:
         if (
             not word.is_noun
             or word.dep in ("compound", "amod", "nmod")
+            or word.lower == "no"
             or not any(map(str.isalnum, word.text))
         ):
             return False
@@ -139,7 +142,8 @@ class NounPhrases:
                 continue
             noun = before.dep in ("compound", "nmod") and before.is_noun and index >= before.head >= first
             plain = before.lower not in lexicon.COLOURS and before.lower not in lexicon.MATERIALS
-            if (noun and plain) or (before.lower, word.lower) in lexicon.LEXICAL_COMPOUNDS:
+            label = before.lower == "no" and before.dep == "det"  # no parking sign: else it were denied
+            if (noun and plain) or label or (before.lower, word.lower) in lexicon.LEXICAL_COMPOUNDS:
                 first -= 1
             else:
                 break

@@ -29,9 +29,30 @@ def repair(words: Words) -> None:
         verb_repair.verb_after_noun(words, index)
 
 
+def repair_denied(words: Words) -> None:
+    """Hang what is said of the bearer on it: the verb of "a boy without a helmet *riding* a bike"."""
+    for index, word in enumerate(words.words):
+        if index in words.denied or word.head not in words.denied or not word.tag.startswith("VBG"):
+            continue
+        bearer = word.head
+        while bearer in words.denied and words[bearer].head != bearer:
+            bearer = words[bearer].head
+        if bearer in words.denied or bearer >= index:
+            continue
+        for child in [c for c in word.children if c in words.denied]:
+            words.attach(child, word.head, "pobj")
+        words.attach(index, bearer, "acl" if words[bearer].is_noun else "advcl")
+        verb_repair.adopt_object(words, index)
+
+
 def _noun_by_place(words: Words, index: int) -> None:
-    """The noun of "on a side walk", "next to building": neither verb nor adverb stands there."""
+    """The noun of "on a side walk", "next to building": neither verb nor adverb stands there.
+
+    And the adjective of "a shirtless man", read as a noun.
+    """
     word = words[index]
+    if word.is_noun and word.dep in ("compound", "nmod") and word.lower.endswith("less"):
+        word.tag, word.dep = "JJ", "amod"
     starts = index == 0 and word.tag == "VB" and len(words) > 1 and words[1].lower.endswith("ing")
     if starts or (word.dep in ("pobj", "dobj") and word.tag in ("VB", "VBP", "VBD", "VBZ", "XX", "FW")):
         word.tag = "NN"

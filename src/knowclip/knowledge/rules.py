@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from knowclip.knowledge import lexicon
 from knowclip.knowledge.clauses import Clauses
+from knowclip.knowledge.negation import denied_words
 from knowclip.knowledge.nouns import NounPhrases
-from knowclip.knowledge.repair import repair
+from knowclip.knowledge.repair import repair, repair_denied
 from knowclip.knowledge.words import Lemma, Words
 from knowclip.types import Relation, SceneGraph
 
@@ -26,6 +27,9 @@ _OPENS_COMPOUND = frozenset(
 def build_graph(words: Words, lemma: Lemma) -> SceneGraph:
     """Scene graph of a parsed caption."""
     repair(words)
+    words.denied = denied_words(words)
+    if words.denied:
+        repair_denied(words)
     return _Builder(words, lemma).graph()
 
 
@@ -39,14 +43,15 @@ class _Builder:
         """Verbs that already state a relation; the others ("a man running") are attributes."""
 
     def graph(self) -> SceneGraph:
-        for index, word in enumerate(self.words.words):
+        claimed = [(i, word) for i, word in enumerate(self.words.words) if i not in self.words.denied]
+        for index, word in claimed:
             if word.is_verb:
                 self._verb(index)
             elif word.dep in ("prep", "agent", "dative", "prt") or word.tag in ("IN", "TO"):
                 self._preposition(index)
             elif word.dep == "poss" and word.is_noun:
                 self._possession(index)
-        for index, word in enumerate(self.words.words):
+        for index, word in claimed:
             if word.is_verb and index not in self.stating:
                 self._state(index)
         return SceneGraph(
@@ -79,7 +84,7 @@ class _Builder:
         word = words[governor]
         if not objects and word.is_verb and self.clauses.is_stranded(index):
             objects = self.nouns.objects_of(word.head)
-        if not objects or governor == index:
+        if not objects or governor == index or governor in words.denied:
             return
         if word.is_noun:
             if name != "of" or word.lower not in lexicon.QUANTITY_NOUNS:

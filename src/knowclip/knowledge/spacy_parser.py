@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from knowclip.knowledge import lexicon
+from knowclip.knowledge.negation_cues import MAY_DENY
 from knowclip.knowledge.rules import build_graph
 from knowclip.knowledge.words import PartOfSpeech, Word, Words
 from knowclip.types import SceneGraph
@@ -49,6 +50,16 @@ _NOUN_COLOUR = re.compile(
     re.IGNORECASE,
 )
 _TAGGED_AS_COLOUR = {3: "red", 4: "blue", 6: "yellow"}
+_ONLY = re.compile(
+    r"\b(?:nothing|none|nobody|no one) (?:but|except(?: for)?|(?:other|more) than)\b", re.IGNORECASE
+)
+_NOT_ONLY = re.compile(r"\b(not (?:only|just|merely|simply))\b(.*?)\bbut(?: also)?\b", re.IGNORECASE)
+_LIKE_WITHOUT = re.compile(
+    r"\b(?:(?:instead|in place|in lieu) of|(?:rather|other) than|(?:apart|aside) from|(?:except|save) for"
+    r"|with the exception of|as opposed to)\b",
+    re.IGNORECASE,
+)
+_APOSTROPHES = re.compile("[\u2019\u02bc`\u00b4]")
 _SILENT_E = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
 
 
@@ -125,16 +136,27 @@ def _shown(text: str) -> str:
     """
     if text.isupper() and text.isascii():
         text = text.lower()
+    text = _APOSTROPHES.sub("'", text)
+    if MAY_DENY.search(text):
+        text = _negations_shown(text)
     text = _SENTENCE_CAPITAL.sub(lambda match: match[0].lower(), text)
     text = _NOUN_COLOUR.sub(lambda match: _TAGGED_AS_COLOUR[len(match[0])], text)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()  # lone surrogates
 
 
+def _negations_shown(text: str) -> str:
+    """Phrases of negation that the parser stumbles over, in words that it does not, of the same length."""
+    text = _ONLY.sub(lambda match: " " * len(match[0]), text)
+    text = _NOT_ONLY.sub(lambda match: (" " * len(match[1]) + match[2] + "and").ljust(len(match[0])), text)
+    return _LIKE_WITHOUT.sub(lambda match: "without".ljust(len(match[0])), text)
+
+
 def _words(doc: Doc, caption: str, offset: int, index: int) -> Iterator[Word]:
-    opening = 1 if offset < 0 else 0
+    opening, last = (1 if offset < 0 else 0), 0
     for token in doc[opening:]:
-        start = offset + token.idx
-        end = start + len(token)
+        start = max(last, offset + token.idx)
+        shown_otherwise = token.lower_ == "without" and _LIKE_WITHOUT.match(caption, start)
+        last = end = shown_otherwise.end() if shown_otherwise else max(start, offset + token.idx + len(token))
         head = token.head.i if token.head.i >= opening else token.i
         yield Word(caption[start:end], token.tag_, token.dep_, index + head - opening, start, end)
 

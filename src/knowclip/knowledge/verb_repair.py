@@ -11,7 +11,10 @@ NOUNS_IN_ING = frozenset(
     "crossing landing parking wrestling sibling sling lighting frosting icing topping drawing "
     "marking covering bedding siding flooring".split()
 )
-_AFTER_VERB = ("DT", "PRP$", "IN", "TO", "RB", ".", ",")
+_AFTER_VERB = ("DT", "PRP$", "IN", "TO", "RB", "CC", ".", ",")
+_NOT_THIRD_PERSON = ("ss", "us", "is")
+"""Endings of nouns that are no plurals: "glass", "bus", "tennis"."""
+_RELATIVE = ("relcl", "acl")
 _OPENS_PHRASE = ("DT", "PRP$", "IN", "TO", "CD", "JJ", "PDT", "RP", "WDT")
 
 
@@ -26,6 +29,8 @@ def verb_with_subject(words: Words, index: int) -> None:
 def verb_after_colour(words: Words, index: int) -> None:
     """The verb of "a cat that is black sits on a mat", read as a plural noun, which "is" forbids."""
     word, colour, verb = words[index], index - 1, index - 2
+    if words[verb].lower in ("not", "n't"):
+        verb -= 1
     if word.tag != "NNS" or words[colour].lower not in lexicon.COLOURS or words[colour].head != index:
         return
     if verb >= 0 and words[verb].lower in ("is", "was") and words[verb].dep == "relcl":
@@ -46,7 +51,7 @@ def participle_after_noun(words: Words, index: int) -> None:
         words[index].dep = "acl"
         dep = words[noun].dep
         words[noun].dep = {"pcomp": "pobj", "csubj": "nsubj", "acl": "nsubj"}.get(dep, dep)
-        _adopt_object(words, index)
+        adopt_object(words, index)
     word.tag = "VBG"
 
 
@@ -71,27 +76,35 @@ def verb_after_noun(words: Words, index: int) -> None:
     word, noun = words[index], index - 1
     if word.is_noun and None not in (words.first_child(index, "nsubj"), words.first_child(index, "dobj")):
         word.tag = "VBZ"
-    if word.lower[-1:] != "s" or words[noun].head != index or words[noun].dep != "compound":
+    elif word.tag == "NNS" and word.dep == "ROOT" and words.first_child(index, "nsubj") is not None:
+        word.tag = "VBZ"
+    if (
+        word.lower[-1:] != "s"
+        or word.lower.endswith(_NOT_THIRD_PERSON)
+        or words[noun].head != index
+        or words[noun].dep != "compound"
+    ):
         return
     following = words[index + 1].tag if index + 1 < len(words) else "."
     singular = {words[c].lower for c in words.children(index, "det")} & {"a", "an"}
-    if following not in (_AFTER_VERB if singular else ("DT", "PRP$")):
+    mismatch = singular and word.tag in ("NNS", "NNPS", "VBZ")  # a ... runs
+    if following not in (_AFTER_VERB if mismatch else ("DT", "PRP$")):
         return
     if word.tag not in ("NNS", "NN", "NNPS", "VBZ"):
         return
     words.promote(noun, over=index)
     clause = words[noun].head
-    if words[clause].dep == "relcl" and words[words[clause].head].is_noun:
+    if words[clause].dep in _RELATIVE and words[words[clause].head].is_noun:
         # a dog that wears a hat chases a cat
         words.attach(index, words[clause].head, "acl")
     else:
         words.attach(index, index if clause == noun else clause, words[noun].dep)
         words.attach(noun, index, "nsubj")
     word.tag = "VBZ"
-    _adopt_object(words, index)
+    adopt_object(words, index)
 
 
-def _adopt_object(words: Words, verb: int) -> None:
+def adopt_object(words: Words, verb: int) -> None:
     """The noun phrase after a word that has turned out to be a verb is its object."""
     following = words.first_child(verb, "appos", "npadvmod")
     if following is not None and following > verb:

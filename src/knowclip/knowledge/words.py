@@ -44,6 +44,8 @@ class Words:
 
     text: str
     words: list[Word]
+    denied: frozenset[int] = frozenset()
+    """Words under a negation, and those that negate: nothing they say is claimed."""
 
     def __post_init__(self) -> None:
         for index, word in enumerate(self.words):
