@@ -28,6 +28,10 @@ from pydantic import (
 RECIPES = Path(__file__).parent / "recipes"
 
 Modality = Literal["text", "image", "random"]
+Shown = Literal["text", "image"]
+"""How an entity that has words and images is shown where nothing is drawn."""
+LinkSide = Literal["tail", "head", "relation"]
+Among = Literal["all", "split"]
 
 
 class Section(BaseModel):
@@ -350,11 +354,11 @@ class LinksConfig(Section):
 
     path: Path
     """Folder that ``knowclip graph split`` made; train on its ``train``."""
-    sides: tuple[Literal["tail", "head", "relation"], ...] = Field(("tail",), min_length=1)
+    sides: tuple[LinkSide, ...] = Field(("tail",), min_length=1)
     """What is to be found; each gives metrics of its own: ``link_tail_mrr``, ``link_head_hits@10``."""
-    modality: Literal["text", "image"] = "text"
+    modality: Shown = "text"
     """How entities that have words and images are shown."""
-    among: Literal["all", "split"] = "all"
+    among: Among = "all"
     """Rank all entities of train and val, or those of val alone: sooner done, and an easier question."""
     limit: PositiveInt | None = None
     """At most so many triplets, always the same ones."""

@@ -7,7 +7,7 @@ before anything is downloaded.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
@@ -22,6 +22,8 @@ EXTRAS = {
 }
 """Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+"""What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
 RANDOM = "random"
 _WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 _MODELS = Path(__file__).parent / "models"
@@ -116,12 +118,20 @@ def _probe(folder: Path, path: Path, option: str) -> None:
         ) from error
 
 
-def check_model(name: str, pretrained: str | None = None, *, key: str = "", weights_key: str = "") -> None:
+def check_model(
+    name: str,
+    pretrained: str | None = None,
+    *,
+    device: str | None = None,
+    key: str = "",
+    weights_key: str = "",
+) -> None:
     """Refuse a model that nothing is known by, or an architecture that says no weights to load.
 
     Args:
         name: As ``models.loading.load`` takes it.
         pretrained: Tag, file of weights or ``random``.
+        device: To load it on.
         key: What a person has to change: a recipe's ``model.name``, or nothing for an argument.
         weights_key: Likewise for ``pretrained``.
 
@@ -129,6 +139,8 @@ def check_model(name: str, pretrained: str | None = None, *, key: str = "", weig
         ValueError: With the names that are near, or the override to give.
         ImportError: The towers' packages are not installed.
     """
+    if device is not None:
+        one_of("--device", device.partition(":")[0], DEVICES)
     told = f"{key}={name}" if key else name
     head, _, tag = name.rpartition("/")
     known = [*own_architectures(), *open_clip_architectures()]
@@ -194,6 +206,18 @@ def _stems(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
+def one_of(option: str, given: str, allowed: Collection[str]) -> None:
+    """Refuse a value that is none of those allowed.
+
+    Raises:
+        ValueError: Naming the option and the values.
+    """
+    if given not in allowed:
+        near = get_close_matches(given, allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"{option} {given!r}; {hint}allowed: {', '.join(allowed)}")
+
+
 def known_kinds(kinds: Iterable[str]) -> None:
     """Refuse a kind of negative that nobody makes.
 
@@ -203,7 +227,4 @@ def known_kinds(kinds: Iterable[str]) -> None:
     from knowclip.knowledge.negatives import KINDS
 
     for kind in kinds:
-        if kind not in KINDS:
-            near = get_close_matches(kind, KINDS, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"no kind of negative {kind!r}; {hint}there are: {', '.join(KINDS)}")
+        one_of("kind of negative", kind, KINDS)

@@ -5,13 +5,14 @@ What is read here is not read again: ``build_trainer`` takes the :class:`Sources
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from knowclip import preflight
 from knowclip.config import Recipe, SourceConfig
 from knowclip.data.captions import CaptionSet, read_captions
+from knowclip.study import Study
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,24 @@ def check_recipe(recipe: Recipe) -> None:
         ValueError: Naming the key.
         ImportError: A package is not installed.
     """
-    _check_warmup(recipe, recipe.train.steps)
+    check_settings(recipe)
     for key, path, folder in _paths(recipe):
         if path is not None:
             preflight.existing(path, key, folder=folder)
+    preflight.writable_folder(recipe.output.folder, "output.folder")
+    graph = recipe.data.graph
+    if recipe.data.cache != "none" or _parses(recipe) or (graph is not None and graph.cache):
+        preflight.writable_folder(recipe.data.cache_dir.expanduser(), "data.cache_dir")
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Refuse what is wrong with a recipe wherever its data lie: steps, names of models, parsers, packages.
+
+    Raises:
+        ValueError: Naming the key.
+        ImportError: A package is not installed.
+    """
+    _check_warmup(recipe, recipe.train.steps)
     preflight.check_model(
         recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained"
     )
@@ -62,10 +77,39 @@ def check_recipe(recipe: Recipe) -> None:
         preflight.check_parser(negatives.parser)
     if recipe.output.wandb is not None:
         preflight.require("wandb", "output.wandb")
-    preflight.writable_folder(recipe.output.folder, "output.folder")
-    graph = recipe.data.graph
-    if recipe.data.cache != "none" or _parses(recipe) or (graph is not None and graph.cache):
-        preflight.writable_folder(recipe.data.cache_dir.expanduser(), "data.cache_dir")
+
+
+def check_study(study: Study, *, seeds: Sequence[int] | None = None) -> None:
+    """Refuse a study of which any training or measurement could not be done; nothing is read.
+
+    Raises:
+        ValueError: A recipe that does not do, naming the arm; data, a graph or a model that is not there; a
+            seed, of those to be trained now, that is none of the study's.
+        ImportError: A package is not installed.
+    """
+    if unknown := sorted(set(seeds or ()) - set(study.seeds)):
+        told = ", ".join(map(str, study.seeds))
+        raise ValueError(f"seed {unknown[0]} is none of the study's, {told}; change them by seeds=[...]")
+    preflight.writable_folder(study.output, "output")
+    recipes = {arm: study.recipe(arm, study.seeds[0]) for arm in study.trained}
+    for arm, recipe in recipes.items():
+        try:
+            check_recipe(recipe)
+        except ValueError as error:
+            raise ValueError(f"arm {arm!r}: {error}") from error
+    precisions = {recipe.train.precision for recipe in recipes.values()}
+    if len(precisions) > 1:
+        raise ValueError(
+            f"the arms have train.precision {' and '.join(sorted(precisions))}: set one in the study's "
+            "overrides"
+        )
+    for arm in study.arms.values():
+        if arm.model is not None:
+            preflight.check_model(arm.model, key="model")
+    for part in (*study.measure, *study.tasks):
+        preflight.existing(part.data, "data")
+    for links in study.links:
+        preflight.existing(links.path, "links", folder=True)
 
 
 def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:

@@ -29,12 +29,15 @@ def command(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from knowclip.commands.ablate_measure import measure
-    from knowclip.commands.ablate_run import tell, train
     from knowclip.evaluation.report import to_json
+    from knowclip.sources import check_study
     from knowclip.study import load_study
 
     chosen = load_study(study, overrides or [])
+    check_study(chosen, seeds=seed)
+    from knowclip.commands.ablate_measure import measure
+    from knowclip.commands.ablate_run import tell, train
+
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     costs = train(chosen, console, seeds=seed)
     if seed:

@@ -44,21 +44,11 @@ def train(
     """Train every arm with every seed, or with ``seeds`` alone, unless that is done; mean cost of an arm.
 
     Raises:
-        ValueError: a recipe is wrong (told before anything is trained), a folder holds another training, or
-            the study has no such seed.
+        ValueError: a recipe is wrong (told before anything is trained), or a folder holds another training.
     """
-    if unknown := sorted(set(seeds or ()) - set(study.seeds)):
-        told = ", ".join(map(str, study.seeds))
-        raise ValueError(f"seed {unknown[0]} is none of the study's, {told}; change them by seeds=[...]")
     recipes = {
         (seed, arm): study.recipe(arm, seed) for seed, arm in product(seeds or study.seeds, study.trained)
     }
-    precisions = {recipe.train.precision for recipe in recipes.values()}
-    if len(precisions) > 1:
-        raise ValueError(
-            f"the arms have train.precision {' and '.join(sorted(precisions))}: set one in the study's "
-            "overrides"
-        )
     costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in study.trained}
     for (seed, arm), recipe in recipes.items():
         file = recipe.output.folder / COST

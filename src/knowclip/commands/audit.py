@@ -26,12 +26,15 @@ def command(
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
     from rich.console import Console
 
+    from knowclip import preflight
     from knowclip.data.captions import read_captions
     from knowclip.evaluation.leak_audit import audit, coco_ids, images_of
     from knowclip.evaluation.report import to_json
     from knowclip.evaluation.suite import read_suite
     from knowclip.progress import counting
 
+    preflight.existing(train, "TRAIN")
+    preflight.existing(benchmark, "BENCHMARK")
     benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
     trained = list(
         dict.fromkeys(example.image.path for example in read_captions(train, split=train_split).examples)

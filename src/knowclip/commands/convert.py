@@ -22,6 +22,10 @@ def command(
     to: Annotated[Format, typer.Option(help="Format of the folder.")] = Format.open_clip,
 ) -> None:
     """Write MODEL in another library's format, with equal embeddings; what it cannot express is refused."""
+    from knowclip import preflight
+
+    preflight.check_model(model)
+    preflight.writable_folder(out, "OUT")
     from knowclip.export.huggingface import save_transformers
     from knowclip.export.open_clip import save_pretrained
     from knowclip.models.loading import load

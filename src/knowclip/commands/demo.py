@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+METHODS = ("clip", "negclip")
+"""Continuations of the base, plain first; ``recipes/scenes-<method>.yaml``."""
+
 
 def command(
     overrides: Annotated[
@@ -24,6 +27,14 @@ def command(
 
     from rich.console import Console
 
+    from knowclip import preflight
+    from knowclip.config import load_recipe
+    from knowclip.sources import check_settings
+
+    for method in METHODS:
+        check_settings(load_recipe(f"scenes-{method}", overrides or []))
+    preflight.require("scenes", "drawing scenes")
+    preflight.writable_folder(out)
     from knowclip.commands import demo_run
 
     start = time.perf_counter()

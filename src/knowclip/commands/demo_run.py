@@ -17,6 +17,7 @@ from rich.console import Console
 from knowclip.atomic import atomic_file
 from knowclip.build import add_negatives, build_trainer
 from knowclip.commands import demo_base
+from knowclip.commands.demo import METHODS
 from knowclip.commands.folders import cache_folder
 from knowclip.commands.train import open_run
 from knowclip.config import Recipe, load_recipe
@@ -36,8 +37,6 @@ from knowclip.progress import counting, stages, waiting
 from knowclip.types import Result
 
 SHIPPED_BASE = "scenes-base"
-METHODS = ("clip", "negclip")
-"""Continuations of the base, plain first; ``recipes/scenes-<method>.yaml``."""
 NUMBERS = {"train": 20000, "val": 1500, "test": 1500}
 CONTROL_IMAGES = 1000
 

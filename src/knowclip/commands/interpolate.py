@@ -39,17 +39,23 @@ def command(
     """Sweep weight interpolation, choose alpha on validation data, save that checkpoint, plot the curve."""
     from rich.console import Console
 
+    from knowclip import preflight
     from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.suite import read_suite
     from knowclip.evaluation.wise_ft import REQUIREMENT, RULE, choose
+
+    steps = _alphas(alphas)
+    conditions = [parse_condition(text) for text in require or [REQUIREMENT]]
+    preflight.existing(data, "--data")
+    for model in (base, tuned):
+        preflight.check_model(model, device=device)
+    preflight.writable_folder(out)
+    benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
     from knowclip.export.open_clip import save_pretrained
     from knowclip.models.interpolation import interpolate, refuse_strangers
     from knowclip.models.loading import load
     from knowclip.progress import waiting
 
-    steps = _alphas(alphas)
-    conditions = [parse_condition(text) for text in require or [REQUIREMENT]]
-    benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
     ends = load(base, device=device), load(tuned, device=device)
     refuse_strangers(*ends)
     console = Console(stderr=True)

@@ -43,18 +43,23 @@ def command(
 
     from rich.console import Console
 
+    from knowclip import preflight
+    from knowclip.config import Among, LinkSide, Shown
+
+    for each in side or ():
+        preflight.one_of("--side", each, get_args(LinkSide))
+    preflight.one_of("--modality", modality, get_args(Shown))
+    preflight.one_of("--among", among, get_args(Among))
+    preflight.existing(graph, "KG", folder=True)
+    if model != "frequency":
+        preflight.check_model(model, device=device)
+    if out is not None:
+        preflight.writable_folder(out)
     from knowclip.commands.loaded import frequency, load_model
     from knowclip.commands.measuring import keep_found
-    from knowclip.evaluation.link_prediction import SIDES, Modality, read_links, run_link_prediction
+    from knowclip.evaluation.link_prediction import read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
-    for given, allowed, option in (
-        *((each, SIDES, "--side") for each in side or ()),
-        (modality, get_args(Modality), "--modality"),
-        (among, ("all", "split"), "--among"),
-    ):
-        if given not in allowed:
-            raise ValueError(f"{option} {given!r}; allowed: {', '.join(allowed)}")
     links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
     found = {}
     scorers = (

@@ -31,15 +31,19 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
+    from knowclip import preflight
+    from knowclip.config import Shown
+
+    preflight.one_of("--modality", modality, get_args(Shown))
+    preflight.existing(graph, "KG", folder=True)
+    preflight.check_model(model, device=device)
     from knowclip.commands.loaded import load_model
-    from knowclip.evaluation.link_prediction import Modality, known_tails, predict_tails, view_of
+    from knowclip.evaluation.link_prediction import known_tails, predict_tails, view_of
     from knowclip.evaluation.link_scorers import TAUGHT
     from knowclip.evaluation.tasks.output import to_json
     from knowclip.knowledge.graph import KnowledgeGraph
     from knowclip.types import ImageRef
 
-    if modality not in get_args(Modality):
-        raise ValueError(f"--modality {modality!r}; allowed: {', '.join(get_args(Modality))}")
     opened = KnowledgeGraph(graph)
     a = opened.arrays
     entities = np.unique(np.concatenate([a.head, a.tail]))

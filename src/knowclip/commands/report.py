@@ -32,11 +32,17 @@ def command(
     """Set evaluated models beside each other: scores, abilities, classes, worst errors, published numbers."""
     from rich.console import Console
 
+    from knowclip import preflight
     from knowclip.atomic import atomic_file
     from knowclip.evaluation.report import console_table, model_card, write_report
     from knowclip.evaluation.store import find_runs
     from knowclip.evaluation.summary import Report
 
+    preflight.writable_folder(out)
+    for run in runs:
+        preflight.existing(run, "RUN")
+    if card is not None:
+        preflight.existing(card, "--card", folder=True)
     found = find_runs(runs)
     told = Report(
         title=title,

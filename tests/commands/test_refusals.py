@@ -1,0 +1,164 @@
+"""Cheap mistakes of every command are told before anything heavy is imported, with what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "torch", "spacy", "transformers", "open_clip", "timm", "accelerate", "matplotlib", "pandas", "pyarrow",
+    "sklearn", "duckdb", "datasets",
+)  # fmt: skip
+
+SCRIPT = """
+import json, sys
+from knowclip.cli import build_app
+told = []
+app = build_app()
+for arguments in json.loads(sys.argv[1]):
+    try:
+        app(arguments, standalone_mode=False)
+        told.append("nothing was refused")
+    except Exception as error:
+        told.append(getattr(error, "message", None) or str(error))
+    loaded = [m for m in json.loads(sys.argv[2]) if m in sys.modules]
+    if loaded:
+        told[-1] += f" (after importing {loaded})"
+print("\\n" + json.dumps(told))
+"""
+
+TRAIN = ["train", "clip", "data.train.path=pairs.csv", "data.val.path=pairs.csv"]
+RANDOM = [*TRAIN, "model.pretrained=random", "train.batch_size=2"]
+GOOD = [*RANDOM, "schedule.warmup=1"]
+
+CASES: dict[str, tuple[list[str], str]] = {
+    "a key that does not exist": (["train", "clip", "with.a.typo=1"], "unknown key 'with'"),
+    "a recipe that does not exist": (["train", "klip"], "did you mean 'clip'?"),
+    "data that are not there": (
+        ["train", "clip", "data.train.path=pears.csv"],
+        "data.train.path pears.csv does not exist; did you mean pairs.csv?",
+    ),
+    "a column that is not there": (
+        [*TRAIN, "data.train.caption_column=words", "model.pretrained=random"],
+        "'words'",
+    ),
+    "an architecture with a typo": ([*TRAIN, "model.name=ViT-B-33"], "did you mean ViT-B-32"),
+    "weights that no one names": (
+        [*TRAIN, "model.pretrained=null"],
+        "model.name=ViT-B-32 needs weights: set model.pretrained=TAG",
+    ),
+    "a file of weights that is not there": (
+        [*TRAIN, "model.pretrained=weights.pt"],
+        "no such file of weights",
+    ),
+    "towers with weights of their own": (
+        [*TRAIN, "model.name=lite0-minilm"],
+        "set model.pretrained=null",
+    ),
+    "a checkpoint and a tag": ([*TRAIN, "model.name=run"], "run has weights of its own"),
+    "an output that is a file": ([*GOOD, "output.folder=pairs.csv"], "output.folder pairs.csv is a file"),
+    "an output below a file": ([*GOOD, "output.folder=pairs.csv/run"], "cannot be written"),
+    "a warm-up as long as the steps": (
+        [*RANDOM, "train.steps=50", "train.epochs=null"],
+        "schedule.warmup is 50 steps and the run has 50",
+    ),
+    "a warm-up longer than the epochs": (
+        [*RANDOM, "train.epochs=3"],
+        "schedule.warmup is 50 steps and the run has 6",
+    ),
+    "batches larger than the data": (
+        [*GOOD, "train.batch_size=5"],
+        "train.batch_size=5 is more than the 4 items",
+    ),
+    "nothing to resume": ([*GOOD, "--resume", "output.folder=new"], "nothing to resume"),
+    "a parser that does not exist": (
+        [*GOOD, "method.name=negclip", "data.negatives={per_caption: 1, parser: stanza}"],
+        "unknown parser 'stanza'",
+    ),
+    "a kind of negative that does not exist": (
+        [*GOOD, "method.name=negclip", "data.negatives={per_caption: 1, kinds: [relation_swop]}"],
+        "did you mean 'relation_swap'?",
+    ),
+    "a graph that is not there": (
+        ["train", "knowledge-clip", *TRAIN[2:], "data.graph.path=KG"],
+        "data.graph.path KG does not exist",
+    ),
+    "a demo shorter than its warm-up": (
+        ["demo", "train.steps=8"],
+        "schedule.warmup is 20 steps and the run has 8",
+    ),
+    "a demo with a typo": (["demo", "train.stops=8"], "did you mean 'steps'?"),
+    "a demo below a file": (["demo", "--out", "pairs.csv/demo"], "cannot be written"),
+    "scenes over other things": (["scenes", "run"], "run holds other things than scenes"),
+    "scenes below a file": (["scenes", "pairs.csv/scenes"], "cannot be written"),
+    "a study with a typo": (["ablate", "scenes-structur"], "did you mean 'scenes-structure'?"),
+    "a study without its data": (["ablate", "scenes-structure", "output=out"], "does not exist"),
+    "a seed that the study has not": (["ablate", "scenes-structure", "--seed", "7"], "seed 7 is none of"),
+    "audit of what is not there": (["audit", "nowhere", "run"], "TRAIN nowhere does not exist"),
+    "an alpha of two": (
+        ["interpolate", "a", "b", "--data", "run", "--out", "x", "--alphas", "2"],
+        "--alphas lie between 0",
+    ),
+    "interpolation from nowhere": (
+        ["interpolate", "a", "b", "--data", "run", "--out", "x"],
+        "a is no file, no folder and no architecture",
+    ),
+    "conversion of nothing": (["convert", "nowhere", "out"], "nowhere is no file, no folder"),
+    "conversion into a file": (["convert", "run", "pairs.csv"], "OUT pairs.csv is a file"),
+    "a report of nothing": (["report", "nowhere", "--out", "page"], "RUN nowhere does not exist"),
+    "a report below a file": (["report", "run", "--out", "pairs.csv/page"], "cannot be written"),
+    "comparison with nothing": (["compare", "run", "nowhere"], "holds no results"),
+    "a suite that does not exist": (["benchmarks", "--suite", "compositionel"], "compositional"),
+    "data of no benchmark": (["data", "sugarcrap"], "sugarcrepe"),
+    "links of no graph": (["link-prediction", "run", "KG"], "KG KG does not exist"),
+    "a side that does not exist": (
+        ["link-prediction", "run", "run", "--side", "tails"],
+        "did you mean 'tail'?",
+    ),
+    "links of no model": (["link-prediction", "nowhere", "run"], "nowhere is no file"),
+    "a device that does not exist": (
+        ["predict", "run", "run", "h", "r", "--device", "gpu"],
+        "--device 'gpu'",
+    ),
+    "a prediction by pictures": (
+        ["predict", "run", "run", "h", "r", "--modality", "images"],
+        "did you mean 'image'?",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each command line was refused with: one process for all."""
+    folder = tmp_path_factory.mktemp("refusals")
+    rows = "".join(f"{number}.jpg,a dog runs\n" for number in range(4))
+    (folder / "pairs.csv").write_text(f"image,caption\n{rows}")
+    for number in range(4):
+        (folder / f"{number}.jpg").touch()
+    (folder / "run").mkdir()
+    (folder / "run/notes.txt").touch()
+    lines = json.dumps([arguments for arguments, _ in CASES.values()])
+    command = [sys.executable, "-c", SCRIPT, lines, json.dumps(HEAVY)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(CASES, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_refused_at_once(case: str, told: dict[str, str]) -> None:
+    assert CASES[case][1] in told[case]
+    assert "after importing" not in told[case]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom knowclip.cli import build_app\n"
+        "for line in (['--help'], ['train', '--help'], ['demo', '--help']):\n"
+        "    build_app()(line, standalone_mode=False)\n"
+        f"print([m for m in {(*HEAVY, 'numpy', 'PIL')!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
