@@ -12,20 +12,22 @@ import knowclip
 ROOT = Path(knowclip.__file__).parent
 FLOORS = {
     "types": 0, "config": 0, "atomic": 0, "files": 0, "members": 0, "progress": 0,
-    "study": 1,
-    "knowledge": 1, "losses": 1, "evaluation.metrics": 1, "pixels": 1,
-    "data": 2, "models": 2, "preflight": 2,
-    "sources": 3, "methods": 3, "evaluation": 3,
-    "training": 4, "export": 4, "serving": 4,
-    "build": 5,
-    "commands": 6, "cli": 6,
+    "data.formats": 1, "study": 1, "losses": 1, "evaluation.metrics": 1, "pixels": 1,
+    "knowledge": 2,
+    "data": 3, "models": 3, "preflight": 3,
+    "sources": 4, "methods": 4, "evaluation": 4,
+    "training": 5, "export": 5, "serving": 5,
+    "build": 6,
+    "commands": 7, "cli": 7,
 }  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
 def unit(module: str) -> str:
-    """``data.scenes.world`` -> ``data``; the pure metrics are a unit of their own."""
-    return module if module in FLOORS else module.split(".")[0]
+    """``data.scenes.world`` -> ``data``; the pure metrics and the formats are units of their own."""
+    parts = module.split(".")
+    heads = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((head for head in heads if head in FLOORS), parts[0])
 
 
 def imported(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Image-caption pairs from the files people have: COCO, Karpathy, Flickr8k, tables, folders."""
+"""Image-caption pairs from the files people have; ``data.formats`` knows the formats."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.caption_formats import (
-    COCO_NAME,
-    KAGGLE_FILE,
-    Row,
-    coco_rows,
-    karpathy_rows,
-    sidecar_rows,
-    table_rows,
-    token_rows,
-)
-from knowclip.data.shards import shard_rows
-from knowclip.files import read_json
-from knowclip.types import Example, ImageRef
+from knowclip.data.formats.registry import Source, find
+from knowclip.data.formats.rows import BROKEN, EMPTY, MALFORMED, NOT_UTF8, Options, Row, fault_of, text_fault
+from knowclip.files import looks_like
+from knowclip.members import exists
+from knowclip.types import Example, ImageRef, Negative
 
-FORMATS = ("coco", "karpathy", "flickr8k", "csv", "folder", "webdataset")
 TOLERATED_SHARE = 0.01
 """More missing or unreadable images or malformed records than this share are an error, not bad luck."""
+MISSING = "image not found"
+GIVEN = "given"
+"""Kind of the negatives that a captions file brings itself."""
 
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
-_IMAGE_FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset")
+_IMAGE_FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images")
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionSet:
-    """The pairs of one file, in its order, and how many records were skipped for which reason."""
+    """The pairs of one file, in its order, and how many records were skipped for which reason.
+
+    ``repeated`` of the examples say what an earlier one of the same image said: they are kept, and told.
+    """
 
     source: Path
     format: str
     examples: list[Example] = field(repr=False)
     skipped: Counter[str]
+    repeated: int = 0
+
+    @property
+    def read(self) -> int:
+        """Records read: those that are kept, and those that are skipped."""
+        return len(self.examples) + self.skipped.total()
 
 
 def read_captions(
@@ -54,8 +56,9 @@ def read_captions(
     """Read image-caption pairs.
 
     Args:
-        path: a captions file, or a folder in which to find one (else its images with ``.txt`` sidecars).
-        format: one of ``FORMATS``; found out from the file when None.
+        path: a captions file, a folder in which to find one (else its images with ``.txt`` sidecars), or
+            ``hf-hub:`` and the name of a data set. `knowclip data --formats` lists the formats.
+        format: one of ``data.formats.registry.NAMES``; found out from the file when None.
         images: the folder that image names are relative to; looked for beside the file when None.
         split: all splits when None. Karpathy's "train" takes in "restval"; Flickr8k's "val" is its "dev".
         image_column: column of image names of a table, where the header leaves it open.
@@ -64,135 +67,100 @@ def read_captions(
 
     Returns:
         Examples with ``image_id`` the image's name as the file writes it, and ``key`` ``"name#k"`` for the
-        k-th caption of that image. Captions that are empty or lack their image are skipped and counted.
+        k-th caption of that image; ``negatives`` where the file brings its own. Captions that are empty or
+        lack their image are skipped and counted.
 
     Raises:
         ValueError: nothing readable there, a column or split that does not exist, too many bad records.
     """
-    source, form = _find(Path(path), format, split)
-    if form == "json":
-        content = read_json(source)
-        form = "coco" if isinstance(content, dict) and "annotations" in content else "karpathy"
-    elif form in ("coco", "karpathy"):
-        content = read_json(source)
-    if form != "csv" and (image_column or caption_column):
-        raise ValueError(f"image_column and caption_column are for tables; {source} is read as {form!r}")
-    if form == "csv":
-        rows = table_rows(source, split, image_column=image_column, caption_column=caption_column)
-    elif form == "flickr8k":
-        rows = token_rows(source, split)
-    elif form == "karpathy":
-        rows = karpathy_rows(source, content, split)
-    elif form == "coco":
-        rows = coco_rows(source, content, split)
-    elif form == "webdataset":
-        rows = shard_rows(source, split)
-    else:
-        rows = sidecar_rows(source, split)
-    return _assemble(list(rows), source, form, Path(images) if images is not None else None, allow_missing)
+    source = find(Path(path), format, split)
+    if not source.format.images:
+        raise ValueError(
+            f"{source.path} is read as {source.format.name!r}, a caption a line without images: only "
+            "'parse' and 'negatives' read it; give a table with the columns 'image' and 'caption', or another "
+            "of the formats that `knowclip data --formats` lists"
+        )
+    options = Options(split=split, image_column=image_column, caption_column=caption_column)
+    rows = list(source.rows(options))
+    return _assemble(rows, source, Path(images) if images is not None else None, allow_missing)
 
 
-def _find(path: Path, form: str | None, split: str | None) -> tuple[Path, str]:
-    """Choose the file to read and its format, "json" where only its content tells which."""
-    if form is not None and form not in FORMATS:
-        raise ValueError(f"format={form!r} is not one of {', '.join(FORMATS)}")
-    if path.is_dir():
-        return _find_in_folder(path, form, split)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give a captions file, or the folder that holds one")
-    if form == "folder":
-        raise ValueError(f"{path} is a file; format='folder' reads a folder of images with .txt captions")
-    return path, form or _format_of_file(path)
+def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing: bool) -> CaptionSet:
+    """Check every row and make the examples."""
+    faults = [fault_of(row) or _image_fault(row.image) for row in rows]
+    skipped = Counter(fault for fault in faults if fault)
+    _refuse_broken(rows, faults, skipped, source)
+    good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
+    refs = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
+    seen: Counter[str] = Counter()
+    said: set[tuple[str, str]] = set()
+    examples = []
+    for _, image, text, false, _, _ in good:
+        number = seen[image]
+        seen[image] = number + 1
+        caption = text.strip()
+        if not caption:
+            skipped[EMPTY] += 1
+        elif image not in refs:
+            skipped[MISSING] += 1
+        else:
+            said.add((image, caption))
+            negatives = tuple(Negative(one, GIVEN) for one in false) if false else ()
+            examples.append(Example(f"{image}#{number}", image, refs[image], caption, None, negatives))
+    if not examples:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
+        raise ValueError(
+            f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
+        )
+    return CaptionSet(source.path, source.format.name, examples, skipped, len(examples) - len(said))
 
 
-def _format_of_file(path: Path) -> str:
-    if path.suffix == ".json":
-        return "json"
-    if path.suffix == ".tar":
-        return "webdataset"
-    if path.suffix == ".token" or path.name.endswith(".token.txt"):
-        return "flickr8k"
-    if path.suffix in _TABLE_SUFFIXES:
-        return "csv"
+def _image_fault(image: Any) -> str:
+    return text_fault(image) if image else MALFORMED
+
+
+def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], source: Source) -> None:
+    """Refuse a file many of whose records cannot be read: it is not what it was taken for.
+
+    Raises:
+        ValueError: naming the first of them, and the encoding of a text that is not UTF-8.
+    """
+    broken = sum(counts[fault] for fault in BROKEN)
+    if broken <= TOLERATED_SHARE * len(rows):
+        return
+    first = next(i for i, fault in enumerate(faults) if fault in BROKEN)
+    row, name = rows[first], source.format.name
+    if faults[first] == NOT_UTF8:
+        content = f"{row.image or ''} {row.caption or ''}".encode("utf-8", "surrogateescape")
+        raise ValueError(
+            f"{source.path} is not UTF-8 text: {counts[NOT_UTF8]:,} of {len(rows):,} records, the first at "
+            f"{row.where}; {looks_like(content)}"
+        )
     raise ValueError(
-        f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy), .csv, .tsv, "
-        f".tar, .token.txt (Flickr) or a folder; or say which with format={'|'.join(FORMATS)}"
+        f"{source.path}: {broken:,} of {len(rows):,} records lack an image name or a caption "
+        f"({faults[first]}), the first at {row.where}; is this really {name!r} data?"
     )
 
 
-def _find_in_folder(folder: Path, form: str | None, split: str | None) -> tuple[Path, str]:
-    """Choose the one captions file of a folder, the most specific format first."""
-    coco = [*folder.glob("captions_*.json"), *folder.glob("annotations/captions_*.json")]
-    named = [path for path in coco if (match := COCO_NAME.fullmatch(path.name)) and match[1] == split]
-    kaggle = list(folder.glob(KAGGLE_FILE))
-    candidates: dict[str, list[Path]] = {
-        "karpathy": [*folder.glob("dataset.json"), *folder.glob("dataset_*.json")],
-        "coco": named or coco,
-        "flickr8k": [*folder.glob("*.token.txt"), *folder.glob("*.token")],
-        "csv": kaggle or [*folder.glob("*.csv"), *folder.glob("*.tsv")],
-    }
-    for name, found in candidates.items():
-        if not found or form not in (None, name):
-            continue
-        if len(found) > 1:
-            names = ", ".join(sorted(path.name for path in found))
-            raise ValueError(f"{folder} holds several captions files; name one of them: {names}")
-        return found[0], name
-    if form in (None, "webdataset") and any(folder.glob("*.tar")):
-        return folder, "webdataset"
-    if form in (None, "folder"):
-        return folder, "folder"
-    raise ValueError(f"{folder} holds no captions file of the format {form!r}")
-
-
-def _assemble(rows: list[Row], source: Path, form: str, root: Path | None, allow_missing: bool) -> CaptionSet:
-    """Check every row and make the examples."""
-    good: list[Row] = []
-    malformed: list[Row] = []
-    for row in rows:
-        (good if _is_text(row.image) and row.image and _is_text(row.caption) else malformed).append(row)
-    if len(malformed) > TOLERATED_SHARE * len(rows):
-        raise ValueError(
-            f"{source}: {len(malformed):,} of {len(rows):,} records lack an image name or a caption, "
-            f"the first at {malformed[0].where}; is this really {form!r} data?"
-        )
-    names = list(dict.fromkeys(row.image for row in good))
-    if form == "webdataset":  # what the shards list, they hold
-        folder = source if source.is_dir() else source.parent
-        refs = {name: ImageRef(folder / name) for name in names}
-    else:
-        refs = _locate(names, source, root, allow_missing)
-    skipped = Counter({"malformed record": len(malformed)})
-    seen: Counter[str] = Counter()
-    examples = []
-    for _, image, text in good:
-        key = f"{image}#{seen[image]}"
-        seen[image] += 1
-        caption = text.strip()
-        if not caption:
-            skipped["empty caption"] += 1
-        elif image not in refs:
-            skipped["image not found"] += 1
-        else:
-            examples.append(Example(key, image, refs[image], caption))
-    skipped = +skipped  # without zeros
-    if not examples:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
-        raise ValueError(f"{source} gives no image-caption pair ({reasons}); it was read as {form!r}")
-    return CaptionSet(source, form, examples, skipped)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether a value is text that can be written again (JSON may hold lone surrogates)."""
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+def _refs(names: list[str], source: Source, root: Path | None, allow_missing: bool) -> dict[str, ImageRef]:
+    """Image name to its file; what shards and saved data sets list, they hold."""
+    if source.format.name not in ("webdataset", "huggingface"):
+        return _locate(names, source.path, root, allow_missing)
+    folder = source.path if source.path.is_dir() else source.path.parent
+    if root is not None or source.format.name == "webdataset":
+        folder = root or folder
+    inside = [name for name in names if source.format.name == "webdataset" or ".arrow/" in name]
+    outside = sorted(set(names) - set(inside))
+    found = {name: ImageRef(folder / name) for name in inside}
+    return found | (_locate(outside, source.path, root, allow_missing) if outside else {})
 
 
 def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bool) -> dict[str, ImageRef]:
     """Find the image file of every name that has one."""
     roots = [root] if root is not None else list(_image_roots(source))
     # The first folder that holds any of the first names: a few may be missing, never all.
-    root = next((r for r in roots if any(os.path.isfile(r / name) for name in names[:100])), roots[0])
-    found = {name: ImageRef(path) for name in names if os.path.isfile(path := root / name)}
+    root = next((r for r in roots if any(exists(r / name) for name in names[:100])), roots[0])
+    found = {name: ImageRef(path) for name in names if exists(path := root / name)}
     missing = len(names) - len(found)
     if missing > TOLERATED_SHARE * len(names) and not allow_missing:
         first = next(name for name in names if name not in found)

@@ -2,11 +2,12 @@
 
 One object a line. ``graphs.jsonl``::
 
-    {"key", "caption", "parser", "objects": [{"name", "span"}],
+    {"key", "image", "caption", "parser", "objects": [{"name", "span"}],
      "attributes": [[object, "attribute", span]], "relations": [[subject, "relation", object, span]]}
 
-``negatives.jsonl``: ``{"key", "caption", "negative", "kind", "changed": [span, ...], "seed"}``. Objects are
-indices into ``objects``, spans are ``[start, end]`` in characters, or null where the words are unknown.
+``negatives.jsonl``: ``{"key", "image", "caption", "negative", "kind", "changed": [span, ...], "seed"}``.
+Objects are indices into ``objects``, spans are ``[start, end]`` in characters, or null where the words are
+unknown; ``image`` is its name where the captions were read with one, else left out.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class GraphRecord:
     caption: str
     parser: str
     graph: SceneGraph
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class NegativeRecord:
     key: str
     caption: str
     negative: Negative
+    image: str | None = None
 
 
 def write_graphs(path: Path, records: Iterable[GraphRecord]) -> int:
@@ -68,9 +71,20 @@ def read_negatives(path: Path) -> Iterator[NegativeRecord]:
     return map(_negative_record, _read(path))
 
 
+def holds_captions(path: Path) -> bool:
+    """Whether a file of JSON lines holds captions without their graphs, as its first line says."""
+    first = next(_read(path), None)
+    return first is not None and "objects" not in first.value and "caption" in first.value
+
+
 def _graph_line(record: GraphRecord) -> dict[str, Any]:
-    head = {"key": record.key, "caption": record.caption, "parser": record.parser}
+    head = _head(record) | {"parser": record.parser}
     return head | graph_to_json(record.graph)
+
+
+def _head(record: GraphRecord | NegativeRecord) -> dict[str, Any]:
+    image = {} if record.image is None else {"image": record.image}
+    return {"key": record.key, **image, "caption": record.caption}
 
 
 def graph_to_json(graph: SceneGraph) -> dict[str, Any]:
@@ -99,9 +113,7 @@ def negative_from_json(record: dict[str, Any], where: str) -> Negative:
 
 def _negative_line(record: NegativeRecord) -> dict[str, Any]:
     negative = record.negative
-    return {
-        "key": record.key,
-        "caption": record.caption,
+    return _head(record) | {
         "negative": negative.caption,
         "kind": negative.kind,
         "changed": negative.changed,
@@ -132,6 +144,9 @@ class _Line:
         if type(value) is not kind:
             raise self.error(field, f"{_KINDS[kind]} expected, got {_short(value)}")
         return value
+
+    def image(self) -> str | None:
+        return self.get("image", str) if "image" in self.value else None
 
     def name(self, field: str, value: Any) -> str:
         if not self.check(field, value, str):
@@ -223,7 +238,7 @@ def graph_from_json(record: dict[str, Any], caption: str, where: str) -> SceneGr
 def _graph_record(line: _Line) -> GraphRecord:
     caption = line.get("caption", str)
     graph = graph_from_json(line.value, caption, line.where)
-    return GraphRecord(line.get("key", str), caption, line.get("parser", str), graph)
+    return GraphRecord(line.get("key", str), caption, line.get("parser", str), graph, line.image())
 
 
 def _negative_record(line: _Line) -> NegativeRecord:
@@ -231,4 +246,4 @@ def _negative_record(line: _Line) -> NegativeRecord:
     spans = [line.span(f"changed[{i}]", value, text) for i, value in enumerate(line.get("changed", list))]
     seed = line.get("seed", int) if "seed" in line.value else 0  # written by hand, it has none
     negative = Negative(text, line.get("kind", str), tuple(span for span in spans if span), seed=seed)
-    return NegativeRecord(line.get("key", str), line.get("caption", str), negative)
+    return NegativeRecord(line.get("key", str), line.get("caption", str), negative, line.image())

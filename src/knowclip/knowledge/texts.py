@@ -1,29 +1,37 @@
-"""Captions from text files, tables and standard input, one at a time, with a count of what was skipped."""
+"""Captions of any format that ``data.formats`` knows, one at a time, with a count of what was skipped."""
 
 from __future__ import annotations
 
-import csv
+import io
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import IO
 
+from knowclip.data.formats.registry import find
+from knowclip.data.formats.rows import EMPTY, Options, Row, fault_of, text_fault
+from knowclip.data.formats.tables import table_rows
+from knowclip.data.formats.texts import LINES, recognise
+from knowclip.files import refuse_wide
 from knowclip.knowledge.parsing import parse
 from knowclip.knowledge.records import GraphRecord
 
-TABLES = {".csv": ",", ".tsv": "\t"}
-"""File endings of tables, and what separates their columns."""
+STDIN = "standard input"
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A caption and its key: of the key column, else the number of its line or row, from 1."""
+    """A caption, its key and the image it is of.
+
+    The key is that of the key column, else ``image#k`` for the k-th caption of an image, as ``read_captions``
+    has it, else the number of the line or row, from 1.
+    """
 
     key: str
     caption: str
+    image: str | None = field(default=None, compare=False)
 
 
 def read_texts(
@@ -33,36 +41,69 @@ def read_texts(
     key_column: str | None = None,
     skipped: Counter[str],
 ) -> Iterator[Text]:
-    """Captions of a file, or of standard input where ``path`` is None.
+    """Captions of a file or folder, or of standard input where ``path`` is None.
 
-    A ``.csv`` or ``.tsv`` file is a table with a header; so is any text when ``column`` is given. All else is
-    one caption a line, in UTF-8.
+    Formats are those of ``read_captions``, whose images need not be there, and plain text, a caption a line.
+    Any text is a table with a header when a column is named.
 
     Args:
         path: The file.
-        column: Column of the captions, by default ``caption``.
+        column: Column of the captions, where the header leaves it open.
         key_column: Column of the keys.
         skipped: Counts what is left out, by reason; it grows as texts are read.
 
     Raises:
-        ValueError: if a column is not there, naming those that are.
+        ValueError: if a column is not there, naming those that are, or the file is of no known format.
     """
-    separator = TABLES.get(path.suffix.lower() if path else "", "," if column or key_column else None)
-    with open(path, "rb") if path else nullcontext(sys.stdin.buffer) as file:
-        lines = _decoded(file, skipped)
-        if separator is None:
-            texts: Iterator[Text] = (Text(str(number), line.strip()) for number, line in lines)
+    options = Options(caption_column=column, key_column=key_column, with_images=False)
+    rows = _standard_input(options) if path is None else _rows(path, options)
+    seen: Counter[str] = Counter()
+    for number, row in enumerate(rows, start=1):
+        fault = fault_of(row)
+        image = row.image if not fault and row.image and not text_fault(row.image) else None
+        key = row.key or (str(number) if image is None else f"{image}#{seen[image]}")
+        if image is not None:
+            seen[image] += 1
+        caption = "" if fault else row.caption.strip()
+        if caption:
+            yield Text(key, caption, image)
         else:
-            texts = _rows(lines, separator, column or "caption", key_column, path, skipped)
-        for text in texts:
-            if text.caption:
-                yield text
-            else:
-                skipped["empty caption"] += 1
+            skipped[fault or EMPTY] += 1
+
+
+def _rows(path: Path, options: Options) -> Iterator[Row]:
+    source = find(path, None, None, text=True)
+    if options.columns and source.format.name in LINES:
+        source = find(path, "csv", None)
+    return source.rows(options)
+
+
+def _standard_input(options: Options) -> Iterator[Row]:
+    """Lines of standard input: a table, Flickr's tokens or plain text, by the first of them."""
+    lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
+    try:
+        first = lines.readline()
+        refuse_wide(first.encode("utf-8", "surrogateescape"), STDIN)
+        whole = chain([first] if first else [], lines)
+        kind = recognise(first, STDIN).name
+        if options.columns or kind not in LINES:
+            yield from table_rows(whole, STDIN, options)
+        else:
+            yield from LINES[kind](whole)
+    finally:
+        lines.detach()
+
+
+def by_image(texts: Iterable[Text]) -> Iterator[Text]:
+    """Texts in the order of the first of each image, so that all captions of an image follow each other."""
+    groups: dict[str, list[Text]] = {}
+    for text in texts:
+        groups.setdefault(text.key if text.image is None else f"\0{text.image}", []).append(text)
+    return chain.from_iterable(groups.values())
 
 
 def parse_texts(texts: Iterable[Text], *, parser: str, batch_size: int) -> Iterator[GraphRecord]:
-    """Parse captions as they come, keeping their keys (:func:`knowclip.knowledge.parsing.parse`)."""
+    """Parse captions as they come, keeping keys and images (:func:`knowclip.knowledge.parsing.parse`)."""
     waiting: deque[Text] = deque()
 
     def captions() -> Iterator[str]:
@@ -72,38 +113,4 @@ def parse_texts(texts: Iterable[Text], *, parser: str, batch_size: int) -> Itera
 
     for graph in parse(captions(), parser=parser, batch_size=batch_size):
         text = waiting.popleft()
-        yield GraphRecord(text.key, text.caption, parser, graph)
-
-
-def _decoded(file: IO[bytes], skipped: Counter[str]) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(file, 1):
-        try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            skipped["line is not UTF-8"] += 1
-
-
-def _rows(
-    lines: Iterator[tuple[int, str]],
-    separator: str,
-    column: str,
-    key_column: str | None,
-    path: Path | None,
-    skipped: Counter[str],
-) -> Iterator[Text]:
-    csv.field_size_limit(1 << 30)
-    rows = csv.reader((line for _, line in lines), delimiter=separator)
-    header = next(rows, [])
-    for name in filter(None, (column, key_column)):
-        if name not in header:
-            where = path or "standard input"
-            raise ValueError(
-                f"{where}: no column {name!r}; there are {', '.join(map(repr, header)) or 'none'}"
-            )
-    caption_at = header.index(column)
-    key_at = header.index(key_column) if key_column else None
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(header):
-            skipped["row of another length than the header"] += 1
-            continue
-        yield Text(str(number) if key_at is None else row[key_at], row[caption_at].strip())
+        yield GraphRecord(text.key, text.caption, parser, graph, text.image)

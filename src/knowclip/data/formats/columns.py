@@ -1,0 +1,212 @@
+"""Which column holds what: guessed from the names people use, and only where one guess is possible."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from knowclip.data.formats.rows import MALFORMED, Options, Row
+
+IMAGE_COLUMNS = (
+    ("image", "filepath", "filename"),
+    (
+        "image_name",
+        "image_path",
+        "image_file",
+        "file_name",
+        "file_path",
+        "img_path",
+        "img_name",
+        "path",
+    ),
+)
+"""Names of image columns: the second row is looked at where the first has none."""
+CAPTION_COLUMNS = (
+    ("caption", "title", "text"),
+    ("captions", "comment", "sentence", "sentences", "description", "raw"),
+)
+NEGATIVE_COLUMNS = ("neg_caption", "neg_captions", "negative", "negatives", "negative_caption")
+UNUSED_COLUMNS = ("neg_image",)
+"""NegCLIP's lists of similar images: batches are drawn otherwise here, and readers are told."""
+SPLIT_COLUMN = "split"
+_LISTS = ("captions", "sentences", "raw")
+_NUMBERED = re.compile(r"[ _-]?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Names of the columns of a file: several of captions where they are numbered."""
+
+    image: str | None
+    captions: tuple[str, ...]
+    key: str | None
+    negatives: str | None
+    split: str | None
+
+
+def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
+    """Decide what the columns ``names`` hold.
+
+    Raises:
+        ValueError: a column that is asked for is not there, or more than one guess is possible; lists the
+            columns and says how to name the right one.
+    """
+    image = _one(names, options.image_column, IMAGE_COLUMNS, "image", path, required=options.with_images)
+    captions = _captions(names, options.caption_column, path)
+    if options.key_column is not None and options.key_column not in names:
+        raise _refusal(names, options.key_column, (), "key", path)
+    folded = {name.casefold(): name for name in names}
+    negatives = next((folded[name] for name in NEGATIVE_COLUMNS if name in folded), None)
+    return Columns(image, captions, options.key_column, negatives, folded.get(SPLIT_COLUMN))
+
+
+def tell_unused(names: Sequence[str], columns: Columns, path: Path | str) -> None:
+    """Warn of columns that NegCLIP trains on and that are not used here."""
+    for name in names:
+        if name.casefold() in UNUSED_COLUMNS:
+            used = f"; the negatives of its column {columns.negatives!r} are" if columns.negatives else ""
+            warnings.warn(f"{path}: its column {name!r} (similar images) is not used{used}", stacklevel=2)
+
+
+def guessable(names: Sequence[str]) -> bool:
+    """Whether the names look like a header: an image column and captions."""
+    try:
+        choose(names, Options(), "")
+    except ValueError:
+        return False
+    return True
+
+
+def _captions(names: Sequence[str], given: str | None, path: Path | str) -> tuple[str, ...]:
+    """The caption column, or all of a numbered row of them (``caption_0``, ``caption_1``)."""
+    if given is not None:
+        return (str(_one(names, given, CAPTION_COLUMNS, "caption", path)),)
+    stems = {name: _NUMBERED.sub("", name.casefold()) for name in names}
+    for tier in CAPTION_COLUMNS:
+        found = [name for name in names if stems[name] in tier]
+        if len({stems[name] for name in found}) == 1 and len(set(found)) == len(found):
+            return tuple(found)
+        if found:
+            break
+    raise _refusal(names, None, CAPTION_COLUMNS[0], "caption", path)
+
+
+def _one(
+    names: Sequence[str],
+    given: str | None,
+    known: Sequence[tuple[str, ...]],
+    role: str,
+    path: Path | str,
+    *,
+    required: bool = True,
+) -> str | None:
+    """Name the one column that is meant."""
+    tiers = [[name for name in names if name.casefold() in tier] for tier in known]
+    found = (
+        [name for name in names if name == given]
+        if given is not None
+        else next((tier for tier in tiers if tier), [])
+    )
+    if len(found) == 1:
+        return found[0]
+    if not required and given is None:
+        return None
+    raise _refusal(names, given, known[0], role, path, len(found))
+
+
+def _refusal(
+    names: Sequence[str],
+    given: str | None,
+    known: tuple[str, ...],
+    role: str,
+    path: Path | str,
+    found: int | None = None,
+) -> ValueError:
+    wanted = repr(given) if given is not None else " or ".join(map(repr, known))
+    count = found if found is not None else sum(name.casefold() in known for name in names)
+    override = {
+        "image": "data.train.image_column=NAME for train, --image-column NAME for select and swaps",
+        "caption": "data.train.caption_column=NAME for train, --column NAME for parse and negatives, "
+        "--caption-column NAME for select and swaps",
+        "key": "--key-column NAME",
+    }[role]
+    return ValueError(
+        f"{path} needs one {role} column, {wanted}, but has {count or 'none'}; its columns are "
+        f"{list(names)}. Name the right one with {role}_column=... ({override})"
+    )
+
+
+def record_rows(
+    records: Iterable[tuple[str, Mapping[str, Any] | None, str]], columns: Columns
+) -> Iterator[tuple[str | None, Row]]:
+    """Split and row for every caption of the records: a list, and every numbered column, is several.
+
+    Args:
+        records: Where it stands, its values by column (None where it cannot be read), and why it cannot.
+        columns: Of :func:`choose`.
+    """
+    for where, record, fault in records:
+        if record is None:
+            yield None, Row(where, None, None, fault=fault)
+            continue
+        split = str(record.get(columns.split)) if columns.split else None
+        image = record.get(columns.image) if columns.image else None
+        key = record.get(columns.key) if columns.key else None
+        name = str(key) if key is not None else None
+        negatives = parse_negatives(record.get(columns.negatives)) if columns.negatives else ()
+        for caption in captions_of([_cell(record.get(column), column) for column in columns.captions]):
+            if negatives is None:
+                yield split, Row(where, None, None, fault=MALFORMED)
+            else:
+                yield split, Row(where, image, caption, negatives, name)
+
+
+def _cell(value: Any, column: str) -> Any:
+    """Flickr30k's table writes the captions of an image as one list in the column ``raw``."""
+    if isinstance(value, str) and value.startswith("[") and column.casefold() in _LISTS:
+        listed = parse_list(value)
+        return listed if isinstance(listed, list) else value
+    return value
+
+
+def captions_of(values: Sequence[Any]) -> Sequence[Any]:
+    """Captions of an image, from one value or several, each a text or a list of texts.
+
+    Of several columns the empty ones hold no record: images have unequally many captions.
+    """
+    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    if len(flat) > 1 and len(values) > 1:
+        flat = [one for one in flat if one is not None and one != ""] or flat[:1]
+    return flat or [""]
+
+
+def parse_negatives(value: Any) -> tuple[str, ...] | None:
+    """False captions of a cell: a list, a list written as text (NegCLIP's ``['a mat on a dog']``), or one.
+
+    None where it is neither.
+    """
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        if not value.lstrip().startswith("["):
+            return (value.strip(),)
+        value = parse_list(value)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return None
+    return tuple(stripped for one in value if (stripped := one.strip()))
+
+
+def parse_list(text: str) -> Any:
+    """A list written as JSON or as Python writes one; None if it is neither."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return None

@@ -1,0 +1,178 @@
+"""All captions formats, and which one a path is of: one front door for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from knowclip.data.formats.coco import COCO, COCO_NAME, KARPATHY
+from knowclip.data.formats.folders import FOLDER
+from knowclip.data.formats.huggingface import DATASETS, HUB, MARKERS
+from knowclip.data.formats.lists import IMAGE_FOLDER, JSON_LINES, LIST, LIST_NAME, PARQUET
+from knowclip.data.formats.rows import Format, Options, Row
+from knowclip.data.formats.shards import SHARDS
+from knowclip.data.formats.tables import CSV, KAGGLE_FILE, SUFFIXES
+from knowclip.data.formats.texts import TEXT, TOKENS, recognise
+from knowclip.files import is_junk, open_text, read_json
+
+FORMATS = (
+    COCO,
+    KARPATHY,
+    TOKENS,
+    CSV,
+    LIST,
+    IMAGE_FOLDER,
+    JSON_LINES,
+    PARQUET,
+    FOLDER,
+    SHARDS,
+    DATASETS,
+    TEXT,
+)
+NAMES = tuple(each.name for each in FORMATS)
+_ENDINGS = {
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    ".parquet": PARQUET,
+    ".tar": SHARDS,
+    ".arrow": DATASETS,
+}
+_SPLIT_FOLDERS = ("train", "validation", "val", "test")
+
+
+class Source(NamedTuple):
+    """A captions file or folder, its format, what its JSON says, and whether it is one split alone."""
+
+    path: Path
+    format: Format
+    content: Any = None
+    is_split: bool = False
+
+    def rows(self, options: Options) -> Iterator[Row]:
+        """Every record as it stands.
+
+        Raises:
+            ValueError: the file is broken, or has no such split or column.
+        """
+        if options.columns and not self.format.columns:
+            given = options.image_column or options.caption_column or options.key_column
+            raise ValueError(
+                f"image_column, caption_column and key columns are for tables; {self.path}, for which "
+                f"{given!r} is given, is read as {self.format.name!r}"
+            )
+        if self.is_split:
+            options = replace(options, split=None)
+        return iter(self.format.read(self.path, self.content, options))
+
+
+def find(path: Path, name: str | None, split: str | None, *, text: bool = False) -> Source:
+    """The captions file at a path and its format.
+
+    Args:
+        path: A captions file, a folder that holds one, or ``hf-hub:`` and the name of a data set.
+        name: Of the format; found out when None.
+        split: Wanted, which may choose a file of the folder.
+        text: Whether files of unknown endings are read as text.
+
+    Raises:
+        ValueError: there is none, there are several, or no format is of this kind.
+    """
+    if name is not None and name not in NAMES:
+        raise ValueError(f"format={name!r} is not one of {', '.join(NAMES)}")
+    given = next((each for each in FORMATS if each.name == name), None)
+    if str(path).startswith(HUB):
+        return Source(path, DATASETS)
+    if path.is_dir():
+        return _in_folder(path, given, split)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; give a captions file, or the folder that holds one")
+    if given is FOLDER:
+        raise ValueError(f"{path} is a file; format='folder' reads a folder of images with .txt captions")
+    return _of_file(path, given, text)
+
+
+def _of_file(path: Path, given: Format | None, text: bool = True) -> Source:
+    suffix = path.suffix.lower()
+    if given in (COCO, KARPATHY, LIST) or (given is None and suffix == ".json"):
+        content = read_json(path)
+        return Source(path, given or _of_json(path, content), content)
+    if given is not None:
+        return Source(path, given)
+    if path.stem == "metadata" and suffix in (".csv", ".jsonl", ".parquet"):
+        return Source(path, IMAGE_FOLDER)
+    if suffix in _ENDINGS:
+        return Source(path, _ENDINGS[suffix])
+    if suffix == ".token" or path.name.endswith(".token.txt"):
+        return Source(path, TOKENS)
+    if suffix in SUFFIXES:
+        return Source(path, CSV)
+    if suffix == ".txt" or text:
+        with open_text(path) as lines:
+            return Source(path, recognise(next((line for line in lines if line.strip()), ""), path))
+    raise ValueError(
+        f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy, lists), .jsonl, "
+        ".csv, .tsv, .parquet, .tar, .arrow, .token.txt and .txt (Flickr, Kaggle) or a folder; or say which "
+        f"with format={'|'.join(NAMES)}"
+    )
+
+
+def _of_json(path: Path, content: Any) -> Format:
+    if isinstance(content, list):
+        return LIST
+    if isinstance(content, dict) and "annotations" in content:
+        return COCO
+    if isinstance(content, dict) and "images" in content:
+        return KARPATHY
+    keys = ", ".join(map(repr, content)) if isinstance(content, dict) else "no keys"
+    raise ValueError(
+        f"{path} holds none of the captions that are read ({keys[:200] or 'empty'}): COCO's ('images' and "
+        "'annotations'), Karpathy's ('images' with sentences), lists of {'image': ..., 'caption': ...}"
+    )
+
+
+def _in_folder(folder: Path, given: Format | None, split: str | None) -> Source:
+    """Choose the one captions file of a folder, the most specific format first."""
+    if given in (None, DATASETS) and any((folder / name).is_file() for name in MARKERS):
+        return Source(folder, DATASETS)
+    for form, found in _candidates(folder, split, given).items():
+        if not found or given not in (None, form):
+            continue
+        if len(found) > 1:
+            names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in found))
+            raise ValueError(f"{folder} holds several captions files; name one of them: {names}")
+        told = given is None and found[0].name == KAGGLE_FILE  # by its first line: others call theirs so too
+        source = _of_file(found[0], None if told else form)
+        return source._replace(is_split=form is IMAGE_FOLDER and found[0].parent != folder)
+    if given in (None, SHARDS) and any(not is_junk(path.name) for path in folder.glob("*.tar")):
+        return Source(folder, SHARDS)
+    if given in (None, FOLDER):
+        return Source(folder, FOLDER)
+    raise ValueError(f"{folder} holds no captions file of the format {given.name!r}")
+
+
+def _candidates(folder: Path, split: str | None, given: Format | None) -> dict[Format, list[Path]]:
+    def glob(*patterns: str) -> list[Path]:
+        found = (path for pattern in patterns for path in folder.glob(pattern))
+        return [path for path in found if path.is_file() and not is_junk(path.relative_to(folder))]
+
+    metadata = [f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet")]
+    splits = (split,) if split is not None else _SPLIT_FOLDERS
+    parts = [f"{name}/{file}" for name in splits for file in metadata]
+    coco = glob("captions_*.json", "annotations/captions_*.json")
+    named = [path for path in coco if (match := COCO_NAME.fullmatch(path.name)) and match[1] == split]
+    return {
+        KARPATHY: glob("dataset.json", "dataset_*.json"),
+        COCO: named or coco,
+        TOKENS: glob("*.token.txt", "*.token"),
+        IMAGE_FOLDER: glob(*metadata) or glob(*parts),
+        CSV: glob(KAGGLE_FILE) or glob("*.csv", "*.tsv"),
+        JSON_LINES: glob("captions*.jsonl"),
+    } | ({LIST: _lists(glob("*.json"), split)} if given is LIST else {})
+
+
+def _lists(found: list[Path], split: str | None) -> list[Path]:
+    """Files named as LAVIS names its lists, of the split that is asked for."""
+    named = [(path, match[1]) for path in found if (match := LIST_NAME.fullmatch(path.name))]
+    return [path for path, name in named if split in (None, name)]

@@ -1,0 +1,116 @@
+"""What every reader of captions gives: records as they stand, and why one cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from knowclip.files import is_utf8
+
+MALFORMED = "malformed record"
+LENGTH = "row of another length than the header"
+NOT_UTF8 = "not UTF-8"
+EMPTY = "empty caption"
+REPLACED = "member that a later one of its name replaces"
+NO_IMAGE = "caption file without an image"
+BROKEN = frozenset({MALFORMED, LENGTH, NOT_UTF8})
+"""Faults that, when many, say that a file is not what it was taken for."""
+
+
+class Row(NamedTuple):
+    """One record: where it stands, and what it says, unchecked.
+
+    ``negatives`` are false captions that the record brings itself; ``key`` is that of a key column; ``fault``
+    says why the record cannot be read (the rest is then void, but for the text that is not UTF-8).
+    """
+
+    where: str
+    image: Any
+    caption: Any
+    negatives: tuple[str, ...] = ()
+    key: str | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of a file is wanted: a split, and the columns where the header leaves them open.
+
+    ``with_images`` is False where captions alone are wanted, so that a table may do without an image column.
+    """
+
+    split: str | None = None
+    image_column: str | None = None
+    caption_column: str | None = None
+    key_column: str | None = None
+    with_images: bool = True
+
+    @property
+    def columns(self) -> bool:
+        """Whether any column is named."""
+        return bool(self.image_column or self.caption_column or self.key_column)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Format:
+    """A captions format: what it is called, how it is recognised, and its reader.
+
+    Args:
+        name: As ``format=...`` gives it.
+        told: How a file of it is recognised, for users.
+        samples: File name -> its text; where no text can show it, ``.py`` -> code that writes it.
+        read: Path, what its JSON says (None for files of other kinds), options -> records.
+        columns: Whether its records have named columns.
+        images: Whether its records name images.
+    """
+
+    name: str
+    told: str
+    samples: dict[str, str]
+    read: Callable[[Path, Any, Options], Iterable[Row]]
+    columns: bool = False
+    images: bool = True
+
+
+def fault_of(row: Row) -> str:
+    """Why a record cannot be used, "" where it can: its caption may be empty, its image missing."""
+    return row.fault or text_fault(row.caption)
+
+
+def text_fault(value: Any) -> str:
+    """Why a value is no text that can be written again, "" where it is one."""
+    if not isinstance(value, str) or "\0" in value:
+        return MALFORMED
+    if is_utf8(value):
+        return ""
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return MALFORMED  # half a letter, as JSON can write it
+    return NOT_UTF8
+
+
+def check_split(split: str | None, available: Iterable[str], path: Path) -> None:
+    """Refuse a split that the file does not hold."""
+    names = sorted(set(available))
+    if split is not None and split not in names:
+        allowed = ", ".join(names) if names else "none: leave the split out"
+        raise ValueError(f"{path} has no split {split!r}; it has: {allowed}")
+
+
+def of_split(rows: Iterable[tuple[str | None, Row]], split: str | None, path: Path) -> Iterator[Row]:
+    """Rows of one split, those that name none included; a split that no row names is refused."""
+    if split is None:
+        yield from (row for _, row in rows)
+        return
+    seen: set[str] = set()
+    held: list[Row] = []
+    for name, row in rows:
+        if name is not None:
+            seen.add(name)
+        if name in (None, split):
+            held.append(row)
+    check_split(split, seen, path)
+    yield from held
