@@ -70,12 +70,19 @@ class ModelConfig(Section):
     """Train only so many of the text tower's last layers, and its head; the whole tower when null."""
 
 
+CaptionFormat = Literal[
+    "coco", "karpathy", "flickr8k", "csv", "lavis", "imagefolder", "jsonl", "parquet", "folder", "webdataset",
+    "huggingface",
+]  # fmt: skip
+"""Those of ``data.formats.registry`` that name images."""
+
+
 class SourceConfig(Section):
     """Image-caption pairs (``data.captions.read_captions``)."""
 
     path: Path
-    """Captions file, or a folder that holds one."""
-    format: Literal["coco", "karpathy", "flickr8k", "csv", "folder", "webdataset"] | None = None
+    """Captions file, a folder that holds one, or ``hf-hub:`` and the name of a data set."""
+    format: CaptionFormat | None = None
     """Found out from the file when null."""
     images: Path | None = None
     """Folder that image names are relative to; looked for beside the file when null."""

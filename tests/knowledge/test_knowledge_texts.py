@@ -38,7 +38,7 @@ def test_text_one_caption_a_line(tmp_path: Path) -> None:
     path.write_bytes("\ufeffa dog\r\n\n  a cat \n".encode() + b"\xff\xfe\nun caf\xc3\xa9")
     found, skipped = read(path)
     assert found == [Text("1", "a dog"), Text("3", "a cat"), Text("5", "un café")]
-    assert skipped == {"empty caption": 1, "line is not UTF-8": 1}
+    assert skipped == {"empty caption": 1, "not UTF-8": 1}
 
 
 def test_tables_by_column(tmp_path: Path) -> None:
@@ -48,10 +48,14 @@ def test_tables_by_column(tmp_path: Path) -> None:
     assert found == [Text("1.jpg", "a dog, red"), Text("2.jpg", "two\nlines")]
     assert skipped == {"row of another length than the header": 1, "empty caption": 1}
     path = tmp_path / "captions.tsv"
-    path.write_text("text\tother\na dog\tx\n")
-    assert read(path, column="text")[0] == [Text("1", "a dog")]
-    with pytest.raises(ValueError, match=r"captions\.tsv: no column 'caption'; there are 'text', 'other'"):
+    path.write_text("words\tother\na dog\tx\n")
+    assert read(path, column="words")[0] == [Text("1", "a dog")]
+    with pytest.raises(
+        ValueError, match=r"captions\.tsv needs one caption column.*'words', 'other'.*--column"
+    ):
         read(path)
+    with pytest.raises(ValueError, match=r"needs one key column, 'id', but has none"):
+        read(path, column="words", key_column="id")
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +74,13 @@ def test_parse_command(tmp_path: Path) -> None:
         ("z", "spacy", 1),
     ]
     said = " ".join(result.output.replace("│", " ").split())
-    for line in ("captions read 3", "parsed 2", "captions without a relation 1", "skipped: empty caption 1"):
+    for line in (
+        "captions read 3",
+        "parsed 2",
+        "captions without a relation 1",
+        "skipped: empty caption 1",
+        "3 captions read = 2 kept + 1 skipped (empty caption: 1)",
+    ):
         assert line in said
 
 
@@ -134,7 +144,7 @@ def test_captions_of_one_key_are_all_true(tmp_path: Path) -> None:
 
 
 def test_what_a_user_can_mend(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"none\.txt does not exist"):
         run("parse", tmp_path / "none.txt")
     with pytest.raises(ValueError, match="unknown parser 'x'"):
         run("parse", "-", "--parser", "x", "-o", tmp_path / "g.jsonl", stdin="a dog")

@@ -12,12 +12,22 @@ if TYPE_CHECKING:
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="Benchmark or suite, as `knowclip benchmarks` lists them.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Benchmark or suite, as `knowclip benchmarks` lists them.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Data folder to download to, each benchmark to OUT/NAME.")
     ] = None,
+    formats: Annotated[
+        bool, typer.Option("--formats", help="List the captions formats that are read.")
+    ] = False,
 ) -> None:
     """Say where NAME's files come from, and with --out download those that may be downloaded."""
+    if formats:
+        print(list_formats())
+        return
+    if name is None:
+        raise ValueError("give a benchmark or suite of `knowclip benchmarks`, or --formats")
     from knowclip.evaluation.benchmarks import registry
 
     names = registry.SUITES.get(name) or (registry.known(name, registry.BENCHMARKS),)
@@ -26,6 +36,19 @@ def command(
         print(instructions(card))
         if out is not None:
             fetch(card, out / card.name)
+
+
+def list_formats() -> str:
+    """The captions formats by name: how each is recognised, and a sample of its files."""
+    from knowclip.data.formats.registry import CODE, FORMATS
+
+    lines = []
+    for each in FORMATS:
+        lines.append(f"{each.name}: {each.told}")
+        for file, sample in each.samples.items():
+            lines.append(f"  {file}" if file != CODE else "  written by")
+            lines += [f"    {line}" for line in sample.rstrip("\n").split("\n")]
+    return "\n".join(lines)
 
 
 def instructions(card: Card) -> str:

@@ -20,7 +20,7 @@ def command(
     captions: Annotated[
         Path,
         typer.Argument(
-            help="Text (a caption a line), .csv or .tsv; '-' is standard input; or graphs.jsonl of 'parse'.",
+            help="Captions as 'parse' reads them ('-' is standard input), or graphs.jsonl of 'parse'.",
             show_default=False,
         ),
     ],
@@ -41,23 +41,25 @@ def command(
 ) -> None:
     """Turn captions into captions that read like them and are false.
 
-    Captions in a row with one key (the image's, say) are all true: what one of them says is no negative of
+    Captions of one image, or in a row with one key, are all true: what one of them says is no negative of
     another.
     """
     from knowclip.commands.summary import show
     from knowclip.knowledge.negatives import SEMANTIC
     from knowclip.knowledge.negatives_html import write_page
-    from knowclip.knowledge.records import read_graphs, read_negatives, write_negatives
-    from knowclip.knowledge.texts import parse_texts, read_texts
+    from knowclip.knowledge.records import holds_captions, read_graphs, read_negatives, write_negatives
+    from knowclip.knowledge.texts import by_image, parse_texts, read_texts
     from knowclip.progress import counting
 
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    if captions.suffix == ".jsonl":
+    if captions.suffix == ".jsonl" and not holds_captions(captions):
         records = read_graphs(captions)
     else:
         path = None if str(captions) == "-" else captions
         texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
+        if path is not None:  # what is typed comes as it is typed
+            texts = by_image(texts)
         records = parse_texts(texts, parser=parser, batch_size=batch_size)
     with counting("making negatives", total=None) as progress:
 
@@ -70,9 +72,9 @@ def command(
         written = write_negatives(out, _negatives(counted(), kind or list(SEMANTIC), most, seed, found))
     if html is not None:
         write_page(html, read_negatives(out), seed=seed)
-    read = found.pop("captions read", 0) + skipped.total()
-    counts = {"captions read": read, **dict(sorted(found.items())), "negatives": written}
-    show(f"written: {out}", counts, skipped)
+    kept = found.pop("captions read", 0)
+    counts = {"captions read": kept + skipped.total(), **dict(sorted(found.items())), "negatives": written}
+    show(f"written: {out}", counts, skipped, kept=kept)
 
 
 def _negatives(
@@ -82,7 +84,7 @@ def _negatives(
     from knowclip.knowledge.negatives import generate
     from knowclip.knowledge.records import NegativeRecord
 
-    for _, group in groupby(records, key=lambda record: record.key):
+    for _, group in groupby(records, key=lambda record: record.image or record.key):
         together = list(group)
         said = Said([record.caption for record in together], [record.graph for record in together])
         for record in together:
@@ -94,4 +96,4 @@ def _negatives(
                 ] += 1
             for negative in negatives[: most or None]:
                 found[f"negatives: {negative.kind}"] += 1
-                yield NegativeRecord(record.key, record.caption, negative)
+                yield NegativeRecord(record.key, record.caption, negative, record.image)

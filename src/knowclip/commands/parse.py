@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 Captions = Annotated[
     Path,
-    typer.Argument(help="Text (a caption a line), .csv or .tsv; '-' is standard input.", show_default=False),
+    typer.Argument(
+        help="Captions in any format of 'knowclip data --formats'; '-' is standard input.", show_default=False
+    ),
 ]
-Column = Annotated[str | None, typer.Option(help="Column of the captions in a table ('caption').")]
-KeyColumn = Annotated[str | None, typer.Option(help="Column of the keys; the row's number by default.")]
+Column = Annotated[str | None, typer.Option(help="Column of the captions in a table, where it is open.")]
+KeyColumn = Annotated[str | None, typer.Option(help="Column of the keys; image#k or the row by default.")]
 Parser = Annotated[
     str, typer.Option(help="spacy or factual (a T5); ':MODEL' after it picks the pipeline or weights.")
 ]
@@ -54,4 +56,5 @@ def command(
 
     with counting("parsing", total=None) as progress:
         parsed = write_graphs(out, counted(parse_texts(texts, parser=parser, batch_size=batch_size)))
-    show(f"written: {out}", {"captions read": parsed + skipped.total(), "parsed": parsed, **found}, skipped)
+    counts = {"captions read": parsed + skipped.total(), "parsed": parsed, **found}
+    show(f"written: {out}", counts, skipped, kept=parsed)

@@ -11,6 +11,9 @@ import typer
 if TYPE_CHECKING:
     from knowclip.types import Example
 
+ImageColumn = Annotated[str | None, typer.Option(help="Column of image names, where a table leaves it open.")]
+CaptionColumn = Annotated[str | None, typer.Option(help="Column of captions, likewise.")]
+
 
 def command(
     captions: Annotated[Path, typer.Argument(help="Captioned images, as `knowclip train` reads them.")],
@@ -25,14 +28,18 @@ def command(
         typer.Option(help="Folder of benchmarks whose images are left out, by COCO id and name; repeatable."),
     ] = None,
     parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
     from knowclip.commands.summary import show
-    from knowclip.data.captions import read_captions
+    from knowclip.data.captions import read_captions, repeated
     from knowclip.data.selection import select, write_table
     from knowclip.progress import counting
 
-    source = read_captions(captions, split=split, images=images)
+    source = read_captions(
+        captions, split=split, images=images, image_column=image_column, caption_column=caption_column
+    )
     examples = _without(source.examples, exclude or [])
     with counting("parsing", total=len(examples)) as progress:
         selection = select(
@@ -45,10 +52,11 @@ def command(
         )
     write_table(out, selection.examples)
     excluded = Counter({"image of a benchmark": len(source.examples) - len(examples)})
-    counts = {"pairs read": len(source.examples) + source.skipped.total(), "chosen": len(selection.examples)}
+    counts = {"pairs read": source.read, "chosen": len(selection.examples)}
     share = len(selection.examples) / max(1, len(examples))
     title = f"written: {out} ({share:.1%} of the {len(examples):,} pairs that may be used)"
-    show(title, counts, source.skipped + excluded + selection.left_out)
+    left_out = source.skipped + excluded + selection.left_out
+    show(title, counts, left_out, kept=len(selection.examples), repeated=repeated(selection.examples))
 
 
 def _without(examples: list[Example], folders: list[Path]) -> list[Example]:

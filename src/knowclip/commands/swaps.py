@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from knowclip.commands.select import CaptionColumn, ImageColumn
 
 if TYPE_CHECKING:
     from knowclip.types import Example
@@ -27,6 +30,9 @@ def command(
     seed: Annotated[int, typer.Option(help="Same seed, same test.")] = 0,
     parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
     processes: Annotated[int, typer.Option(min=1, help="Processes that parse.")] = 1,
+    images: Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")] = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
 ) -> None:
     """Build a test of captions against hard negatives on which blind readers stand at chance.
 
@@ -39,7 +45,8 @@ def command(
     from rich.console import Console
 
     from knowclip.atomic import atomic_file
-    from knowclip.data.captions import read_captions
+    from knowclip.commands.summary import read_line
+    from knowclip.data.captions import read_captions, repeated
     from knowclip.data.prepare import negatives_for
     from knowclip.evaluation.refine import FOLDS, blind_accuracy, refine, scored_items, write_items
     from knowclip.knowledge.negatives import SEMANTIC
@@ -56,20 +63,26 @@ def command(
                 progress=progress,
             ).examples
 
-    tested = prepared(read_captions(folder, split=split).examples, "making negatives")
+    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    source = read_captions(folder, split=split, **columns)
+    examples, unreadable = _readable(source.examples)
+    skipped = source.skipped + unreadable
+    tested = prepared(examples, "making negatives")
     training: list[Example] = []
     if split is not None:
-        training = prepared(read_captions(folder, split="train").examples, "making negatives to learn from")
+        others = read_captions(folder, split="train", **columns).examples
+        training = prepared(others, "making negatives to learn from")
     items = scored_items(tested, training, seed=seed)
     kept = refine(items, most=most, seed=seed)
     write_items(out / "swaps.jsonl", kept)
     write_items(out / "full" / "swaps.jsonl", items)
-    source = "split 'train'" if training else f"the other {FOLDS - 1} of {FOLDS} parts of the images"
+    readers = "split 'train'" if training else f"the other {FOLDS - 1} of {FOLDS} parts of the images"
     summary: dict[str, Any] = {
-        "readers_saw": f"captions of {source} and, for the classifier, their negatives of the same kinds",
+        "readers_saw": f"captions of {readers} and, for the classifier, their negatives of the same kinds",
         "full": blind_accuracy(items),
         "refined": blind_accuracy(kept),
         "seed": seed,
+        "captions": {"read": source.read, "kept": len(examples), "skipped": skipped},
     }
     with atomic_file(out / "swaps.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -77,6 +90,26 @@ def command(
     Console().print(
         f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}"
     )
+    line = read_line(len(examples), skipped, repeated=repeated(examples))
+    Console(soft_wrap=True).print(line, highlight=False)
+
+
+def _readable(examples: list[Example]) -> tuple[list[Example], Counter[str]]:
+    """Leave out the captions of images that no model could be shown; how many there are of them."""
+    from knowclip.pixels import load_pixels
+    from knowclip.progress import counting
+
+    refs = dict.fromkeys(example.image for example in examples)
+    broken = set()
+    with counting("reading images", total=len(refs), unit="images") as progress:
+        for number, ref in enumerate(refs, start=1):
+            try:
+                load_pixels(ref)
+            except ValueError:
+                broken.add(ref)
+            progress(number)
+    kept = [example for example in examples if example.image not in broken]
+    return kept, +Counter({"image cannot be read": len(examples) - len(kept)})
 
 
 def _cells(part: dict[str, Any] | None) -> list[str]:
@@ -86,11 +119,19 @@ def _cells(part: dict[str, Any] | None) -> list[str]:
 
 
 def _show(console: Any, summary: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title="Solved by readers that see no image", title_justify="left")
-    for column in ("kind", "items", "n-gram", "classifier", "refined", "n-gram", "classifier"):
-        table.add_column(column, justify="left" if column == "kind" else "right", overflow="fold")
+    table = Table(
+        title="Solved by readers that see no image (share of the items)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("kind", no_wrap=True)
+    for part in ("all", "refined"):
+        for column in ("items", "n-gram", "classifier"):
+            table.add_column(f"{part}:\n{column}", justify="right")
     for kind, full in summary["full"].items():
         table.add_row(kind, *_cells(full), *_cells(summary["refined"].get(kind)))
     console.print(table)

@@ -128,6 +128,9 @@ def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
+    from knowclip.commands.summary import read_line
+    from knowclip.data.captions import repeated
+
     total = sum(p.numel() for p in trainer.method.parameters())
     trained = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
     lines = [
@@ -135,7 +138,8 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
         f"{len(pairs.train):,} pairs to train on, {len(pairs.val):,} to validate on; "
         f"{len(trainer.batches):,} batches an epoch, {trainer.steps:,} steps",
     ]
-    lines += [f"skipped {count:,}: {reason}" for reason, count in pairs.skipped.items() if count]
+    kept = [*pairs.train, *pairs.val]
+    lines.append(read_line(len(kept), pairs.skipped, repeated=repeated(kept)))
     lines += [f"{count:,} training captions have a {kind} negative" for kind, count in pairs.kinds.items()]
     lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
     return lines

@@ -26,21 +26,23 @@ _IMAGE_FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset
 
 @dataclass(frozen=True, slots=True)
 class CaptionSet:
-    """The pairs of one file, in its order, and how many records were skipped for which reason.
-
-    ``repeated`` of the examples say what an earlier one of the same image said: they are kept, and told.
-    """
+    """The pairs of one file, in its order, and how many records were skipped for which reason."""
 
     source: Path
     format: str
     examples: list[Example] = field(repr=False)
     skipped: Counter[str]
-    repeated: int = 0
 
     @property
     def read(self) -> int:
         """Records read: those that are kept, and those that are skipped."""
         return len(self.examples) + self.skipped.total()
+
+
+def repeated(examples: Iterable[Example]) -> int:
+    """How many pairs are equal in image and caption to an earlier one: they are kept, and told."""
+    said = Counter((example.image_id, example.caption) for example in examples)
+    return said.total() - len(said)
 
 
 def read_captions(
@@ -76,9 +78,9 @@ def read_captions(
     source = find(Path(path), format, split)
     if not source.format.images:
         raise ValueError(
-            f"{source.path} is read as {source.format.name!r}, a caption a line without images: only "
-            "'parse' and 'negatives' read it; give a table with the columns 'image' and 'caption', or another "
-            "of the formats that `knowclip data --formats` lists"
+            f"{source.path} is read as {source.format.name!r}, a caption a line without images: only 'parse' "
+            "and 'negatives' read it; give a table with the columns 'image' and 'caption', or another "
+            "format of `knowclip data --formats`"
         )
     options = Options(split=split, image_column=image_column, caption_column=caption_column)
     rows = list(source.rows(options))
@@ -93,7 +95,6 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
     refs = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
     seen: Counter[str] = Counter()
-    said: set[tuple[str, str]] = set()
     examples = []
     for _, image, text, false, _, _ in good:
         number = seen[image]
@@ -104,7 +105,6 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
         elif image not in refs:
             skipped[MISSING] += 1
         else:
-            said.add((image, caption))
             negatives = tuple(Negative(one, GIVEN) for one in false) if false else ()
             examples.append(Example(f"{image}#{number}", image, refs[image], caption, None, negatives))
     if not examples:
@@ -112,7 +112,7 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
         raise ValueError(
             f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
         )
-    return CaptionSet(source.path, source.format.name, examples, skipped, len(examples) - len(said))
+    return CaptionSet(source.path, source.format.name, examples, skipped)
 
 
 def _image_fault(image: Any) -> str:

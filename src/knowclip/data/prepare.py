@@ -42,10 +42,14 @@ class Prepared:
 
 
 class _Image(NamedTuple):
-    """All captions of an image, for a negative must be false beside each; a graph each, None to be parsed."""
+    """All captions of an image, for a negative must be false beside each; a graph each, None to be parsed.
+
+    ``own`` are negatives that a caption brings itself: none are made for it then.
+    """
 
     captions: tuple[str, ...]
     graphs: tuple[SceneGraph | None, ...]
+    own: tuple[tuple[Negative, ...], ...]
 
 
 def negatives_for(
@@ -63,7 +67,8 @@ def negatives_for(
     """Fill in the scene graph and the hard negatives of every example.
 
     Args:
-        examples: Those that have a graph keep it; what one caption of an image says is no other's negative.
+        examples: Those that have a graph keep it, and those with negatives (NegCLIP's tables bring them) keep
+            these; what one caption of an image says is no other's negative.
         parser: Of ``knowclip.knowledge.parsing``, for captions without a graph.
         graphs: The user's own graphs (see ``read_graphs``); nothing is parsed then.
         kinds: Of negatives, from ``knowclip.knowledge.negatives.KINDS``; its ``SWAPS`` by default.
@@ -95,7 +100,12 @@ def negatives_for(
     for i, example in enumerate(examples):
         numbers.setdefault(example.image_id, []).append(i)
     images = [
-        _Image(tuple(examples[i].caption for i in n), tuple(given[i] for i in n)) for n in numbers.values()
+        _Image(
+            tuple(examples[i].caption for i in n),
+            tuple(given[i] for i in n),
+            tuple(examples[i].negatives for i in n),
+        )
+        for n in numbers.values()
     ]
     chosen = tuple(SWAPS if kinds is None else kinds)
     options = (parser if graphs is None else None, chosen, parse_negatives, seed)
@@ -112,17 +122,18 @@ def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | N
     for i, example in enumerate(examples):
         if i not in lines:
             filled.append(example)
-            without[f"no graph in {graphs}"] += 1
+            kinds.update({negative.kind for negative in example.negatives})
+            without[f"no graph in {graphs}"] += not example.negatives
             continue
         record = json.loads(lines[i])
         graph = graph_from_json(record, example.caption, example.key)
         negatives = tuple(negative_from_json(negative, example.key) for negative in record["negatives"])
         filled.append(replace(example, graph=graph, negatives=negatives))
         kinds.update({negative.kind for negative in negatives})
-        if not graph.relations and not graph.attributes:
-            without["no relation and no attribute"] += 1
-        elif not negatives:
-            without["no valid negative"] += 1
+        if negatives:
+            continue
+        claims = graph.relations or graph.attributes or example.negatives
+        without["no valid negative" if claims else "no relation and no attribute"] += 1
     return Prepared(filled, kinds, without)
 
 
@@ -182,12 +193,14 @@ def _work(
     missing = list(dict.fromkeys(caption for caption, graph in pairs if graph is None)) if parser else []
     parsed = dict(zip(missing, parse(missing, parser=parser), strict=True)) if parser and missing else {}
     found: list[tuple[str, SceneGraph | None, list[Negative]]] = []
-    for captions, given in images:
+    for captions, given, own in images:
         graphs = [graph or parsed.get(caption) for caption, graph in zip(captions, given, strict=True)]
         said = Said(captions, [graph for graph in graphs if graph is not None])
-        for caption, graph in zip(captions, graphs, strict=True):
-            options = {"kinds": kinds, "said": said, "seed": seed}
-            found.append((caption, graph, [] if graph is None else list(generate(caption, graph, **options))))
+        for caption, graph, brought in zip(captions, graphs, own, strict=True):
+            negatives = [negative for negative in brought if negative.caption not in captions]
+            if graph is not None and not brought:
+                negatives = list(generate(caption, graph, kinds=kinds, said=said, seed=seed))
+            found.append((caption, graph, negatives))
     if parser and parse_negatives:
         texts = list(dict.fromkeys(negative.caption for _, _, negatives in found for negative in negatives))
         read = dict(zip(texts, parse(texts, parser=parser), strict=True))

@@ -31,6 +31,8 @@ FORMATS = (
     DATASETS,
     TEXT,
 )
+CODE = "write.py"
+"""A sample that no text can show is the code that writes it, beside its images."""
 NAMES = tuple(each.name for each in FORMATS)
 _ENDINGS = {
     ".jsonl": JSON_LINES,

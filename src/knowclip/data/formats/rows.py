@@ -60,7 +60,7 @@ class Format:
     Args:
         name: As ``format=...`` gives it.
         told: How a file of it is recognised, for users.
-        samples: File name -> its text; where no text can show it, ``.py`` -> code that writes it.
+        samples: File name -> its text; ``write.py`` -> code that writes what no text can show.
         read: Path, what its JSON says (None for files of other kinds), options -> records.
         columns: Whether its records have named columns.
         images: Whether its records name images.
