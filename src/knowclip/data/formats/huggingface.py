@@ -19,9 +19,14 @@ HUB = "hf-hub:"
 MARKERS = ("dataset_dict.json", "state.json")
 
 
+def is_hub(path: Path) -> bool:
+    """Whether a path is the name of a data set."""
+    return str(path).startswith(HUB)
+
+
 def read_dataset(path: Path, content: Any, options: Options) -> Iterator[Row]:
     """Rows of a saved folder, of one Arrow file, or of a data set by name."""
-    splits = _by_name(str(path)) if str(path).startswith(HUB) else _saved(path)
+    splits = _by_name(str(path)) if is_hub(path) else _saved(path)
     if options.split is not None:
         check_split(options.split, (name for name in splits if name), path)
     for name, files in splits.items():
@@ -61,7 +66,7 @@ def _by_name(name: str) -> dict[str, list[Path]]:
     try:
         import datasets
     except ImportError as error:
-        raise ImportError(f"{name} needs the package `datasets`: pip install datasets") from error
+        raise ImportError(f'{name} needs datasets: pip install "knowclip[datasets]"') from error
     data_set, _, configuration = name.removeprefix(HUB).partition(":")
     try:
         loaded = datasets.load_dataset(data_set, configuration or None)

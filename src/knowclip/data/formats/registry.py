@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from knowclip.data.formats.coco import COCO, COCO_NAME, KARPATHY
 from knowclip.data.formats.folders import FOLDER
-from knowclip.data.formats.huggingface import DATASETS, HUB, MARKERS
+from knowclip.data.formats.huggingface import DATASETS, MARKERS, is_hub
 from knowclip.data.formats.lists import IMAGE_FOLDER, JSON_LINES, LIST, LIST_NAME, PARQUET
 from knowclip.data.formats.rows import Format, Options, Row
 from knowclip.data.formats.shards import SHARDS
@@ -84,7 +84,7 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
     if name is not None and name not in NAMES:
         raise ValueError(f"format={name!r} is not one of {', '.join(NAMES)}")
     given = next((each for each in FORMATS if each.name == name), None)
-    if str(path).startswith(HUB):
+    if is_hub(path):
         return Source(path, DATASETS)
     if path.is_dir():
         return _in_folder(path, given, split)
