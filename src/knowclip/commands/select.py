@@ -40,7 +40,7 @@ def command(
     source = read_captions(
         captions, split=split, images=images, image_column=image_column, caption_column=caption_column
     )
-    examples = _without(source.examples, exclude or [])
+    examples = _without(source.examples, exclude or [], beside=captions)
     with counting("parsing", total=len(examples)) as progress:
         selection = select(
             examples,
@@ -59,14 +59,14 @@ def command(
     show(title, counts, left_out, kept=len(selection.examples), repeated=repeated(selection.examples))
 
 
-def _without(examples: list[Example], folders: list[Path]) -> list[Example]:
+def _without(examples: list[Example], folders: list[Path], *, beside: Path) -> list[Example]:
     """Leave out the images that benchmarks in the folders hold."""
     from knowclip.evaluation.leak_audit import coco_id, coco_ids, images_of
     from knowclip.evaluation.suite import read_suite
 
     if not folders:
         return examples
-    known = coco_ids(folders)
+    known = coco_ids([beside, *folders])
     held = {
         path
         for folder in folders

@@ -25,6 +25,8 @@ NEAR = 4
 """Images whose 64-bit hashes differ in at most this many bits look the same: resized or compressed again."""
 EXAMPLES = 10
 
+_MOST = 10**12
+"""COCO writes its ids with twelve digits."""
 _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)20\d\d_)?(\d{12})\.jpe?g", re.IGNORECASE)
 
 
@@ -35,22 +37,37 @@ def images_of(benchmark: Benchmark) -> list[Path]:
     return list(dict.fromkeys(ref.path for ref in recorder.seen))
 
 
-def coco_ids(folders: Iterable[Path]) -> dict[str, int]:
-    """File name to COCO id, from Visual Genome's ``image_data.json`` in the folders, where there is one."""
+def coco_ids(places: Iterable[Path]) -> dict[str, int]:
+    """File name to COCO id, from Visual Genome's ``image_data.json``, where there is one.
+
+    Args:
+        places: folders, or files of captions, beside which it is looked for.
+    """
     found: dict[str, int] = {}
-    for folder in folders:
+    for place in places:
+        folder = place if place.is_dir() else place.parent
         for path in (folder / "image_data.json", folder / "visual_genome" / "image_data.json"):
             if path.is_file():
                 for image in read_json(path):
-                    if image.get("coco_id") is not None:
-                        found[str(image["url"]).rpartition("/")[2]] = int(image["coco_id"])
+                    number = _told_id(image.get("coco_id"))
+                    if number is not None and image.get("url"):
+                        found[str(image["url"]).rpartition("/")[2]] = number
     return found
+
+
+def _told_id(value: Any) -> int | None:
+    """A COCO id; None for what stands in its place where there is none (null, "", -1, 0, NaN)."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value < 1:
+        return None
+    return int(value) if value == int(min(value, _MOST)) else None
 
 
 def coco_id(path: Path, known: Mapping[str, int]) -> int | None:
     """COCO id of an image: as ``known`` says, or in the file name as COCO writes it."""
     match = _COCO_NAME.fullmatch(path.name)
-    return known.get(path.name, int(match[1]) if match else None)
+    return known.get(path.name, _told_id(match[1]) if match else None)
 
 
 def audit(

@@ -27,6 +27,10 @@ class NoDataError(ValueError):
     """There is nothing to measure; the message says why. Never a NaN, never a number over an empty set."""
 
 
+class NotHereError(NoDataError):
+    """None of the files of a benchmark or task is there: nothing that a user would expect to be measured."""
+
+
 def choice_correct(true_scores: ArrayLike, false_scores: ArrayLike) -> BoolArray:
     """Whether the true text wins: ``true > false`` strictly, for every false text of the item. Shape ``[n]``.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.files import Record, collect, json_records, text
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NotHereError
 from knowclip.types import ImageRef
 
 DROPPED_RELATIONS = frozenset(
@@ -114,7 +114,7 @@ def _read(
     places = {"test": (folder, folder / "aro"), "val": (folder / "aro_val",)}.get(split, ())
     path = next((place / name for place in places if (place / name).is_file()), None)
     if path is None:
-        raise NoDataError(
+        raise NotHereError(
             f"no {name} for split {split!r} under {folder} (looked in {[str(p) for p in places]})"
         )
     if images is None:

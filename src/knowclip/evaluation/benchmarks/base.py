@@ -17,6 +17,9 @@ from knowclip.evaluation.metrics import TIE_TOLERANCE, MacroAverage, NoDataError
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import ImageRef, Result
 
+NOT_IN_FILE = "record not in the file"
+"""What ``skipped`` calls the records of the published set that no file holds: they were never read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Download:
@@ -86,7 +89,8 @@ class Card:
     def rules(self) -> str:
         """The whole protocol in one sentence."""
         drop = f"left out: {self.drop}" if self.drop else ""
-        return "; ".join(part for part in (self.crop, self.protocol, self.average, drop) if part)
+        parts = (self.crop, self.protocol, self.average, drop)
+        return "; ".join(part.rstrip(".") for part in parts if part)
 
 
 class Benchmark(Protocol):
@@ -279,7 +283,7 @@ def compared(
         "false_score": np.asarray(false_scores, dtype=np.float32),
     }
     ties = {"tie_rate": float(np.mean(np.abs(true_scores - false_scores) <= TIE_TOLERANCE))}
-    details = describe(card, missing, skipped) | graded.details() | ties
+    details = describe(card, used=len(keys), skipped=skipped, missing=missing) | graded.details() | ties
     return Result(card.name, card.main, graded.n, metrics, items | graded.columns(), details)
 
 
@@ -309,14 +313,23 @@ def check_cases(card: Card, keys: Sequence[str]) -> None:
         raise ValueError(f"{card.name}: case keys repeat; paired comparisons need unique keys")
 
 
-def describe(card: Card, missing: int, skipped: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """Start the details of a Result with what every one carries."""
+def describe(card: Card, *, used: int, skipped: Mapping[str, int], missing: int) -> dict[str, Any]:
+    """Start the details of a Result with what every one carries.
+
+    Args:
+        card: of the benchmark.
+        used: records that were measured; with ``skipped`` they make up all that were read.
+        skipped: records that were left out, by reason.
+        missing: images that could not be read, whose items count as wrong.
+    """
     details = {
         "title": card.title,
         "protocol": card.rules,
         "flaws": card.flaws,
         "missing_images": missing,
-        "skipped": dict(skipped or {}),
+        "read": used + sum(count for reason, count in skipped.items() if reason != NOT_IN_FILE),
+        "used": used,
+        "skipped": dict(skipped),
     }
     known = {"revision": card.revision, "expected": card.n, "chance": card.chance}
     return details | {name: value for name, value in known.items() if value}

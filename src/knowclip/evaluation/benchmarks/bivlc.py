@@ -9,7 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card
-from knowclip.evaluation.benchmarks.files import Record, collect, locate, parquet_records, text
+from knowclip.evaluation.benchmarks.files import (
+    Record,
+    collect,
+    locate,
+    matching,
+    one_edition,
+    parquet_records,
+    text,
+)
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
 from knowclip.evaluation.benchmarks.winoground import PARQUET, RULE
 
@@ -37,7 +45,7 @@ BIVLC = Card(
 def read_bivlc(folder: Path, *, split: str = "test", allow_missing: bool = False) -> TwoByTwoBenchmark:
     """BiVLC's quadruples; type and subtype of the negative are the group."""
     base = locate(BIVLC, folder, PARQUET, split=split, distinctive=False)
-    paths = sorted(path for pattern in PARQUET for path in base.glob(pattern))
+    paths = one_edition(BIVLC, matching(base, *PARQUET))
 
     def make(record: Record) -> TwoByTwo:
         row = record.content

@@ -6,14 +6,14 @@ one way to read labelled images.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks import classification_sources as sources
 from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.benchmarks.class_names import Named, class_names
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.files import IMAGE_SUFFIXES, is_junk, read_text
 from knowclip.types import ImageRef
 
@@ -31,37 +31,59 @@ CLASSIFICATION = Card(
     "(cifar-10-batches-py/ ...)",
     crop="whole image, the model's own preprocessing",
     average="micro (mean-per-class recall beside it)",
-    differs="ties count as wrong here, by class order elsewhere",
+    differs="ties count as wrong here, by class order elsewhere; classes of equal name (ImageNet's missile "
+    "and sunglasses, two of each) share their prompts, and any of them is right here, elsewhere the first",
     flaws="Class names and templates decide several points; overlap with web training data is unknown.",
 )
 PLACES = ("", "classification", "zero_shot_classification")
 """Where a data folder may hold the labelled images."""
 SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test", "val", "validation")}
 """Names a split goes by; ImageNet's val is what the field tests on, used where there is no test."""
-NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
-_WORDNET_ID = re.compile(r"n\d{8}")
-IMAGENET = 1000
+TEMPLATES = "zeroshot_classification_templates.txt"
+NESTED = "images"
+"""Where Tiny ImageNet has the images of a class, below the class's own folder."""
 
 
-def read_classification(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ZeroShot:
+def read_classification(
+    folder: Path, *, split: str = "test", allow_missing: bool = False, named: bool = True
+) -> ZeroShot:
     """Read labelled images of ``split``.
 
-    ``classnames.txt`` has a name a line in order of the sorted class folders; without it ImageNet's thousand
-    WordNet ids get open_clip's names, and any other folder's name is the class's name.
+    ``classnames.txt`` has a name a line in order of the sorted class folders (of their numbers, where they
+    are numbers); without it WordNet ids get open_clip's names of ImageNet's thousand or WordNet's
+    lemma, and any other folder's name is the class's name.
+
+    Args:
+        folder: the data folder, or the data set's own.
+        split: to read.
+        allow_missing: no meaning here: what is there is measured.
+        named: False for tasks that need no names: classes without one are called as their folders.
 
     Raises:
         NoDataError: none of the layouts is there.
-        ValueError: as many names as classes are not there.
+        ValueError: as many names as classes are not there, or ids stand where names are needed.
     """
     if split not in SPLITS:
         raise NoDataError(f"labelled images have no split {split!r}, only {', '.join(SPLITS)}")
     for place in PLACES:
         home = folder / place
         if found := _split_folder(home, split):
-            return _read(found, home)
+            return _read(found, home, [home], named=named)
         if unpacked := sources.unpack(home, SPLITS[split]):
-            return _read(unpacked, unpacked.parent)
-    raise NoDataError(f"no labelled images of {split!r} under {folder}: expected {CLASSIFICATION.layout}")
+            return _read(unpacked, home, [home, unpacked.parent], named=named)
+    raise _nothing(folder, split)
+
+
+def _nothing(folder: Path, split: str) -> NoDataError:
+    """Why there is nothing: no files at all, or images that are not sorted into classes."""
+    for home in (folder / place for place in PLACES):
+        for name in SPLITS[split]:
+            if (home / name).is_dir() and any(map(_is_image, (home / name).iterdir())):
+                return NoDataError(
+                    f"{home / name} holds images, but no two folders of classes: sort them into "
+                    f"{home / name}/<class>/"
+                )
+    return NotHereError(f"no labelled images of {split!r} under {folder}: expected {CLASSIFICATION.layout}")
 
 
 def _split_folder(home: Path, split: str) -> Path | None:
@@ -72,67 +94,60 @@ def _classes(folder: Path) -> list[Path]:
     """Subfolders with images, if there are two at least."""
     if not folder.is_dir():
         return []
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not is_junk(path.name) and any(map(_is_image, path.iterdir()))
-    ]
+    places = (path for path in sorted(folder.iterdir()) if path.is_dir() and not is_junk(path.name))
+    found = [path for path in places if any(map(_is_image, _images_of(path).iterdir()))]
     return found if len(found) > 1 else []
+
+
+def _images_of(place: Path) -> Path:
+    """The folder of a class's images: its own, or ``images`` in it if it holds nothing else to look at."""
+    nested = place / NESTED
+    return nested if nested.is_dir() and not any(map(_is_image, place.iterdir())) else place
 
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not is_junk(path.name)
 
 
-def _read(folder: Path, home: Path) -> ZeroShot:
+def _read(folder: Path, home: Path, places: Sequence[Path], *, named: bool) -> ZeroShot:
     classes = _classes(folder)
-    names = _names([path.name for path in classes], home)
+    ids = [path.name for path in classes]
+    found = _named(ids, home, places, from_zero=folder.parent.name == sources.UNPACKED, strict=named)
     files = [
         (label, path)
         for label, each in enumerate(classes)
-        for path in sorted(each.iterdir())
+        for path in sorted(_images_of(each).iterdir())
         if not is_junk(path.name)
     ]
     images = [(label, path) for label, path in files if _is_image(path)]
-    keys = [f"{path.parent.name}/{path.name}" for _, path in images]
+    keys = [f"{ids[label]}/{path.name}" for label, path in images]
     return ZeroShot(
         card=CLASSIFICATION,
         images=[ImageRef(path) for _, path in images],
         image_ids=keys,
         labels=[label for label, _ in images],
-        names=names,
-        templates=_templates(home),
+        names=found.names,
+        ids=ids,
+        templates=_templates(places),
         keys=keys,
         skipped={"no image file": len(files) - len(images)} if len(files) > len(images) else {},
+        notes=found.notes,
     )
 
 
-def _names(folders: Sequence[str], home: Path) -> Sequence[str]:
-    """Name of each class, in order of the sorted folders."""
-    path = home / NAMES
-    if path.is_file():
-        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-        if len(names) != len(folders):
-            raise ValueError(
-                f"{path} has {len(names)} names for {len(folders)} class folders; it must have one a line, "
-                "in order of the sorted folders"
-            )
-    elif len(folders) == IMAGENET and all(map(_WORDNET_ID.fullmatch, folders)):
-        from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-
-        names = list(IMAGENET_CLASSNAMES)
-    else:
-        names = [folder.replace("_", " ") for folder in folders]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{home}: several classes are called {twice[:5]}; no prompt can tell them apart")
-    return names
+def _named(ids: list[str], home: Path, places: Sequence[Path], *, from_zero: bool, strict: bool) -> Named:
+    try:
+        return class_names(ids, home, places=places, from_zero=from_zero)
+    except ValueError:
+        if strict:
+            raise
+        return Named(ids, [])
 
 
-def _templates(home: Path) -> Sequence[str]:
+def _templates(places: Sequence[Path]) -> Sequence[str]:
     """The data set's own templates, with ``{c}`` for the class name; else CLIP's for ImageNet."""
-    path = home / TEMPLATES
-    if not path.is_file():
+    path = next((path for place in places if (path := place / TEMPLATES).is_file()), None)
+    if path is None:
         from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 
         return [template("{c}") for template in OPENAI_IMAGENET_TEMPLATES]

@@ -13,7 +13,11 @@ from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_r
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
 
 FILE = "COLA_multiobjects_matching_benchmark.json"
-VG_IMAGES = ("images", "VG_100K", "VG_100K_2", "vg/VG_100K", "vg/VG_100K_2", "vg_images", "")
+_VG_HOMES = ("", "vg", "VG", "visual_genome", "images", "vg/images", "visual_genome/images")
+VG_IMAGES = (
+    *(f"{home}/{part}".lstrip("/") for home in _VG_HOMES for part in ("VG_100K", "VG_100K_2", "vg_images")),
+    *_VG_HOMES,
+)
 """Where Visual Genome's images are looked for, under the benchmark's folder and the data folder."""
 VG_OBTAIN = (
     "Visual Genome images: https://homes.cs.washington.edu/~ranjay/visualgenome/api.html, unpacked to "

@@ -13,7 +13,7 @@ from typing import Any
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.cola import VG_IMAGES, VG_OBTAIN
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, csv_records, locate, text
+from knowclip.evaluation.benchmarks.files import Images, Record, collect, csv_records, locate, matching, text
 from knowclip.types import ImageRef
 
 SYSTEMATIC = "syst_hard_negatives/syst_vg_hard_negs_*.csv"
@@ -71,7 +71,7 @@ def _read(
     images = Images((base, folder), VG_IMAGES)
     records = [
         Record(f"{path.stem}/{kind}".rstrip("/"), row.name, (row.content, kind))
-        for path in sorted(base.glob(pattern))
+        for path in matching(base, pattern)
         for kind in kinds
         for row in csv_records(path)
     ]

@@ -10,22 +10,35 @@ import hashlib
 import io
 import json
 import os
+import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from knowclip.atomic import atomic_file
-from knowclip.evaluation.benchmarks.base import Card
-from knowclip.evaluation.metrics import NoDataError
-from knowclip.files import read_json, read_text
+from knowclip.evaluation.benchmarks.base import NOT_IN_FILE, Card
+from knowclip.evaluation.metrics import NoDataError, NotHereError
+from knowclip.files import is_junk, read_json, read_text
 from knowclip.types import ImageRef
 
 TOLERATED_SHARE = 0.01
 """More bad records or missing images than this share are an error, not bad luck."""
 
-COCO_IMAGES = ("val2017", "images/val2017", "images", "coco/val2017", "coco/images/val2017", "")
-"""Where the images of COCO's val2017 are looked for, under the benchmark's folder and the data folder."""
+_COCO_HOMES = ("", "images", "coco", "coco/images", "COCO", "COCO/images", "mscoco", "mscoco/images")
+_COCO_PARTS = (
+    "val2017",
+    "train2017",
+    "test2017",
+    "trainval2017",
+    "val2014",
+    "train2014",
+    "test2014",
+    "test2015",
+)
+COCO_IMAGES = (*(f"{home}/{part}".lstrip("/") for home in _COCO_HOMES for part in _COCO_PARTS), *_COCO_HOMES)
+"""Where COCO's images lie, under a data folder or a benchmark's: every release, in every usual place."""
 
 
 class Record(NamedTuple):
@@ -87,7 +100,46 @@ def locate(
         if any(next(candidate.glob(pattern), None) for pattern in files):
             return candidate
     looked = ", ".join(map(str, candidates))
-    raise NoDataError(f"{card.name}: none of {', '.join(files)} in {looked}; see `knowclip data {card.name}`")
+    raise NotHereError(
+        f"{card.name}: none of {', '.join(files)} in {looked}; see `knowclip data {card.name}`"
+    )
+
+
+def matching(folder: Path, *patterns: str) -> list[Path]:
+    """Files of ``folder`` that fit one of ``patterns``, in their order, without the system's own."""
+    found = (path for pattern in patterns for path in sorted(folder.glob(pattern)))
+    return list(dict.fromkeys(path for path in found if not is_junk(path.relative_to(folder))))
+
+
+def only(card: Card, paths: Sequence[Path]) -> Path:
+    """The one file of ``paths``: two editions of one set are never pooled, and none is chosen in silence."""
+    if len(paths) > 1:
+        raise ValueError(
+            f"{card.name}: several editions of the same records lie in the folder: "
+            f"{', '.join(map(str, paths))}; keep one of them there"
+        )
+    return paths[0]
+
+
+_SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)")
+
+
+def one_edition(card: Card, paths: Sequence[Path]) -> list[Path]:
+    """Shards ``test-00000-of-00002.parquet`` of one edition, all of them and in order.
+
+    Raises:
+        ValueError: they are of several editions (folders or counts), or some are not there.
+    """
+    matches = [(path, _SHARD.fullmatch(path.stem)) for path in paths]
+    editions = {(path.parent, match[1], match[3]) if match else (path, "", "1") for path, match in matches}
+    if len(editions) > 1:
+        only(card, paths)
+    count = int(next(iter(editions))[2])
+    if len(paths) != count:
+        raise ValueError(
+            f"{card.name}: {len(paths)} of {count} parts are there: {', '.join(map(str, paths))}"
+        )
+    return sorted(paths)
 
 
 def _plain(name: str) -> str:
@@ -171,11 +223,39 @@ class Images:
         return ImageRef(found or (self.roots[0] if self.roots else Path("no image folder")) / name)
 
 
+class CocoImages(Images):
+    """Finds COCO's images for every benchmark that uses them, whatever the release and the folder layout.
+
+    Args:
+        folders: of the benchmark and of the data; COCO may also lie beside them (``DATA/coco``).
+        places: further subfolders, looked into before COCO's.
+    """
+
+    def __init__(self, *folders: Path, places: Sequence[str] = ()) -> None:
+        super().__init__(folders, (*places, *COCO_IMAGES))
+        self.roots += Images([folder.parent for folder in folders], _COCO_BESIDE).roots
+
+    def __call__(self, name: str) -> ImageRef:
+        """As ever; a name with its folder (``val2014/COCO_val2014_...``) is found in other folders too."""
+        ref = super().__call__(name)
+        if "/" in name and not os.path.isfile(ref.path):
+            bare = super().__call__(name.rsplit("/", 1)[-1])
+            return bare if os.path.isfile(bare.path) else ref
+        return ref
+
+
+_COCO_BESIDE = tuple(place for place in COCO_IMAGES if place.lower().startswith(("coco", "mscoco")))
+
+
 def text(value: Any) -> str:
-    """A caption as it stands; anything but text with words is a bad record."""
+    """A caption without blanks at its ends; anything but text with words is a bad record.
+
+    SugarCrepe has such blanks in a seventh of its true captions and in no false one: a language model takes
+    them for a token.
+    """
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{value!r} is no caption")
-    return value
+    return value.strip()
 
 
 def collect(
@@ -226,8 +306,27 @@ def collect(
                 _refusal(card, total, short, bad - short - len(lacking), example, len(lacking), absent)
             )
         cases = [case for case in cases if not any(ref.path in absent for ref in case.refs)]
-        skipped |= {"image not found": len(lacking), "record not in the file": short}
+        skipped |= {"image not found": len(lacking), NOT_IN_FILE: short}
+    if card.fixed and card.n and total > card.n:
+        warnings.warn(
+            f"{card.name}: the files hold {total:,} records, the published set {card.size}: are they of "
+            "several editions?",
+            stacklevel=3,
+        )
+    if not cases:
+        raise NoDataError(_empty(card, total, +skipped, example, absent))
     return tuple(cases), dict(+skipped)
+
+
+def _empty(card: Card, total: int, skipped: Counter[str], example: str, absent: set[Path]) -> str:
+    """Why none of the records gives a case."""
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "the files are empty"
+    first = f"; the first image is {min(absent)}" if absent else ""
+    reasons = f"{reasons}; {example}" if example else reasons
+    return (
+        f"{card.name}: none of {total:,} records can be measured ({reasons}){first}; see `knowclip data "
+        f"{card.name}`"
+    )
 
 
 def _reason(error: Exception, record: Record) -> str:

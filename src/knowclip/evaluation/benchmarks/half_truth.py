@@ -51,15 +51,17 @@ class Detail(NamedTuple):
 def read_half_truth(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
     """One case a caption at most: its first relation that can be falsified."""
     try:
-        examples = read_captions(folder, split=split, allow_missing=allow_missing).examples
+        captions = read_captions(folder, split=split, allow_missing=allow_missing)
     except ValueError as error:
         raise NoDataError(f"half_truth: {error}") from error
-    graphs = list(parse([example.caption for example in examples]))
-    return half_truths(examples, graphs)
+    graphs = list(parse([example.caption for example in captions.examples]))
+    return half_truths(captions.examples, graphs, skipped=captions.skipped)
 
 
-def half_truths(examples: Sequence[Example], graphs: Sequence[SceneGraph]) -> ChoiceBenchmark:
-    """Half-truths of captions ``[n]`` with their scene graphs ``[n]``."""
+def half_truths(
+    examples: Sequence[Example], graphs: Sequence[SceneGraph], *, skipped: Mapping[str, int] | None = None
+) -> ChoiceBenchmark:
+    """Half-truths of captions ``[n]`` with scene graphs ``[n]``; ``skipped`` is what the reader left out."""
     named: Mapping[str, set[str]] = defaultdict(set)
     for example, graph in zip(examples, graphs, strict=True):
         named[example.image_id] |= {item.name for item in graph.objects}
@@ -82,8 +84,11 @@ def half_truths(examples: Sequence[Example], graphs: Sequence[SceneGraph]) -> Ch
                 group=detail.relation,
                 image_id=detail.example.image_id,
             )
-    skipped = {"caption without a relation that can be falsified": len(examples) - len(cases)}
-    return ChoiceBenchmark(HALF_TRUTH, tuple(cases.values()), macro=False, skipped=skipped)
+    left_out = {
+        **(skipped or {}),
+        "caption without a relation that can be falsified": len(examples) - len(cases),
+    }
+    return ChoiceBenchmark(HALF_TRUTH, tuple(cases.values()), macro=False, skipped=left_out)
 
 
 def _details(example: Example, graph: SceneGraph) -> Iterator[Detail]:

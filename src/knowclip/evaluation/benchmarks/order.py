@@ -16,7 +16,7 @@ import numpy as np
 
 from knowclip.evaluation.benchmarks.aro import ADDRESS, PAPER
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.files import CocoImages, Record, collect, json_records, locate, text
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.knowledge.identity import stable_hash
 from knowclip.knowledge.spacy_parser import installed_model
@@ -112,16 +112,12 @@ def _read(card: Card, folder: Path, file: str, split: str, allow_missing: bool) 
     if split not in ("test", "val"):
         raise NoDataError(f"{card.name} has the splits test and val, not {split!r}")
     base = locate(card, folder, [file], split="test", places=["coco", "flickr30k"])
-    images = Images((base, folder, folder / "coco", folder / "flickr30k"))
-    captions = [
-        Record(record.file, f"{record.name}.{number}", (record.content["image"], caption))
-        for record in json_records(base / file)
-        for number, caption in enumerate(record.content["caption"])
-    ]
-    tagged = _tagged([str(record.content[1]) for record in captions])
+    images = CocoImages(base, folder, folder / "flickr30k")
+    captions = [caption for record in json_records(base / file) for caption in _captions(record)]
+    tagged = _tagged([str(caption or "") for _, (_, caption) in captions])
     records = [
-        Record(record.file, record.name, (*record.content, *found))
-        for record, found in zip(captions, tagged, strict=True)
+        Record(record.file, record.name, (*content, *found))
+        for (record, content), found in zip(captions, tagged, strict=True)
     ]
 
     def make(record: Record) -> Choice | None:
@@ -136,6 +132,15 @@ def _read(card: Card, folder: Path, file: str, split: str, allow_missing: bool) 
 
     cases, skipped = collect(card, records, make, allow_missing=allow_missing)
     return ChoiceBenchmark(card, cases, macro=False, skipped=skipped)
+
+
+def _captions(record: Record) -> Iterator[tuple[Record, tuple[Any, Any]]]:
+    """Image and caption of each caption of a record; one broken record is one that says neither."""
+    row = record.content
+    listed = row.get("caption") if isinstance(row, dict) else None
+    for number, caption in enumerate(listed if isinstance(listed, list) and listed else [None]):
+        named = record._replace(name=f"{record.name}.{number}")
+        yield named, (row.get("image") if isinstance(row, dict) else None, caption)
 
 
 def _tagged(captions: list[str]) -> Iterator[tuple[list[str], list[str]]]:

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.metrics import NoDataError
-from knowclip.files import read_json
+from knowclip.evaluation.benchmarks.files import Record, collect, json_records, text
+from knowclip.evaluation.metrics import NotHereError
 from knowclip.types import ImageRef
 
 PROBES = Card(
@@ -43,27 +43,26 @@ SEMANTICS: dict[str, re.Pattern[str]] = {
 
 def semantic_of(question: str) -> str | None:
     """The subset of a question, or None. The paper does not say how it chose: this list is ours."""
-    text = question.lower()
-    return next((name for name, words in SEMANTICS.items() if words.search(text)), None)
+    asked = question.lower()
+    return next((name for name, words in SEMANTICS.items() if words.search(asked)), None)
 
 
 def read_probes(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
     """Read the choices of ``probes/probes_<split>.json``."""
     path = folder / "probes" / f"probes_{split}.json"
     if not path.is_file():
-        raise NoDataError(f"no {path.relative_to(folder)} under {folder}; 'knowclip scenes' writes it")
-    try:
-        cases = tuple(
-            Choice(
-                key=str(number),
-                image=ImageRef(folder / "images" / item["image_path"]),
-                true=item["true_caption"],
-                false=item["false_caption"],
-                group=item["semantic"],
-                image_id=str(item["image_id"]),
-            )
-            for number, item in enumerate(read_json(path))
+        raise NotHereError(f"no {path.relative_to(folder)} under {folder}; 'knowclip scenes' writes it")
+
+    def make(record: Record) -> Choice:
+        item = record.content
+        return Choice(
+            key=record.name,
+            image=ImageRef(folder / "images" / item["image_path"]),
+            true=text(item["true_caption"]),
+            false=text(item["false_caption"]),
+            group=item["semantic"],
+            image_id=str(item["image_id"]),
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of probes ({type(error).__name__}: {error})") from error
-    return ChoiceBenchmark(PROBES, cases)
+
+    cases, skipped = collect(PROBES, json_records(path), make, allow_missing=allow_missing)
+    return ChoiceBenchmark(PROBES, cases, skipped=skipped)

@@ -134,7 +134,10 @@ class TwoByTwoBenchmark:
             **{f"{part}_correct": right for part, right in outcomes.items()},
         }
         missing = missing_images(scorer, [ref for case in self.cases for ref in case.refs])
-        details = describe(self.card, missing, self.skipped) | chosen.details()
+        details = (
+            describe(self.card, used=len(self.cases), skipped=self.skipped, missing=missing)
+            | chosen.details()
+        )
         return Result(self.card.name, self.card.main, chosen.n, metrics, items | chosen.columns(), details)
 
 
@@ -188,7 +191,9 @@ class StatementBenchmark:
             "score": scores,
             "label": labels,
         }
-        details = describe(self.card, missing_images(scorer, refs), self.skipped) | graded.details()
+        missing = missing_images(scorer, refs)
+        details = describe(self.card, used=len(self.cases), skipped=self.skipped, missing=missing)
+        details |= graded.details()
         return Result(self.card.name, self.card.main, graded.n, metrics, items | graded.columns(), details)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, describe, missing_images
 from knowclip.evaluation.benchmarks.files import TOLERATED_SHARE
-from knowclip.evaluation.metrics import NoDataError, feature_ranks, relevance
+from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, relevance
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import Example, Result
 
@@ -161,7 +161,8 @@ class Retrieval:
             "correct": ranks < 1,
         }
         metrics = {f"{self.card.name}_R@{k}": float(np.mean(ranks < k)) for k in KS}
-        details = describe(self.card, missing_images(scorer, list(image_of.values())), self.skipped)
+        missing = missing_images(scorer, list(image_of.values()))
+        details = describe(self.card, used=len(self.examples), skipped=self.skipped, missing=missing)
         details |= {
             "gallery": gallery,
             "median_rank": float(np.median(ranks)) + 1,
@@ -192,7 +193,7 @@ def read_published(
     paths = [base / file for base in (folder / name, folder) for file in SETS[name].files]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise NoDataError(
+        raise NotHereError(
             f"{card.name}: none of {', '.join(map(str, paths))}; see `knowclip data {card.name}`"
         )
     captions = read_captions(path, split=split, allow_missing=allow_missing)

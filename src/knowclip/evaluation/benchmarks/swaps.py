@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,10 @@ from numpy.typing import ArrayLike
 
 from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.files import Record, collect, text
 from knowclip.evaluation.controls import Blind
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NoDataError, NotHereError
+from knowclip.files import read_text
 from knowclip.types import Example, ImageRef, Negative, Result
 
 SWAPS = Card(
@@ -24,52 +27,63 @@ SWAPS = Card(
     address="knowclip negatives",
     licence="that of the captions",
     main="swaps",
-    protocol="Whole image; true > false strictly; every negative of every caption is a case; macro average "
-    "over kinds of negative. The micro average is over all cases.",
+    protocol="right if the caption scores strictly above its negative; every negative of every caption is "
+    "a case",
     layout="swaps.jsonl as `knowclip swaps` writes it; or captioned images, and negatives.jsonl as "
     "`knowclip negatives` writes it",
     flaws="On natural captions a language model alone solves most swaps: read it with its text-only control. "
     "The refined items of `knowclip swaps` stand at chance for an n-gram model and a blind classifier.",
+    crop="whole image",
+    average="mean over kinds of negative with 10 cases or more; _micro over all cases",
 )
+MINIMUM = 10
+"""Kinds with fewer cases are left out of the macro average: 3 cases must not weigh as much as 172."""
 
 
-def swaps(examples: Iterable[Example]) -> ChoiceBenchmark:
-    """One case for each negative of each example; those without negatives have no case.
+def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = None) -> ChoiceBenchmark:
+    """One case for each negative of each example; those without negatives have no case, and are counted.
+
+    Args:
+        examples: with their negatives.
+        skipped: what the reader of the captions left out, by reason.
 
     Raises:
         NoDataError: no example has a negative.
     """
+    examples = list(examples)
+    left_out = Counter(skipped or {})
+    left_out["caption without a negative"] += sum(not example.negatives for example in examples)
     cases = tuple(
         Choice(
             key=f"{example.key}/{index}",
             image=example.image,
-            true=example.caption,
-            false=negative.caption,
+            true=example.caption.strip(),
+            false=negative.caption.strip(),
             group=negative.kind,
             image_id=example.image_id,
         )
         for example in examples
         for index, negative in enumerate(example.negatives)
     )
-    return ChoiceBenchmark(SWAPS, cases)
+    return ChoiceBenchmark(SWAPS, cases, minimum=MINIMUM, skipped=+left_out)
 
 
 def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
     """The items of ``swaps.jsonl``, whatever the split; else captions with their ``negatives.jsonl``."""
     if (folder / "swaps.jsonl").is_file():
-        return read_items(folder / "swaps.jsonl")
+        return read_items(folder / "swaps.jsonl", allow_missing=allow_missing)
     path = folder / "negatives.jsonl"
     if not path.is_file():
-        raise NoDataError(
+        raise NotHereError(
             f"no swaps.jsonl and no negatives.jsonl in {folder}; write one with `knowclip swaps` or "
             "`knowclip negatives`"
         )
     try:
-        examples = read_captions(folder, split=split, allow_missing=allow_missing).examples
+        captions = read_captions(folder, split=split, allow_missing=allow_missing)
     except ValueError as error:
         raise NoDataError(str(error)) from error
     negatives = read_negatives(path)
-    return swaps(attach(examples, negatives))
+    return swaps(attach(captions.examples, negatives), skipped=captions.skipped)
 
 
 @dataclass(frozen=True)
@@ -96,34 +110,50 @@ class BlindScored(ChoiceBenchmark):
         return replace(result, details={**result.details, "text_only": text_only})
 
 
-def read_items(path: Path) -> BlindScored:
+def read_items(path: Path, *, allow_missing: bool = False) -> BlindScored:
     """The test that ``knowclip swaps`` wrote.
+
+    Args:
+        path: of ``swaps.jsonl``.
+        allow_missing: leave out the items whose images are not there, and count them, however many they are.
 
     Raises:
         ValueError: naming file and line, for a line that is not of this format.
     """
-    cases: list[Choice] = []
-    blind: dict[str, list[tuple[float, float]]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    items: list[tuple[Choice, Mapping[str, tuple[float, float]]]] = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             record: dict[str, Any] = json.loads(line)
-            cases.append(
-                Choice(
-                    key=f"{record['key']}/{number}",
-                    image=ImageRef((path.parent / record["image"]).resolve()),
-                    true=record["caption"],
-                    false=record["negative"],
-                    group=record["kind"],
-                    image_id=record["image_id"],
-                )
+            choice = Choice(
+                key=f"{record['key']}/{number}",
+                image=ImageRef((path.parent / record["image"]).resolve()),
+                true=text(record["caption"]),
+                false=text(record["negative"]),
+                group=record["kind"],
+                image_id=record["image_id"],
             )
-            for name, (true, false) in record["blind"].items():
-                blind.setdefault(name, []).append((float(true), float(false)))
+            blind = {name: (float(true), float(false)) for name, (true, false) in record["blind"].items()}
+            items.append((choice, blind))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}, line {number}: {error!r}; write it with `knowclip swaps`") from error
-    if any(len(scores) != len(cases) for scores in blind.values()):
-        raise ValueError(f"{path}: not every line has the scores of {', '.join(blind)}")
-    return BlindScored(SWAPS, tuple(cases), blind={name: np.array(s).T for name, s in blind.items()})
+    readers = sorted({name for _, blind in items for name in blind})
+    if any(blind.keys() != set(readers) for _, blind in items):
+        raise ValueError(f"{path}: not every line has the scores of {', '.join(readers)}")
+    records = (Record(path.stem, choice.key, choice) for choice, _ in items)
+    cases, skipped = collect(SWAPS, records, lambda record: record.content, allow_missing=allow_missing)
+    return blind_scored(cases, {choice.key: blind for choice, blind in items}, skipped=skipped)
+
+
+def blind_scored(
+    cases: Sequence[Choice],
+    blind: Mapping[str, Mapping[str, tuple[float, float]]],
+    *,
+    skipped: Mapping[str, int],
+) -> BlindScored:
+    """Choices with their blind readers' scores, ``{key: {reader: (true, false)}}``."""
+    readers = blind[cases[0].key] if cases else {}
+    scores = {name: np.array([blind[case.key][name] for case in cases]).T for name in readers}
+    return BlindScored(SWAPS, tuple(cases), minimum=MINIMUM, skipped=skipped, blind=scores)
 
 
 def attach(examples: Iterable[Example], negatives: Mapping[str, Sequence[Negative]]) -> list[Example]:
@@ -134,7 +164,7 @@ def attach(examples: Iterable[Example], negatives: Mapping[str, Sequence[Negativ
 def read_negatives(path: Path) -> dict[str, list[Negative]]:
     """Caption to its negatives, from the JSON lines that ``knowclip negatives`` writes."""
     found: dict[str, list[Negative]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             record = json.loads(line)
             changed = tuple((int(start), int(end)) for start, end in record["changed"])

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
 from knowclip.evaluation.benchmarks.files import (
-    COCO_IMAGES,
-    Images,
+    CocoImages,
     Record,
     collect,
     json_records,
@@ -39,12 +38,8 @@ IMAGES = (
     "actions/images_512",
     "coref/release_too_many_is_this_in_color/images",
     "coref/release_v18/test_images",
-    "val2014",
-    "coco/val2014",
-    "coco/train2014",
-    *COCO_IMAGES,
 )
-"""As in the official config, then where COCO usually lies."""
+"""As in the official config; COCO's are looked for where they usually lie."""
 VALID_VOTES = 2
 _REVISION = "932265b9a047bfb89ce40365d21e86532e68a89c"
 
@@ -63,7 +58,7 @@ VALSE = Card(
     average="mean of the eleven pieces",
     drop=f"foils that fewer than {VALID_VOTES} of 3 annotators rejected, as the authors ask",
     differs="The paper's other metrics (acc, p_c, p_f) threshold a match probability, which CLIP has not; "
-    "harnesses that skip the annotators' filter have about a quarter more items.",
+    "harnesses that skip the annotators' filter have 14% more items (8,782 against 7,702).",
     chance=0.5,
     revision=_REVISION,
     downloads=tuple(
@@ -81,7 +76,7 @@ VALSE = Card(
 def read_valse(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
     """The valid foils of all pieces; pieces are the groups."""
     base = locate(VALSE, folder, ["existence.json"], split=split, places=["valse/data", "data"])
-    images = Images((base, base.parent, folder), IMAGES)
+    images = CocoImages(base, base.parent, folder, places=IMAGES)
     found = [path for piece in PIECES if (path := base / f"{piece}.json").is_file()]
     if len(found) < len(PIECES) and not allow_missing:
         raise ValueError(

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, matching, text
 from knowclip.evaluation.metrics import NoDataError
 
 SOURCES = {"vg": "vg", "vaw": "vg", "hake": "hake", "swig": "swig"}
@@ -46,7 +46,7 @@ def read_vl_checklist(folder: Path, *, split: str = "test", allow_missing: bool 
     ]
     base = locate(VL_CHECKLIST, folder, patterns, split=split)
     root = base / "data" if (base / "data").is_dir() else base
-    paths = sorted(path for pattern in patterns[3:] for path in root.glob(pattern))
+    paths = sorted(matching(root, *patterns[3:]))
     images = {source: Images((base, folder), (source,)) for source in SOURCES.values()}
     records = [
         record

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Download
 from knowclip.evaluation.benchmarks.files import (
-    COCO_IMAGES,
-    Images,
+    CocoImages,
     Record,
     collect,
     jsonl_records,
@@ -60,8 +59,7 @@ def read_vsr(folder: Path, *, split: str = "test", allow_missing: bool = False) 
         raise NoDataError(f"vsr has the splits {', '.join(FILES)}, not {split!r}")
     places = ["vsr/splits/random", "splits/random", "data/splits/random"]
     base = locate(VSR, folder, [FILES[split]], split="test", places=places, distinctive=False)
-    subfolders = ("images", "trainval2017", "data/images", "train2017", "coco/train2017", *COCO_IMAGES)
-    images = Images((base, base.parent.parent, folder), subfolders)
+    images = CocoImages(base, base.parent.parent, folder, places=("images", "trainval2017", "data/images"))
 
     def make(record: Record) -> Statement:
         row = record.content

@@ -10,11 +10,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.cola import VG_IMAGES
+from knowclip.evaluation.benchmarks.files import (
+    CocoImages,
+    Images,
+    Record,
+    collect,
+    json_records,
+    locate,
+    text,
+)
 
 CONTROLLED = ("controlled_images_dataset", "controlled_clevr_dataset")
-NATURAL = {"coco_qa": ("val2017", "{:0>12}.jpg"), "vg_qa": ("vg_images", "{}.jpg")}
-"""Prefix of a file's name, and the folder and the form of its image names."""
+NATURAL = {"coco_qa": "{:0>12}.jpg", "vg_qa": "{}.jpg"}
+"""Prefix of a file's name, and the form of its image names."""
 FILES = (*CONTROLLED, "coco_qa_one_obj", "coco_qa_two_obj", "vg_qa_one_obj", "vg_qa_two_obj")
 
 WHATSUP = Card(
@@ -43,7 +52,8 @@ WHATSUP = Card(
 def read_whatsup(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
     """All six files; each is a group."""
     base = locate(WHATSUP, folder, [f"{FILES[0]}.json"], split=split, places=["whatsup/data", "data"])
-    images = Images((base, folder, folder / "coco"))
+    images = Images((base, folder))
+    natural = {"coco_qa": CocoImages(base, folder), "vg_qa": Images((base, folder), VG_IMAGES)}
     paths = [path for file in FILES if (path := base / f"{file}.json").is_file()]
 
     def make(record: Record) -> Choice:
@@ -52,11 +62,12 @@ def read_whatsup(folder: Path, *, split: str = "test", allow_missing: bool = Fal
             name = record.content["image_path"].removeprefix("data/")
         else:
             number, *options = record.content
-            place, form = NATURAL[record.file.rsplit("_", 2)[0]]
-            name = f"{place}/{form.format(number)}"
+            source = record.file.rsplit("_", 2)[0]
+            name = NATURAL[source].format(number)
         true, false, *others = (text(option) for option in options)
         also = tuple((true, other) for other in others)
-        return Choice(record.key, images(name), true, false, record.file, name, also)
+        find = images if record.file in CONTROLLED else natural[source]
+        return Choice(record.key, find(name), true, false, record.file, name, also)
 
     records = [record for path in paths for record in json_records(path)]
     cases, skipped = collect(WHATSUP, records, make, allow_missing=allow_missing)

@@ -20,6 +20,9 @@ from knowclip.evaluation.benchmarks.files import (
     json_records,
     jsonl_records,
     locate,
+    matching,
+    one_edition,
+    only,
     parquet_records,
     text,
 )
@@ -134,11 +137,13 @@ def read_quadruples(
     """
     files = ("test.json", "examples.jsonl", "data/test.json", "data/examples.jsonl", *PARQUET)
     base = locate(card, folder, files, split=split, distinctive=False)
-    path = next(path for pattern in files for path in sorted(base.glob(pattern)))
+    found = matching(base, *files)
+    shards = [path for path in found if path.suffix == ".parquet"]
+    path = only(card, found if len(shards) < len(found) else found[:1])
     images = Images((path.parent,), ("images", ""))
     records: Iterable[Record]
-    if path.suffix == ".parquet":
-        records = parquet_records(sorted(path.parent.glob("test-*.parquet")), images=fields[:2])
+    if shards:
+        records = parquet_records(one_edition(card, shards), images=fields[:2])
     else:
         records = json_records(path) if path.suffix == ".json" else jsonl_records(path)
 

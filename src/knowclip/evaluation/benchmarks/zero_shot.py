@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 
 from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
+from knowclip.evaluation.benchmarks.class_names import shared_names
 from knowclip.evaluation.feature_cache import Features
-from knowclip.evaluation.metrics import NoDataError, feature_ranks, macro_average
+from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, macro_average
 from knowclip.evaluation.scoring import Scorer
 from knowclip.files import read_json
 from knowclip.types import Box, ImageRef, Result
@@ -44,10 +46,12 @@ class ZeroShot:
         images: whole images, or boxes of them.
         image_ids: image of each, resampled together.
         labels: index of each in ``names``.
-        names: of the classes.
+        names: of the classes; those of equal name share their prompts, and any of them is right.
+        ids: what tells classes of equal name apart, in order of ``names``; default: the names.
         templates: prompts, averaged per class; see ``TEMPLATES``.
         keys: names the items in paired comparisons; default: their numbers.
         skipped: what the reader left out, by reason.
+        notes: what a reader of the result must be told of how it was read.
     """
 
     card: Card
@@ -55,15 +59,26 @@ class ZeroShot:
     image_ids: Sequence[str]
     labels: Sequence[int]
     names: Sequence[str]
+    ids: Sequence[str] = ()
     templates: Sequence[str] = TEMPLATES
     keys: Sequence[str] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.images:
             raise NoDataError(f"{self.card.name}: no labelled images")
-        if len(self.names) < 2:
+        if len(set(self.names)) < 2:
             raise NoDataError(f"{self.card.name}: one class ({self.names[0]!r}) leaves nothing to choose")
+
+    @property
+    def class_labels(self) -> list[str]:
+        """A label of its own for each class: its name, with its id where several have that name."""
+        ids = self.ids or self.names
+        shared = shared_names(self.names, ids)
+        return [
+            f"{name} ({id})" if name in shared else name for name, id in zip(self.names, ids, strict=True)
+        ]
 
     def prompts(self, name: str) -> list[str]:
         """Write the texts of one class."""
@@ -73,9 +88,12 @@ class ZeroShot:
     def run(self, scorer: Scorer) -> Result:
         """Cosine of every image with every class; accuracy at 1, at 5 of more classes, and mean per class."""
         images, classes = scorer.images(self.images), self._class_features(scorer)
-        ranks = feature_ranks(images, classes, [[label] for label in self.labels])
-        correct, prefix = ranks < 1, self.card.name
-        per_class = macro_average(correct, [self.names[label] for label in self.labels])
+        right: dict[str, list[int]] = {}
+        for number, name in enumerate(self.names):
+            right.setdefault(name, []).append(number)
+        ranks = feature_ranks(images, classes, [right[self.names[label]] for label in self.labels])
+        correct, prefix, told = ranks < 1, self.card.name, self.class_labels
+        per_class = macro_average(correct, [told[label] for label in self.labels])
         metrics = {
             f"{prefix}_acc1": float(correct.mean()),
             f"{prefix}_mean_per_class": per_class.value,
@@ -88,12 +106,24 @@ class ZeroShot:
             "rank": ranks,
             "correct": correct,
         }
-        details = describe(self.card, missing_images(scorer, self.images)) | {
+        missing = missing_images(scorer, self.images)
+        details = describe(self.card, used=len(self.images), skipped=self.skipped, missing=missing) | {
             "classes": class_table(per_class.accuracies, per_class.counts),
             "templates": list(self.templates),
-            "skipped": dict(self.skipped),
+            "notes": [*self.notes, *self._tie_rule()],
         }
         return Result(prefix, self.card.main, len(self.images), metrics, items, details)
+
+    def _tie_rule(self) -> list[str]:
+        """What is done about classes of equal name, where there are any."""
+        shared = shared_names(self.names, self.ids or self.names)
+        if not shared:
+            return []
+        owners = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in list(shared.items())[:FIVE])
+        return [
+            f"several classes have one name ({owners}) and so the same prompts: any of them counts as right "
+            "(elsewhere the tie goes to the first)"
+        ]
 
     def _class_features(self, scorer: Scorer) -> Features:
         """Mean of the normalised prompt features of each class, normalised again, ``[C, D]``."""
@@ -109,7 +139,7 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
         folder / "visual_genome" / f"{name}.json" for name in ("objects", "image_data")
     )
     if not objects_path.is_file() or not images_path.is_file():
-        raise NoDataError(f"no visual_genome/objects.json with image_data.json under {folder}")
+        raise NotHereError(f"no visual_genome/objects.json with image_data.json under {folder}")
     try:
         examples = read_captions(folder, split=split, allow_missing=allow_missing).examples
     except ValueError as error:
@@ -117,15 +147,37 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
     path_of = {example.image.path.name: example.image.path for example in examples}
     file_of = {_image_id(image): Path(image["url"]).name for image in read_json(images_path)}
     crops: list[tuple[ImageRef, str, str]] = []
+    skipped: Counter[str] = Counter()
     for record in read_json(objects_path):
         path = path_of.get(file_of.get(record["image_id"], ""))
-        if path is not None:
-            crops += [(ImageRef(path, _box(o)), path.name, o["names"][0]) for o in record["objects"]]
-    names = sorted({name for _, _, name in crops})
-    labels = [names.index(name) for _, _, name in crops]
+        if path is None:
+            skipped["object of an image that is not of the split"] += len(record["objects"])
+            continue
+        for thing in record["objects"]:
+            if crop := _crop(path, thing):
+                crops.append(crop)
+            else:
+                skipped["object without name or box"] += 1
+    numbers = {name: number for number, name in enumerate(sorted({name for _, _, name in crops}))}
+    if not numbers:
+        raise NoDataError(f"zero_shot_objects: no object to classify in {objects_path} ({dict(skipped)})")
     return ZeroShot(
-        ZERO_SHOT_OBJECTS, [crop for crop, _, _ in crops], [image for _, image, _ in crops], labels, names
+        ZERO_SHOT_OBJECTS,
+        images=[crop for crop, _, _ in crops],
+        image_ids=[image for _, image, _ in crops],
+        labels=[numbers[name] for _, _, name in crops],
+        names=list(numbers),
+        skipped=skipped,
     )
+
+
+def _crop(path: Path, thing: Any) -> tuple[ImageRef, str, str] | None:
+    """Box, file name and object name of an annotated object; None where it lacks one of them."""
+    try:
+        name, box = thing["names"][0].strip(), _box(thing)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    return (ImageRef(path, box), path.name, name) if name and min(box[2:]) > 0 else None
 
 
 def _image_id(image: dict[str, Any]) -> Any:

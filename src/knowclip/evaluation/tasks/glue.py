@@ -198,8 +198,12 @@ def _items(prefix: str, rows: Sequence[_Row], kinds: Sequence[str]) -> TaskItems
 def _rows(spec: GlueTask, folder: Path | None, stem: str, split: str, skipped: Counter[str]) -> list[_Row]:
     found: list[_Row] = []
     for record, columns, label in read_records(spec, folder, stem, split):
-        sentences = tuple(str(record[column] or "").strip() for column in columns)
-        value = _label(spec, record[label])
+        try:
+            sentences = tuple(str(record[column] or "").strip() for column in columns)
+            value = _label(spec, record[label])
+        except (KeyError, ValueError):
+            skipped["malformed record"] += 1
+            continue
         if value is None:
             skipped["no label"] += 1
         elif not all(sentences):

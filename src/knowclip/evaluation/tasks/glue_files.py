@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.benchmarks.files import matching, one_edition, only
+from knowclip.evaluation.metrics import NotHereError
 
 if TYPE_CHECKING:
     from knowclip.evaluation.tasks.glue import GlueTask
@@ -27,24 +28,30 @@ def read_records(spec: GlueTask, folder: Path | None, stem: str, split: str) -> 
     """Records of one split, called ``stem`` in the official archive and ``split`` on the hub.
 
     Raises:
-        NoDataError: ``folder`` holds none of the layouts.
+        NotHereError: ``folder`` holds none of the layouts.
         ImportError: the library that a layout needs is not installed.
-        ValueError: a TSV file is broken (names the line).
+        ValueError: a TSV file is broken (names the line), or two editions of the records lie there.
     """
     if folder is None:
         yield from ((record, spec.hub, "label") for record in _fetch(spec.name, split))
         return
-    for home in (folder, folder / "glue"):
-        tsv = home / spec.folder / f"{stem}.tsv"
-        if tsv.is_file():
-            yield from ((record, spec.tsv, spec.label) for record in _read_tsv(tsv, spec))
-            return
-        parquet = sorted((home / spec.name).glob(f"{split}-*.parquet"))
-        arrow = sorted((home / spec.name / split).glob("data-*.arrow"))
-        if parquet or arrow:
-            yield from ((record, spec.hub, "label") for record in _read_tables(parquet or arrow))
-            return
-    raise NoDataError(
+    homes = [home for home in (folder, folder / "glue") if home.is_dir()]
+    tsv = [path for home in homes if (path := home / spec.folder / f"{stem}.tsv").is_file()]
+    tables = [
+        path
+        for home in homes
+        for path in matching(home / spec.name, f"{split}-*.parquet", f"{split}/data-*.arrow")
+    ]
+    if tsv and tables:
+        only(spec.card, [*tsv, *tables])
+    if tsv:
+        yield from ((record, spec.tsv, spec.label) for record in _read_tsv(only(spec.card, tsv), spec))
+        return
+    if tables:
+        shards = one_edition(spec.card, tables)
+        yield from ((record, spec.hub, "label") for record in _read_tables(shards))
+        return
+    raise NotHereError(
         f"{spec.card.name}: no {spec.folder}/{stem}.tsv, {spec.name}/{split}-*.parquet or "
         f"{spec.name}/{split}/data-*.arrow under {folder} or {folder / 'glue'}; leave out --data to fetch "
         "them through the library `datasets`"

@@ -5,6 +5,7 @@ The strength of the L2 penalty is chosen on validation images, never on test ima
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +51,20 @@ class LinearProbe:
     val: ZeroShot | None
     test: ZeroShot
 
+    @property
+    def _parts(self) -> list[ZeroShot]:
+        return [part for part in (self.train, self.val, self.test) if part is not None]
+
+    @property
+    def used(self) -> int:
+        """Labelled images of all parts."""
+        return sum(len(part.images) for part in self._parts)
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """What the reader left out of all parts, by reason."""
+        return sum((Counter(part.skipped) for part in self._parts), Counter())
+
 
 def read_linear_probe(folder: Path, *, split: str | None = None, allow_missing: bool = False) -> LinearProbe:
     """Read labelled images of train, val (where there is one) and ``split`` (default: test).
@@ -58,7 +73,7 @@ def read_linear_probe(folder: Path, *, split: str | None = None, allow_missing: 
         NoDataError: the folder has no labelled images of train and of ``split``.
         ValueError: a class that is tested has no training images.
     """
-    for read in (read_classification, read_zero_shot_objects):
+    for read in (partial(read_classification, named=False), read_zero_shot_objects):
         try:
             train, test = (
                 read(folder, split=s, allow_missing=allow_missing) for s in ("train", split or "test")
@@ -69,7 +84,7 @@ def read_linear_probe(folder: Path, *, split: str | None = None, allow_missing: 
         val = None if split == "val" else _optional(partial(read, folder, split="val"))
         if val is not None and set(val.images) & set(test.images):
             val = None  # ImageNet: val is what is tested on
-        return LinearProbe(train, val and _renamed(val, train.names), _renamed(test, train.names))
+        return LinearProbe(train, val and _renumbered(val, train), _renumbered(test, train))
     raise NoDataError(
         f"linear_probe: no labelled images of train and {split or 'test'} in {folder} ({reason})"
     )
@@ -104,11 +119,13 @@ def _result(
     test = probe.test
     ranked = [ranks(score, [[label] for label in test.labels]) for score in scores]
     correct = np.mean([each < 1 for each in ranked], axis=0)
-    per_class = macro_average(correct, [test.names[label] for label in test.labels])
+    told = test.class_labels
+    per_class = macro_average(correct, [told[label] for label in test.labels])
     metrics = {"linear_probe_acc1": float(correct.mean()), "linear_probe_mean_per_class": per_class.value}
     keys = test.keys or [str(number) for number in range(len(test.images))]
     items = {"key": np.array(keys), "image_id": np.array(test.image_ids), "correct": correct}
-    details = describe(LINEAR_PROBE, missing_images(scorer, test.images)) | {
+    skipped, missing = probe.skipped, missing_images(scorer, test.images)
+    details = describe(LINEAR_PROBE, used=probe.used, skipped=skipped, missing=missing) | {
         "train_items": len(probe.train.images),
         "seeds": dict(chosen),
         "classes": class_table(per_class.accuracies, per_class.counts),
@@ -135,13 +152,15 @@ def _held_out(train: ZeroShot, seed: int) -> tuple[NDArray[np.intp], NDArray[np.
     return rows.numpy(), held.numpy()
 
 
-def _renamed(part: ZeroShot, names: Sequence[str]) -> ZeroShot:
-    """The part with the training set's class numbers."""
-    number = {name: index for index, name in enumerate(names)}
-    missing = sorted({part.names[label] for label in part.labels} - number.keys())
+def _renumbered(part: ZeroShot, train: ZeroShot) -> ZeroShot:
+    """The part with the training set's class numbers; classes are told by id, as names may be equal."""
+    own, ids = part.ids or part.names, train.ids or train.names
+    number = {id: index for index, id in enumerate(ids)}
+    missing = sorted({own[label] for label in part.labels} - number.keys())
     if missing:
         raise ValueError(f"linear_probe: no training images of classes {missing[:5]}; they cannot be learned")
-    return replace(part, labels=[number[part.names[label]] for label in part.labels], names=names)
+    labels = [number[own[label]] for label in part.labels]
+    return replace(part, labels=labels, names=train.names, ids=train.ids)
 
 
 def _optional(read: Callable[[], ZeroShot]) -> ZeroShot | None:

@@ -157,8 +157,9 @@ def _result(
     items: dict[str, NDArray[Any]] = {"key": np.array(test.keys), "image_id": np.array(test.clusters)}
     if test.kinds is not None:
         items["kind"] = np.array(test.kinds)
-    details = describe(task.card, missing_images(scorer, test.images) if test.images else 0) | {
-        "skipped": dict(task.skipped),
+    missing = missing_images(scorer, test.images) if test.images else 0
+    used = len(task.train) + len(test)
+    details = describe(task.card, used=used, skipped=task.skipped, missing=missing) | {
         "train_items": len(task.train),
         "settings": asdict(settings),
         "seeds": {

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from knowclip.evaluation.benchmarks.base import Card
-from knowclip.evaluation.metrics import NoDataError, macro_average
+from knowclip.evaluation.benchmarks.files import matching, only
+from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
 from knowclip.evaluation.tasks.objectives import Classification
 from knowclip.types import ImageRef
@@ -58,17 +59,24 @@ def read_snli_ve(folder: Path, *, split: str | None = None, allow_missing: bool 
 
     Raises:
         NoDataError: a split has no records with images.
-        ValueError: a file is broken (names the line), or too many records cannot be used.
+        ValueError: a file is broken (names the line), two hold the same split, or too many records cannot
+            be used.
     """
     home = folder / "snli_ve" if (folder / "snli_ve").is_dir() else folder
-    files = [path for path in sorted(home.glob("*")) if _split_of(path)]
+    files = [path for path in matching(home, "*") if _split_of(path)]
     if not files:
-        raise NoDataError(f"snli_ve: no snli_ve_<split>.jsonl and no esnlive_<split>.csv in {home}")
+        raise NotHereError(f"snli_ve: no snli_ve_<split>.jsonl and no esnlive_<split>.csv in {home}")
     by_split: dict[str, list[Pair]] = {name: [] for name in SPLITS}
+    sources: dict[str, list[Path]] = {}
     for path in files:
         for pair in _read(path):
-            by_split.setdefault(pair.split or _split_of(path), []).append(pair)
+            part = pair.split or _split_of(path)
+            by_split.setdefault(part, []).append(pair)
+            if path not in sources.setdefault(part, []):
+                sources[part].append(path)
     name = split or ("test" if by_split["test"] else "dev")
+    for part in ("train", name):
+        only(SNLI_VE, sources.get(part, files[:1]))
     images = {path.stem: path for path in find_images(folder)}
     skipped: Counter[str] = Counter()
     train, test = (_usable(by_split.get(part, []), images, skipped) for part in ("train", name))

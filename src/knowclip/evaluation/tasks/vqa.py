@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.benchmarks.files import matching, only
 from knowclip.evaluation.benchmarks.probes import semantic_of
-from knowclip.evaluation.metrics import NoDataError, macro_average
+from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
 from knowclip.evaluation.tasks.objectives import SoftAnswers
 from knowclip.evaluation.tasks.vqa_answers import normalise, soft_accuracy, tidy
@@ -29,7 +31,8 @@ VQA = Card(
     licence="CC BY 4.0 (annotations); COCO's terms (images)",
     main="vqa_accuracy",
     protocol="Official soft accuracy (each of the ten people left out in turn), micro average over "
-    "questions; answers: the most frequent of the training set; frozen towers, head selected on held-out "
+    "questions; answers: the most frequent of the training set, as they stand where all people agree; "
+    "frozen towers, head selected on held-out "
     "images of train.",
     layout="*_<split>*questions.json, *_<split>*annotations.json, here or in vqa/; images by COCO id below",
     flaws="The question alone answers much of it: see the text-only control. Test answers are not public: "
@@ -86,7 +89,11 @@ def read_vqa(folder: Path, *, split: str | None = None, allow_missing: bool = Fa
 
 
 def answer_vocabulary(answers: Sequence[Sequence[str]], *, size: int = MAX_ANSWERS) -> list[str]:
-    """The ``size`` normalised answers with the largest soft accuracy summed over questions."""
+    """The ``size`` answers with the largest soft accuracy summed over questions, as they are to be given.
+
+    Where all people agree the official evaluation compares answers as they stand, so that "a bus" by all ten
+    is another answer than "bus"; where they do not, all are normalised. Both forms may be in the vocabulary.
+    """
     worth: dict[str, float] = defaultdict(float)
     for people in answers:
         for answer, score in _targets(people).items():
@@ -111,27 +118,52 @@ class _Grader:
         scores = soft_accuracies(logits, self.vocabulary, [self.test.answers[row] for row in rows])
         semantics = np.array([semantic_of(self.test.texts[row]) or "other" for row in rows])
         by_semantic = macro_average(scores, semantics.tolist()).accuracies
-        answerable = np.mean([bool(set(_targets(self.test.answers[row])) & self._known) for row in rows])
+        answerable = np.mean([self._known.answerable(self.test.answers[row]) for row in rows])
         metrics = {"vqa_accuracy": float(scores.mean()), "vqa_answerable": float(answerable)}
         return metrics | {f"vqa_{name}": value for name, value in by_semantic.items()}
 
-    @property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.vocabulary)
+    @cached_property
+    def _known(self) -> _Vocabulary:
+        return _Vocabulary(self.vocabulary)
+
+
+class _Vocabulary:
+    """Which answers of a vocabulary earn something on a question."""
+
+    def __init__(self, answers: Sequence[str]) -> None:
+        self.position = {answer: index for index, answer in enumerate(answers)}
+        self.normalised: dict[str, list[int]] = defaultdict(list)
+        for index, answer in enumerate(answers):
+            self.normalised[normalise(answer)].append(index)
+
+    def targets(self, people: Sequence[str]) -> list[tuple[int, float]]:
+        """Index and soft accuracy of every answer of the vocabulary that scores above 0."""
+        found = _targets(people)
+        if _agree(people):
+            return [
+                (self.position[answer], score) for answer, score in found.items() if answer in self.position
+            ]
+        return [(i, score) for answer, score in found.items() for i in self.normalised.get(answer, ())]
+
+    def answerable(self, people: Sequence[str]) -> bool:
+        """Whether any answer of the vocabulary scores above 0."""
+        return bool(self.targets(people))
+
+
+def _agree(people: Sequence[str]) -> bool:
+    return len({tidy(answer) for answer in people}) == 1
 
 
 def _targets(people: Sequence[str]) -> dict[str, float]:
-    """Every answer that was given, normalised, with its soft accuracy."""
-    normalised = [normalise(tidy(answer)) for answer in people]
-    return {answer: soft_accuracy(answer, normalised) for answer in dict.fromkeys(normalised) if answer}
+    """Every answer that was given with its soft accuracy: normalised, unless all people agree."""
+    given = [tidy(answer) for answer in people]
+    forms = given if _agree(people) else [normalise(answer) for answer in given]
+    return {answer: soft_accuracy(answer, people) for answer in dict.fromkeys(forms) if answer}
 
 
 def _objective(answers: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> SoftAnswers:
-    position = {answer: index for index, answer in enumerate(vocabulary)}
-    targets = [
-        [(position[answer], score) for answer, score in _targets(people).items() if answer in position]
-        for people in answers
-    ]
+    known = _Vocabulary(vocabulary)
+    targets = [known.targets(people) for people in answers]
     width = max(1, *(len(found) for found in targets))
     index = torch.zeros(len(targets), width, dtype=torch.long)
     scores = torch.zeros(len(targets), width)
@@ -144,17 +176,14 @@ def _objective(answers: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> S
 
 def _find(home: Path, split: str, kind: str) -> Path | None:
     """The file of a split: ``v2_mscoco_val2014_annotations.json``, ``v2_OpenEnded_..._questions.json``."""
-    found = sorted(home.glob(f"*_{split}*_{kind}.json"))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise ValueError(f"{home} has several {kind} of {split!r}: {names}; keep one in the folder")
-    return found[0] if found else None
+    found = matching(home, f"*_{split}*_{kind}.json")
+    return only(VQA, found) if found else None
 
 
 def _read_split(home: Path, split: str, images: Mapping[int, Path], skipped: Counter[str]) -> _Questions:
     paths = [_find(home, split, kind) for kind in ("questions", "annotations")]
     if paths[0] is None or paths[1] is None:
-        raise NoDataError(f"vqa: no *_{split}*_questions.json with *_{split}*_annotations.json in {home}")
+        raise NotHereError(f"vqa: no *_{split}*_questions.json with *_{split}*_annotations.json in {home}")
     return _read(paths[0], paths[1], images, skipped)
 
 
@@ -172,18 +201,29 @@ def _read(
         content = read_json(path)
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise ValueError(f"{path} has no list under the key {key!r}, as VQA v2's files have")
-        found.update({record["question_id"]: record for record in content[key]})
+        for number, record in enumerate(content[key]):
+            if not isinstance(record, dict) or "question_id" not in record:
+                raise ValueError(f"{path}, record {number}: no 'question_id'; expected VQA v2's {key}")
+            if record["question_id"] in found and key == "questions":
+                skipped["question asked twice"] += 1
+            found[record["question_id"]] = record
     result = _Questions([], [], [], [], [])
     for id, question in asked.items():
-        image = images.get(int(question["image_id"]))
-        people = [answer["answer"] for answer in annotated.get(id, {}).get("answers", ())]
-        if not people:
+        try:
+            image, wording = images.get(int(question["image_id"])), question["question"].strip()
+            people = [answer["answer"] for answer in annotated.get(id, {}).get("answers", ())]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            skipped["malformed record"] += 1
+            continue
+        if not wording:
+            skipped["empty question"] += 1
+        elif not people:
             skipped["question without answers"] += 1
         elif image is None:
             skipped["question without image"] += 1
         else:
             result.keys.append(str(id))
-            result.texts.append(question["question"])
+            result.texts.append(wording)
             result.images.append(ImageRef(image))
             result.answers.append(people)
             result.kinds.append(str(annotated[id].get("question_type", "")))
