@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from knowclip.evaluation.benchmarks.probes import semantic_of
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.objectives import SoftAnswers
-from knowclip.evaluation.tasks.vqa import answer_vocabulary, read_vqa, soft_accuracies
+from knowclip.evaluation.tasks.vqa import (
+    _Vocabulary,
+    answer_vocabulary,
+    read_vqa,
+    soft_accuracies,
+)
 from knowclip.evaluation.tasks.vqa_answers import CONTRACTIONS, normalise, soft_accuracy
 
 
@@ -116,7 +121,7 @@ def test_official_layout(tmp_path: Path) -> None:
     logits = np.zeros((1, 3), dtype=np.float32)
     logits[0, answer_vocabulary([["red"] * 10, ["2"] * 10, ["yes"] * 10]).index("red")] = 1
     assert task.grade(logits, np.array([0]))["vqa_accuracy"] == 0  # all ten said "a red", unnormalised
-    assert task.grade(logits, np.array([0]))["vqa_answerable"] == 1
+    assert task.grade(logits, np.array([0]))["vqa_answerable"] == 0  # nor can any answer of train score there
 
 
 def test_missing_images_are_counted_and_refused(tmp_path: Path) -> None:
@@ -161,3 +166,15 @@ def test_the_genuine_fixture_is_read(real_data: Path, tmp_path: Path) -> None:
     assert isinstance(task.objective, SoftAnswers)
     best = task.objective.scores.max(1).values.tolist()
     assert best == pytest.approx([1.0, 1.0, 1.0])  # six said "net", more than three agree on the others too
+
+
+def test_what_all_people_say_alike_is_taught_as_they_say_it() -> None:
+    people = [["a bus"] * 10, ["bus"] * 9 + ["van"], ["Yes"] * 10]
+    vocabulary = answer_vocabulary(people)
+    assert vocabulary == ["Yes", "a bus", "bus", "van"]
+    assert soft_accuracies(np.eye(4, dtype=np.float32)[[1, 1, 0]], vocabulary, people).tolist() == [1, 1, 1]
+    known = _Vocabulary(vocabulary)
+    assert known.targets(people[0]) == [(1, 1.0)] and known.targets(people[2]) == [(0, 1.0)]
+    assert known.targets(people[1]) == [(1, 1.0), (2, 1.0), (3, pytest.approx(0.3))]  # "a bus" earns it too
+    assert not known.answerable(["the bus"] * 10) and known.answerable(["the bus"] * 9 + ["a tram"])
+    assert _Vocabulary(["bus"]).targets(people[0]) == []  # a head of "bus" cannot score there

@@ -14,19 +14,32 @@ if TYPE_CHECKING:
 
 
 def command(
-    a: Annotated[str, typer.Argument(metavar="A", help="Results of a model, or of its seeds: A1,A2,A3.")],
-    b: Annotated[
-        str, typer.Argument(metavar="B", help="The same of the model to compare with, seed by seed.")
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="Results of a model (OUT/clip), or of its seeds: A1,A2,A3.")
     ],
+    b: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="B", help="The same of the model to compare with, seed by seed; none: A holds two models."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Tell for every benchmark that both were measured on whether A differs from B, on the same items."""
+    """Tell for every benchmark that both were measured on whether A differs from B, on the same items.
+
+    `knowclip evaluate MODEL --baseline BASE --out OUT` writes a folder for each model to OUT:
+    `knowclip compare OUT` compares the two, `knowclip compare OUT/MODEL OUT/BASE` names them.
+    """
     from rich.console import Console
 
     from knowclip.evaluation.report import to_json
-    from knowclip.evaluation.store import read_run
+    from knowclip.evaluation.store import named_run, two_runs
 
-    ours, theirs = ([read_run(Path(part)) for part in text.split(",")] for text in (a, b))
+    if b is None:
+        one, other = two_runs(Path(a))
+        ours, theirs = [one], [other]
+    else:
+        ours, theirs = ([named_run(Path(part)) for part in text.split(",")] for text in (a, b))
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} seeds of A against {len(theirs)} of B; they are compared seed by seed")
     single = len(ours) == 1
@@ -46,7 +59,7 @@ def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:
     """``{"benchmarks": {name: difference and values}, "absent": {name: reason}}``."""
     from dataclasses import asdict
 
-    from knowclip.evaluation.statistics import compare, holm
+    from knowclip.evaluation.statistics import compare, holm, same_items
 
     other = {result.benchmark: result for result in theirs.results}
     rows: dict[str, dict[str, Any]] = {}
@@ -57,6 +70,8 @@ def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:
             absent[name] = "B was not measured on it"
         elif "correct" not in result.items:
             absent[name] = "its main metric is no mean over items"
+        elif not same_items(result, other[name]):
+            absent[name] = f"other items: n = {result.n:,} of A and {other[name].n:,} of B"
         else:
             values = {"a": float(result.metrics[result.main]), "b": float(other[name].metrics[result.main])}
             rows[name] = {"metric": result.main, **values, **asdict(compare(result, other[name]))}
@@ -78,20 +93,24 @@ def _seeds(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _table(told: dict[str, Any], ours: Run, theirs: Run) -> Any:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from knowclip.evaluation.summary import points
 
     table = Table(
         caption=f"A = {ours.name}, B = {theirs.name}; 95% bootstrap intervals over whole images; "
-        f"p (Holm) is adjusted for {len(told['benchmarks'])} benchmarks"
+        f"p (Holm) is adjusted for {len(told['benchmarks'])} benchmarks",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    for column in ("metric", "n", "A, %", "B, %", "A - B, points", "p", "p (Holm)"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    table.add_column("metric", overflow="fold")
+    for column in ("n", "A, %", "B, %", "A - B, points", "p", "p (Holm)"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in told["benchmarks"].values():
         values = [f"{100 * row[side]:.1f}" for side in ("a", "b")]
         chances = [f"{row[name]:.3g}" for name in ("p_value", "p_holm")]
         table.add_row(row["metric"], f"{row['n']:,}", *values, points(row), *chances)
     for name, reason in told["absent"].items():
-        table.add_row(name, "", "", "", f"no data: {reason}", "", "")
+        table.add_row(f"{name}: not compared: {reason}")
     return table

@@ -1,4 +1,4 @@
-"""``knowclip evaluate MODEL``: measure a CLIP, alone or against a baseline, on the files of a folder."""
+"""``knowclip evaluate MODEL``: measure a CLIP, alone or against a baseline, on benchmarks or own photos."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from knowclip.evaluation.benchmarks.base import Benchmark
-    from knowclip.evaluation.controls import TextOnly
     from knowclip.evaluation.gate import Condition
-    from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.summary import Report
     from knowclip.types import Result
 
@@ -24,7 +24,10 @@ FAILED = 3
 
 def command(
     model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
-    data: Annotated[Path, typer.Option(help="Folder with benchmark files, scenes or captioned images.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Folder with benchmark files or scenes; or own photos: a captions file or folder."),
+    ],
     suite: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,7 +36,9 @@ def command(
             help="A suite or a benchmark (knowclip benchmarks), repeatable; default: all.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="test, or val for selection.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="test, or val for selection; default: test, of own photos all.")
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Second model, for paired differences.")] = None,
     require: Annotated[
         list[str] | None,
@@ -55,63 +60,46 @@ def command(
 ) -> None:
     """Measure MODEL with intervals, the text-only control beside every choice, and paired differences.
 
-    Features are kept in $KNOWCLIP_CACHE/features (~/.cache/knowclip/features) by content.
+    --data photos.csv (or any other captions that 'train' reads) measures retrieval and swaps on own photos.
+    What can be measured is, and what cannot is said. Features are kept in $KNOWCLIP_CACHE/features
+    (~/.cache/knowclip/features) by content.
     """
     from rich.console import Console
 
-    from knowclip.commands.folders import cache_folder
-    from knowclip.commands.loaded import load_model
-    from knowclip.commands.measuring import keep, text_only
+    from knowclip.commands.benchmark_data import find
+    from knowclip.commands.measuring import measure, text_only
     from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.report import console_table, to_json, write_report
+    from knowclip.progress import waiting
 
     conditions = [parse_condition(text) for text in require or ()]
     names = list(dict.fromkeys([*filter(None, [baseline, *(c.against for c in conditions)]), model]))
     if len(names) == 1 and (baseline or any(condition.against for condition in conditions)):
         raise ValueError(f"the baseline is the model itself ({model}): name another one, or leave it out")
-    console = Console(stderr=True)
-    benchmarks, absent = _read(data, suite or [], split, allow_missing)
-    with console.status("training the text-only control"):
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    benchmarks, absent = find(data, suite or [], split, allow_missing=allow_missing)
+    with waiting("training the text-only control"):
         control = text_only(data, benchmarks, language_model=language_model, device=device)
-    runs: dict[str, list[Result]] = {}
-    for name in names:
-        with console.status(f"measuring {name} on {len(benchmarks)} benchmarks"):
-            loaded = load_model(name, device=device)
-            cache = cache_folder() / "features"
-            for suffix, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
-                label = name + suffix
-                runs[label] = _measure(benchmarks, scorer, control, data)
-                keep(runs[label], benchmarks, scorer, out, label, split)
-    summary = write_report(_report(runs, benchmarks, absent, data, split), out)
+    where = {"split": split or "test", "out": out, "device": device, "allow_missing": allow_missing}
+    runs, failed = measure(names, benchmarks, control, data=data, **where)
+    absent |= failed
+    report = _report(runs, benchmarks, absent, data, split or "test")
+    summary = write_report(report, out)
     if json:
         print(to_json(summary))
     else:
-        Console().print(console_table(summary))
-    console.print(f"written: {out / 'results.json'}, {out / 'report.html'}, {out / 'report.md'}")
+        Console(highlight=False).print(console_table(summary))
+    _tell(console, summary, out)
     _enforce(conditions, runs, model)
 
 
-def _read(
-    data: Path, chosen: Sequence[str], split: str, allow_missing: bool
-) -> tuple[list[Benchmark], dict[str, str]]:
-    from knowclip.evaluation.benchmarks.registry import SUITES
-    from knowclip.evaluation.suite import read_suite
+def _tell(console: Console, summary: dict[str, object], out: Path) -> None:
+    """What was read, what could not be measured, and where the results are."""
+    from knowclip.evaluation.records import absent_lines, record_lines
 
-    suites = [name for name in chosen if name in SUITES]
-    if len(suites) > 1:
-        raise ValueError(f"one suite at a time, got {', '.join(suites)}; benchmarks may be added by name")
-    names = [name for name in chosen if name not in SUITES]
-    suite = suites[0] if suites else ""
-    return read_suite(data, names=names, suite=suite, split=split, allow_missing=allow_missing)
-
-
-def _measure(
-    benchmarks: list[Benchmark], scorer: Scorer, control: TextOnly | None, data: Path
-) -> list[Result]:
-    from knowclip.commands.measuring import paraphrases
-    from knowclip.evaluation.suite import run_suite
-
-    return run_suite(benchmarks, scorer, text_only=control, paraphrases=paraphrases(data))
+    for line in (*record_lines(summary), *absent_lines(summary)):
+        console.print(line, markup=False)
+    console.print(f"written: {out / 'results.json'}, report.html and report.md beside it", markup=False)
 
 
 def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:
@@ -130,14 +118,14 @@ def _report(
 ) -> Report:
     from importlib.metadata import version
 
-    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.commands.measuring import shown_cases
     from knowclip.evaluation.summary import Report
 
     return Report(
         title=f"knowclip: {list(runs)[-1]}",
         runs=runs,
         baseline=next(iter(runs)),
-        choices={b.card.name: b.cases for b in benchmarks if isinstance(b, ChoiceBenchmark)},
+        choices={b.card.name: cases for b in benchmarks if (cases := shown_cases(b))},
         absent=absent,
         provenance={
             "command": " ".join(["knowclip", *sys.argv[1:]]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,45 @@ def load_model(name: str, *, device: str | None = None) -> Loaded:
     from knowclip.export.method import SETTINGS
     from knowclip.models.loading import load
 
+    _tell_untrained(Path(name))
     for folder in (Path(name), Path(name) / "best"):
         if (folder / SETTINGS).is_file():
             method = load_method(folder)
             method = method.to(device) if device else method
             return Loaded(method.model, method)
     return Loaded(load(name, device=device), None)
+
+
+def _tell_untrained(folder: Path) -> None:
+    """Say so where a run's ``best`` is what it started from: what is not pre-trained is random there."""
+    run = folder.parent if folder.name == "best" else folder
+    if not (run / "best").is_dir():
+        return
+    step, last = best_step(run)
+    if step == 0:
+        print(
+            f"{run / 'best'}: best is step 0 (untrained): no later validation was better; last: step {last}, "
+            f"in {run / 'last'}",
+            file=sys.stderr,
+        )
+
+
+def best_step(run: Path) -> tuple[int | None, int]:
+    """At which step a run's ``best`` was kept, as its log tells (None: it does not), and its last step."""
+    import json
+
+    best: tuple[float, int] | None = None
+    last, path = 0, run / "log.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            record = json.loads(line)
+            last = max(last, int(record["step"]))
+            value = record.get("selection") if record.get("kind") == "validation" else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a line that was cut short when the run was stopped
+        if value is not None and (best is None or value > best[0]):
+            best = (value, int(record["step"]))
+    return (best[1] if best else None), last
 
 
 def frequency(graph: Path, modality: Modality) -> LinkScorer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from knowclip.evaluation.benchmarks.base import Benchmark
+    from knowclip.evaluation.benchmarks.base import Benchmark, Choice
     from knowclip.evaluation.controls import TextOnly
     from knowclip.evaluation.scoring import Scorer
     from knowclip.types import Result
@@ -18,6 +18,63 @@ CONTROL_IMAGES = 1000
 """Training images whose mean stands for "some image" in the text-only control."""
 CONTROL_CAPTIONS = 5000
 """Training captions parsed for negatives, where no file of negatives is given."""
+
+
+def measure(
+    names: Sequence[str],
+    benchmarks: Sequence[Benchmark],
+    control: TextOnly | None,
+    *,
+    data: Path,
+    split: str,
+    out: Path,
+    device: str | None,
+    allow_missing: bool,
+) -> tuple[dict[str, list[Result]], dict[str, str]]:
+    """Measure every model on every benchmark and keep each result as soon as it is there.
+
+    Returns:
+        Results by the model's name (a KEE has a row of its own), and the benchmarks that cannot be measured
+        (too many unreadable images) with the reasons.
+
+    Raises:
+        ValueError: none can be measured.
+    """
+    from knowclip.commands.folders import cache_folder
+    from knowclip.commands.loaded import load_model
+    from knowclip.evaluation.scoring import UnreadableError
+    from knowclip.evaluation.suite import run_suite
+    from knowclip.progress import waiting
+
+    said = paraphrases(data)
+    runs: dict[str, list[Result]] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        with waiting(f"loading {name}") as label:
+            loaded = load_model(name, device=device)
+            cache = cache_folder() / "features"
+            for suffix, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
+                runs[name + suffix] = results = []
+                for benchmark in benchmarks:
+                    label(f"measuring {name + suffix} on {benchmark.card.name}")
+                    try:
+                        found = run_suite([benchmark], scorer, text_only=control, paraphrases=said)
+                    except UnreadableError as error:
+                        failed[benchmark.card.name] = str(error)
+                        continue
+                    results += found
+                    keep(found, [benchmark], scorer, out, name + suffix, split)
+    if not any(runs.values()):
+        raise ValueError("; ".join(dict.fromkeys(failed.values())))
+    return runs, failed
+
+
+def shown_cases(benchmark: Benchmark) -> Sequence[Choice]:
+    """The pictures and captions that pages show of a benchmark."""
+    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.benchmarks.retrieval import Retrieval
+
+    return benchmark.cases if isinstance(benchmark, (ChoiceBenchmark, Retrieval)) else ()
 
 
 def keep(
@@ -29,13 +86,11 @@ def keep(
     split: str,
 ) -> None:
     """Write every Result with its per-item scores; what was written before stays."""
-    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
     from knowclip.evaluation.store import save
 
     about = {"model": name, "model_hash": scorer.model_hash, "split": split, "provenance": provenance()}
     for result, benchmark in zip(results, benchmarks, strict=True):
-        cases = benchmark.cases if isinstance(benchmark, ChoiceBenchmark) else ()
-        save(result, out, cases=cases, **about)
+        save(result, out, cases=shown_cases(benchmark), **about)
 
 
 def keep_found(results: Sequence[Result], model_hash: str, out: Path, name: str, split: str) -> None:
@@ -57,10 +112,13 @@ def text_only(
     """Train the control on the training captions beside the benchmark, where there are any."""
     from knowclip.data.captions import read_captions
     from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.benchmarks.swaps import BlindScored
     from knowclip.evaluation.controls import TextOnly
     from knowclip.evaluation.language_model import CausalLanguageModel
 
-    if not any(isinstance(benchmark, ChoiceBenchmark) for benchmark in benchmarks):
+    choices = [benchmark for benchmark in benchmarks if isinstance(benchmark, ChoiceBenchmark)]
+    without = [b.card.name for b in choices if not (isinstance(b, BlindScored) and b.blind)]
+    if not choices or not (without or language_model):
         return None
     readers = {language_model: CausalLanguageModel(language_model, device=device)} if language_model else {}
     try:
@@ -68,7 +126,10 @@ def text_only(
     except ValueError as error:
         if readers:
             return TextOnly((), readers=readers)
-        print(f"no text-only control: no training captions ({error})", file=sys.stderr)
+        print(
+            f"no text-only control for {', '.join(without)}: no training captions beside the data ({error})",
+            file=sys.stderr,
+        )
         return None
     captions = [example.caption for example in examples]
     images = list(dict.fromkeys(example.image for example in examples))[:CONTROL_IMAGES]
@@ -81,7 +142,7 @@ def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
     from knowclip.knowledge.negatives import generate
     from knowclip.knowledge.parsing import parse
 
-    path = data / "negatives.jsonl"
+    path = (data if data.is_dir() else data.parent) / "negatives.jsonl"
     if path.is_file():
         negatives = read_negatives(path)
         return [(text, negative.caption) for text in captions for negative in negatives.get(text, ())]
@@ -99,7 +160,7 @@ def paraphrases(data: Path) -> dict[str, str]:
     """Caption to paraphrase: lines ``{"caption", "paraphrase"}`` of the user's own ``paraphrases.jsonl``."""
     import json
 
-    path = data / "paraphrases.jsonl"
+    path = (data if data.is_dir() else data.parent) / "paraphrases.jsonl"
     if not path.is_file():
         return {}
     found = {}

@@ -9,6 +9,7 @@ differ by about 1e-7 according to where they fall in a batch or a BLAS tile.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 
 TIE_TOLERANCE = 1e-6
+SMALL = 10
+"""Groups of a user's own data with fewer items are left out of macro averages."""
 
 
 class NoDataError(ValueError):
@@ -104,6 +107,15 @@ def macro_average(
     )
 
 
+def small_left_out(groups: Sequence[str], *, minimum: int = SMALL) -> int:
+    """The ``minimum`` of ``macro_average`` for groups that no protocol has fixed the sizes of.
+
+    A group with fewer than ``minimum`` items does not count: 3 items must not weigh as much as 172. Where no
+    group has as many, all count.
+    """
+    return minimum if max(Counter(groups).values(), default=0) >= minimum else 1
+
+
 def ranks(scores: FloatArray, relevant: Sequence[ArrayLike]) -> IntArray:
     """Rank of each query's best relevant item, 0 the best: how many wrong items score as high or higher.
 
@@ -132,6 +144,34 @@ def feature_ranks(
         raise NoDataError("no queries to rank")
     parts = range(0, len(queries), chunk)
     return np.concatenate([ranks(queries[i : i + chunk] @ gallery.T, relevant[i : i + chunk]) for i in parts])
+
+
+def nearest_wrong(
+    queries: FloatArray, gallery: FloatArray, relevant: Sequence[ArrayLike], *, chunk: int = 512
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Of each query ``[Q, D]`` the score of its best right item, and score and index of its best wrong one.
+
+    Args:
+        queries: ``[Q, D]``.
+        gallery: ``[G, D]``.
+        relevant: for each query the gallery indices that are right.
+        chunk: queries whose scores are held at once.
+
+    Returns:
+        ``[Q]`` each; index -1 and score -1 where every item of the gallery is right.
+    """
+    right, wrong = np.full(len(queries), -1.0), np.full(len(queries), -1.0)
+    index = np.full(len(queries), -1)
+    for start in range(0, len(queries), chunk):
+        scores = queries[start : start + chunk] @ gallery.T
+        for row, found in enumerate(scores, start=start):
+            own = np.asarray(relevant[row], dtype=np.int64)
+            right[row] = found[own].max()
+            found[own] = -np.inf
+            best = int(found.argmax())
+            if np.isfinite(found[best]):
+                wrong[row], index[row] = found[best], best
+    return right, wrong, index
 
 
 def recall_at_k(scores: FloatArray, relevant: Sequence[ArrayLike], k: int) -> float:

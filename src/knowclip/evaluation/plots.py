@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_CLASSES = 24
 WIDTH = 8.2
 """Inches."""
+LEGEND = 96
+"""Letters that fit beside each other above a panel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
     """Main metric of every benchmark and run with its interval; text-only controls as vertical strokes."""
     entries = list(summary["benchmarks"].values())
     colours = run_colours(summary, theme)
-    figure, (axes,) = figure_of(0.9 + len(entries) * (0.22 + 0.17 * len(colours)), theme)
+    legend = 0.22 * len(colours)  # one name a line, if they are long
+    figure, (axes,) = figure_of(0.9 + legend + len(entries) * (0.22 + 0.17 * len(colours)), theme)
     step = 0.7 / max(1, len(colours))
     for row, entry in enumerate(entries):
         for place, (run, colour) in enumerate(colours.items()):
@@ -83,8 +86,9 @@ def abilities(summary: Mapping[str, Any], theme: Theme) -> bytes:
     for run, colour in run_colours(summary, theme).items():
         x, y = 100 * points[run]["general"], 100 * points[run]["compositional"]
         axes.plot(x, y, "o", color=colour, ms=10)
-        axes.annotate(run, (x, y), (9, 6), textcoords="offset points", color=theme.ink)
+        axes.plot([], [], "o", color=colour, label=run)
     axes.margins(0.2)
+    _legend(axes, theme)
     axes.set_xlabel("general ability, %", color=theme.ink)
     axes.set_ylabel("compositional ability, %", color=theme.ink)
     style(axes, theme, grid="both")
@@ -102,7 +106,7 @@ def alpha_curve(rows: Sequence[Mapping[str, Any]], *, chosen: float, theme: Them
     axes.set_xlabel("alpha: 0 is the base, 1 the tuned model", color=theme.ink)
     axes.set_ylabel("%", color=theme.ink)
     style(axes, theme, grid="both")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, labelcolor=theme.ink)
+    _legend(axes, theme)
     return png(figure)
 
 
@@ -147,7 +151,16 @@ def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
     axes.set_xlim(0, 101)
     axes.set_xlabel("%", color=theme.ink)
     style(axes, theme, grid="x")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False, labelcolor=theme.ink)
+    _legend(axes, theme)
+
+
+def _legend(axes: Axes, theme: Theme) -> None:
+    """A legend above the panel in as many columns as its names leave room for."""
+    labels = axes.get_legend_handles_labels()[1]
+    if labels:
+        columns = max(1, min(len(labels), LEGEND // (max(map(len, labels)) + 6)))
+        where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
+        axes.legend(**where, frameon=False, labelcolor=theme.ink)
 
 
 def style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:

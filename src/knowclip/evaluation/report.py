@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 from knowclip.atomic import atomic_file
 from knowclip.evaluation import plots, report_html
+from knowclip.evaluation.records import absent_lines, record_lines
 from knowclip.evaluation.standings import MIN_RANKED
-from knowclip.evaluation.summary import Report, percent, points, strongest_control, summarise
+from knowclip.evaluation.summary import Report, percent, points, recalls, strongest_control, summarise
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def console_table(summary: Mapping[str, Any]) -> Table:
-    """Main metrics with 95% intervals and paired differences, for a terminal."""
-    from rich.table import Table
+    """Main metrics with 95% intervals and paired differences, a row a model, for a terminal of 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
 
-    baseline = summary["baseline"]
-    paired = f"; differences are paired, in points, against {baseline}" if len(summary["methods"]) > 1 else ""
-    table = Table(caption=f"95% bootstrap intervals{paired}")
-    table.add_column("benchmark")
-    table.add_column("n", justify="right")
-    table.add_column("text only", justify="right")
-    for run in summary["methods"]:
-        table.add_column(run, justify="right")
+    several = len(summary["methods"]) > 1
+    columns = [Column("metric", overflow="fold"), Column("n", justify="right")]
+    columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
+    columns += [Column("points [interval]", justify="right", no_wrap=True)] if several else []
+    columns += [Column("text only %", justify="right")]
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    if several:
+        table.caption = f"points: paired difference to {summary['baseline']} on the same items"
     for entry in summary["benchmarks"].values():
         control = strongest_control(entry)
-        row = [entry["main"], f"{max(m['n'] for m in entry['methods'].values()):,}"]
-        row.append(f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}" if control else "")
-        for run in summary["methods"]:
-            numbers = entry["methods"].get(run)
-            cell = percent(numbers["interval"]) if numbers else "no data"
-            row.append(
-                f"{cell}\n{points(numbers['difference'])}" if numbers and numbers["difference"] else cell
-            )
-        table.add_row(*row)
-    if summary["absent"]:
-        table.caption = f"{table.caption}\nno data: {', '.join(summary['absent'])}"
+        blind = f"{100 * control['accuracy']:.1f}\n{control.get('strongest', '')}" if control else ""
+        if several:
+            table.add_row(entry["main"], "", "", "", blind.replace("\n", " "))
+        for run, found in entry["methods"].items():
+            more = recalls(found["metrics"])
+            score = percent(found["interval"]) + (f"\n{more}" if more else "")
+            difference = points(found["difference"]) if found["difference"] else ""
+            cells = [f"  {run}", f"{found['n']:,}", score, difference, ""]
+            table.add_row(*(cells if several else [entry["main"], f"{found['n']:,}", score, blind]))
     return table
 
 
@@ -48,7 +48,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """The scores as a Markdown table: value, interval, n, paired difference in every cell; best in bold."""
     runs = list(summary["methods"])
     lines = [
-        f"| % [95% interval] | n | text only | {' | '.join(runs)} |",
+        f"| % [95% interval] | n | text only, % | {' | '.join(runs)} |",
         f"|---|---|---|{'---|' * len(runs)}",
     ]
     for entry in summary["benchmarks"].values():
@@ -61,8 +61,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         lines.append(f"| {entry['title']} (`{entry['main']}`) | {n:,} | {blind} | {' | '.join(cells)} |")
     if len(runs) > 1:
         lines += ["", f"In brackets after a score: paired difference to {summary['baseline']} in points."]
-    lines += [f"- {name}: no data: {reason}" for name, reason in summary["absent"].items()]
-    return "\n".join(lines) + "\n"
+    told = [*record_lines(summary), *absent_lines(summary)]
+    return "\n".join([*lines, *([""] if told else []), *(f"- {line}" for line in told)]) + "\n"
 
 
 def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
@@ -72,6 +72,8 @@ def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
     text = percent(found["interval"])
     text = f"**{text}**" if run in entry["best"] else text
     text = f"{text} ({points(found['difference'])})" if found["difference"] else text
+    text = f"{text} {recalls(found['metrics'])}".strip()
+    text = text if entry["same_items"] else f"{text}, n = {found['n']:,}: other items"
     return text if found["n"] >= MIN_RANKED else f"{text} n < {MIN_RANKED}, not ranked"
 
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from PIL import Image
 from knowclip.evaluation import plots
 from knowclip.evaluation.benchmarks.base import Choice
 from knowclip.evaluation.metrics import TIE_TOLERANCE
+from knowclip.evaluation.records import records
 from knowclip.evaluation.standings import MIN_RANKED, ranked_classes
-from knowclip.evaluation.summary import Report, headline, percent, points, strongest_control
+from knowclip.evaluation.statistics import same_items
+from knowclip.evaluation.summary import Report, bounds, percent, points, recalls, strongest_control
 from knowclip.types import ImageRef, Result
 
 PICTURE_SIDE = 320
@@ -29,6 +32,14 @@ KINDS = {
     "right": ("Right", "the true caption is preferred"),
 }
 """What became of a case between the baseline and the last run; with one run, wrong and right remain."""
+
+RETRIEVED = {
+    "mended": ("Mended", "{ours} finds a right match first, {baseline} does not"),
+    "lost": ("Lost", "{baseline} finds a right match first, {ours} does not"),
+    "wrong": ("Worst errors", "something wrong comes first; these are the widest margins of {ours}"),
+    "right": ("Right", "a right match comes first"),
+}
+"""The same of the queries of retrieval."""
 
 SHOWN = {"mended": 6, "lost": 6, "wrong": 9, "right": 3}
 """How many cases of each kind are shown, at most."""
@@ -49,12 +60,22 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What of the wrong a run puts first in retrieval: a caption, or a picture as ``source``."""
+
+    run: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One case as shown."""
 
     case: Choice
     source: str
     verdicts: tuple[Verdict, ...]
+    found: tuple[Found, ...] = ()
 
 
 def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes]) -> str:
@@ -71,6 +92,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "points": points, "control": strongest_control}
+    environment.filters |= {"bounds": bounds, "recalls": recalls, "records": records}
     environment.filters["classes"] = ranked_classes
     template = environment.from_string(
         files("knowclip.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
@@ -84,6 +106,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         galleries=galleries(report),
         colours=plots.run_colours(summary, plots.LIGHT),
         dark_colours=plots.run_colours(summary, plots.DARK),
+        run_number={run: number for number, run in enumerate(summary["methods"])},
         provenance=dict(flatten(report.provenance)),
         max_classes=plots.MAX_CLASSES,
         min_ranked=MIN_RANKED,
@@ -96,20 +119,28 @@ def galleries(report: Report) -> list[dict[str, Any]]:
     found = []
     for name, cases in report.choices.items():
         results = {run: result for run in report.runs if (result := report.result(run, name)) is not None}
-        if ours not in results or report.baseline not in results:
+        if ours not in results:
             continue
+        baseline = results.get(report.baseline, results[ours])
+        if len(cases) != len(results[ours].items["key"]):
+            continue  # the cases are those of another run's items
+        results = {run: found for run, found in results.items() if same_items(found, results[ours])}
+        if report.baseline not in results:
+            baseline = results[ours]
+        retrieval = "found" in results[ours].items
         margins = results[ours].items["true_score"] - results[ours].items["false_score"]
         kinds = []
-        for kind, indices in sort_cases(results[report.baseline], results[ours]).items():
+        for kind, indices in sort_cases(baseline, results[ours]).items():
             if kind == "wrong":
                 shown = sorted(indices, key=lambda i: (margins[i], i))[: SHOWN[kind]]
             else:
                 shown = spread(indices, [cases[i].group for i in indices], SHOWN[kind])
-            title, meaning = KINDS[kind]
+            title, meaning = (RETRIEVED if retrieval else KINDS)[kind]
             meaning = meaning.format(baseline=report.baseline, ours=ours)
             pictures = _pictures(cases, results, shown)
             kinds.append({"title": title, "meaning": meaning, "n": len(indices), "pictures": pictures})
-        found.append({"title": results[ours].details.get("title", name), "n": len(cases), "kinds": kinds})
+        title = results[ours].details.get("title", name)
+        found.append({"title": title, "n": len(cases), "kinds": kinds, "retrieval": retrieval})
     return found
 
 
@@ -158,8 +189,19 @@ def _pictures(
             for run, result in results.items()
         )
         case = cases[index]
-        pictures.append(Picture(case, picture_uri(case.image), verdicts))
+        found = tuple(
+            _found(run, result, index) for run, result in results.items() if "found" in result.items
+        )
+        pictures.append(Picture(case, picture_uri(case.image), verdicts, found))
     return pictures
+
+
+def _found(run: str, result: Result, index: int) -> Found:
+    """The best wrong match of a query: a caption for an image, an image for a caption."""
+    name = str(result.items["found"][index])
+    if result.benchmark.endswith("image_to_text"):
+        return Found(run, name, "")
+    return Found(run, Path(name).name, picture_uri(ImageRef(Path(name))) if name else "")
 
 
 def _preference(margin: float) -> str:

@@ -27,6 +27,10 @@ UNREADABLE = (OSError, ValueError, SyntaxError)
 """What decoding a broken image file raises (Pillow's PNG reader raises ``SyntaxError``)."""
 
 
+class UnreadableError(ValueError):
+    """More of the images that a benchmark shows are missing or unreadable than is allowed."""
+
+
 class Encoder(Protocol):
     """What a Scorer needs of a model; ``models.clip.DualEncoder`` is one."""
 
@@ -96,7 +100,7 @@ class Scorer:
         """Normalised image features ``[n, D]``, float32; zeros where an image is missing.
 
         Raises:
-            ValueError: more than ``max_missing`` of the distinct images are missing or unreadable.
+            UnreadableError: more than ``max_missing`` of the distinct images are missing or unreadable.
         """
         wanted = dict.fromkeys(refs)
         new = [ref for ref in wanted if ref not in self.missing]
@@ -156,10 +160,10 @@ class Scorer:
             return
         first = f"first: {lost[0].path} ({self.missing[lost[0]]})"
         if len(lost) > self.max_missing * total or len(lost) == total:
-            raise ValueError(
+            raise UnreadableError(
                 f"{len(lost)} of {total} images are missing or unreadable, more than the "
                 f"{self.max_missing:.1%} (and never all) allowed; {first}. "
-                "Restore the files, or raise max_missing to count their items as wrong."
+                "Restore the files, or pass --allow-missing (max_missing=1.0) to count their items as wrong."
             )
         if fresh:
             message = f"{len(lost)} of {total} images are unreadable; their items count as wrong; {first}"

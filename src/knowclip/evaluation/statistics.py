@@ -127,7 +127,7 @@ def compare(result: Result, baseline: Result, *, resamples: int = RESAMPLES, see
     keys, values, classes, clusters = _outcomes(result)
     other_keys, other_values, _, _ = _outcomes(baseline)
     position = {key: index for index, key in enumerate(other_keys)}
-    if len(position) != len(other_keys) or set(position) != set(keys):
+    if not same_items(result, baseline):
         raise ValueError(
             f"{result.benchmark}: the two results do not hold the same items ({len(keys)} and "
             f"{len(other_keys)}, {len(set(position) & set(keys))} shared); evaluate both on the same files"
@@ -136,6 +136,12 @@ def compare(result: Result, baseline: Result, *, resamples: int = RESAMPLES, see
     return paired_bootstrap(
         values, aligned, classes=classes, clusters=clusters, resamples=resamples, seed=seed
     )
+
+
+def same_items(result: Result, baseline: Result) -> bool:
+    """Whether two Results of one benchmark are over the same items, each once, so that they can be paired."""
+    keys, others = (_outcomes(each)[0] for each in (result, baseline))
+    return len(set(others)) == len(others) and set(others) == set(keys)
 
 
 def _outcomes(

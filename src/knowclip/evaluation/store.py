@@ -119,6 +119,62 @@ def read_run(folder: Path) -> Run:
     return run
 
 
+def named_run(path: Path) -> Run:
+    """The run of a folder, or of ``FOLDER/NAME``, where NAME is what a model of FOLDER is called by.
+
+    ``runs-clip-<hash>`` in FOLDER goes by ``clip``, by ``runs-clip`` and by its whole name.
+
+    Raises:
+        ValueError: there is no such run, or more than one; tells those that there are.
+    """
+    if path.is_dir() and any(path.glob("*.parquet")):
+        return read_run(path)
+    held = _held(path.parent)
+    found = [run for run in held if path.name in _names(run)]
+    if len(found) == 1:
+        return found[0]
+    inside = _held(path)
+    if len(inside) == 1:
+        return inside[0]
+    problem = f"{path} holds no results"
+    if found:
+        names = ", ".join(run.folder.name for run in found)
+        problem = f"{len(found)} models in {path.parent} go by {path.name!r}: {names}"
+    elif inside:
+        problem = f"{path} holds results of {len(inside)} models"
+    folder, runs = (path, inside) if inside else (path.parent, held)
+    known = ", ".join(f"{folder / run.folder.name} ({run.name})" for run in runs)
+    hint = f"name one of {known}" if known else "write them with `knowclip evaluate MODEL --out FOLDER`"
+    raise ValueError(f"{problem}; {hint}")
+
+
+def two_runs(folder: Path) -> tuple[Run, Run]:
+    """The two runs of a folder, the later one first: a model and the baseline it was measured with.
+
+    Raises:
+        ValueError: it holds more or fewer.
+    """
+    runs = _held(folder)
+    if len(runs) != 2:
+        names = ", ".join(f"{run.folder} ({run.name})" for run in runs) or "none"
+        raise ValueError(f"{folder} holds results of {len(runs)} models, not of two: name both of {names}")
+    written = [max(path.stat().st_mtime_ns for path in run.folder.glob("*.parquet")) for run in runs]
+    return (runs[1], runs[0]) if written[1] >= written[0] else (runs[0], runs[1])
+
+
+def _held(folder: Path) -> list[Run]:
+    """Runs whose folders stand in ``folder``."""
+    places = sorted({path.parent for path in folder.glob("*/*.parquet")}) if folder.is_dir() else []
+    return [read_run(place) for place in places]
+
+
+def _names(run: Run) -> set[str]:
+    """What a run may be called by."""
+    stem = run.folder.name.partition(f"-{run.model_hash}")[0]
+    parts = [part for part in run.name.split("/") if part not in ("", "best", "last")]
+    return {run.folder.name, stem, run.name, *parts[-1:]}
+
+
 def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
     """Runs by the end of their name: each path is the folder of one, or holds such folders.
 

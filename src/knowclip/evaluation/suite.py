@@ -11,9 +11,13 @@ from typing import Any
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
 from knowclip.evaluation.controls import TextOnly, hard_positives, shuffled_images
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.evaluation.scoring import Scorer
+from knowclip.evaluation.summary import NO_FILES
 from knowclip.types import Result
+
+NEAREST = 3
+"""Reasons that are told where nothing can be measured."""
 
 
 def read_suite(
@@ -23,6 +27,7 @@ def read_suite(
     suite: str = "",
     split: str = "test",
     allow_missing: bool = False,
+    strict: bool = True,
 ) -> tuple[list[Benchmark], dict[str, str]]:
     """Read the benchmarks that ``folder`` has data for, and for the others why not.
 
@@ -34,28 +39,50 @@ def read_suite(
             benchmarks that are not read on request only.
         split: "test", or "val" for selection.
         allow_missing: accept incomplete copies; see ``registry.read``.
+        strict: stop at the first named benchmark without data and at the first incomplete copy; else both are
+            among the absent, as long as anything can be measured.
 
     Raises:
-        ValueError: a named benchmark has no data, none has, or a copy is incomplete.
+        ValueError: nothing can be measured, or ``strict`` says so.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; give the folder that holds the benchmark files")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise ValueError(f"{folder} {problem}; give the folder that holds the benchmark files")
     wanted = [*names, *(registry.members(suite) if suite else ())]
     if not wanted:
         wanted = [name for name, entry in registry.BENCHMARKS.items() if not entry.on_request]
     found: list[Benchmark] = []
-    absent: dict[str, str] = {}
+    absent: dict[str, ValueError] = {}
     for name in dict.fromkeys(wanted):
+        registry.known(name, registry.BENCHMARKS)
         try:
             found.append(registry.read(name, folder, split=split, allow_missing=allow_missing))
-        except NoDataError as error:
-            if name in names:
+        except ValueError as error:
+            if strict and (name in names or not isinstance(error, NoDataError)):
                 raise
-            absent[name] = str(error)
+            absent[name] = error
     if not found:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in absent.items())
-        raise NoDataError(f"no benchmark has data for split {split!r} in {folder} ({reasons})")
-    return found, absent
+        raise _nothing(folder, split, absent)
+    return found, {name: _reason(error) for name, error in absent.items()}
+
+
+def _reason(error: ValueError) -> str:
+    return f"{NO_FILES}: {error}" if isinstance(error, NotHereError) else str(error)
+
+
+def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> ValueError:
+    """Tell the benchmarks that came nearest to being measured, not all those that nobody expected."""
+    near = {name: error for name, error in absent.items() if not isinstance(error, NotHereError)}
+    if len(absent) == 1:
+        return next(iter(absent.values()))
+    shown = dict.fromkeys(str(error) for error in near.values())
+    told = "".join(f"\n- {reason}" for reason in list(shown)[:NEAREST])
+    others = f" ({len(shown) - NEAREST} more came as near)" if len(shown) > NEAREST else ""
+    nearest = f"; nearest{others}:{told}" if near else ""
+    return NoDataError(
+        f"no benchmark has data for split {split!r} in {folder}: of {len(absent) - len(near)} none of the "
+        f"files are there (`knowclip data NAME` says which they are){nearest}"
+    )
 
 
 def run_suite(

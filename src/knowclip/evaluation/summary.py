@@ -8,11 +8,15 @@ from typing import Any
 
 from knowclip.evaluation.benchmarks.base import Choice
 from knowclip.evaluation.standings import abilities, best, published
-from knowclip.evaluation.statistics import compare, interval, wilson
+from knowclip.evaluation.statistics import compare, interval, same_items, wilson
 from knowclip.types import Result
 
 SCHEMA = 2
 RESERVED = ("schema", "methods", "baseline", "benchmarks", "absent", "abilities", "published")
+
+
+NO_FILES = "no files"
+"""How the reasons of benchmarks begin that nobody expected to be measured: many, of little interest."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,14 @@ def _benchmark(report: Report, name: str) -> dict[str, Any]:
     first = next(iter(results.values()))
     baseline = results.get(report.baseline)
     measured = {run: _run(result, baseline) for run, result in results.items()}
+    comparable = all(_comparable(result, first) for result in results.values())
     return {
         "title": first.details.get("title", name),
         "protocol": first.details.get("protocol", ""),
         "flaws": first.details.get("flaws", ""),
         "main": first.main,
-        "best": best(measured),
+        "best": best(measured) if comparable else [],
+        "same_items": comparable,
         "methods": measured,
     }
 
@@ -98,6 +104,7 @@ def _benchmark(report: Report, name: str) -> dict[str, Any]:
 def _run(result: Result, baseline: Result | None) -> dict[str, Any]:
     """One cell of the table: n, metrics, interval, paired difference, and the details."""
     paired = baseline is not None and baseline is not result and "correct" in result.items
+    paired = paired and baseline is not None and same_items(result, baseline)
     details = {
         key: v for key, v in result.details.items() if key not in ("title", "protocol", "flaws", "interval")
     }
@@ -112,14 +119,67 @@ def _run(result: Result, baseline: Result | None) -> dict[str, Any]:
     }
 
 
+def _comparable(result: Result, other: Result) -> bool:
+    """Whether both are over the same items, as far as they tell."""
+    if "correct" not in result.items or "correct" not in other.items:
+        return result.n == other.n
+    return result is other or same_items(result, other)
+
+
 def _class(row: Mapping[str, Any]) -> dict[str, Any]:
     low, high = wilson(row["accuracy"], row["n"])
     return {**row, "low": low, "high": high}
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """One sentence on the first benchmark: last run, baseline, paired difference, n."""
-    entry = next(iter(summary["benchmarks"].values()))
+    """The verdict over all benchmarks, then the first one: last run, baseline, paired difference, n."""
+    return f"{verdict(summary)} {_first(summary)}".strip()
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """What the last run's differences to the baseline come to; of one run, what it has over blind readers."""
+    run, baseline = list(summary["methods"])[-1], summary["baseline"]
+    cells = {
+        entry["title"]: (entry, entry["methods"][run])
+        for entry in summary["benchmarks"].values()
+        if run in entry["methods"]
+    }
+    paired = {title: found["difference"] for title, (_, found) in cells.items() if found["difference"]}
+    if paired:
+        sides = {
+            "better": [title for title, d in paired.items() if d["low"] > 0],
+            "worse": [title for title, d in paired.items() if d["high"] < 0],
+        }
+        told = [f"{word} on {_listed(titles)}" for word, titles in sides.items() if titles]
+        open_ = [title for title in paired if title not in sides["better"] + sides["worse"]]
+        told += [f"not to be told apart on {_listed(open_)}"] if open_ else []
+        return f"{run} against {baseline}: {'; '.join(told)}."
+    blind = {title: strongest_control(entry) for title, (entry, _) in cells.items()}
+    above = [
+        t for t, control in blind.items() if control and cells[t][1]["interval"]["low"] > control["accuracy"]
+    ]
+    within = [title for title, control in blind.items() if control and title not in above]
+    told = [f"beyond what a reader without the image gets on {_listed(above)}"] if above else []
+    told += (
+        [f"not beyond it on {_listed(within)}" if above else _NO_MORE.format(_listed(within))]
+        if within
+        else []
+    )
+    return f"{run} is {'; '.join(told)}." if told else ""
+
+
+_NO_MORE = "not beyond what a reader without the image gets on {}"
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return f"{len(titles)} benchmarks ({', '.join(titles)})" if len(titles) > 1 else titles[0]
+
+
+def _first(summary: Mapping[str, Any]) -> str:
+    """One sentence on the first benchmark that the last run was measured on."""
+    last = list(summary["methods"])[-1]
+    entries = list(summary["benchmarks"].values())
+    entry = next((entry for entry in entries if last in entry["methods"]), entries[0])
     run, numbers = list(entry["methods"].items())[-1]
     sentence = f"On {numbers['n']:,} items of {entry['title']}, {run} scores {percent(numbers['interval'])}"
     if numbers["difference"] is None:
@@ -132,14 +192,28 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 
 def percent(found: Mapping[str, float]) -> str:
-    """``93.1% [91.8, 94.3]``."""
-    return f"{100 * found['value']:.1f}% [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+    """``93.1% [91.8, 94.3]``; of a single item (or image) no interval can be drawn."""
+    value = f"{100 * found['value']:.1f}%"
+    return f"{value} {bounds(found)}" if bounds(found) else value
+
+
+def bounds(found: Mapping[str, float]) -> str:
+    """``[91.8, 94.3]``, or nothing where there is one item or one image only."""
+    if found.get("clusters", found["n"]) < 2:
+        return ""
+    return f"[{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
 
 
 def points(difference: Mapping[str, float]) -> str:
     """``+41.2 [39.0, 43.5]``, in percentage points."""
     effect, low, high = (100 * difference[key] for key in ("effect", "low", "high"))
-    return f"{effect:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{effect:+.1f} [{low:+.1f}, {high:+.1f}]" if difference["n"] > 1 else f"{effect:+.1f}"
+
+
+def recalls(metrics: Mapping[str, float]) -> str:
+    """``R@5 71.2 · R@10 80.4``, of retrieval; nothing of other benchmarks."""
+    found = ((name.rsplit("R@", 1)[-1], value) for name, value in metrics.items() if "_R@" in name)
+    return " · ".join(f"R@{k} {100 * value:.1f}" for k, value in found if k != "1")
 
 
 def strongest_control(entry: Mapping[str, Any]) -> dict[str, Any] | None:

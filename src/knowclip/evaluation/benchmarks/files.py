@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from knowclip.atomic import atomic_file
+from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.evaluation.benchmarks.base import NOT_IN_FILE, Card
 from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.files import is_junk, read_json, read_text
@@ -140,6 +141,20 @@ def one_edition(card: Card, paths: Sequence[Path]) -> list[Path]:
             f"{card.name}: {len(paths)} of {count} parts are there: {', '.join(map(str, paths))}"
         )
     return sorted(paths)
+
+
+def captioned(folder: Path, split: str, *, allow_missing: bool) -> CaptionSet:
+    """The captioned images of ``folder``.
+
+    Raises:
+        NotHereError: there are none.
+        NoDataError: there are, and they cannot be read, or have no such split.
+    """
+    try:
+        return read_captions(folder, split=split, allow_missing=allow_missing)
+    except ValueError as error:
+        kind = NotHereError if "no image-caption pair" in str(error) else NoDataError
+        raise kind(str(error)) from error
 
 
 def _plain(name: str) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from knowclip.data.captions import read_captions
+from knowclip.data.captions import CaptionSet
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.benchmarks.files import captioned
 from knowclip.knowledge.identity import stable_hash
 from knowclip.knowledge.layout import Layout
 from knowclip.knowledge.parsing import parse
@@ -50,10 +50,11 @@ class Detail(NamedTuple):
 
 def read_half_truth(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
     """One case a caption at most: its first relation that can be falsified."""
-    try:
-        captions = read_captions(folder, split=split, allow_missing=allow_missing)
-    except ValueError as error:
-        raise NoDataError(f"half_truth: {error}") from error
+    return of_captions(captioned(folder, split, allow_missing=allow_missing))
+
+
+def of_captions(captions: CaptionSet) -> ChoiceBenchmark:
+    """Half-truths of captions that were read, whose graphs are parsed here."""
     graphs = list(parse([example.caption for example in captions.examples]))
     return half_truths(captions.examples, graphs, skipped=captions.skipped)
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from knowclip.data.captions import read_captions
-from knowclip.evaluation.benchmarks.base import Card, describe, missing_images
-from knowclip.evaluation.benchmarks.files import TOLERATED_SHARE
-from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, relevance
+from knowclip.evaluation.benchmarks.base import Card, Choice, describe, missing_images
+from knowclip.evaluation.benchmarks.files import TOLERATED_SHARE, captioned
+from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, nearest_wrong, relevance
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import Example, Result
 
@@ -141,24 +142,43 @@ class Retrieval:
         """The metadata of this direction."""
         return CARDS[self.published, self.direction]
 
+    @cached_property
+    def cases(self) -> tuple[Choice, ...]:
+        """What pages show of each query: an image and a caption of it; what is wrong each model says."""
+        examples = self.examples
+        if self.direction == "image_to_text":
+            first = {example.image_id: example for example in reversed(examples)}
+            examples = [first[name] for name in dict.fromkeys(e.image_id for e in examples)]
+            return tuple(Choice(e.image_id, e.image, e.caption, "", "", e.image_id) for e in examples)
+        return tuple(Choice(e.key, e.image, e.caption, "", "", e.image_id) for e in examples)
+
     def run(self, scorer: Scorer) -> Result:
-        """Rank the whole gallery for every query."""
+        """Rank the whole gallery for every query.
+
+        The items hold what of the wrong was ``found`` first: a caption, or an image's path.
+        """
         image_ids = [example.image_id for example in self.examples]
         captions = [example.caption for example in self.examples]
         image_of = {example.image_id: example.image for example in self.examples}
         to_text, to_image = relevance(image_ids, captions)
         images, texts = scorer.images(list(image_of.values())), scorer.texts(captions)
         if self.direction == "image_to_text":
-            keys, ranks = list(image_of), feature_ranks(images, texts, to_text)
-            clusters, gallery = keys, len(texts)
+            keys, clusters = list(image_of), list(image_of)
+            asked, among, right, told = images, texts, to_text, captions
         else:
-            keys, ranks = [example.key for example in self.examples], feature_ranks(texts, images, to_image)
-            clusters, gallery = image_ids, len(images)
+            keys, clusters = [example.key for example in self.examples], image_ids
+            asked, among, right = texts, images, to_image
+            told = [str(ref.path) for ref in image_of.values()]
+        ranks, gallery = feature_ranks(asked, among, right), len(among)
+        true, false, found = nearest_wrong(asked, among, right)
         items = {
             "key": np.array(keys),
             "image_id": np.array(clusters),
             "rank": ranks,
             "correct": ranks < 1,
+            "true_score": true.astype(np.float32),
+            "false_score": false.astype(np.float32),
+            "found": np.array([told[index] if index >= 0 else "" for index in found]),
         }
         metrics = {f"{self.card.name}_R@{k}": float(np.mean(ranks < k)) for k in KS}
         missing = missing_images(scorer, list(image_of.values()))
@@ -207,8 +227,5 @@ def read_published(
 
 
 def _read(direction: Direction, folder: Path, split: str, allow_missing: bool) -> Retrieval:
-    try:
-        captions = read_captions(folder, split=split, allow_missing=allow_missing)
-    except ValueError as error:
-        raise NoDataError(str(error)) from error
+    captions = captioned(folder, split, allow_missing=allow_missing)
     return Retrieval(direction, captions.examples, captions.skipped)

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import Record, collect, text
+from knowclip.evaluation.benchmarks.files import Record, captioned, collect, text
 from knowclip.evaluation.controls import Blind
-from knowclip.evaluation.metrics import NoDataError, NotHereError
+from knowclip.evaluation.metrics import NotHereError, small_left_out
 from knowclip.files import read_text
 from knowclip.types import Example, ImageRef, Negative, Result
 
@@ -34,10 +33,9 @@ SWAPS = Card(
     flaws="On natural captions a language model alone solves most swaps: read it with its text-only control. "
     "The refined items of `knowclip swaps` stand at chance for an n-gram model and a blind classifier.",
     crop="whole image",
-    average="mean over kinds of negative with 10 cases or more; _micro over all cases",
+    average="mean over kinds of negative with 10 cases or more (over all kinds where none has); "
+    "_micro over all cases",
 )
-MINIMUM = 10
-"""Kinds with fewer cases are left out of the macro average: 3 cases must not weigh as much as 172."""
 
 
 def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = None) -> ChoiceBenchmark:
@@ -65,7 +63,8 @@ def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = No
         for example in examples
         for index, negative in enumerate(example.negatives)
     )
-    return ChoiceBenchmark(SWAPS, cases, minimum=MINIMUM, skipped=+left_out)
+    minimum = small_left_out([case.group for case in cases])
+    return ChoiceBenchmark(SWAPS, cases, minimum=minimum, skipped=+left_out)
 
 
 def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
@@ -78,10 +77,7 @@ def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False
             f"no swaps.jsonl and no negatives.jsonl in {folder}; write one with `knowclip swaps` or "
             "`knowclip negatives`"
         )
-    try:
-        captions = read_captions(folder, split=split, allow_missing=allow_missing)
-    except ValueError as error:
-        raise NoDataError(str(error)) from error
+    captions = captioned(folder, split, allow_missing=allow_missing)
     negatives = read_negatives(path)
     return swaps(attach(captions.examples, negatives), skipped=captions.skipped)
 
@@ -153,7 +149,8 @@ def blind_scored(
     """Choices with their blind readers' scores, ``{key: {reader: (true, false)}}``."""
     readers = blind[cases[0].key] if cases else {}
     scores = {name: np.array([blind[case.key][name] for case in cases]).T for name in readers}
-    return BlindScored(SWAPS, tuple(cases), minimum=MINIMUM, skipped=skipped, blind=scores)
+    minimum = small_left_out([case.group for case in cases])
+    return BlindScored(SWAPS, tuple(cases), minimum=minimum, skipped=skipped, blind=scores)
 
 
 def attach(examples: Iterable[Example], negatives: Mapping[str, Sequence[Negative]]) -> list[Example]:

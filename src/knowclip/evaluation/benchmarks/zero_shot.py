@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
 from knowclip.evaluation.benchmarks.class_names import shared_names
+from knowclip.evaluation.benchmarks.files import captioned
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, macro_average
 from knowclip.evaluation.scoring import Scorer
@@ -47,10 +47,10 @@ class ZeroShot:
         image_ids: image of each, resampled together.
         labels: index of each in ``names``.
         names: of the classes; those of equal name share their prompts, and any of them is right.
-        ids: what tells classes of equal name apart, in order of ``names``; default: the names.
         templates: prompts, averaged per class; see ``TEMPLATES``.
         keys: names the items in paired comparisons; default: their numbers.
         skipped: what the reader left out, by reason.
+        ids: what tells classes of equal name apart, in order of ``names``; default: the names.
         notes: what a reader of the result must be told of how it was read.
     """
 
@@ -59,10 +59,10 @@ class ZeroShot:
     image_ids: Sequence[str]
     labels: Sequence[int]
     names: Sequence[str]
-    ids: Sequence[str] = ()
     templates: Sequence[str] = TEMPLATES
     keys: Sequence[str] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    ids: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -140,10 +140,7 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
     )
     if not objects_path.is_file() or not images_path.is_file():
         raise NotHereError(f"no visual_genome/objects.json with image_data.json under {folder}")
-    try:
-        examples = read_captions(folder, split=split, allow_missing=allow_missing).examples
-    except ValueError as error:
-        raise NoDataError(str(error)) from error
+    examples = captioned(folder, split, allow_missing=allow_missing).examples
     path_of = {example.image.path.name: example.image.path for example in examples}
     file_of = {_image_id(image): Path(image["url"]).name for image in read_json(images_path)}
     crops: list[tuple[ImageRef, str, str]] = []

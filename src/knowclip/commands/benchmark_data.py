@@ -1,0 +1,83 @@
+"""What ``evaluate --data`` means: a folder of benchmarks, or captioned photos of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.benchmarks.base import Benchmark
+
+Found = tuple[list["Benchmark"], dict[str, str]]
+"""Benchmarks, and of the others why they cannot be measured."""
+
+
+def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing: bool) -> Found:
+    """The benchmarks ``chosen`` that ``data`` has the files for.
+
+    Args:
+        data: folder of benchmarks; or a captions file, or a folder of captioned images without splits.
+        chosen: suites and benchmarks by name; none: all.
+        split: None: "test"; of own photos all where they have no such split.
+        allow_missing: accept incomplete copies.
+
+    Raises:
+        ValueError: nothing can be measured.
+    """
+    from knowclip.evaluation.benchmarks.registry import BENCHMARKS, SUITES
+    from knowclip.evaluation.metrics import NoDataError
+    from knowclip.evaluation.suite import read_suite
+
+    _check(chosen)
+    names = list(dict.fromkeys(n for c in chosen for n in ([c] if c in BENCHMARKS else SUITES[c])))
+    if not data.is_dir():
+        return _own(data, [name for name in chosen if name in BENCHMARKS], split, allow_missing)
+    named = [name for name in chosen if name in BENCHMARKS]
+    try:
+        return read_suite(data, names=names, split=split or "test", allow_missing=allow_missing, strict=False)
+    except NoDataError as error:
+        if split is not None or not _captions_without_splits(data):
+            raise
+        try:
+            return _own(data, named, split, allow_missing)
+        except ValueError as own:
+            raise own from error
+
+
+def _check(chosen: Sequence[str]) -> None:
+    from knowclip.evaluation.benchmarks.registry import BENCHMARKS, SUITES, known
+
+    for name in chosen:
+        if name not in SUITES:
+            known(name, {**BENCHMARKS, **dict.fromkeys(SUITES, ())})
+
+
+def _captions_without_splits(folder: Path) -> bool:
+    from knowclip.data.captions import read_captions
+
+    try:
+        read_captions(folder, split="test")
+    except ValueError as error:
+        return "no split" in str(error)
+    return False
+
+
+def _own(data: Path, names: Sequence[str], split: str | None, allow_missing: bool) -> Found:
+    """Retrieval and swaps of captioned photos."""
+    from knowclip.commands.folders import cache_folder
+    from knowclip.evaluation.own_data import read_own
+    from knowclip.progress import counting
+
+    with counting("making negatives", unit="captions") as progress:
+        found, absent = read_own(
+            data,
+            names=names,
+            split=split,
+            allow_missing=allow_missing,
+            cache=cache_folder() / "negatives",
+            progress=progress,
+        )
+    if not found:
+        raise ValueError("; ".join(absent.values()))
+    return found, absent

@@ -1,0 +1,60 @@
+"""What was read and what became of it, in words: counts that add up, for terminals and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from knowclip.evaluation.benchmarks.base import NOT_IN_FILE
+from knowclip.evaluation.summary import NO_FILES
+
+DROPPED = 5
+"""Groups left out of a mean that are named, at most."""
+NAMED = 3
+"""Benchmarks without files that are named; of more, their number is told."""
+
+
+def record_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What was read of each benchmark, and what became of it: ``read = used + skipped, by reason``."""
+    lines = {}
+    for name, entry in summary["benchmarks"].items():
+        for run, found in entry["methods"].items():
+            if told := records(found["details"]):
+                lines.setdefault(f"{name}: {told}", []).append(run)
+    return [
+        line if len(runs) == len(summary["methods"]) else f"{line} ({', '.join(runs)})"
+        for line, runs in lines.items()
+    ]
+
+
+def records(details: Mapping[str, Any]) -> str:
+    """``203 records = 200 used + 3 skipped (image not found: 3)``, and what else is told."""
+    if "read" not in details:
+        return ""
+    skipped, used = dict(details["skipped"]), details["used"]
+    short = skipped.pop(NOT_IN_FILE, 0)
+    parts = [f"{details['read']:,} records = {used:,} used"]
+    if skipped:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items())
+        parts[0] += f" + {sum(skipped.values()):,} skipped ({reasons})"
+    parts += [f"{short:,} of the published records are not in the files"] if short else []
+    if missing := details.get("missing_images"):
+        parts.append(f"{missing:,} images cannot be read: their items count as wrong")
+    if dropped := details.get("dropped"):
+        small = ", ".join(f"{group}: {count:,}" for group, count in sorted(dropped.items())[:DROPPED])
+        more = f" and {len(dropped) - DROPPED} more" if len(dropped) > DROPPED else ""
+        parts.append(f"not in the mean over groups: {small}{more}")
+    return "; ".join([*parts, *details.get("notes", ())])
+
+
+def absent_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Benchmarks that were not measured, by reason; those without files are counted if they are many."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in summary["absent"].items():
+        reasons.setdefault(NO_FILES if reason.startswith(NO_FILES) else reason, []).append(name)
+    bare = reasons.pop(NO_FILES, [])
+    lines = [f"not measured: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    if bare:
+        told = ", ".join(bare) if len(bare) <= NAMED else f"{len(bare)} benchmarks"
+        lines.append(f"{told}: no files of theirs are there (`knowclip data NAME` says which they are)")
+    return lines
