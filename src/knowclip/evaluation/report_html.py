@@ -19,7 +19,15 @@ from knowclip.evaluation.metrics import TIE_TOLERANCE
 from knowclip.evaluation.records import records
 from knowclip.evaluation.standings import MIN_RANKED, ranked_classes
 from knowclip.evaluation.statistics import same_items
-from knowclip.evaluation.summary import Report, bounds, percent, points, recalls, strongest_control
+from knowclip.evaluation.summary import (
+    Report,
+    bounds,
+    headline,
+    percent,
+    points,
+    recalls,
+    strongest_control,
+)
 from knowclip.types import ImageRef, Result
 
 PICTURE_SIDE = 320
