@@ -25,24 +25,26 @@ def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing:
     Raises:
         ValueError: nothing can be measured.
     """
-    from knowclip.evaluation.benchmarks.registry import BENCHMARKS, SUITES
+    from knowclip.evaluation.benchmarks.files import NO_PAIR
+    from knowclip.evaluation.benchmarks.registry import SUITES
     from knowclip.evaluation.metrics import NoDataError
+    from knowclip.evaluation.own_data import NAMES
     from knowclip.evaluation.suite import read_suite
 
     _check(chosen)
-    names = list(dict.fromkeys(n for c in chosen for n in ([c] if c in BENCHMARKS else SUITES[c])))
+    names = list(dict.fromkeys(name for one in chosen for name in SUITES.get(one, (one,))))
+    named = [name for name in chosen if name not in SUITES]
     if not data.is_dir():
-        return _own(data, [name for name in chosen if name in BENCHMARKS], split, allow_missing)
-    named = [name for name in chosen if name in BENCHMARKS]
+        return _own(data, named, split, allow_missing)
     try:
         return read_suite(data, names=names, split=split or "test", allow_missing=allow_missing, strict=False)
     except NoDataError as error:
-        if split is not None or not _captions_without_splits(data):
+        if split is not None or not set(named) <= set(NAMES):
             raise
         try:
             return _own(data, named, split, allow_missing)
         except ValueError as own:
-            raise own from error
+            raise (error if NO_PAIR in str(own) else own) from None
 
 
 def _check(chosen: Sequence[str]) -> None:
@@ -51,16 +53,6 @@ def _check(chosen: Sequence[str]) -> None:
     for name in chosen:
         if name not in SUITES:
             known(name, {**BENCHMARKS, **dict.fromkeys(SUITES, ())})
-
-
-def _captions_without_splits(folder: Path) -> bool:
-    from knowclip.data.captions import read_captions
-
-    try:
-        read_captions(folder, split="test")
-    except ValueError as error:
-        return "no split" in str(error)
-    return False
 
 
 def _own(data: Path, names: Sequence[str], split: str | None, allow_missing: bool) -> Found:

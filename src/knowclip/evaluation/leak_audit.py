@@ -67,7 +67,7 @@ def _told_id(value: Any) -> int | None:
 def coco_id(path: Path, known: Mapping[str, int]) -> int | None:
     """COCO id of an image: as ``known`` says, or in the file name as COCO writes it."""
     match = _COCO_NAME.fullmatch(path.name)
-    return known.get(path.name, _told_id(match[1]) if match else None)
+    return known.get(path.name, int(match[1]) if match else None)
 
 
 def audit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knowclip.evaluation.benchmarks.base import NOT_IN_FILE
@@ -47,14 +47,19 @@ def records(details: Mapping[str, Any]) -> str:
     return "; ".join([*parts, *details.get("notes", ())])
 
 
+def count_or_names(benchmarks: Sequence[str]) -> str:
+    """A few benchmarks by name, of more only how many."""
+    return ", ".join(benchmarks) if len(benchmarks) <= NAMED else f"{len(benchmarks)} benchmarks"
+
+
 def absent_lines(summary: Mapping[str, Any]) -> list[str]:
     """Benchmarks that were not measured, by reason; those without files are counted if they are many."""
     reasons: dict[str, list[str]] = {}
     for name, reason in summary["absent"].items():
         reasons.setdefault(NO_FILES if reason.startswith(NO_FILES) else reason, []).append(name)
     bare = reasons.pop(NO_FILES, [])
-    lines = [f"not measured: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    lines = [f"{', '.join(names)}: no data: {reason}" for reason, names in reasons.items()]
     if bare:
-        told = ", ".join(bare) if len(bare) <= NAMED else f"{len(bare)} benchmarks"
-        lines.append(f"{told}: no files of theirs are there (`knowclip data NAME` says which they are)")
+        told = "no files of theirs are there (`knowclip data NAME` says which they are)"
+        lines.append(f"{count_or_names(bare)}: {told}")
     return lines

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowclip.atomic import atomic_file
 from knowclip.evaluation import plots, report_html
-from knowclip.evaluation.records import absent_lines, record_lines
+from knowclip.evaluation.records import absent_lines, count_or_names, record_lines
 from knowclip.evaluation.standings import MIN_RANKED
 from knowclip.evaluation.summary import Report, percent, points, recalls, strongest_control, summarise
 
@@ -26,13 +26,14 @@ def console_table(summary: Mapping[str, Any]) -> Table:
     columns = [Column("metric", overflow="fold"), Column("n", justify="right")]
     columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
     columns += [Column("points [interval]", justify="right", no_wrap=True)] if several else []
-    columns += [Column("text only %", justify="right")]
+    columns += [Column("text only", justify="right")]
     table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    if several:
-        table.caption = f"points: paired difference to {summary['baseline']} on the same items"
+    captions = [f"points: paired difference to {summary['baseline']} on the same items"] if several else []
+    captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
+    table.caption = "\n".join(captions) or None
     for entry in summary["benchmarks"].values():
         control = strongest_control(entry)
-        blind = f"{100 * control['accuracy']:.1f}\n{control.get('strongest', '')}" if control else ""
+        blind = f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}" if control else ""
         if several:
             table.add_row(entry["main"], "", "", "", blind.replace("\n", " "))
         for run, found in entry["methods"].items():
@@ -48,7 +49,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """The scores as a Markdown table: value, interval, n, paired difference in every cell; best in bold."""
     runs = list(summary["methods"])
     lines = [
-        f"| % [95% interval] | n | text only, % | {' | '.join(runs)} |",
+        f"| % [95% interval] | n | text only | {' | '.join(runs)} |",
         f"|---|---|---|{'---|' * len(runs)}",
     ]
     for entry in summary["benchmarks"].values():

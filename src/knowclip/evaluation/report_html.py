@@ -27,6 +27,7 @@ from knowclip.evaluation.summary import (
     points,
     recalls,
     strongest_control,
+    verdict,
 )
 from knowclip.types import ImageRef, Result
 
@@ -109,11 +110,13 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
     return template.render(
         report=report,
         summary=summary,
+        verdict=verdict(summary),
         headline=report.headline or headline(summary),
         plots={name: (data_uri(light[name]), data_uri(dark[name])) for name in light},
         galleries=galleries(report),
         colours=plots.run_colours(summary, plots.LIGHT),
         dark_colours=plots.run_colours(summary, plots.DARK),
+        cells=[cell for entry in summary["benchmarks"].values() for cell in entry["methods"].values()],
         run_number={run: number for number, run in enumerate(summary["methods"])},
         provenance=dict(flatten(report.provenance)),
         max_classes=plots.MAX_CLASSES,

@@ -46,8 +46,8 @@ def read_suite(
         ValueError: nothing can be measured, or ``strict`` says so.
     """
     if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise ValueError(f"{folder} {problem}; give the folder that holds the benchmark files")
+        gone = "" if folder.exists() else " (it does not exist)"
+        raise ValueError(f"{folder} is not a folder{gone}; give the folder that holds the benchmark files")
     wanted = [*names, *(registry.members(suite) if suite else ())]
     if not wanted:
         wanted = [name for name, entry in registry.BENCHMARKS.items() if not entry.on_request]

@@ -132,8 +132,19 @@ def _class(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """The verdict over all benchmarks, then the first one: last run, baseline, paired difference, n."""
-    return f"{verdict(summary)} {_first(summary)}".strip()
+    """One sentence on the last run's first benchmark: its score, the baseline's, the paired difference."""
+    last = list(summary["methods"])[-1]
+    entries = list(summary["benchmarks"].values())
+    entry = next((entry for entry in entries if last in entry["methods"]), entries[0])
+    run, numbers = list(entry["methods"].items())[-1]
+    sentence = f"On {numbers['n']:,} items of {entry['title']}, {run} scores {percent(numbers['interval'])}"
+    if numbers["difference"] is None:
+        return f"{sentence}."
+    baseline = entry["methods"][summary["baseline"]]["interval"]
+    return (
+        f"{sentence}, {summary['baseline']} {percent(baseline)}: a paired difference of "
+        f"{points(numbers['difference'])} points."
+    )
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
@@ -173,22 +184,6 @@ _NO_MORE = "not beyond what a reader without the image gets on {}"
 
 def _listed(titles: Sequence[str]) -> str:
     return f"{len(titles)} benchmarks ({', '.join(titles)})" if len(titles) > 1 else titles[0]
-
-
-def _first(summary: Mapping[str, Any]) -> str:
-    """One sentence on the first benchmark that the last run was measured on."""
-    last = list(summary["methods"])[-1]
-    entries = list(summary["benchmarks"].values())
-    entry = next((entry for entry in entries if last in entry["methods"]), entries[0])
-    run, numbers = list(entry["methods"].items())[-1]
-    sentence = f"On {numbers['n']:,} items of {entry['title']}, {run} scores {percent(numbers['interval'])}"
-    if numbers["difference"] is None:
-        return f"{sentence}."
-    baseline = entry["methods"][summary["baseline"]]["interval"]
-    return (
-        f"{sentence}, {summary['baseline']} {percent(baseline)}: a paired difference of "
-        f"{points(numbers['difference'])} points."
-    )
 
 
 def percent(found: Mapping[str, float]) -> str:

@@ -123,7 +123,7 @@ def _rows(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Rows with their place: of a list, of lists by video, of lists by video and subject."""
     if isinstance(tree, list):
         branches: Iterable[tuple[Any, Any]] = enumerate(tree)
-    elif isinstance(tree, dict) and not {"image", "image0"} & tree.keys():
+    elif isinstance(tree, dict) and tree and all(isinstance(part, (dict, list)) for part in tree.values()):
         branches = tree.items()
     else:
         yield name, tree

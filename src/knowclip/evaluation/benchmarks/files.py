@@ -42,6 +42,10 @@ COCO_IMAGES = (*(f"{home}/{part}".lstrip("/") for home in _COCO_HOMES for part i
 """Where COCO's images lie, under a data folder or a benchmark's: every release, in every usual place."""
 
 
+NO_PAIR = "no image-caption pair"
+"""What ``read_captions`` says of a folder or file without captions."""
+
+
 class Record(NamedTuple):
     """One record: the file (path without suffix), its name or number there, and what it says.
 
@@ -153,8 +157,19 @@ def captioned(folder: Path, split: str, *, allow_missing: bool) -> CaptionSet:
     try:
         return read_captions(folder, split=split, allow_missing=allow_missing)
     except ValueError as error:
-        kind = NotHereError if "no image-caption pair" in str(error) else NoDataError
+        kind = NoDataError if _holds_captions(folder, error) else NotHereError
         raise kind(str(error)) from error
+
+
+def _holds_captions(folder: Path, error: ValueError) -> bool:
+    """Whether captions were found at all: a folder of images without any has no splits either."""
+    if "no split" not in str(error):
+        return NO_PAIR not in str(error)
+    try:
+        read_captions(folder, allow_missing=True)
+    except ValueError as other:
+        return NO_PAIR not in str(other)
+    return True
 
 
 def _plain(name: str) -> str:
