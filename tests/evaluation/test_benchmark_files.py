@@ -15,6 +15,7 @@ from official import draw, png, write_lines, write_parquet
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.base import Card, Choice
 from knowclip.evaluation.benchmarks.files import (
+    CocoImages,
     Images,
     Record,
     collect,
@@ -22,9 +23,12 @@ from knowclip.evaluation.benchmarks.files import (
     json_records,
     jsonl_records,
     locate,
+    one_edition,
+    only,
     parquet_records,
     text,
 )
+from knowclip.evaluation.benchmarks.protocols import Paraphrase
 from knowclip.evaluation.benchmarks.vsr import VSR
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.suite import read_suite
@@ -206,3 +210,41 @@ def test_valse_needs_all_its_pieces(official_folder: Path, tmp_path: Path) -> No
         registry.read("valse", tmp_path)
     (tmp_path / "valse/plurals.json").write_text(json.dumps({}))
     assert len(registry.read("valse", tmp_path).cases) == 50  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["train2014", "val2017", "images/val2014", "coco", "coco/images/train2017", "COCO/val2014", "mscoco"],
+)
+def test_coco_s_images_are_found_wherever_they_usually_lie(place: str, tmp_path: Path) -> None:
+    name = "COCO_train2014_000000000042.jpg"
+    for data in (tmp_path / "in", tmp_path / "beside" / "vsr"):
+        data.mkdir(parents=True)
+        home = data.parent if data.name == "vsr" and place.lower().startswith(("coco", "mscoco")) else data
+        (home / place).mkdir(parents=True)
+        (home / place / name).touch()
+        for asked in (name, f"train2014/{name}"):
+            assert CocoImages(data / "absent", data)(asked).path == home / place / name
+
+
+def test_valse_finds_the_images_of_train2014(official_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(official_folder / "valse", tmp_path / "valse")
+    shutil.copytree(official_folder / "coco/val2017", tmp_path / "train2014")
+    assert len(registry.read("valse", tmp_path, allow_missing=True).cases) == 55  # type: ignore[attr-defined]
+
+
+def test_editions_and_parts(tmp_path: Path) -> None:
+    paths = [tmp_path / f"test-0000{i}-of-00002.parquet" for i in (0, 1)]
+    assert one_edition(VSR, [paths[1], paths[0]]) == paths
+    with pytest.raises(ValueError, match="several editions"):
+        one_edition(VSR, [*paths, tmp_path / "data" / paths[0].name])
+    with pytest.raises(ValueError, match="1 of 2 parts"):
+        one_edition(VSR, paths[:1])
+    with pytest.raises(ValueError, match=r"vsr: several editions .*a\.jsonl, b\.json"):
+        only(VSR, [Path("a.jsonl"), Path("b.json")])
+
+
+def test_more_records_than_published_are_told() -> None:
+    card = replace(VSR, n=1)
+    with pytest.warns(UserWarning, match="the files hold 2 records, the published set 1"):
+        collect(card, [Record("f", str(i), i) for i in (0, 1)], lambda _: Paraphrase("k", "a", "b", "c", "g"))

@@ -18,7 +18,7 @@ from knowclip.evaluation import plots
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report import console_table, markdown, model_card, write_report
 from knowclip.evaluation.report_html import flatten, galleries, picture_uri, sort_cases, spread
-from knowclip.evaluation.summary import Report, headline, summarise
+from knowclip.evaluation.summary import Report, headline, summarise, verdict
 from knowclip.types import ImageRef, Result
 
 
@@ -218,3 +218,46 @@ def test_worst_errors_are_those_with_the_widest_margins(report: Report) -> None:
     worst = next(kind for kind in gallery["kinds"] if kind["title"] == "Worst errors")
     margins = [p.verdicts[-1].true - p.verdicts[-1].false for p in worst["pictures"]]
     assert margins == sorted(margins) and len(margins) == 3
+
+
+def test_models_measured_on_other_items_stand_side_by_side(report: Report, tmp_path: Path) -> None:
+    whole = report.runs["plain"][0]
+    few = np.arange(len(whole.items["key"])) < 12
+    part = replace(whole, n=12, items={name: column[few] for name, column in whole.items.items()})
+    both = replace(report, runs={"plain": [part], "ours": report.runs["ours"]}, headline="")
+    summary = write_report(both, tmp_path)
+    entry = summary["benchmarks"]["vg_relation"]
+    assert entry["methods"]["ours"]["difference"] is None and entry["best"] == []
+    page = (tmp_path / "report.html").read_text()
+    assert "n = 12: other items than others, not compared" in page
+    assert "n = 12: other items" in markdown(summary) and "n = 27: other items" in markdown(summary)
+
+
+def test_one_item_has_no_interval(report: Report) -> None:
+    result = report.runs["ours"][0]
+    one = replace(result, n=1, items={name: column[5:6] for name, column in result.items.items()})
+    summary = summarise(replace(report, runs={"ours": [one]}, baseline="ours"))
+    assert "[" not in headline(summary) and "[100.0, 100.0]" not in markdown(summary)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(console_table(summary))
+    assert "100.0, 100.0" not in console.export_text()
+
+
+def test_the_verdict_counts_all_benchmarks(report: Report) -> None:
+    assert verdict(summarise(report)) == "ours against plain: better on VG-Relation."
+    one = replace(report, runs={"ours": report.runs["ours"]}, baseline="ours")
+    assert verdict(summarise(one)) == "ours sees more than a reader without the image on VG-Relation."
+
+
+def test_rules_end_no_part_with_a_full_stop() -> None:
+    from knowclip.evaluation.benchmarks.registry import BENCHMARKS
+
+    assert not [name for name, entry in BENCHMARKS.items() if ".;" in entry.card.rules]
+
+
+def test_legends_have_as_many_columns_as_names_leave_room_for(report: Report) -> None:
+    results = report.runs["ours"]
+    many = {f"runs/a-model-with-quite-a-long-name-{number}/best": results for number in range(5)}
+    summary = summarise(replace(report, runs=many, baseline=next(iter(many))))
+    picture = np.asarray(Image.open(io.BytesIO(plots.scores(summary, plots.LIGHT))).convert("RGBA"))[:, :, 3]
+    assert not picture[:, :6].any() and not picture[:, -6:].any()  # nothing is cut off at the sides

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
-from knowclip.evaluation.store import find_runs, read, read_run, save
+from knowclip.evaluation.store import find_runs, named_run, read, read_run, save, two_runs
 from knowclip.types import Result
 
 MODEL = {"model": "ViT-B-32/openai", "model_hash": "0123456789abcdef"}
@@ -91,3 +91,21 @@ def test_a_mixed_folder_is_refused(result: Result, tmp_path: Path) -> None:
     other.rename(one.parent / f"other-{other.name}")
     with pytest.raises(ValueError, match="mixes results of several models or splits"):
         read_run(one.parent)
+
+
+def test_a_run_is_named_as_its_model_was(result: Result, tmp_path: Path) -> None:
+    for model, number in (("runs/clip", "a"), ("runs/negclip/best", "b")):
+        save(result, tmp_path, model=model, model_hash=number * 16)
+    for name in ("clip", "runs-clip", f"runs-clip-{'a' * 16}"):
+        assert named_run(tmp_path / name).name == "runs/clip"
+    assert named_run(tmp_path / "negclip").model_hash == "b" * 16
+    assert [run.name for run in two_runs(tmp_path)] == ["runs/negclip/best", "runs/clip"]
+    with pytest.raises(ValueError, match=r"clop holds no results; name one of .*runs-clip-a+ \(runs/clip\)"):
+        named_run(tmp_path / "clop")
+    with pytest.raises(ValueError, match="holds results of 2 models; name one of"):
+        named_run(tmp_path)
+    save(result, tmp_path, model="other/clip", model_hash="c" * 16)
+    with pytest.raises(ValueError, match=r"2 models in .* go by 'clip'"):
+        named_run(tmp_path / "clip")
+    with pytest.raises(ValueError, match="of 3 models, not of two"):
+        two_runs(tmp_path)

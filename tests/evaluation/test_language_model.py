@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -46,3 +48,16 @@ def test_it_joins_the_text_only_control(folder: Path) -> None:
 def test_what_is_no_language_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no causal language model of transformers"):
         CausalLanguageModel(str(tmp_path))
+
+
+def test_blanks_at_the_ends_are_no_part_of_a_text(folder: Path) -> None:
+    class Blanks:
+        """A tokenizer that makes a token of every letter, blanks too, as GPT-2's does."""
+
+        def __call__(self, text: str, *, add_special_tokens: bool) -> Any:
+            return SimpleNamespace(input_ids=[ord(letter) % 7 for letter in text])
+
+    reader = CausalLanguageModel(str(folder))
+    reader.tokenizer = Blanks()
+    assert reader(["a horse ", " a horse", "a horse"]).tolist() == pytest.approx([reader(["a horse"])[0]] * 3)
+    assert reader._ids("a b") == [reader.start, *(ord(letter) % 7 for letter in "a b")]

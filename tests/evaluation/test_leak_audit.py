@@ -7,10 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
+from knowclip.commands import audit as audit_command
+from knowclip.data.captions import read_captions
 from knowclip.evaluation.leak_audit import audit, coco_id, coco_ids, images_of
 from knowclip.evaluation.suite import read_suite
+
+auditing = typer.Typer()
+auditing.command()(audit_command.command)
 
 
 def picture(path: Path, seed: int) -> Path:
@@ -85,3 +92,57 @@ def test_photos_do_not_look_alike_and_copies_do(real_data: Path, tmp_path: Path)
     told = audit(photos[:half], {"rest": photos[half:], "copy": [copy]})
     assert told["rest"]["by"]["look"] == 0
     assert told["copy"]["by"]["look"] == 1
+
+
+@pytest.mark.parametrize("value", [-1, 0, None, "", "null", "-1", "None", float("nan"), 0.5, True, [7]])
+def test_what_stands_for_no_id_is_none(value: object, tmp_path: Path) -> None:
+    images = [
+        {"image_id": 1, "url": "1.jpg", "coco_id": value},
+        {"image_id": 2, "url": "2.jpg", "coco_id": "42"},
+    ]
+    (tmp_path / "image_data.json").write_text(json.dumps(images))
+    assert coco_ids([tmp_path]) == {"2.jpg": 42}
+
+
+def shared_by_table(root: Path, ids: tuple[object, object], *, table: str) -> None:
+    picture(root / "train/1.jpg", 1)
+    picture(root / "bench/images/2.jpg", 2)
+    (root / "train/c.csv").write_text("image,caption,split\n1.jpg,a dog on a mat,train\n")
+    (root / "bench/captions.csv").write_text("image,caption,split\nimages/2.jpg,a cat on a tree,test\n")
+    listed = [
+        {"image_id": i, "url": f"https://example.org/VG/{i}.jpg", "coco_id": ids[i - 1]} for i in (1, 2)
+    ]
+    (root / table / "image_data.json").write_text(json.dumps(listed))
+
+
+def audited(root: Path, train: str) -> int:
+    run = CliRunner().invoke(auditing, [str(root / train), str(root / "bench"), "--no-look", "--json"])
+    assert run.exit_code == 0, run.output
+    return int(json.loads(run.stdout)["image_to_text"]["shared"])
+
+
+def test_a_sentinel_is_shared_by_nobody(tmp_path: Path) -> None:
+    shared_by_table(tmp_path, (-1, -1), table="bench")
+    assert audited(tmp_path, "train") == 0
+
+
+@pytest.mark.parametrize("train", ["train", "train/c.csv"])
+def test_the_table_beside_the_training_captions_counts(tmp_path: Path, train: str) -> None:
+    shared_by_table(tmp_path, (42, 42), table="train")
+    assert audited(tmp_path, train) == 1
+
+
+def test_select_looks_beside_its_captions(tmp_path: Path) -> None:
+    from knowclip.commands.select import _without
+
+    shared_by_table(tmp_path, (42, 42), table="train")
+    examples = read_captions(tmp_path / "train/c.csv").examples
+    assert _without(examples, [tmp_path / "bench"], beside=tmp_path / "train/c.csv") == []
+    shared_by_table(tmp_path, (-1, -1), table="train")
+    assert len(_without(examples, [tmp_path / "bench"], beside=tmp_path / "train/c.csv")) == 1
+
+
+def test_a_training_table_without_splits_is_audited_whole(tmp_path: Path) -> None:
+    shared_by_table(tmp_path, (42, 42), table="bench")
+    (tmp_path / "train/c.csv").write_text("image,caption\n1.jpg,a dog on a mat\n")
+    assert audited(tmp_path, "train/c.csv") == 1

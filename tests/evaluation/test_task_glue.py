@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,22 @@ def test_cards_are_filled_in() -> None:
     names = ("sst2", "cola", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte")
     assert list(GLUE) == [f"glue_{name}" for name in names]
     assert all(spec.card.main == name and spec.card.protocol for name, spec in GLUE.items())
+
+
+def test_two_editions_are_refused(tmp_path: Path) -> None:
+    header = "index\tsentence1\tsentence2\tlabel"
+    for name in ("train.tsv", "dev.tsv"):
+        tsv(tmp_path / "RTE", name, header, "0\tOne.\tTwo.\tnot_entailment")
+    table = pa.table({"sentence1": ["One."], "sentence2": ["Two."], "label": [0]})
+    (tmp_path / "rte").mkdir()
+    for name in ("train-00000-of-00001", "train-00000-of-00002", "train-00001-of-00002"):
+        pq.write_table(table, tmp_path / "rte" / f"{name}.parquet")
+    with pytest.raises(ValueError, match=r"several editions .*train\.tsv, .*train-00000-of-00001\.parquet"):
+        read_glue("glue_rte", tmp_path)
+    shutil.rmtree(tmp_path / "RTE")
+    with pytest.raises(ValueError, match="several editions"):
+        read_glue("glue_rte", tmp_path)
+    (tmp_path / "rte" / "train-00000-of-00001.parquet").unlink()
+    (tmp_path / "rte" / "train-00001-of-00002.parquet").unlink()
+    with pytest.raises(ValueError, match="1 of 2 parts are there"):
+        read_glue("glue_rte", tmp_path)

@@ -79,3 +79,17 @@ def test_the_genuine_rows(real_data: Path, tmp_path: Path) -> None:
     assert (len(task.train), len(task.test)) == (2634, 261)
     assert not task.skipped
     assert not set(task.train.clusters) & set(task.test.clusters)
+
+
+def test_two_editions_of_a_split_are_not_pooled(tmp_path: Path) -> None:
+    pictures(tmp_path, "1")
+    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1))
+    (tmp_path / "snli_ve_test.jsonl").write_text(line("1", "neutral", 2))
+    header = "pairID,Flickr30kID,hypothesis,gold_label,explanation\n"
+    corrected = tmp_path / "esnlive_test.csv"
+    corrected.write_text(f"{header}1.jpg#0r2n,1.jpg,Hypothesis 2.,contradiction,no\n")
+    with pytest.raises(ValueError, match=r"several editions .*esnlive_test\.csv, .*snli_ve_test\.jsonl"):
+        read_snli_ve(tmp_path)
+    corrected.rename(tmp_path / "esnlive_dev.csv")
+    (tmp_path / "._snli_ve_test.jsonl").write_text("macOS")
+    assert read_snli_ve(tmp_path).test.texts == ["Hypothesis 2."]

@@ -16,7 +16,9 @@ def command(
     suite: Annotated[
         list[str] | None, typer.Option("--benchmark", help="Benchmark by name, repeatable; default: all.")
     ] = None,
-    train_split: Annotated[str, typer.Option(help="Split trained on.")] = "train",
+    train_split: Annotated[
+        str | None, typer.Option(help="Split trained on; default: train, of captions without splits all.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Split of the benchmarks.")] = "test",
     look: Annotated[
         bool, typer.Option(help="Compare looks too (perceptual hashes): reads every image.")
@@ -27,8 +29,8 @@ def command(
     from rich.console import Console
 
     from knowclip import preflight
-    from knowclip.data.captions import read_captions
     from knowclip.evaluation.leak_audit import audit, coco_ids, images_of
+    from knowclip.evaluation.own_data import split_or_all
     from knowclip.evaluation.report import to_json
     from knowclip.evaluation.suite import read_suite
     from knowclip.progress import counting
@@ -36,9 +38,8 @@ def command(
     preflight.existing(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")
     benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
-    trained = list(
-        dict.fromkeys(example.image.path for example in read_captions(train, split=train_split).examples)
-    )
+    captions = split_or_all(train, train_split, usual="train")
+    trained = list(dict.fromkeys(example.image.path for example in captions.examples))
     images = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
     total = len(trained) + sum(map(len, images.values()))
     with counting("reading images", total=total if look else None) as progress:

@@ -54,7 +54,7 @@ def read_own(
             f"{path} holds captioned images: they can be measured by {', '.join(NAMES)}, not by "
             f"{', '.join(strange)}, which has files of its own (see `knowclip data {strange[0]}`)"
         )
-    captions = _captions(path, split, allow_missing)
+    captions = split_or_all(path, split, usual=TEST, allow_missing=allow_missing)
     makers: dict[str, Callable[[], Benchmark]] = {
         IMAGE_TO_TEXT.name: lambda: Retrieval("image_to_text", captions.examples, captions.skipped),
         TEXT_TO_IMAGE.name: lambda: Retrieval("text_to_image", captions.examples, captions.skipped),
@@ -71,11 +71,16 @@ def read_own(
     return found, absent
 
 
-def _captions(path: Path, split: str | None, allow_missing: bool) -> CaptionSet:
+def split_or_all(path: Path, split: str | None, *, usual: str, allow_missing: bool = False) -> CaptionSet:
+    """The captions of ``split``; where that is None of the ``usual`` one, or all if there is no such split.
+
+    Raises:
+        ValueError: the captions cannot be read, or ``split`` is not there.
+    """
     if split is not None:
         return read_captions(path, split=split, allow_missing=allow_missing)
     try:
-        return read_captions(path, split=TEST, allow_missing=allow_missing)
+        return read_captions(path, split=usual, allow_missing=allow_missing)
     except ValueError as error:
         if "no split" not in str(error):
             raise
