@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from knowclip.files import read_text
 
@@ -133,9 +133,10 @@ def _by_wordnet(folders: Sequence[str], home: Path) -> Named:
 def _imagenet_names() -> dict[str, str]:
     """WordNet id to name: all of ImageNet-22k's lemmas, and of the thousand open_clip's names."""
     from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-    from timm.data import ImageNetInfo
+    from timm.data.imagenet_info import ImageNetInfo
 
-    every, thousand = ImageNetInfo("imagenet-22k"), ImageNetInfo()
+    info: Any = ImageNetInfo
+    every, thousand = info("imagenet-22k"), info()
     ids = (*every.label_names(), *thousand.label_names())
     lemmas = {id: every.label_name_to_description(id).split(",")[0].strip() for id in ids}
     return lemmas | dict(zip(thousand.label_names(), IMAGENET_CLASSNAMES, strict=True))
