@@ -132,7 +132,7 @@ def test_an_image_that_is_gone_is_counted_and_the_result_says_all(
     details = benchmark.run(Scorer(constant)).details
     assert (details["read"], details["used"]) == (42, 35)
     assert details["skipped"] == {"image not found": 7, NOT_IN_FILE: 7511 - 42}
-    assert records(details).startswith("42 records = 35 used + 7 skipped (image not found: 7); 7,469 of")
+    assert records(details).startswith("42 records read = 35 kept + 7 skipped (image not found: 7); 7,469")
 
 
 def empty_caption(folder: Path) -> int:

@@ -54,7 +54,7 @@ def test_a_csv_gives_retrieval_and_swaps_in_one_command(flat: None, photos: Path
     assert run.exit_code == 0, run.output
     summary = json.loads(Path("out/results.json").read_text())
     assert list(summary["benchmarks"]) == ["image_to_text", "text_to_image", "swaps"]
-    assert "image_to_text: 26 records = 24 used + 2 skipped" in run.stderr
+    assert "image_to_text: 26 records read = 24 kept + 2 skipped" in run.stderr
     assert "image not found: 1" in run.stderr and "empty caption: 1" in run.stderr
     assert "no text-only control" not in run.stderr
     assert "R@5" in run.stdout and max(map(len, run.stdout.splitlines())) <= 80

@@ -28,12 +28,12 @@ def record_lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def records(details: Mapping[str, Any]) -> str:
-    """``203 records = 200 used + 3 skipped (image not found: 3)``, and what else is told."""
+    """``203 records read = 200 kept + 3 skipped (image not found: 3)``, and what else is told."""
     if "read" not in details:
         return ""
     skipped, used = dict(details["skipped"]), details["used"]
     short = skipped.pop(NOT_IN_FILE, 0)
-    parts = [f"{details['read']:,} records = {used:,} used"]
+    parts = [f"{details['read']:,} records read = {used:,} kept"]
     if skipped:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items())
         parts[0] += f" + {sum(skipped.values()):,} skipped ({reasons})"
