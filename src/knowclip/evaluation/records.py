@@ -16,7 +16,7 @@ NAMED = 3
 
 def record_lines(summary: Mapping[str, Any]) -> list[str]:
     """What was read of each benchmark, and what became of it: ``read = used + skipped, by reason``."""
-    lines = {}
+    lines: dict[str, list[str]] = {}
     for name, entry in summary["benchmarks"].items():
         for run, found in entry["methods"].items():
             if told := records(found["details"]):

@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,11 @@ def named_run(path: Path) -> Run:
     """
     if path.is_dir() and any(path.glob("*.parquet")):
         return read_run(path)
-    held = _held(path.parent)
-    found = [run for run in held if path.name in _names(run)]
-    if len(found) == 1:
-        return found[0]
     inside = _held(path)
-    if len(inside) == 1:
-        return inside[0]
+    held = [] if inside else _held(path.parent)
+    found = [run for run in held if path.name in _names(run)]
+    if len(inside + found) == 1:
+        return (inside + found)[0]
     problem = f"{path} holds no results"
     if found:
         names = ", ".join(run.folder.name for run in found)
@@ -163,9 +162,12 @@ def two_runs(folder: Path) -> tuple[Run, Run]:
 
 
 def _held(folder: Path) -> list[Run]:
-    """Runs whose folders stand in ``folder``."""
-    places = sorted({path.parent for path in folder.glob("*/*.parquet")}) if folder.is_dir() else []
-    return [read_run(place) for place in places]
+    """Runs whose folders stand in ``folder``, among whatever else does."""
+    runs = []
+    for place in sorted({path.parent for path in folder.glob("*/*.parquet")}) if folder.is_dir() else ():
+        with suppress(ValueError):  # Parquet files of somebody else
+            runs.append(read_run(place))
+    return runs
 
 
 def _names(run: Run) -> set[str]:

@@ -166,20 +166,12 @@ def verdict(summary: Mapping[str, Any]) -> str:
         told += [f"not to be told apart on {_listed(open_)}"] if open_ else []
         return f"{run} against {baseline}: {'; '.join(told)}."
     blind = {title: strongest_control(entry) for title, (entry, _) in cells.items()}
-    above = [
-        t for t, control in blind.items() if control and cells[t][1]["interval"]["low"] > control["accuracy"]
-    ]
+    low = {title: found["interval"]["low"] for title, (_, found) in cells.items()}
+    above = [title for title, control in blind.items() if control and low[title] > control["accuracy"]]
     within = [title for title, control in blind.items() if control and title not in above]
-    told = [f"beyond what a reader without the image gets on {_listed(above)}"] if above else []
-    told += (
-        [f"not beyond it on {_listed(within)}" if above else _NO_MORE.format(_listed(within))]
-        if within
-        else []
-    )
-    return f"{run} is {'; '.join(told)}." if told else ""
-
-
-_NO_MORE = "not beyond what a reader without the image gets on {}"
+    told = [f"sees more than a reader without the image on {_listed(above)}"] if above else []
+    told += [f"no more than a reader without the image on {_listed(within)}"] if within else []
+    return f"{run} {'; '.join(told)}." if told else ""
 
 
 def _listed(titles: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import Record, captioned, collect, text
+from knowclip.evaluation.benchmarks.files import captioned, text
 from knowclip.evaluation.controls import Blind
 from knowclip.evaluation.metrics import NotHereError, small_left_out
 from knowclip.files import read_text
@@ -135,8 +135,10 @@ def read_items(path: Path, *, allow_missing: bool = False) -> BlindScored:
     readers = sorted({name for _, blind in items for name in blind})
     if any(blind.keys() != set(readers) for _, blind in items):
         raise ValueError(f"{path}: not every line has the scores of {', '.join(readers)}")
-    records = (Record(path.stem, choice.key, choice) for choice, _ in items)
-    cases, skipped = collect(SWAPS, records, lambda record: record.content, allow_missing=allow_missing)
+    cases = [choice for choice, _ in items]
+    if allow_missing:
+        cases = [choice for choice in cases if choice.image.path.is_file()]
+    skipped = +Counter({"image not found": len(items) - len(cases)})
     return blind_scored(cases, {choice.key: blind for choice, blind in items}, skipped=skipped)
 
 

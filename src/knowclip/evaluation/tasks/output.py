@@ -47,26 +47,26 @@ def to_json(content: Any) -> str:
 
 def console_table(results: Sequence[Result]) -> Table:
     """One row a metric: value, interval of the main one, the text-only control, n; below, what was read."""
-    from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
     metric = Column("metric", overflow="fold")
-    columns = [Column(name, justify="right") for name in ("value", "95% interval", "text only", "n")]
-    table = Table(metric, *columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table("task", metric, "value", "95% interval", "text only", "n")
+    told = ["values in %, but ranks, their ratios to chance and counts as they are"]
     for result in results:
         facts = summary(result)
         blind = facts.get("text_only", {}).get("accuracy")
         for name, value in result.metrics.items():
             main = name == result.main
             table.add_row(
+                result.benchmark,
                 name,
                 _shown(name, value),
                 bounds(facts["interval"]) if main else "",
-                f"{100 * blind:.1f}%" if main and blind is not None else "",
+                f"{100 * blind:.1f}" if main and blind is not None else "",
                 f"{result.n:,}",
             )
-        if told := records(facts):
-            table.caption = f"{table.caption}\n{told}" if table.caption else told
+        told += [f"{result.benchmark}: {line}"] if (line := records(facts)) else []
+    table.caption = "\n".join(told)
     return table
 
 
@@ -74,7 +74,7 @@ def _shown(name: str, value: float) -> str:
     """A share in percent; ranks, their ratio to chance and counts as they are."""
     if name.endswith(("_amr", "_amri")):
         return f"{value:.3f}"
-    return f"{value:.1f}" if name.endswith(("_mean_rank", "_n")) else f"{100 * value:.1f}%"
+    return f"{value:.1f}" if name.endswith(("_mean_rank", "_n")) else f"{100 * value:.1f}"
 
 
 def _plain(value: Any) -> Any:
