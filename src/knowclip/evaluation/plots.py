@@ -72,7 +72,8 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
         if control:
             x = 100 * control["accuracy"]
             axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
-    axes.plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
+    if any(map(strongest_control, entries)):
+        axes.plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
     _finish(axes, [entry["title"] for entry in entries], theme)
     return png(figure)
 

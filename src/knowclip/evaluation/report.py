@@ -23,10 +23,12 @@ def console_table(summary: Mapping[str, Any]) -> Table:
     from rich.table import Column, Table
 
     several = len(summary["methods"]) > 1
-    columns = [Column("metric", overflow="fold"), Column("n", justify="right")]
+    columns = [
+        Column("metric, model" if several else "metric", overflow="fold"),
+        Column("n", justify="right"),
+    ]
     columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
-    columns += [Column("points [interval]", justify="right", no_wrap=True)] if several else []
-    columns += [Column("text only", justify="right")]
+    columns += [Column("points [interval]" if several else "text only", justify="right", no_wrap=True)]
     table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     captions = [f"points: paired difference to {summary['baseline']} on the same items"] if several else []
     captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
@@ -35,13 +37,13 @@ def console_table(summary: Mapping[str, Any]) -> Table:
         control = strongest_control(entry)
         blind = f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}" if control else ""
         if several:
-            table.add_row(entry["main"], "", "", "", blind.replace("\n", " "))
+            told = blind.replace("\n", " ")
+            table.add_row(f"{entry['main']}, text only {told}" if told else entry["main"])
         for run, found in entry["methods"].items():
-            more = recalls(found["metrics"])
-            score = percent(found["interval"]) + (f"\n{more}" if more else "")
+            score = "\n".join(filter(None, [percent(found["interval"]), recalls(found["metrics"])]))
             difference = points(found["difference"]) if found["difference"] else ""
-            cells = [f"  {run}", f"{found['n']:,}", score, difference, ""]
-            table.add_row(*(cells if several else [entry["main"], f"{found['n']:,}", score, blind]))
+            name, last = (f"  {run}", difference) if several else (entry["main"], blind)
+            table.add_row(name, f"{found['n']:,}", score, last)
     return table
 
 

@@ -117,6 +117,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         colours=plots.run_colours(summary, plots.LIGHT),
         dark_colours=plots.run_colours(summary, plots.DARK),
         cells=[cell for entry in summary["benchmarks"].values() for cell in entry["methods"].values()],
+        blind=any(map(strongest_control, summary["benchmarks"].values())),
         run_number={run: number for number, run in enumerate(summary["methods"])},
         provenance=dict(flatten(report.provenance)),
         max_classes=plots.MAX_CLASSES,
