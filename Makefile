@@ -2,6 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+PIP = $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-full test unit lint format clean
@@ -12,15 +13,20 @@ help: ## show this help
 install: $(VENV)/.installed ## make the virtual environment in .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch torchvision
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[all,dev]"
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("knowclip needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
+	@echo "Installing about 160 packages into $(VENV), once: 7 GB on Linux (4 GB of it CUDA libraries of torch), a few minutes."
+	@echo "Step 1 of 3: the virtual environment"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Step 2 of 3: torch and torchvision, most of it"
+	@$(PIP) torch torchvision
+	@echo "Step 3 of 3: knowclip, what it stands on, its drawings and towers"
+	@$(PIP) --editable ".[all,dev]"
 	@touch $@
 
-demo: install ## train with and without knowledge, compare, write runs/demo/report.html (10 minutes on 2 cores)
+demo: install ## train with and without knowledge, compare, write runs/demo/report.html (says how long)
 	$(BIN)/knowclip demo
 
-demo-full: install ## the same with three seeds and every method (up to an hour)
+demo-full: install ## the same with three seeds
 	$(BIN)/knowclip demo --full
 
 test: install ## every test, with the genuine files under KNOWCLIP_REAL_DATA if that is set

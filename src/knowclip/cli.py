@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from importlib import import_module
 
 import typer
@@ -51,8 +53,23 @@ def build_app() -> typer.Typer:
     return app
 
 
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+"""Keeps reports and advice of other libraries out of the output; what is set already stays."""
+ADVICE = ("This DataLoader will create", "'pin_memory' argument is set as true")
+"""Warnings of torch on what recipes say on purpose, or what makes no difference."""
+
+
+def quieten() -> None:
+    """Say which of the other libraries' messages are for nobody; errors and real warnings stay."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message)
+
+
 def main() -> None:
     """Console entry point: what a user can mend (``ValueError``, ``OSError``) is a line, not a traceback."""
+    quieten()
     try:
         build_app()()
     except (ValueError, OSError, ImportError) as error:

@@ -29,19 +29,25 @@ def command(
 
     from knowclip import preflight
     from knowclip.config import load_recipe
+    from knowclip.progress import waiting
     from knowclip.sources import check_settings
 
-    for method in METHODS:
-        check_settings(load_recipe(f"scenes-{method}", overrides or []))
+    start = time.perf_counter()
+    recipes = [load_recipe(f"scenes-{method}", overrides or []) for method in METHODS]
+    for recipe in recipes:
+        check_settings(recipe)
     preflight.require("scenes", "drawing scenes")
     preflight.writable_folder(out)
-    from knowclip.commands import demo_run
-
-    start = time.perf_counter()
+    seeds = (0, 1, 2) if full else (0,)
     console = Console(highlight=False)
+    with waiting("loading torch") as following:
+        from knowclip.commands import demo_run
+
+        following("timing this processor for two seconds")
+        told = demo_run.expectation(recipes, seeds=len(seeds))
+    console.print(told, soft_wrap=True)
     base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
     scenes = demo_run.make_scenes(console)
-    seeds = (0, 1, 2) if full else (0,)
     runs = {}
     for seed in seeds:
         folder = out if seed == 0 else out / f"seed-{seed}"

@@ -18,6 +18,7 @@ from knowclip.atomic import atomic_file
 from knowclip.build import add_negatives, build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.demo import METHODS
+from knowclip.commands.demo_speed import PAIRS, expected_minutes, step_seconds
 from knowclip.commands.folders import cache_folder
 from knowclip.commands.train import open_run
 from knowclip.config import Recipe, load_recipe
@@ -69,6 +70,16 @@ def make_scenes(console: Console, *, numbers: Mapping[str, int] | None = None, s
             write_scenes(folder, numbers=numbers, seed=seed, workers=os.cpu_count() or 1, progress=progress)
     console.print(f"scenes   {folder}  ({LICENCE})")
     return folder
+
+
+def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
+    """Time a training step here, and say how long everything will take."""
+    step = step_seconds(SHIPPED_BASE, precision=precision())
+    minutes = expected_minutes(step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()))
+    return (
+        f"About {max(1, round(minutes))} minutes here: a training step of {PAIRS} pairs takes {step:.2f} s "
+        f"({precision()}). Less where scenes are in the cache; the base of --from-scratch comes on top."
+    )
 
 
 def make_base(out: Path, console: Console) -> str:

@@ -1,0 +1,84 @@
+"""How long the demo will take here: a training step is timed for two seconds, and the rest follows from it.
+
+Basis: the parts of the demo were measured in CPU seconds, one thread, on an AMD EPYC that multiplies bf16 in
+hardware (``avx512_bf16``). Together they make 10 minutes of two cores, and so much ``make demo`` took
+there (569 to 636 s, docs/results.md). The steps of a training cost a fixed number of the step that is timed here, in
+either precision; what reads, draws, parses and measures is taken to be as fast as there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from knowclip.models.loading import load
+
+if TYPE_CHECKING:
+    from knowclip.config import Recipe
+
+TIMED = 2.0
+PAIRS = 256
+CAPTION = "a red horse is riding a blue astronaut"
+
+COST = {"clip": 1.4, "negclip": 2.4}
+"""CPU seconds of a method's step, loading and collating included, over those of a timed step of as many
+pairs: .90 and 1.56 over .66, the means of 8 steps."""
+DRAWN = 0.005
+"""CPU seconds to draw a scene, parse its caption and those of its negatives, and cache its pixels."""
+PAIR_OF_RUNS = 65.0
+"""CPU seconds to validate and measure what one seed has trained."""
+ONCE = 60.0
+"""CPU seconds of imports, the base's own measurement, the text-only control and the report."""
+
+
+def step_seconds(base: str, *, precision: str, timed: float = TIMED) -> float:
+    """Median seconds of a plain training step of the model ``base`` on 256 pairs; the first is left out."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load(base, device=device).train()
+    images = torch.rand(PAIRS, 3, *model.image_size, device=device)
+    texts = model.tokenize([CAPTION] * PAIRS).to(device)
+    labels = torch.arange(PAIRS, device=device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    taken: list[float] = []
+    while len(taken) < 2 or sum(taken[1:]) < timed:
+        start = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            shown = model.encode_image(images, normalize=True)
+            said = model.encode_text(texts, normalize=True)
+        logits = 20 * shown.float() @ said.float().T
+        loss = F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()  # a GPU is waited for
+        taken.append(time.perf_counter() - start)
+    return median(taken[1:])
+
+
+def expected_minutes(step: float, recipes: Sequence[Recipe], *, seeds: int, scenes: int) -> float:
+    """Minutes of the demo with so many seeds, nothing of it in the cache.
+
+    Args:
+        step: Seconds of a training step, as :func:`step_seconds` gives it.
+        recipes: Of the continuations.
+        seeds: Times that they are trained.
+        scenes: To be drawn.
+    """
+    cores = min(2, os.cpu_count() or 1)
+    trained = (
+        seeds * step * sum(COST[recipe.method.name] * _timed_steps(recipe, scenes) for recipe in recipes)
+    )
+    return (trained + (ONCE + scenes * DRAWN + seeds * PAIR_OF_RUNS) / cores) / 60
+
+
+def _timed_steps(recipe: Recipe, scenes: int) -> float:
+    """How many steps of 256 pairs a training has the work of."""
+    if recipe.train.steps is None:
+        return (recipe.train.epochs or 0) * scenes / PAIRS
+    return recipe.train.steps * (recipe.train.batch_size or PAIRS) / PAIRS
