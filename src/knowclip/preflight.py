@@ -89,6 +89,21 @@ def existing(path: Path, what: str, *, folder: bool = False) -> None:
     raise ValueError(f"{what} {path} does not exist{hint}")
 
 
+def captions(path: Path, what: str) -> None:
+    """Refuse captions that are not there: a file, a folder, or a data set by name, for which its library is.
+
+    Raises:
+        ValueError: As :func:`existing`.
+        ImportError: A data set by name, and nothing to fetch it with.
+    """
+    from knowclip.data.formats.huggingface import is_hub
+
+    if is_hub(path):
+        require("datasets", f"{what} {path}")
+    else:
+        existing(path, what)
+
+
 def writable_file(path: Path, option: str = "--out") -> None:
     """Refuse a file that could not be written when all the work is done.
 
@@ -228,4 +243,4 @@ def known_kinds(kinds: Iterable[str]) -> None:
     from knowclip.knowledge.negatives import KINDS
 
     for kind in kinds:
-        one_of("kind of negative", kind, KINDS)
+        one_of("unknown kind of negative", kind, KINDS)

@@ -12,7 +12,6 @@ from pathlib import Path
 from knowclip import preflight
 from knowclip.config import Recipe, SourceConfig
 from knowclip.data.captions import CaptionSet, read_captions
-from knowclip.data.formats.huggingface import is_hub
 from knowclip.study import Study
 
 
@@ -117,10 +116,8 @@ def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
     """Key, path that has to be there, and whether it has to be a folder."""
     data, graph = recipe.data, recipe.data.graph
     for name, source in (("train", data.train), ("val", data.val)):
-        if source is not None and is_hub(source.path):
-            preflight.require("datasets", f"data.{name}.path={source.path}")
-        else:
-            yield f"data.{name}.path", source and source.path, False
+        if source is not None:
+            preflight.captions(source.path, f"data.{name}.path")
         yield f"data.{name}.images", source and source.images, True
     yield "data.negatives.graphs", data.negatives.graphs, False
     yield "data.graph.path", graph and graph.path, True

@@ -98,6 +98,37 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a study without its data": (["ablate", "scenes-structure", "output=out"], "does not exist"),
     "a seed that the study has not": (["ablate", "scenes-structure", "--seed", "7"], "seed 7 is none of"),
     "audit of what is not there": (["audit", "nowhere", "run"], "TRAIN nowhere does not exist"),
+    "captions that are not there": (
+        ["parse", "pears.csv"],
+        "CAPTIONS pears.csv does not exist; did you mean pairs.csv?",
+    ),
+    "captions of a column that is not there": (["parse", "pairs.csv", "--column", "words"], "'words'"),
+    "a spaCy pipeline that is not there": (
+        ["parse", "pairs.csv", "--parser", "spacy:en_core"],
+        "spacy download en_core",
+    ),
+    "graphs into a folder": (["parse", "pairs.csv", "--out", "run"], "--out run is a folder"),
+    "negatives of an unknown kind": (
+        ["negatives", "pairs.csv", "--kind", "relation_swops"],
+        "did you mean 'relation_swap'?",
+    ),
+    "negatives of a column that is not there": (["negatives", "pairs.csv", "--column", "words"], "'words'"),
+    "negatives by no parser": (["negatives", "pairs.csv", "--parser", "stanza"], "unknown parser 'stanza'"),
+    "a page below a file": (["negatives", "pairs.csv", "--html", "pairs.csv/page"], "--html pairs.csv/page"),
+    "swaps of nothing": (["swaps", "pears", "--out", "test"], "FOLDER pears does not exist"),
+    "swaps below a file": (["swaps", "pairs.csv", "--out", "pairs.csv/x"], "cannot be written"),
+    "swaps of an unknown split": (
+        ["swaps", "pairs.csv", "--out", "test", "--split", "dev"],
+        "no column 'split'",
+    ),
+    "a selection without a benchmark": (
+        ["select", "pairs.csv", "--out", "x.csv", "--exclude", "nowhere"],
+        "--exclude nowhere does not exist",
+    ),
+    "a selection of nothing": (
+        ["select", "pears.csv", "--out", "x.csv"],
+        "CAPTIONS pears.csv does not exist",
+    ),
     "an alpha of two": (
         ["interpolate", "a", "b", "--data", "run", "--out", "x", "--alphas", "2"],
         "--alphas lie between 0",

@@ -35,14 +35,14 @@ def command(
     from knowclip.evaluation.suite import read_suite
     from knowclip.progress import counting
 
-    preflight.existing(train, "TRAIN")
+    preflight.captions(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")
     benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
     captions = split_or_all(train, train_split, usual="train")
     trained = list(dict.fromkeys(example.image.path for example in captions.examples))
     images = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
     total = len(trained) + sum(map(len, images.values()))
-    with counting("reading images", total=total if look else None) as progress:
+    with counting("reading images", total=total if look else None, unit="images") as progress:
         told = audit(trained, images, known=coco_ids([train, benchmark]), look=look, progress=progress)
     print(to_json(told)) if json else Console().print(_table(told, len(trained)))
 

@@ -66,7 +66,7 @@ def make_scenes(console: Console, *, numbers: Mapping[str, int] | None = None, s
     folder = cache_folder() / f"scenes-{digest.hexdigest()}"
     if not folder.is_dir():
         total = sum(numbers.values())
-        with counting("drawing scenes", total=total) as progress:
+        with counting("drawing scenes", total=total, unit="scenes") as progress:
             write_scenes(folder, numbers=numbers, seed=seed, workers=os.cpu_count() or 1, progress=progress)
     console.print(f"scenes   {folder}  ({LICENCE})")
     return folder

@@ -44,6 +44,7 @@ def command(
     Captions of one image, or in a row with one key, are all true: what one of them says is no negative of
     another.
     """
+    from knowclip import preflight
     from knowclip.commands.summary import show
     from knowclip.knowledge.negatives import SEMANTIC
     from knowclip.knowledge.negatives_html import write_page
@@ -53,15 +54,22 @@ def command(
 
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()
+    if str(captions) != "-":
+        preflight.captions(captions, "CAPTIONS")
+    preflight.known_kinds(kind or ())
+    preflight.writable_file(out)
+    if html is not None:
+        preflight.writable_file(html, "--html")
     if captions.suffix == ".jsonl" and not holds_captions(captions):
         records = read_graphs(captions)
     else:
+        preflight.check_parser(parser)
         path = None if str(captions) == "-" else captions
         texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
         if path is not None:  # what is typed comes as it is typed
             texts = by_image(texts)
         records = parse_texts(texts, parser=parser, batch_size=batch_size)
-    with counting("making negatives", total=None) as progress:
+    with counting("making negatives", unit="captions") as progress:
 
         def counted() -> Iterator[GraphRecord]:
             for number, record in enumerate(records, 1):

@@ -35,6 +35,7 @@ def command(
     batch_size: BatchSize = 256,
 ) -> None:
     """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
+    from knowclip import preflight
     from knowclip.commands.summary import show
     from knowclip.knowledge.records import write_graphs
     from knowclip.knowledge.texts import parse_texts, read_texts
@@ -43,6 +44,10 @@ def command(
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()
     path = None if str(captions) == "-" else captions
+    if path is not None:
+        preflight.captions(path, "CAPTIONS")
+    preflight.check_parser(parser)
+    preflight.writable_file(out)
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
 
     def counted(records: Iterator[GraphRecord]) -> Iterator[GraphRecord]:
@@ -54,7 +59,7 @@ def command(
             found["captions without a relation"] += not record.graph.relations
             yield record
 
-    with counting("parsing", total=None) as progress:
+    with counting("parsing", unit="captions") as progress:
         parsed = write_graphs(out, counted(parse_texts(texts, parser=parser, batch_size=batch_size)))
     counts = {"captions read": parsed + skipped.total(), "parsed": parsed, **found}
     show(f"written: {out}", counts, skipped, kept=parsed)

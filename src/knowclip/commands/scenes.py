@@ -34,7 +34,7 @@ def command(
         raise ValueError(f"{out} holds other things than scenes and would be replaced: choose another folder")
     console = Console()
     start = time.perf_counter()
-    with counting("drawing scenes", total=train + val + test) as progress:
+    with counting("drawing scenes", total=train + val + test, unit="scenes") as progress:
         drawn = write_scenes(
             out,
             numbers={"train": train, "val": val, "test": test},

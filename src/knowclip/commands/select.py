@@ -32,16 +32,22 @@ def command(
     caption_column: CaptionColumn = None,
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
+    from knowclip import preflight
     from knowclip.commands.summary import show
     from knowclip.data.captions import read_captions, repeated
     from knowclip.data.selection import select, write_table
     from knowclip.progress import counting
 
+    preflight.captions(captions, "CAPTIONS")
+    for folder in exclude or ():
+        preflight.existing(folder, "--exclude")
+    preflight.check_parser(parser)
+    preflight.writable_file(out)
     source = read_captions(
         captions, split=split, images=images, image_column=image_column, caption_column=caption_column
     )
     examples = _without(source.examples, exclude or [], beside=captions)
-    with counting("parsing", total=len(examples)) as progress:
+    with counting("parsing", total=len(examples), unit="captions") as progress:
         selection = select(
             examples,
             objects=objects,

@@ -44,6 +44,7 @@ def command(
 
     from rich.console import Console
 
+    from knowclip import preflight
     from knowclip.atomic import atomic_file
     from knowclip.commands.summary import read_line
     from knowclip.data.captions import read_captions, repeated
@@ -52,8 +53,13 @@ def command(
     from knowclip.knowledge.negatives import SEMANTIC
     from knowclip.progress import counting
 
+    preflight.captions(folder, "FOLDER")
+    preflight.known_kinds(kind or ())
+    preflight.check_parser(parser)
+    preflight.writable_folder(out)
+
     def prepared(examples: list[Example], label: str) -> list[Example]:
-        with counting(label, total=len(examples)) as progress:
+        with counting(label, total=len(examples), unit="captions") as progress:
             return negatives_for(
                 examples,
                 parser=parser,

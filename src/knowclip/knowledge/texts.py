@@ -7,7 +7,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from knowclip.data.formats.registry import find
@@ -104,10 +104,12 @@ def by_image(texts: Iterable[Text]) -> Iterator[Text]:
 
 def parse_texts(texts: Iterable[Text], *, parser: str, batch_size: int) -> Iterator[GraphRecord]:
     """Parse captions as they come, keeping keys and images (:func:`knowclip.knowledge.parsing.parse`)."""
+    iterator = iter(texts)
+    first = list(islice(iterator, 1))  # before a parser is loaded, which takes seconds: it may be refused
     waiting: deque[Text] = deque()
 
     def captions() -> Iterator[str]:
-        for text in texts:
+        for text in chain(first, iterator):
             waiting.append(text)
             yield text.caption
 
