@@ -8,6 +8,8 @@ What is guaranteed when the process is killed, the disk is full or the machine s
   without it. Where the system cannot exchange (macOS, Windows, some network file systems) it takes two
   renames; between them the complete old folder stands beside it as ``.NAME.previous``, and ``recover``
   (called by the next ``atomic_folder`` and before a checkpoint is loaded) puts it back.
+
+Files get the rights that the umask grants to new ones, whatever the habit of the library that writes them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import ctypes
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,8 +37,12 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     dest = Path(path)
     dest.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(dest)
+    temporary.touch()
+    usual = stat.S_IMODE(temporary.stat().st_mode)
+    temporary.unlink()
     try:
         yield temporary
+        _open_to_umask(temporary, usual)
         _sync(temporary)
         os.replace(temporary, dest)
         _sync(dest.parent)
@@ -65,10 +72,12 @@ def atomic_folder(path: str | os.PathLike[str], *, durable: bool = True) -> Iter
     recover(dest)
     temporary = _temporary(dest)
     temporary.mkdir()
+    usual = stat.S_IMODE(temporary.stat().st_mode)
     try:
         yield temporary
-        if durable:
-            for entry in (*temporary.rglob("*"), temporary):
+        for entry in (*temporary.rglob("*"), temporary):
+            _open_to_umask(entry, usual)
+            if durable:
                 _sync(entry)
         _put(temporary, dest)
         _sync(dest.parent)
@@ -134,6 +143,16 @@ def _is_alive(pid: str) -> bool:
 
 def _previous(dest: Path) -> Path:
     return dest.with_name(f".{dest.name}.previous")
+
+
+def _open_to_umask(path: Path, usual: int) -> None:
+    """Give a file the rights that the umask grants new files: safetensors, for one, writes for its owner alone."""
+    if path.is_symlink():
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode | (usual if path.is_dir() else usual & 0o666)
+    if mode != wanted:
+        path.chmod(wanted)
 
 
 def _sync(path: Path) -> None:

@@ -173,7 +173,12 @@ def build_accelerator(recipe: Recipe) -> Accelerator:
 
 def build_model(config: ModelConfig) -> DualEncoder:
     """Load the model to train."""
-    model = load(config.name, pretrained=config.pretrained, activation=config.activation)
+    model = load(
+        config.name,
+        pretrained=config.pretrained,
+        activation=config.activation,
+        preprocess=config.preprocess,
+    )
     if config.lock_image:
         model.lock_image_trunk(dropout=config.trunk_dropout)
     if config.freeze_batch_norm:

@@ -60,6 +60,8 @@ class ModelConfig(Section):
     """Pretrained tag or file of weights for an architecture's name; ``random`` for fresh ones."""
     activation: Literal["gelu", "quick_gelu"] | None = None
     """For weights that do not say which they need."""
+    preprocess: str | None = None
+    """For a bare file of weights: the pretrained tag whose preprocessing it was trained with."""
     lock_image: bool = False
     """Freeze the image trunk and keep it in eval mode."""
     trunk_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

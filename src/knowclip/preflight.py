@@ -170,7 +170,7 @@ def check_model(
         near = get_close_matches(head or name, [*known, *shipped_models()], n=4)
         hint = f"did you mean {', '.join(near)}?" if near else "give a folder, a file or open_clip's name"
         raise ValueError(f"{told} is no file, no folder and no architecture; {hint}")
-    elif pretrained is not None:
+    elif pretrained is not None and Path(name).suffix != ".json":
         way = f"set {weights_key}=null" if weights_key else "leave 'pretrained' out"
         raise ValueError(
             f"{told} has weights of its own, and pretrained={pretrained} is for an architecture: {way}"

@@ -1,7 +1,14 @@
 """A DualEncoder as a folder that transformers' ``CLIPModel`` and ``CLIPProcessor`` load.
 
-Equal are the embeddings of equal pixels and equal token ids. transformers resizes uint8 tensors where
-open_clip resizes PIL images, so pixels of the two libraries differ by a level here and there.
+Equal are the embeddings of equal pixels and equal token ids. What the two libraries make of a file or a text
+is not always equal:
+
+- transformers resizes uint8 tensors where open_clip resizes PIL images: a level of difference here and there;
+- its centre crop rounds its offset down, open_clip's (torchvision's) to even: a picture whose longer side,
+  resized, exceeds the crop by an odd number (640x427 is one) is cropped one column apart;
+- open_clip mends texts first (HTML entities, mojibake, curly quotes, ligatures), transformers does not.
+
+``export.parity`` measures what that does to embeddings.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from safetensors.torch import save_file
 from knowclip.atomic import atomic_folder
 from knowclip.models import transformers_clip
 from knowclip.models.clip import DualEncoder
+from knowclip.models.transformers_images import write_preprocessing
 
 _SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 """open_clip's names of OpenAI's two special tokens, and OpenAI's own."""
@@ -28,11 +36,10 @@ def save_transformers(model: DualEncoder, folder: str | Path) -> None:
         ValueError: ``CLIPModel`` cannot express the towers; nothing is then written.
     """
     transformers_clip.refuse_inexpressible(model.config)
-    eos_id, pad_id = _special_ids(model.tokenizer)
-    config = transformers_clip.write_config(model.config, eos_id=eos_id, pad_id=pad_id)
+    config = transformers_clip.write_config(model.config, **_special_ids(model.tokenizer))
     state = {key: tensor.detach().cpu().float() for key, tensor in model.model.state_dict().items()}
     state = transformers_clip.weights_to_transformers(state)
-    preprocessing = transformers_clip.write_preprocessing(
+    preprocessing = write_preprocessing(
         model.model.visual.preprocess_cfg, config["vision_config"]["image_size"]
     )
     with atomic_folder(folder) as temporary:
@@ -43,11 +50,14 @@ def save_transformers(model: DualEncoder, folder: str | Path) -> None:
         _write_json(temporary / "preprocessor_config.json", preprocessing)
 
 
-def _special_ids(tokenizer: Any) -> tuple[int, int]:
+def _special_ids(tokenizer: Any) -> dict[str, Any]:
     if isinstance(tokenizer, SimpleTokenizer):
-        return tokenizer.eot_token_id, tokenizer.eot_token_id  # OpenAI's tokenizer pads with it
+        end = tokenizer.eot_token_id  # OpenAI's tokenizer pads with it, and has none behind it
+        return {"eos_id": end, "pad_id": end, "highest_id": max(tokenizer.encoder.values())}
     if isinstance(tokenizer, HFTokenizer):
-        return tokenizer.tokenizer.eos_token_id, tokenizer.tokenizer.pad_token_id
+        backend = tokenizer.tokenizer
+        highest = max(backend.get_vocab().values())
+        return {"eos_id": backend.eos_token_id, "pad_id": backend.pad_token_id, "highest_id": highest}
     raise ValueError(f"a {type(tokenizer).__name__} has no files that transformers could read")
 
 

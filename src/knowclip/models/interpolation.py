@@ -11,6 +11,7 @@ from copy import deepcopy
 
 import torch
 
+from knowclip.models import preprocessing
 from knowclip.models.clip import DualEncoder
 
 
@@ -40,10 +41,11 @@ def refuse_strangers(base: DualEncoder, tuned: DualEncoder) -> None:
         if key not in first or key not in second or first[key].shape != second[key].shape
     ]
     differing = [f"{len(shapes)} weights ({shapes[0]})"] if shapes else []
-    if base.config.get("quick_gelu") != tuned.config.get("quick_gelu"):
+    if bool(base.config.get("quick_gelu")) != bool(tuned.config.get("quick_gelu")):
         differing.append("the activation (quick_gelu)")
-    if base.model.visual.preprocess_cfg != tuned.model.visual.preprocess_cfg:
-        differing.append("preprocessing")
+    pixels = base.model.visual.preprocess_cfg, tuned.model.visual.preprocess_cfg
+    if not preprocessing.same(*pixels):
+        differing.append(f"preprocessing ({preprocessing.told(pixels[0])} against {preprocessing.told(pixels[1])})")
     probe = ["a photo of the small red horse, riding 2 dogs"]
     if not differing and not torch.equal(base.tokenizer(probe), tuned.tokenizer(probe)):
         differing.append("the tokenizer")
@@ -55,7 +57,7 @@ def refuse_strangers(base: DualEncoder, tuned: DualEncoder) -> None:
 
 
 def _between(base: torch.Tensor, tuned: torch.Tensor, alpha: float) -> torch.Tensor:
-    """Weighted mean of two weights; counters are the tuned model's."""
+    """Weighted mean of two weights, on the CPU: a device may lack float64. Counters are the tuned model's."""
     if not base.is_floating_point():
         return tuned
-    return ((1 - alpha) * base.double() + alpha * tuned.to(base.device).double()).to(tuned.dtype)
+    return ((1 - alpha) * base.cpu().double() + alpha * tuned.cpu().double()).to(tuned.dtype)

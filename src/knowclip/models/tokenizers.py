@@ -11,6 +11,13 @@ from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleToken
 
 Tokenizer = HFTokenizer | SimpleTokenizer
 
+HERE = "."
+"""``hf_tokenizer_name`` of a checkpoint folder that brings its own tokenizer."""
+
+_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model",
+          "sentencepiece.bpe.model", "tokenizer.model")  # fmt: skip
+_NAMED = "tokenizer.json and tokenizer_config.json, or vocab.json and merges.txt"
+
 SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[SOT]", "eos_token": "[EOT]"}
 
 
@@ -58,19 +65,37 @@ def open_tokenizer(text_cfg: dict[str, Any], source: str | Path | None = None) -
 
     Args:
         text_cfg: open_clip's text configuration.
-        source: The folder of a checkpoint, which holds its Hugging Face tokenizer.
+        source: The folder of a checkpoint, which holds its Hugging Face tokenizer; where it holds none, the
+            one that ``text_cfg`` names is looked up.
+
+    Raises:
+        ValueError: If it cannot be opened, naming it, the folder, and what to put where.
     """
     context_length = text_cfg.get("context_length", DEFAULT_CONTEXT_LENGTH)
     options = text_cfg.get("tokenizer_kwargs") or {}
     name = text_cfg.get("hf_tokenizer_name")
     if not name:
         return SimpleTokenizer(context_length=context_length, **options)
-    return HFTokenizer(
-        str(source or name),
-        context_length=context_length,
-        tokenizer_mode=text_cfg.get("tokenizer_mode"),
-        **options,
-    )
+    brought = source is not None and any((Path(source) / file).is_file() for file in _FILES)
+    if source is not None and not brought and name == HERE:
+        raise ValueError(f"{source} holds no tokenizer: put {_FILES[0]} (or another of {_NAMED}) there")
+    try:
+        return HFTokenizer(
+            str(source if brought else name),
+            context_length=context_length,
+            tokenizer_mode=text_cfg.get("tokenizer_mode"),
+            **options,
+        )
+    except Exception as error:  # tokenizers raises nothing narrower for a broken file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if brought:
+            raise ValueError(f"{source}: its tokenizer cannot be read: {reason}") from error
+        where = f"{source}" if source is not None else "a folder, and name that as hf_tokenizer_name"
+        raise ValueError(
+            f"{source or name}: the tokenizer {name!r} (text_cfg.hf_tokenizer_name) is neither in the checkpoint "
+            f"nor to be had from the Hugging Face hub: put the tokenizer files of {name} ({_NAMED}) into {where}. "
+            f"({reason})"
+        ) from error
 
 
 def fit_text_cfg(text_cfg: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
@@ -92,7 +117,7 @@ def fit_text_cfg(text_cfg: dict[str, Any], tokenizer: Tokenizer) -> dict[str, An
     else:
         backend = tokenizer.tokenizer
         # any name will do: stock open_clip reads the tokenizer from the folder of the checkpoint
-        decided = {"pad_id": backend.pad_token_id, "eos_id": backend.eos_token_id, "hf_tokenizer_name": "."}
+        decided = {"pad_id": backend.pad_token_id, "eos_id": backend.eos_token_id, "hf_tokenizer_name": HERE}
         size = len(backend)
     fitted = text_cfg if "vocab_size" in text_cfg else {**text_cfg, "vocab_size": size, **decided}
     if fitted["vocab_size"] < size:

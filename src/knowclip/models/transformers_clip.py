@@ -8,14 +8,16 @@ What ``CLIPModel`` cannot express is refused, never approximated.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+from open_clip import CLIPTextCfg, CLIPVisionCfg
+
+from knowclip.models.transformers_images import read_preprocessing
+from knowclip.models.weight_files import read_json
 
 State = dict[str, torch.Tensor]
 Json = dict[str, Any]
@@ -51,8 +53,10 @@ _PARTS = {
 _QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _BLOCK_KEY = re.compile(rf"({'|'.join(map(re.escape, _BLOCKS))})\.(\d+)\.(.+?)[._](weight|bias)")
 
+_POOLS_AT_HIGHEST = 2
+"""``eos_token_id`` of OpenAI's first configurations, for which ``CLIPModel`` pools at the highest id."""
+
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
-_RESAMPLING = {2: "bilinear", 3: "bicubic"}
 _EXPRESSED = {
     "vision_cfg": {"layers", "width", "head_width", "mlp_ratio", "patch_size", "image_size", "norm_kwargs"},
     "text_cfg": {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "norm_kwargs"}
@@ -64,7 +68,7 @@ _WITHOUT_EFFECT = {"output_tokens", "patch_dropout", "hf_model_pretrained", "hf_
 def is_transformers_clip(folder: Path) -> bool:
     """Whether ``folder`` holds a transformers ``CLIPModel`` (``config.json`` of model type ``clip``)."""
     path = folder / "config.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == "clip"
+    return path.is_file() and read_json(path).get("model_type") == "clip"
 
 
 def weights_to_open_clip(state: State) -> State:
@@ -125,7 +129,7 @@ def read_config(folder: Path) -> tuple[Json, Json]:
     from transformers import CLIPConfig
 
     path = folder / "config.json"
-    config = CLIPConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))  # fills in the defaults
+    config = CLIPConfig.from_dict(read_json(path))  # fills in the defaults
     vision, text = config.vision_config, config.text_config
     if vision.hidden_act != text.hidden_act or vision.hidden_act not in _ACTIVATIONS:
         raise ValueError(
@@ -143,7 +147,7 @@ def read_config(folder: Path) -> tuple[Json, Json]:
         "vocab_size": text.vocab_size,
         "hf_tokenizer_name": ".",  # the folder's own
     }
-    if text.eos_token_id not in (2, text.vocab_size - 1):  # else the highest id, as argmax finds it
+    if text.eos_token_id not in (_POOLS_AT_HIGHEST, text.vocab_size - 1):  # else as argmax finds it
         text_cfg |= {"pool_type": "eos", "eos_id": text.eos_token_id}
     model_cfg = {
         "embed_dim": config.projection_dim,
@@ -151,16 +155,20 @@ def read_config(folder: Path) -> tuple[Json, Json]:
         "vision_cfg": vision_cfg,
         "text_cfg": text_cfg,
     }
-    return model_cfg, _read_preprocessing(folder, vision.image_size)
+    return model_cfg, read_preprocessing(folder, vision.image_size)
 
 
-def write_config(model_cfg: Json, *, eos_id: int, pad_id: int) -> Json:
+def write_config(model_cfg: Json, *, eos_id: int | None, pad_id: int, highest_id: int) -> Json:
     """``config.json`` of a ``CLIPModel`` for an open_clip configuration.
+
+    ``argmax`` pooling reads at the highest id, which is the end of text until tokens are added behind it; then
+    ``eos_token_id`` is 2, by which ``CLIPModel`` pools at the highest id too.
 
     Args:
         model_cfg: open_clip's, of an OpenAI-style architecture.
-        eos_id: the tokenizer's end of text, at which ``argmax`` pooling reads.
+        eos_id: the tokenizer's end of text.
         pad_id: what the tokenizer pads with.
+        highest_id: the highest id that the tokenizer gives.
 
     Raises:
         ValueError: naming every setting that ``CLIPModel`` cannot express.
@@ -169,6 +177,9 @@ def write_config(model_cfg: Json, *, eos_id: int, pad_id: int) -> Json:
     vision = asdict(CLIPVisionCfg(**model_cfg["vision_cfg"]))
     text = asdict(CLIPTextCfg(**model_cfg["text_cfg"]))
     activation = "quick_gelu" if model_cfg.get("quick_gelu", False) else "gelu"
+    end_of_text = eos_id if eos_id == highest_id else _POOLS_AT_HIGHEST
+    if text["pool_type"] == "eos":
+        end_of_text = text["eos_id"]
     towers = [
         {
             "hidden_act": activation,
@@ -190,7 +201,7 @@ def write_config(model_cfg: Json, *, eos_id: int, pad_id: int) -> Json:
             "num_attention_heads": text["heads"],
             "max_position_embeddings": text["context_length"],
             "vocab_size": text["vocab_size"],
-            "eos_token_id": text["eos_id"] if text["pool_type"] == "eos" else eos_id,
+            "eos_token_id": end_of_text,
             "pad_token_id": pad_id,
             "bos_token_id": None,
         },
@@ -222,42 +233,14 @@ def refuse_inexpressible(model_cfg: Json) -> None:
             found.append(f"vision_cfg.{key}={value!r}")
     if text.get("pool_type", "argmax") not in ("argmax", "eos"):
         found.append(f"text_cfg.pool_type={text['pool_type']!r}")
+    if text.get("pool_type") == "eos" and text.get("eos_id", CLIPTextCfg.eos_id) == _POOLS_AT_HIGHEST:
+        found.append("text_cfg.eos_id=2 (CLIPModel would pool at the highest id)")
     if found:
         raise ValueError(
             f"transformers' CLIPModel cannot express {', '.join(found)}: it is OpenAI's architecture alone "
             "(a Vision Transformer pooled at its class token, a causal text Transformer pooled at the end of "
             "text). Export to open_clip instead"
         )
-
-
-def write_preprocessing(preprocess_cfg: Json, image_size: int) -> Json:
-    """``preprocessor_config.json`` for open_clip's ``preprocess_cfg``.
-
-    Raises:
-        ValueError: the resize mode has no counterpart.
-    """
-    modes = {name: number for number, name in _RESAMPLING.items()}
-    mode, interpolation = preprocess_cfg["resize_mode"], preprocess_cfg["interpolation"]
-    if mode not in ("shortest", "squash") or interpolation not in modes:
-        raise ValueError(
-            f"CLIPImageProcessor has no counterpart of resize_mode={mode!r}, interpolation={interpolation!r}"
-            f"; it has 'shortest' and 'squash', {', '.join(modes)}"
-        )
-    square = {"height": image_size, "width": image_size}
-    return {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        "do_resize": True,
-        "size": {"shortest_edge": image_size} if mode == "shortest" else square,
-        "resample": modes[interpolation],
-        "do_center_crop": mode == "shortest",
-        "crop_size": square,
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(preprocess_cfg["mean"]),
-        "image_std": list(preprocess_cfg["std"]),
-    }
 
 
 def _tower(path: Path, config: Any) -> Json:
@@ -269,40 +252,3 @@ def _tower(path: Path, config: Any) -> Json:
     if config.layer_norm_eps != 1e-5:
         tower["norm_kwargs"] = {"eps": config.layer_norm_eps}
     return tower
-
-
-def _read_preprocessing(folder: Path, image_size: int) -> Json:
-    old, new = folder / "preprocessor_config.json", folder / "processor_config.json"
-    path = old if old.is_file() else new
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} holds no {old.name}: without it the pixels' mean, std and crop are unknown"
-        )
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config = config.get("image_processor", config)
-    size, crop = _side(config.get("size")), _side(config.get("crop_size", image_size))
-    cropped = config.get("do_center_crop", True)
-    steps = [config.get(f"do_{step}", True) for step in ("resize", "rescale", "normalize")]
-    shortest = isinstance(config.get("size"), int) or "shortest_edge" in (config.get("size") or {})
-    if size != image_size or not all(steps) or shortest != cropped or (cropped and crop != image_size):
-        raise ValueError(
-            f"{path}: open_clip resizes to the model's {image_size} pixels and crops there, or squashes; got "
-            f"size={config.get('size')}, crop_size={config.get('crop_size')}, do_center_crop={cropped}, "
-            f"resize, rescale, normalize = {steps}"
-        )
-    if config.get("resample", 3) not in _RESAMPLING:
-        raise ValueError(f"{path}: resample={config['resample']}; known are {_RESAMPLING}")
-    return {
-        "mean": tuple(config["image_mean"]),
-        "std": tuple(config["image_std"]),
-        "interpolation": _RESAMPLING[config.get("resample", 3)],
-        "resize_mode": "shortest" if shortest else "squash",
-    }
-
-
-def _side(size: Any) -> int | None:
-    """The side of a size given as a number, a shortest edge or a square; None for anything else."""
-    if not isinstance(size, dict):
-        return size
-    sides = {size[key] for key in ("shortest_edge", "height", "width") if size.get(key) is not None}
-    return sides.pop() if len(sides) == 1 else None
