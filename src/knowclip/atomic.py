@@ -146,7 +146,7 @@ def _previous(dest: Path) -> Path:
 
 
 def _open_to_umask(path: Path, usual: int) -> None:
-    """Give a file the rights that the umask grants new files: safetensors, for one, writes for its owner alone."""
+    """Give a file the rights that the umask grants: safetensors, for one, writes for its owner alone."""
     if path.is_symlink():
         return
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from knowclip.models.clip import DualEncoder
 
 
 class Format(StrEnum):
@@ -16,10 +19,25 @@ class Format(StrEnum):
     transformers = "transformers"
 
 
+class Activation(StrEnum):
+    """What a bare file of weights needs."""
+
+    gelu = "gelu"
+    quick_gelu = "quick_gelu"
+
+
 def command(
     model: Annotated[str, typer.Argument(help="Anything that knowclip.load takes, a CLIPModel folder too.")],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     to: Annotated[Format, typer.Option(help="Format of the folder.")] = Format.open_clip,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="open_clip's name or a JSON file, where MODEL is a bare file of weights."),
+    ] = None,
+    activation: Annotated[Activation | None, typer.Option(help="Of weights that do not say it.")] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(help="Pretrained tag whose preprocessing a bare file of weights needs.")
+    ] = None,
 ) -> None:
     """Write MODEL in another library's format; what it cannot express is refused.
 
@@ -29,34 +47,43 @@ def command(
     """
     from knowclip import preflight
 
-    preflight.check_model(model)
+    preflight.check_model(architecture or model, model if architecture else None)
     preflight.writable_folder(out, "OUT")
-    from knowclip.export import parity
     from knowclip.export.huggingface import save_transformers
     from knowclip.export.open_clip import save_pretrained
     from knowclip.models.loading import load
-    from knowclip.models.transformers_clip import is_transformers_clip
 
-    loaded = load(model)
-    stocks = []
+    loaded = load(
+        architecture or model,
+        pretrained=model if architecture else None,
+        activation=activation and activation.value,
+        preprocess=preprocess,
+    )
     if to is Format.transformers:
         save_transformers(loaded, out)
-        stocks.append(parity.stock_transformers(out))
         print(f'{out}: CLIPModel.from_pretrained("{out}"), CLIPProcessor.from_pretrained("{out}")')
     elif save_pretrained(loaded, out) == "open_clip":
-        stocks.append(parity.stock_open_clip(out))
         print(f'{out}: open_clip.create_model_and_transforms("local-dir:{out}")')
     else:
         print(
             f'{out}: knowclip.load("{out}"); stock open_clip cannot load its text tower, see README.md there'
         )
-    if to is Format.open_clip and is_transformers_clip(Path(model)):
-        stocks.append(parity.stock_transformers(Path(model)))
+    _compare(loaded, out, source=Path(model))
+
+
+def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> None:
+    """Print how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
+    from knowclip.export.parity import TOLERANCE, measure, stock_open_clip, stock_transformers
+    from knowclip.models.transformers_clip import is_transformers_clip
+
+    stocks = [stock_transformers(folder) for folder in (source, out) if is_transformers_clip(folder)]
+    if (out / "open_clip_config.json").is_file():
+        stocks.append(stock_open_clip(out))
     for stock in stocks:
-        measured = parity.measure(loaded, stock)
+        measured = measure(loaded, stock)
         print("\n".join(measured.lines()))
-        if measured.equal_inputs > parity.TOLERANCE:
+        if measured.equal_inputs > TOLERANCE:
             raise ValueError(
-                f"{out} was written, and {stock.library} does not give MODEL's embeddings for equal pixels and token "
-                "ids: do not use it, and report this with the versions of both libraries"
+                f"{out} was written, and {stock.library} gives other embeddings than MODEL's for equal "
+                "pixels and token ids: do not use it, and report this with the versions of both libraries"
             )

@@ -11,12 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from knowclip.atomic import atomic_folder
 from knowclip.export.open_clip import save_pretrained
 from knowclip.methods.base import Method
+from knowclip.models.weight_files import read_content, read_json
 
 WEIGHTS, SETTINGS = "method.safetensors", "method.json"
 
@@ -58,7 +59,7 @@ def read_settings(folder: Path) -> tuple[str, dict[str, Any]]:
             f"{folder} has no {SETTINGS}: it is a CLIP alone, without a method's own weights; give a run's "
             "best or last folder of a method that has some (knowledge_clip, structure_clip, joint)"
         )
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path)
     return found["name"], found["settings"]
 
 
@@ -66,9 +67,9 @@ def load_own_tensors(method: nn.Module, folder: Path) -> None:
     """Fill in a method's own tensors.
 
     Raises:
-        ValueError: The file has other tensors than the method.
+        ValueError: The file cannot be read, or has other tensors than the method.
     """
-    weights = load_file(folder / WEIGHTS)
+    weights = read_content(folder / WEIGHTS)
     result = method.load_state_dict(weights, strict=False)
     missing = [name for name in result.missing_keys if not name.startswith("model.")]
     if missing or result.unexpected_keys:

@@ -1,8 +1,8 @@
 """An exported folder read by its own library: how far its embeddings are from the model's.
 
-On equal pixels and token ids they are equal. Through the library's own preprocessing and tokenizer they may not
-be: that is measured on a picture of 640x427 pixels, whose centre crop the libraries place one column apart, and on
-texts that open_clip mends before it reads them.
+On equal pixels and token ids they are equal. Through the library's own preprocessing and tokenizer they may
+not be: that is measured on a picture of 640x427 pixels, whose centre crop they place one column apart,
+and on texts that open_clip mends before it reads them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stock:
 
 @dataclass(frozen=True)
 class Parity:
-    """Cosine distances between a model's embeddings and those of the other library, the largest of each kind."""
+    """The largest cosine distances between a model's embeddings and those of the other library."""
 
     library: str
     equal_inputs: float
@@ -51,7 +51,8 @@ class Parity:
         """What was measured, in words."""
         return [
             f"{self.library}, equal pixels and token ids: cosine distance {self.equal_inputs:.1e}",
-            f"{self.library}, its own preprocessing of a 640x427 picture: cosine distance {self.own_pixels:.1e}",
+            f"{self.library}, its own preprocessing of a 640x427 picture: cosine distance "
+            f"{self.own_pixels:.1e}",
             f"{self.library}, its own tokenizer: cosine distance {self.own_plain_texts:.1e} on plain texts, "
             f"{self.own_mended_texts:.1e} on texts that open_clip mends first (such as {MENDED[0]!r})",
         ]
@@ -95,9 +96,11 @@ def stock_transformers(folder: Path) -> Stock:
         encode_image=lambda pixels: features(model.get_image_features(pixel_values=pixels)),
         encode_text=lambda ids: features(model.get_text_features(input_ids=ids)),
         preprocess=lambda picture: processor(images=picture, return_tensors="pt")["pixel_values"][0],
-        tokenize=lambda texts: tokenizer(
-            texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
-        ).input_ids,
+        tokenize=lambda texts: (
+            tokenizer(
+                texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+            ).input_ids
+        ),
     )
 
 
@@ -108,7 +111,9 @@ def stock_open_clip(folder: Path) -> Stock:
     name = f"local-dir:{folder}"
     model, _, preprocess = open_clip.create_model_and_transforms(name)
     model.eval()
-    return Stock("open_clip", model.encode_image, model.encode_text, preprocess, open_clip.get_tokenizer(name))
+    return Stock(
+        "open_clip", model.encode_image, model.encode_text, preprocess, open_clip.get_tokenizer(name)
+    )
 
 
 def sample_picture() -> Image.Image:

@@ -1,9 +1,9 @@
 """PEFT's LoRA adapters, merged into the weights of their base.
 
-An adapter folder holds ``adapter_config.json`` and the low-rank factors of some layers: each of these becomes
-``W + s B A`` with ``s = alpha / r`` (Hu et al., ICLR 2022), or ``alpha / sqrt(r)`` for rank-stabilised LoRA.
-The names are those of the base, so this is done before names are changed. Other kinds of adapters are refused:
-``peft``'s own ``merge_and_unload`` merges them all.
+An adapter folder holds ``adapter_config.json`` and the low-rank factors of some layers: each of these
+becomes ``W + s B A`` with ``s = alpha / r`` (Hu et al., ICLR 2022), or ``alpha / sqrt(r)`` for
+rank-stabilised LoRA. The names are those of the base, so this is done before names are changed. Other kinds
+of adapters are refused: ``peft``'s own ``merge_and_unload`` merges them all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ CONFIG = "adapter_config.json"
 _PREFIX = "base_model.model."
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _FACTOR = re.compile(r"(.+)\.lora_([AB])(?:\.\w+)?\.weight")
-_MERGE = "merge it first, with peft: PeftModel.from_pretrained(base, folder).merge_and_unload(), then save that"
+_SPECIAL = ("use_dora", "use_qalora", "layer_replication", "trainable_token_indices", "target_parameters",
+            "alora_invocation_tokens")  # fmt: skip
+"""Settings of LoRA under which ``W + s B A`` is not what was trained."""
+
+_MERGE = (
+    "merge it first, with peft: PeftModel.from_pretrained(base, folder).merge_and_unload(), then save that"
+)
 
 
 def base_of(folder: Path) -> str:
@@ -34,8 +40,8 @@ def base_of(folder: Path) -> str:
     name = read_json(folder / CONFIG).get("base_model_name_or_path")
     if not name:
         raise ValueError(
-            f"{folder}: a PEFT adapter whose {CONFIG} does not say its base (base_model_name_or_path): write the "
-            f"path of the base's folder there, or {_MERGE}"
+            f"{folder}: a PEFT adapter whose {CONFIG} does not say its base (base_model_name_or_path): "
+            f"write the path of the base's folder there, or {_MERGE}"
         )
     for path in (Path(name).expanduser(), folder / name):
         if path.exists():
@@ -87,16 +93,15 @@ def _update(
     product = product.T if config.get("fan_in_fan_out") else product
     if product.numel() != like.numel() or a.shape[0] != rank:
         raise ValueError(
-            f"{path}: {layer} has factors {list(b.shape)} and {list(a.shape)} of rank {rank}, which do not make "
-            f"the base's {list(like.shape)}"
+            f"{path}: {layer} has factors {list(b.shape)} and {list(a.shape)} of rank {rank}, which do not "
+            f"make the base's {list(like.shape)}"
         )
     return (scale * product).reshape(like.shape).to(like.dtype)
 
 
 def _refuse_other_kinds(config: dict[str, Any], folder: Path) -> None:
     kind = config.get("peft_type")
-    special = [key for key in ("use_dora", "use_qalora", "layer_replication", "trainable_token_indices",
-                               "target_parameters", "alora_invocation_tokens") if config.get(key)]  # fmt: skip
+    special = [key for key in _SPECIAL if config.get(key)]
     if kind != "LORA" or special:
         what = kind if kind != "LORA" else f"LoRA with {', '.join(special)}"
         raise ValueError(f"{folder}: a PEFT adapter of kind {what}, and plain LoRA is read: {_MERGE}")
@@ -113,7 +118,7 @@ def _of_layer(layer: str, pattern: dict[str, float] | None, default: float) -> f
 def _known(name: str, base: State, path: Path) -> str:
     if name not in base:
         raise ValueError(
-            f"{path}: changes {name}, which its base does not have: another base than it was trained on? Else "
-            f"{_MERGE}"
+            f"{path}: changes {name}, which its base does not have: another base than it was trained on? "
+            f"Else {_MERGE}"
         )
     return name

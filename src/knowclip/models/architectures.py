@@ -52,7 +52,9 @@ def architecture(name: str) -> Architecture:
         raise ValueError(f"{name!r} is no file, no folder and no architecture; {hint}")
     model_cfg = open_clip.get_model_config(name)
     if lacking := sorted(_PARTS - set(model_cfg)):
-        raise ValueError(f"{name} is no model of images and texts: its configuration has no {', '.join(lacking)}")
+        raise ValueError(
+            f"{name} is no model of images and texts: its configuration has no {', '.join(lacking)}"
+        )
     return {"model_cfg": model_cfg}
 
 
@@ -76,9 +78,10 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
         model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**options)
     except OSError as error:  # what transformers raises for a name that it can neither find nor fetch
         raise ValueError(
-            f"the text tower {tower!r} (text_cfg.hf_model_name) is no folder here and the Hugging Face hub does "
-            f"not give it: download its config.json (and its weights, if these are not in the checkpoint) into a "
-            f"folder, and name that folder as hf_model_name. ({str(error).strip().splitlines()[0]})"
+            f"the text tower {tower!r} (text_cfg.hf_model_name) is no folder here and the Hugging Face hub "
+            "does not give it: download its config.json (and its weights, if these are not in the "
+            "checkpoint) into a folder, and name that folder as hf_model_name. "
+            f"({str(error).strip().splitlines()[0]})"
         ) from error
     open_clip.set_model_preprocess_cfg(model, preprocessing.complete(preprocess_cfg, model.visual.image_size))
     return model
@@ -105,7 +108,9 @@ def matching_names(state: dict[str, torch.Tensor]) -> list[str]:
     return exact or list(resized.values())
 
 
-def with_sizes_of(model_cfg: dict[str, Any], state: dict[str, torch.Tensor], origin: object) -> dict[str, Any]:
+def with_sizes_of(
+    model_cfg: dict[str, Any], state: dict[str, torch.Tensor], origin: object
+) -> dict[str, Any]:
     """A configuration with the image size and text length of a state dict, and a bias if it has one.
 
     Raises:
@@ -128,12 +133,12 @@ def with_sizes_of(model_cfg: dict[str, Any], state: dict[str, torch.Tensor], ori
 
 
 def has_quick_twin(name: str) -> bool:
-    """Whether open_clip has this architecture with QuickGELU and with GELU, so that its name does not say which."""
+    """Whether open_clip has this architecture with QuickGELU and with GELU: the name does not say which."""
     return f"{name.removesuffix(_QUICK)}{_QUICK}" in open_clip.list_models()
 
 
 def has_quick_relative(name: str) -> bool:
-    """Whether the same architecture, of whatever image size, exists with QuickGELU: shapes do not say which."""
+    """Whether this architecture, of whatever image size, exists with QuickGELU: shapes do not say which."""
     wanted = _without_sizes(open_clip.get_model_config(name))
     quick = (other for other in open_clip.list_models() if other.endswith(_QUICK))
     return any(_without_sizes(open_clip.get_model_config(other)) == wanted for other in quick)

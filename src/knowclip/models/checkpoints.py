@@ -1,10 +1,10 @@
 """Weights from files of every trainer: wrappers and prefixes off, shapes compared, then loaded.
 
-A *wrapper* is a mapping around the weights: ``state_dict`` beside optimizer and epoch (open_clip, Lightning),
-``model_state_dict`` (the torch tutorials), ``model`` (timm, BLIP), ``module`` (DeepSpeed), and a moving average
-under ``model_ema`` and its like. A *prefix* stands before every name: ``module.``, ``_orig_mod.``, ``model.``,
-in any order. Where weights and their moving average are both there, the average is taken, as timm does, and a
-warning says so.
+A *wrapper* is a mapping around the weights: ``state_dict`` beside optimizer and epoch (open_clip,
+Lightning), ``model_state_dict`` (the torch tutorials), ``model`` (timm, BLIP), ``module`` (DeepSpeed), and a
+moving average under ``model_ema`` and its like. A *prefix* stands before every name: ``module.``,
+``_orig_mod.``, ``model.``, in any order. Where weights and their moving average are both there, the average
+is taken, as timm does, and a warning says so.
 
 Nothing is adapted in silence: a weight of another shape is an error, never resized.
 """
@@ -31,7 +31,13 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module",
              "network", "clip", "clip_model", "checkpoint")  # fmt: skip
 """Keys of mappings around the weights, in the order in which they are looked for."""
 
-_WRAPPING_MODULES = {"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_WRAPPING_MODULES = {
+    "module",
+    "_orig_mod",
+    "_forward_module",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+}
 """Modules that hold another one: of DataParallel, torch.compile, Fabric, FSDP, activation checkpointing."""
 
 _IMAGE_PARTS = ("visual", "vision_model", "image_encoder")
@@ -117,8 +123,8 @@ def load_state(model: nn.Module, state: State, origin: object) -> None:
     if differing := _differences(state, wanted):
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise ValueError(
-            f"{origin} holds no weights of this architecture: {'; '.join(differing[:5])}{more}. Weights are not "
-            "resized: build the architecture with the sizes of the weights"
+            f"{origin} holds no weights of this architecture: {'; '.join(differing[:5])}{more}. Weights are "
+            "not resized: build the architecture with the sizes of the weights"
         )
     refuse_no_temperature(state, origin)
     model.load_state_dict(state)
@@ -142,19 +148,22 @@ def refuse_no_temperature(state: State, origin: object) -> None:
     if abs(scale) > limit:
         right = f"logit_scale = log({scale:g}) = {math.log(scale):.4f}" if scale > 0 else "its logarithm"
         raise ValueError(
-            f"{origin}: logit_scale is {scale:g}, and cosines would be multiplied by exp({scale:g}); it is the "
-            f"logarithm of the inverse temperature, between {-limit:.1f} and {limit:.1f} (OpenAI's is 4.6052). "
-            f"If the file holds the factor itself, save {right} in its place"
+            f"{origin}: logit_scale is {scale:g}, and cosines would be multiplied by exp({scale:g}); it is "
+            f"the logarithm of the inverse temperature, between {-limit:.1f} and {limit:.1f} (OpenAI's is "
+            f"4.6052). If the file holds the factor itself, save {right} in its place"
         )
     if scale < 0:
         warnings.warn(
-            f"{origin}: logit_scale is {scale:g}, so that cosines are multiplied by {math.exp(scale):.3g}; it is "
-            "the logarithm of the inverse temperature: a negative one is often that of the temperature itself",
+            f"{origin}: logit_scale is {scale:g}, so that cosines are multiplied by {math.exp(scale):.3g}; "
+            "it is the logarithm of the inverse temperature: a negative one is often that of the "
+            "temperature itself",
             stacklevel=2,
         )
     bias = float(state["logit_bias"]) if "logit_bias" in state else 0.0
     if abs(bias) > LARGEST_SCALE:
-        raise ValueError(f"{origin}: logit_bias is {bias:g}, which no sigmoid loss learns (SigLIP's are near -15)")
+        raise ValueError(
+            f"{origin}: logit_bias is {bias:g}, which no sigmoid loss learns (SigLIP's are near -15)"
+        )
 
 
 def without_prefixes(state: State, origin: object) -> State:
@@ -186,7 +195,9 @@ def _unwrap(content: Any, origin: Path, depth: int = 0) -> State | None:
         if chosen in _AVERAGES and len(states) > 1:
             _tell_average(origin, chosen, [key for key in states if key != chosen])
         return states[chosen]
-    tensors = {key: value for key, value in content.items() if isinstance(key, str) and torch.is_tensor(value)}
+    tensors = {
+        key: value for key, value in content.items() if isinstance(key, str) and torch.is_tensor(value)
+    }
     if any(tensor.ndim > 1 for tensor in tensors.values()):
         return tensors
     others = {
@@ -196,14 +207,17 @@ def _unwrap(content: Any, origin: Path, depth: int = 0) -> State | None:
     }
     if len(others) > 1:
         raise ValueError(
-            f"{origin}: holds several state dicts, under {', '.join(map(repr, others))}: save the one to load alone"
+            f"{origin}: holds several state dicts, under {', '.join(map(repr, others))}: save the one to "
+            "load alone"
         )
     return next(iter(others.values()), None)
 
 
 def _bare(value: Any) -> State | None:
     """A mapping of names to tensors, or None."""
-    if not isinstance(value, Mapping) or not all(isinstance(k, str) and torch.is_tensor(t) for k, t in value.items()):
+    if not isinstance(value, Mapping) or not all(
+        isinstance(k, str) and torch.is_tensor(t) for k, t in value.items()
+    ):
         return None
     return dict(value) if any(t.ndim > 1 and t.is_floating_point() for t in value.values()) else None
 
@@ -225,7 +239,7 @@ def _common_prefix(state: State) -> str | None:
 
 
 def _model_among(state: State, origin: object) -> State:
-    """The one CLIP in a state dict that also holds a trainer's own modules (Lightning's losses and metrics)."""
+    """The one CLIP in a state dict that also holds a trainer's own modules (losses, metrics)."""
     roots = _roots(state)
     if "" in roots or not roots:
         return state
@@ -245,7 +259,8 @@ def _model_among(state: State, origin: object) -> State:
     ]
     if left:
         warnings.warn(
-            f"{origin}: {len(left)} tensors beside the model ({chosen}.) are left out, the first is {left[0]}",
+            f"{origin}: {len(left)} tensors beside the model ({chosen}.) are left out, the first is "
+            f"{left[0]}",
             stacklevel=2,
         )
     return inner

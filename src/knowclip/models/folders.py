@@ -1,4 +1,4 @@
-"""Checkpoint folders of open_clip, of ours, of transformers, sentence-transformers and PEFT, and run folders."""
+"""Checkpoint folders: open_clip's, ours, transformers', sentence-transformers' and PEFT's; run folders."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ def _load_adapter(folder: Path, activation: Activation | None) -> DualEncoder:
         fetched = hub.fetch(base)
     except ValueError as error:
         raise ValueError(
-            f"{folder}: a PEFT adapter for {base}, which is no folder here or beside it. {error}; then write its "
-            f"path into {adapters.CONFIG} as base_model_name_or_path"
+            f"{folder}: a PEFT adapter for {base}, which is no folder here or beside it. {error}; then "
+            f"write its path into {adapters.CONFIG} as base_model_name_or_path"
         ) from error
     return load_folder(fetched, activation, adapter=folder)
 
 
 def _clip_of_sentence_transformers(folder: Path) -> Path:
-    """The folder of the CLIPModel in a sentence-transformers folder; what else it does must change no cosine."""
+    """The CLIPModel in a sentence-transformers folder; what else that does must change no cosine."""
     modules: list[dict[str, Any]] = read_json(folder / _MODULES)
     kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
     inner = folder / modules[0].get("path", "") if modules else folder

@@ -35,8 +35,9 @@ def fetch(name: str) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{PREFIX}{repository} cannot be fetched from the Hugging Face hub ({reason}): download it where there "
-            f"is a connection, with 'hf download {repository} --local-dir FOLDER', and give FOLDER"
+            f"{PREFIX}{repository} cannot be fetched from the Hugging Face hub ({reason}): download it "
+            f"where there is a connection, with 'hf download {repository} --local-dir FOLDER', and give "
+            "FOLDER"
         ) from error
     raise ValueError(f"{PREFIX}{repository} holds no weights of open_clip, transformers or PEFT")
 

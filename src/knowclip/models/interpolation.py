@@ -45,7 +45,9 @@ def refuse_strangers(base: DualEncoder, tuned: DualEncoder) -> None:
         differing.append("the activation (quick_gelu)")
     pixels = base.model.visual.preprocess_cfg, tuned.model.visual.preprocess_cfg
     if not preprocessing.same(*pixels):
-        differing.append(f"preprocessing ({preprocessing.told(pixels[0])} against {preprocessing.told(pixels[1])})")
+        differing.append(
+            f"preprocessing ({preprocessing.told(pixels[0])} against {preprocessing.told(pixels[1])})"
+        )
     probe = ["a photo of the small red horse, riding 2 dogs"]
     if not differing and not torch.equal(base.tokenizer(probe), tuned.tokenizer(probe)):
         differing.append("the tokenizer")

@@ -12,10 +12,10 @@
 ``load("scenes-base")``                 a checkpoint that ships with knowclip
 ======================================  ==================================================================
 
-``docs/weights.md`` says what happens to each. The activation is part of a checkpoint's meaning: OpenAI's weights
-and all that descend from them (NegCLIP, CE-CLIP) need QuickGELU and are silently wrong with GELU. Tags and
-folders say it; for a file of weights of an architecture that exists with both, it must be given. So is the
-preprocessing: a bare file takes that of its architecture's published checkpoints where they agree.
+``docs/weights.md`` says what happens to each. The activation is part of a checkpoint's meaning: OpenAI's
+weights and all that descend from them (NegCLIP, CE-CLIP) need QuickGELU and are silently wrong with GELU.
+Tags and folders say it; for a file of weights of an architecture that exists with both, it must be given. So
+is the preprocessing: a bare file takes that of its architecture's published checkpoints where they agree.
 """
 
 from __future__ import annotations
@@ -115,7 +115,11 @@ def _from_name(
     architecture = architectures.architecture(name)
     if pretrained == RANDOM:
         quick_gelu = _is_quick(architecture, activation)
-        given = None if preprocess is None else preprocessing.chosen(name, preprocess, name, quick_gelu=quick_gelu)
+        given = (
+            None
+            if preprocess is None
+            else preprocessing.chosen(name, preprocess, name, quick_gelu=quick_gelu)
+        )
         own = architecture.get("preprocess_cfg") or preprocessing.agreed(name, quick_gelu=quick_gelu)
         architecture = without_pretrained({**architecture, "preprocess_cfg": given or own})
         return build_architecture(architecture, activation)
@@ -143,8 +147,8 @@ def _tag_of(name: str, pretrained: str | Path | None) -> str:
     tags = open_clip.list_pretrained_tags_by_model(name)
     first = tags[0] if tags else RANDOM
     raise ValueError(
-        f"{name} needs weights, {got}: load('{name}/{first}'), in a recipe model.pretrained={first}, or a file "
-        f"of weights, or one of {', '.join([*tags, RANDOM])}"
+        f"{name} needs weights, {got}: load('{name}/{first}'), in a recipe model.pretrained={first}, or a "
+        f"file of weights, or one of {', '.join([*tags, RANDOM])}"
     )
 
 
@@ -154,8 +158,8 @@ def _from_tag(name: str, tag: str, activation: Activation | None) -> DualEncoder
         path = Path(download_pretrained(tag_cfg))
     except OSError as error:
         raise ValueError(
-            f"the weights {name}/{tag} cannot be downloaded ({error}): get their file where there is a connection, "
-            f"and give it as pretrained=FILE (in a recipe model.pretrained=FILE)"
+            f"the weights {name}/{tag} cannot be downloaded ({error}): get their file where there is a "
+            "connection, and give it as pretrained=FILE (in a recipe model.pretrained=FILE)"
         ) from error
     architecture = architectures.architecture(name)
     architecture["model_cfg"]["quick_gelu"] = tag_cfg.get("quick_gelu", False)
@@ -207,8 +211,9 @@ def _from_weights(
         raise ValueError(
             f"{path}: {name} exists with both activations and the file does not say which. Pass "
             "activation='quick_gelu' if the weights descend from OpenAI's (NegCLIP, CE-CLIP, ...), "
-            "activation='gelu' if from LAION's or DataComp's; the wrong one gives silently wrong embeddings "
-            "(in a recipe model.activation=quick_gelu)"
+            "activation='gelu' if from LAION's or DataComp's; the wrong one gives silently wrong embeddings. "
+            f"In a recipe: model.activation=quick_gelu; for other commands: knowclip convert {path} FOLDER "
+            "--activation quick_gelu, then give FOLDER"
         )
     architecture = architectures.architecture(name)
     if name in architectures.own_names() and not isinstance(preprocess, str):
@@ -230,9 +235,10 @@ def _architecture_of(state: checkpoints.State, path: Path) -> str:
     if len(plain) != 1:
         found = f"several fit: {', '.join(sorted(plain))}" if plain else "no native one of open_clip's fits"
         raise ValueError(
-            f"{path}: cannot tell the architecture from the shapes ({found}): "
-            f"name it, as in load('ViT-B-32', pretrained={str(path)!r}), or in a recipe model.name=ViT-B-32 "
-            f"model.pretrained={path}"
+            f"{path}: cannot tell the architecture from the shapes ({found}): name it, as in "
+            f"load('ViT-B-32', pretrained={str(path)!r}); in a recipe: model.name=ViT-B-32 "
+            f"model.pretrained={path}; for other commands: knowclip convert {path} FOLDER --architecture "
+            "ViT-B-32"
         )
     return plain.pop()
 
@@ -255,5 +261,7 @@ def _with_state(
         if sized[part].get(key) != published[part].get(key)
     ]
     if changes:
-        warnings.warn(f"{path}: the model is built at the sizes of the weights: {', '.join(changes)}", stacklevel=2)
+        warnings.warn(
+            f"{path}: the model is built at the sizes of the weights: {', '.join(changes)}", stacklevel=2
+        )
     return model

@@ -1,8 +1,8 @@
 """Preprocessing of weights that do not bring any: the published one, the tower's own, or a question.
 
-Mean, deviation, interpolation and resize mode are part of a checkpoint's meaning, as the activation is; a bare
-file of weights says nothing of them. Where all published checkpoints of its architecture agree, theirs is
-taken; where they do not, the caller is asked.
+Mean, deviation, interpolation and resize mode are part of a checkpoint's meaning, as the activation is; a
+bare file of weights says nothing of them. Where all published checkpoints of its architecture agree, theirs
+is taken; where they do not, the caller is asked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def published(name: str, *, quick_gelu: bool) -> dict[str, list[str]]:
 
 
 def agreed(name: str, *, quick_gelu: bool) -> Preprocessing | None:
-    """The preprocessing of all published checkpoints with that activation; None if they differ or are none."""
+    """The preprocessing of the published checkpoints with that activation; None if they differ."""
     tags = _tags(name, quick_gelu=quick_gelu)
     return next(iter(tags.values())) if len({told(tag_cfg) for tag_cfg in tags.values()}) == 1 else None
 
@@ -71,16 +71,19 @@ def chosen(
     if given is not None:
         tags = _tags(name, quick_gelu=True) | _tags(name, quick_gelu=False)
         if given not in tags:
-            raise ValueError(f"preprocess={given!r} is no tag of {name}; its tags are {', '.join(tags) or 'none'}")
+            raise ValueError(
+                f"preprocess={given!r} is no tag of {name}; its tags are {', '.join(tags) or 'none'}"
+            )
         return tags[given]
     found = published(name, quick_gelu=quick_gelu)
     if len(found) > 1:
+        first = next(iter(found.values()))[0]
         listed = "; ".join(f"{words}: {', '.join(tags)}" for words, tags in found.items())
         raise ValueError(
-            f"{origin}: the published checkpoints of {name} differ in preprocessing, and the file does not say "
-            f"which it was trained with ({listed}). Name the tag that yours descends from: preprocess="
-            f"{next(iter(found.values()))[0]!r} (in a recipe model.preprocess=...), or put the file into a folder "
-            "with an open_clip_config.json that holds model_cfg and preprocess_cfg"
+            f"{origin}: the published checkpoints of {name} differ in preprocessing, and the file does not "
+            f"say which it was trained with ({listed}). Name the tag that yours descends from: "
+            f"preprocess={first!r}; in a recipe: model.preprocess={first}; for other commands: knowclip "
+            f"convert {origin} FOLDER --preprocess {first}, then give FOLDER"
         )
     return agreed(name, quick_gelu=quick_gelu)
 
@@ -141,19 +144,23 @@ def _plain(preprocess_cfg: Preprocessing) -> Preprocessing:
     for key in ("mean", "std", "size"):
         value = whole[key]
         count = 2 if key == "size" else 3
-        whole[key] = tuple(float(v) for v in value) if hasattr(value, "__len__") else (float(value or 0),) * count
+        whole[key] = (
+            tuple(float(v) for v in value) if hasattr(value, "__len__") else (float(value or 0),) * count
+        )
     if whole["resize_mode"] != "longest":  # nothing else is filled
         whole["fill_color"] = 0
     return whole
 
 
 def _tags(name: str, *, quick_gelu: bool) -> dict[str, Preprocessing]:
-    """The tags of an architecture and its twin with their preprocessing: those of this activation, else all."""
+    """Tags of an architecture and its twin with their preprocessing: those of this activation, else all."""
     plain = name.removesuffix("-quickgelu")
     every = [
         (owner, tag)
         for owner in (plain, f"{plain}-quickgelu")
         for tag in open_clip.list_pretrained_tags_by_model(owner)
     ]
-    alike = [pair for pair in every if bool(open_clip.get_pretrained_cfg(*pair).get("quick_gelu")) == quick_gelu]
+    alike = [
+        pair for pair in every if bool(open_clip.get_pretrained_cfg(*pair).get("quick_gelu")) == quick_gelu
+    ]
     return {tag: of_tag(owner, tag) for owner, tag in alike or every}

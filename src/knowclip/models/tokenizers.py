@@ -92,9 +92,9 @@ def open_tokenizer(text_cfg: dict[str, Any], source: str | Path | None = None) -
             raise ValueError(f"{source}: its tokenizer cannot be read: {reason}") from error
         where = f"{source}" if source is not None else "a folder, and name that as hf_tokenizer_name"
         raise ValueError(
-            f"{source or name}: the tokenizer {name!r} (text_cfg.hf_tokenizer_name) is neither in the checkpoint "
-            f"nor to be had from the Hugging Face hub: put the tokenizer files of {name} ({_NAMED}) into {where}. "
-            f"({reason})"
+            f"{source or name}: the tokenizer {name!r} (text_cfg.hf_tokenizer_name) is neither in the "
+            f"checkpoint nor to be had from the Hugging Face hub: put the tokenizer files of {name} "
+            f"({_NAMED}) into {where}. ({reason})"
         ) from error
 
 

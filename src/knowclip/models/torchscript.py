@@ -1,7 +1,7 @@
 """Tensors of a TorchScript archive, read without running the program that it is.
 
-OpenAI published CLIP as TorchScript, and ``torch.jit.save`` writes it still. ``torch.jit.load`` would give the
-archive's own code a place to run; here only its pickle of attributes is read, by an unpickler that knows
+OpenAI published CLIP as TorchScript, and ``torch.jit.save`` writes it still. ``torch.jit.load`` would give
+the archive's own code a place to run; here only its pickle of attributes is read, by an unpickler that knows
 tensors, containers and, for every class of the archive, an inert holder of attributes. What a class declares
 as ``__parameters__`` and ``__buffers__`` is kept: together the ``state_dict()`` of the loaded program.
 """
@@ -62,7 +62,10 @@ class _Unpickler(pickle.Unpickler):
         allowed = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-            **{("torch.jit._pickle", f"build_{kind}list"): list for kind in ("int", "double", "bool", "tensor")},
+            **{
+                ("torch.jit._pickle", f"build_{kind}list"): list
+                for kind in ("int", "double", "bool", "tensor")
+            },
         }
         if (module, name) in allowed:
             return allowed[module, name]

@@ -161,8 +161,8 @@ def read_config(folder: Path) -> tuple[Json, Json]:
 def write_config(model_cfg: Json, *, eos_id: int | None, pad_id: int, highest_id: int) -> Json:
     """``config.json`` of a ``CLIPModel`` for an open_clip configuration.
 
-    ``argmax`` pooling reads at the highest id, which is the end of text until tokens are added behind it; then
-    ``eos_token_id`` is 2, by which ``CLIPModel`` pools at the highest id too.
+    ``argmax`` pooling reads at the highest id, which is the end of text until tokens are added behind it;
+    then ``eos_token_id`` is 2, by which ``CLIPModel`` pools at the highest id too.
 
     Args:
         model_cfg: open_clip's, of an OpenAI-style architecture.

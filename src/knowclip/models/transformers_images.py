@@ -1,7 +1,7 @@
 """Preprocessing between open_clip's ``preprocess_cfg`` and transformers' ``preprocessor_config.json``.
 
-open_clip resizes to the model's size and crops there, or squashes. What a processor does beyond that is refused.
-Even then pixels are not always equal: see ``docs/weights.md``.
+open_clip resizes to the model's size and crops there, or squashes. What a processor does beyond that is
+refused. Even then pixels are not always equal: see ``docs/weights.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from knowclip.models.weight_files import read_json
 Json = dict[str, Any]
 
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}
+_DECIDING = ("size", "crop_size", "do_center_crop", "do_resize", "do_pad", "do_rescale", "rescale_factor")
 _DEFAULTS: Json = {
     "size": {"shortest_edge": 224},
     "crop_size": 224,
@@ -44,9 +45,8 @@ def read_preprocessing(folder: Path, image_size: int) -> Json:
     if mode is None:
         raise ValueError(
             f"{path}: open_clip resizes to the model's {image_size} pixels and crops there, or squashes; got "
-            + ", ".join(f"{key}={config.get(key)}" for key in
-                        ("size", "crop_size", "do_center_crop", "do_resize", "do_rescale", "rescale_factor", "do_pad"))
-        )  # fmt: skip
+            + ", ".join(f"{key}={config[key]}" for key in _DECIDING if key in config)
+        )
     if config["resample"] not in _RESAMPLING:
         raise ValueError(f"{path}: resample={config['resample']}; known are {_RESAMPLING}")
     normalized = config["do_normalize"]
@@ -96,8 +96,12 @@ def _completed(path: Path, config: Json) -> Json:
     if given.get("do_center_crop") is False:
         lacking = [key for key in lacking if key != "crop_size"]
     if not kind.startswith("CLIP") and lacking:
-        raise ValueError(f"{path}: a {kind}, whose defaults are unknown here: write {', '.join(lacking)} into it")
-    if not kind.startswith("CLIP") and isinstance(given["size"], int):  # a number is a square to all but CLIP's
+        raise ValueError(
+            f"{path}: a {kind}, whose defaults are unknown here: write {', '.join(lacking)} into it"
+        )
+    if not kind.startswith("CLIP") and isinstance(
+        given["size"], int
+    ):  # a number is a square to all but CLIP's
         given["size"] = {"height": given["size"], "width": given["size"]}
     return {**_DEFAULTS, **given}
 

@@ -1,24 +1,24 @@
 """Files of weights and what is in them: safetensors, pickles, TorchScript archives, shards.
 
-What a file is, its first bytes say; its name may lie. Pickles are read with ``weights_only=True`` and a list
-of harmless names beyond torch's own (NumPy's numbers, ``argparse.Namespace``, paths): trainers save them beside
-the weights, and none of them runs code that the file brings. Any other name is refused.
+What a file is, its first bytes say; its name may lie. Pickles are read with ``weights_only=True`` and the
+names of ``models.harmless`` beyond torch's own: whatever else a pickle names is refused.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import pickle
 import re
 import zipfile
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+
+from knowclip.models.harmless import harmless
+from knowclip.models.torchscript import is_torchscript, read_torchscript
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".th", ".tar")
 """Endings of files of weights; ``.tar`` as in ``checkpoint.pth.tar``."""
@@ -39,6 +39,10 @@ _PREFERRED = (
     "model.pth",
 )
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")
+_BROKEN = (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, AttributeError, LookupError,
+           TypeError, ValueError, OSError)  # fmt: skip
+"""What torch, safetensors and unpicklers raise on files that are cut off or something else."""
+
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _NOT_WEIGHTS = ("method.safetensors", "training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt",
                 "scheduler.bin", "scaler.pt", "rng_state.pth")  # fmt: skip
@@ -89,7 +93,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"{path} is no readable JSON ({error}): the file is cut off or was edited; write or download it again"
+            f"{path} is no readable JSON ({error}): the file is cut off or was edited; write or download it "
+            "again"
         ) from error
 
 
@@ -100,14 +105,11 @@ def _read_file(path: Path) -> Any:
         if head[8:] == b"{" or path.suffix == ".safetensors":
             return load_file(path)
         if head.startswith(b"PK"):
-            from knowclip.models.torchscript import is_torchscript, read_torchscript
-
             if is_torchscript(path):
                 return read_torchscript(path)
-        with torch.serialization.safe_globals(_harmless()):
+        with torch.serialization.safe_globals(harmless()):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, AttributeError, KeyError,
-            IndexError, TypeError, UnicodeDecodeError, OSError) as error:  # fmt: skip
+    except _BROKEN as error:
         raise ValueError(f"{path}: {_explain(error, head)}") from error
 
 
@@ -121,8 +123,8 @@ def _read_indexed(index: Path) -> dict[str, Any]:
     state = _read_shards(index, sorted(set(files.values())))
     if lacking := sorted(set(files) - set(state)):
         raise ValueError(
-            f"{index}: its shards lack {len(lacking)} of the tensors that it lists, the first is {lacking[0]} "
-            f"({files[lacking[0]]}): shards of two checkpoints, or an interrupted download"
+            f"{index}: its shards lack {len(lacking)} of the tensors that it lists, the first is "
+            f"{lacking[0]} ({files[lacking[0]]}): shards of two checkpoints, or an interrupted download"
         )
     return state
 
@@ -143,50 +145,22 @@ def _read_shards(beside: Path, names: list[str]) -> dict[str, Any]:
     return state
 
 
-def _harmless() -> list[Any]:
-    """Names that a pickle may hold beside tensors: making one of these values does nothing else."""
-    kinds = "?bhilqBHILQefdgFDG"
-    dtypes = {type(np.dtype(code)) for code in kinds} | {type(np.dtype(code)) for code in "SUMm"}
-    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
-    numbers = [
-        (getattr(multiarray, name), f"numpy.{package}.multiarray.{name}")
-        for name in ("scalar", "_reconstruct")
-        for package in ("core", "_core")  # NumPy 1 and 2 write different names
-    ]
-    paths = [
-        (pure, f"{module}.{kind}Path")
-        for module in ("pathlib", "pathlib._local")
-        for kind, pure in (("Posix", PurePosixPath), ("Windows", PureWindowsPath),
-                           ("PurePosix", PurePosixPath), ("PureWindows", PureWindowsPath))
-    ]  # fmt: skip
-    mappings = [
-        (dict, f"{module}.AttributeDict")  # hyperparameters of a Lightning checkpoint
-        for module in ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
-                       "lightning.fabric.utilities.data", "lightning_fabric.utilities.data")
-    ]  # fmt: skip
-    plain = [argparse.Namespace, dict, list, int, float, frozenset, slice, range, torch.torch_version.TorchVersion]
-    defaults = (_without_default, "collections.defaultdict")
-    return [*numbers, np.ndarray, np.dtype, *dtypes, *paths, *mappings, defaults, *plain]
-
-
-def _without_default(*factory: Any) -> dict[Any, Any]:
-    """A ``defaultdict`` as the plain mapping that is filled next: its factory is never asked."""
-    return {}
-
-
 def _explain(error: Exception, head: bytes) -> str:
     text = str(error)
     if name := _GLOBAL.search(text):
         return (
-            f"the pickle holds objects beyond tensors ({name[1]}); to load them would run whatever code it names. "
-            "If you trust it, load it with torch.load(..., weights_only=False) yourself and save its "
-            "state_dict alone"
+            f"the pickle holds objects beyond tensors ({name[1]}); to load them would run whatever code it "
+            "names. If you trust it, load it with torch.load(..., weights_only=False) yourself and save "
+            "its state_dict alone"
         )
     if head.startswith(b"version h"):
         return "a pointer of Git LFS, not the weights: fetch them with 'git lfs pull'"
     if head.lstrip()[:1] == b"<":
         return "an HTML or XML page, not weights: the download was answered with a web page"
     if "Unsupported operand" in text and head.startswith((b"PK", b"\x80")):
-        return "written with a pickle protocol other than 2, torch's own: save it again without pickle_protocol"
-    reason = text.rpartition("WeightsUnpickler error:")[2].strip().splitlines()
-    return f"no readable checkpoint, cut off or no file of weights ({reason[0] if reason else type(error).__name__})"
+        return (
+            "written with a pickle protocol other than 2, torch's own: save it again without pickle_protocol"
+        )
+    lines = text.rpartition("WeightsUnpickler error:")[2].strip().splitlines()
+    reason = lines[0].partition(". ")[0] if lines else type(error).__name__
+    return f"no readable checkpoint, cut off or no file of weights ({reason})"
