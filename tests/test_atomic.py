@@ -130,3 +130,31 @@ def test_permissions_are_those_of_any_new_folder(tmp_path):
     write(tmp_path / "best", "x")
     (tmp_path / "plain").mkdir()
     assert (tmp_path / "best").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_files_get_the_rights_that_the_umask_grants(tmp_path, umask):
+    """safetensors writes files that only their owner may read."""
+
+    def private(path: Path) -> None:
+        path.touch(mode=0o600)
+        path.write_text("weights")
+
+    before = os.umask(umask)
+    try:
+        with atomic_folder(tmp_path / "best") as folder:
+            (folder / "trainer").mkdir(mode=0o700)
+            private(folder / "model.safetensors")
+            private(folder / "trainer" / "state.pt")
+        with atomic_folder(tmp_path / "many", durable=False) as folder:
+            private(folder / "one")
+        with atomic_file(tmp_path / "file") as path:
+            private(path)
+        (tmp_path / "plain").touch()
+        (tmp_path / "folder").mkdir()
+    finally:
+        os.umask(before)
+    usual, usual_folder = (tmp_path / "plain").stat().st_mode, (tmp_path / "folder").stat().st_mode
+    for name in ("best/model.safetensors", "best/trainer/state.pt", "many/one", "file"):
+        assert (tmp_path / name).stat().st_mode == usual, name
+    assert (tmp_path / "best" / "trainer").stat().st_mode == usual_folder

@@ -54,10 +54,25 @@ def test_convert_both_ways(tmp_path: Path) -> None:
     back = run(convert, tmp_path / "hf", tmp_path / "again")
     assert (there.exit_code, back.exit_code) == (0, 0), (there.output, back.output)
     assert "CLIPModel.from_pretrained" in there.stdout and "local-dir:" in back.stdout
+    assert "transformers, its own preprocessing of a 640x427 picture: cosine distance" in there.stdout
+    assert "open_clip, equal pixels and token ids: cosine distance" in back.stdout
+    assert "transformers, its own tokenizer" in back.stdout  # of the folder that was converted
     with torch.no_grad():
         torch.testing.assert_close(
             load(tmp_path / "again").encode_text(CAPTIONS), model.encode_text(CAPTIONS), atol=1e-5, rtol=0
         )
+
+
+def test_convert_makes_a_folder_of_a_bare_file(tmp_path: Path) -> None:
+    model = make("vit_quickgelu", tmp_path)
+    (tmp_path / "tiny.json").write_text(json.dumps({"model_cfg": model.config}))
+    torch.save(model.model.state_dict(), tmp_path / "w.pt")
+    options = ["--architecture", tmp_path / "tiny.json", "--activation", "gelu"]
+    told = run(convert, tmp_path / "w.pt", tmp_path / "out", *options)
+    assert told.exit_code == 0, told.output
+    loaded = load(tmp_path / "out")
+    assert loaded.config["quick_gelu"] is False
+    assert torch.equal(loaded.model.visual.proj, model.model.visual.proj)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import torch
 
 from knowclip.evaluation.gate import parse_condition
 from knowclip.evaluation.wise_ft import REQUIREMENT, choose, with_abilities
-from knowclip.models.interpolation import interpolate
+from knowclip.models.interpolation import _between, interpolate
 from knowclip.types import Result
 from tiny_models import CAPTIONS, make, pixels
 
@@ -37,6 +37,29 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
         interpolate(base, make("word_level", tmp_path), 0.5)
     with pytest.raises(ValueError, match=r"got 1\.5"):
         interpolate(base, base, 1.5)
+
+
+class WithoutFloat64(torch.Tensor):
+    """A tensor on a device that has no float64, as Apple's."""
+
+    def double(self) -> torch.Tensor:
+        raise TypeError("Cannot convert a MPS Tensor to float64")
+
+    def cpu(self) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+
+def test_weights_are_mixed_where_float64_exists() -> None:
+    base, tuned = torch.randn(4, 4), torch.randn(4, 4)
+    mixed = _between(base.as_subclass(WithoutFloat64), tuned.as_subclass(WithoutFloat64), 0.3)
+    torch.testing.assert_close(mixed, 0.7 * base + 0.3 * tuned, atol=1e-6, rtol=0)
+
+
+def test_what_differs_in_preprocessing_is_told(tmp_path: Path) -> None:
+    base, tuned = make("vit_quickgelu", tmp_path), make("vit_quickgelu", tmp_path)
+    tuned.model.visual.preprocess_cfg["mean"] = (0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match=r"preprocessing \(mean 0.481/.* against mean 0.5/0.5/0.5"):
+        interpolate(base, tuned, 0.5)
 
 
 def measured(relation: float, retrieval: float) -> list[Result]:

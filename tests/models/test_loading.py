@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from open_clip import factory, pretrained
 
-from knowclip.models import architectures, loading
+from knowclip.export.open_clip import save_pretrained
+from knowclip.models import architectures, hub, loading
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import build, load
 from tiny_models import CAPTIONS, TEXT, VIT, make, pixels
@@ -85,13 +89,6 @@ def test_a_pickle_of_objects_is_refused(weights, tmp_path):
     torch.save({"state_dict": weights, "args": datetime.timedelta(1)}, tmp_path / "run.pt")
     with pytest.raises(ValueError, match=r"(?s)run.pt: the pickle holds objects beyond tensors.*timedelta"):
         load(tmp_path / "run.pt")
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
-def test_torchscript_is_refused(tmp_path):
-    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "ViT-B-32.pt")
-    with pytest.raises(ValueError, match=r"ViT-B-32.pt: a TorchScript archive"):
-        load(tmp_path / "ViT-B-32.pt")
 
 
 @pytest.mark.parametrize("name", ["x.pt", "x.safetensors"])
@@ -217,16 +214,41 @@ def test_a_run_folder_stands_for_its_best(weights, tmp_path):
     assert same_text_features(load(tmp_path), weights, quick_gelu=False)
 
 
-def test_the_hub_goes_through_open_clip(tiny, monkeypatch):
-    monkeypatch.setattr(open_clip, "get_model_config", lambda name: {**TINY, "quick_gelu": True})
-    stock = make("vit_quickgelu", Path()).model
-    monkeypatch.setattr(open_clip, "create_model", lambda name, require_pretrained: stock)
-    monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: open_clip.SimpleTokenizer())
-    model = load("hf-hub:org/name")
-    assert model.model is stock
-    assert model.config["quick_gelu"] is True
-    with pytest.raises(ValueError, match="download it"):
-        load("hf-hub:org/name", activation="gelu")
+def hub_of(folder: Path, into: Path):
+    """A hub that holds ``folder``: gives what the patterns ask for, as ``snapshot_download`` does."""
+
+    def snapshot(repository: str, allow_patterns: list[str]) -> str:
+        assert repository == "org/name"
+        for path in folder.rglob("*"):
+            name = str(path.relative_to(folder))
+            if path.is_file() and any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (into / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, into / name)
+        return str(into)
+
+    return snapshot
+
+
+def test_the_hub_gives_a_folder_with_one_set_of_weights(tmp_path, monkeypatch):
+    model = make("vit_quickgelu", tmp_path)
+    (tmp_path / "cache").mkdir()
+    save_pretrained(model, tmp_path / "repository")
+    torch.save({}, tmp_path / "repository" / "open_clip_pytorch_model.bin")
+    monkeypatch.setattr(hub, "snapshot_download", hub_of(tmp_path / "repository", tmp_path / "cache"))
+    loaded = load("hf-hub:org/name")
+    assert torch.equal(loaded.encode_text(CAPTIONS), model.encode_text(CAPTIONS))
+    assert loaded.config["quick_gelu"] is True
+    assert not (tmp_path / "cache" / "open_clip_pytorch_model.bin").exists()
+    assert load("hf-hub:org/name", activation="gelu").config["quick_gelu"] is False
+
+
+def test_a_hub_out_of_reach_names_what_to_download(monkeypatch):
+    def offline(repository: str, allow_patterns: list[str]) -> str:
+        raise LocalEntryNotFoundError("no connection\nand more")
+
+    monkeypatch.setattr(hub, "snapshot_download", offline)
+    with pytest.raises(ValueError, match=r"hf-hub:org/name .*\(no connection\).*hf download org/name"):
+        load("hf-hub:org/name")
 
 
 def test_activation_without_effect_is_refused(tmp_path):
@@ -254,3 +276,67 @@ def test_shapes_tell_openai_s_architectures_apart(name):
     """Each is found among all of open_clip's; building those on meta takes no memory."""
     state = architectures._without_weights(open_clip.get_model_config(name))
     assert architectures.matching_names(state) == [name, f"{name}-quickgelu"]
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32", "ViT-L-14-336", "RN50"])
+def test_shapes_tell_an_architecture_at_another_image_size_and_text_length(name):
+    state = architectures._without_weights(open_clip.get_model_config(name))
+    key = "visual.positional_embedding" if name.startswith("ViT") else "visual.attnpool.positional_embedding"
+    state[key] = torch.empty(11 * 11 + 1, state[key].shape[1], device="meta")
+    state["positional_embedding"] = torch.empty(248, state["positional_embedding"].shape[1], device="meta")
+    assert architectures.matching_names(state) == [name.removesuffix("-336")]
+    sized = architectures.with_sizes_of(open_clip.get_model_config(name), state, "w.pt")
+    pixels_a_position = {"ViT-B-32": 32, "ViT-L-14-336": 14, "RN50": 32}[name]
+    assert sized["vision_cfg"]["image_size"] == 11 * pixels_a_position
+    assert sized["text_cfg"]["context_length"] == 248
+
+
+def test_positions_of_no_square_ask_for_the_image_size(weights, tmp_path):
+    weights["visual.positional_embedding"] = torch.zeros(1 + 6, 32)
+    with pytest.raises(ValueError, match=r"6 image positions are those of no square.*image_size as"):
+        load("Tiny-32", pretrained=published(weights, tmp_path / "x.pt"), activation="gelu")
+
+
+def test_a_folder_whose_weights_have_another_size_is_not_resized(weights, tmp_path):
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY}))
+    torch.save({**weights, "visual.positional_embedding": torch.zeros(10, 32)}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"positional_embedding is \[10, 32\].*not resized"):
+        load(tmp_path)
+
+
+def test_a_file_in_its_folder_says_what_the_folder_says(weights, tmp_path):
+    config = {"model_cfg": {**TINY, "quick_gelu": True}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    torch.save(weights, tmp_path / "open_clip_pytorch_model.bin")
+    assert same_text_features(load(tmp_path / "open_clip_pytorch_model.bin"), weights, quick_gelu=True)
+
+
+def test_an_architecture_of_another_image_size_may_need_quickgelu_too(monkeypatch):
+    """ViT-L-14-280 has no twin of that name; ViT-L-14-quickgelu at 280 pixels has its shapes."""
+    assert not architectures.has_quick_twin("ViT-L-14-280")
+    assert architectures.has_quick_relative("ViT-L-14-280")
+    assert not architectures.has_quick_relative("ViT-S-32")
+
+
+def test_a_configuration_without_a_vision_tower_is_no_match_and_refused_by_name(
+    weights, monkeypatch, tmp_path
+):
+    sound = {"embed_dim": 16, "audio_cfg": {}, "text_cfg": {"vocab_size": 49408, "width": 32}}
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "Sound", sound)
+    assert architectures.matching_names(weights) == ["Tiny-32", "Tiny-32-quickgelu"]
+    assert architectures.has_quick_relative("Tiny-32")
+    with pytest.raises(ValueError, match=r"Sound is no model of images and texts.*no vision_cfg"):
+        load("Sound", pretrained="random")
+
+
+@pytest.mark.parametrize(
+    ("name", "pretrained", "message"),
+    [
+        ("lite0-minilm", "openai", r"model.pretrained=null"),
+        ("Tiny-32", None, r"in a recipe model.pretrained=openai"),
+        ("Tiny-32", ".", r"is a folder, which is a model itself"),
+    ],
+)
+def test_messages_name_the_override_of_a_recipe(tiny, name, pretrained, message):
+    with pytest.raises(ValueError, match=message):
+        load(name, pretrained=pretrained)

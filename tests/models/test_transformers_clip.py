@@ -8,13 +8,12 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from huggingface_hub.errors import EntryNotFoundError
 from PIL import Image
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
 from knowclip.export.huggingface import save_transformers
 from knowclip.export.open_clip import save_pretrained
-from knowclip.models import loading
+from knowclip.models import hub
 from knowclip.models.loading import load
 from tiny_models import CAPTIONS, make, pixels
 
@@ -170,11 +169,6 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
 
 def test_a_hub_name_in_transformers_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stock = foreign(tmp_path)
-
-    def absent(name: str) -> None:
-        raise EntryNotFoundError("404: open_clip_config.json")
-
-    monkeypatch.setattr(open_clip, "get_model_config", absent)
-    monkeypatch.setattr(loading, "snapshot_download", lambda name, allow_patterns: str(tmp_path))
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, allow_patterns: str(tmp_path))
     model = load("hf-hub:openai/clip-vit-base-patch32")
     assert torch.equal(model.model.visual.proj.T, stock.visual_projection.weight)

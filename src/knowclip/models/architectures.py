@@ -90,8 +90,8 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
 def matching_names(state: dict[str, torch.Tensor]) -> list[str]:
     """Name open_clip's architectures that a state dict fits, whatever its image size and text length.
 
-    Those whose own sizes fit too, if there are any; otherwise those that fit at the sizes of the weights, the
-    first of each that then come to the same.
+    Those whose own sizes fit too, if there are any; otherwise, of those that come to the same at the sizes of
+    the weights, the first.
     """
     exact, resized = [], {}
     for name in open_clip.list_models():
@@ -104,7 +104,7 @@ def matching_names(state: dict[str, torch.Tensor]) -> list[str]:
         if sized == model_cfg:
             exact.append(name)
         else:
-            resized.setdefault(json.dumps(sized, sort_keys=True), name)
+            resized.setdefault(json.dumps(_without_sizes(model_cfg), sort_keys=True), name)
     return exact or list(resized.values())
 
 

@@ -49,6 +49,9 @@ _FACTS = {"input_resolution", "context_length", "vocab_size", "n_averaged", "ini
 _ADAPTER_MARKS = (".lora_", ".base_layer.", ".hada_", ".lokr_", ".ia3_", ".oft_")
 """Parts of the names that PEFT gives to the weights of its adapters."""
 
+_KEPT_POSITIONS = 20
+"""Positions that Long-CLIP leaves as they were."""
+
 COMPUTED = ("attn_mask", "position_ids")
 """Endings of buffers that every module computes for itself, and some files hold."""
 
@@ -95,11 +98,25 @@ def to_open_clip(state: State, origin: object) -> State:
             "adapter_config.json), or merge it first (peft's merge_and_unload) and save the whole model"
         )
     if not any(name.startswith(("vision_model.", "text_model.")) for name in state):
-        return state
+        return _with_one_positional_embedding(state)
     try:
         return transformers_clip.weights_to_open_clip(state)
     except ValueError as error:
         raise ValueError(f"{origin} holds no weights of a CLIPModel: {error}") from error
+
+
+def _with_one_positional_embedding(state: State) -> State:
+    """Long-CLIP's two positional embeddings as the one that they add up to.
+
+    It keeps CLIP's first 20 positions and takes the others from ``positional_embedding_res``, by two masks
+    (Zhang et al., ECCV 2024; ``CLIP.encode_text`` of its released code).
+    """
+    kept, others = state.get("positional_embedding"), state.get("positional_embedding_res")
+    if kept is None or others is None or kept.shape != others.shape:
+        return state
+    state = {**state, "positional_embedding": torch.cat([kept[:_KEPT_POSITIONS], others[_KEPT_POSITIONS:]])}
+    del state["positional_embedding_res"]
+    return state
 
 
 def load_state(model: nn.Module, state: State, origin: object) -> None:
@@ -175,7 +192,7 @@ def without_prefixes(state: State, origin: object) -> State:
     found: State = {}
     for name, tensor in state.items():
         parts = [part for part in name.split(".") if part not in _WRAPPING_MODULES]
-        found[".".join(parts)] = tensor
+        found[".".join(parts)] = tensor.detach()
     if len(found) != len(state):
         raise ValueError(f"{origin}: two weights have one name without the modules that wrap them")
     found = {name: tensor for name, tensor in found.items() if name not in _FACTS}

@@ -100,6 +100,8 @@ class DualEncoder(nn.Module):
     ) -> Float[Tensor, "B D"]:
         """Embed preprocessed pixels, or images given as files, regions (``ImageRef``) or PIL images.
 
+        Not normalised by default: dot products of such embeddings do not rank. ``score`` gives cosines.
+
         Raises:
             ValueError: Naming the file, if an image cannot be read; if a tensor has another shape or type.
         """
@@ -109,7 +111,7 @@ class DualEncoder(nn.Module):
     def encode_text(
         self, texts: Int[Tensor, "B L"] | str | Sequence[str], *, normalize: bool = False
     ) -> Float[Tensor, "B D"]:
-        """Embed texts, or token ids as ``tokenize`` or ``tokenizer`` give them."""
+        """Embed texts, or token ids as ``tokenize`` or ``tokenizer`` give them; not normalised by default."""
         features = text_length.encode_grouped(self.model, self._ids(texts)).pooled
         return F.normalize(features, dim=-1) if normalize else features
 

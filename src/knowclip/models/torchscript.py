@@ -20,6 +20,18 @@ import torch
 _CLASS = re.compile(
     r"^class (\w+)\(Module\):\n  __parameters__ = \[(.*?)\]\n(?:  __buffers__ = \[(.*?)\]\n)?", re.MULTILINE
 )
+_STORAGES = {
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "DoubleStorage": torch.float64,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
 _NAME = re.compile(r'"([^"]+)"')
 
 
@@ -69,8 +81,8 @@ class _Unpickler(pickle.Unpickler):
         }
         if (module, name) in allowed:
             return allowed[module, name]
-        if module == "torch" and name.endswith("Storage") and hasattr(getattr(torch, name, None), "dtype"):
-            return getattr(torch, name).dtype
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
         raise pickle.UnpicklingError(f"GLOBAL {module}.{name} in a TorchScript archive")
 
     def persistent_load(self, pid: Any) -> Any:
