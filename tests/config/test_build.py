@@ -145,7 +145,7 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
 """Field -> other values, and what of the built run must then differ."""
 
 ELSEWHERE = {
-    "model.name", "model.pretrained", "model.activation", "data.train", "data.graph",
+    "model.name", "model.pretrained", "model.activation", "model.preprocess", "data.train", "data.graph",
     "data.val", "data.val_images", "data.negatives.parser", "data.negatives.graphs",
     "data.negatives.processes", "data.cache_dir", "method.name", "train.steps", "train.precision",
     "selection.suite", "selection.links", "model.trunk_dropout",
@@ -262,8 +262,10 @@ def test_every_option_of_a_source_reaches_its_reader(base, monkeypatch) -> None:
 def test_every_option_of_the_model_reaches_its_loader(base, monkeypatch) -> None:
     seen = {}
     monkeypatch.setattr("knowclip.build.load", lambda name, **given: seen.update(name=name, **given))
-    build_model(load_recipe("clip", ["model={name: n, pretrained: p, activation: gelu}"]).model)
-    assert seen == {"name": "n", "pretrained": "p", "activation": "gelu"}
+    build_model(
+        load_recipe("clip", ["model={name: n, pretrained: p, activation: gelu, preprocess: t}"]).model
+    )
+    assert seen == {"name": "n", "pretrained": "p", "activation": "gelu", "preprocess": "t"}
 
 
 def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_path) -> None:
