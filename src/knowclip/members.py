@@ -59,16 +59,22 @@ def tar_members(shard: Path) -> dict[str, tuple[int, int]]:
     Raises:
         ValueError: It is no tar file, is compressed, or cut short.
     """
-    return _tar_index(shard)[0]
+    return _tar_index(*_state(shard))[0]
 
 
 def tar_repeated(shard: Path) -> list[str]:
     """Names of the members that a later one of the same name replaces, once for each."""
-    return _tar_index(shard)[1]
+    return _tar_index(*_state(shard))[1]
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """What a file is remembered by: another one may take its place, or its name in another folder."""
+    status = os.stat(path)
+    return os.path.abspath(path), status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=4096)
-def _tar_index(shard: Path) -> tuple[dict[str, tuple[int, int]], list[str]]:
+def _tar_index(shard: str, changed: int, size: int) -> tuple[dict[str, tuple[int, int]], list[str]]:
     members: dict[str, tuple[int, int]] = {}
     repeated = []
     try:
@@ -85,17 +91,21 @@ def _tar_index(shard: Path) -> tuple[dict[str, tuple[int, int]], list[str]]:
     return members, repeated
 
 
-@lru_cache(maxsize=256)
 def arrow_table(path: Path) -> Any:
     """A table of Hugging Face ``datasets``, mapped into memory; remembered.
 
     Raises:
         ValueError: It is no Arrow file, or cut short.
     """
+    return _arrow_table(*_state(path))
+
+
+@lru_cache(maxsize=256)
+def _arrow_table(path: str, changed: int, size: int) -> Any:
     import pyarrow
 
     try:
-        source = pyarrow.memory_map(str(path))
+        source = pyarrow.memory_map(path)
         try:
             return pyarrow.ipc.open_stream(source).read_all()
         except pyarrow.ArrowInvalid:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,31 @@ def test_given_graphs_are_kept_and_make_negatives():
     assert [(n.caption, n.kind) for n in filled.negatives] == [("a horse riding a man", "relation_swap")]
     assert names(filled.negatives[0].graph) == ["man", "horse"]
     assert prepared.kinds == {"relation_swap": 1} and not prepared.without
+
+
+@pytest.mark.parametrize("parse_negatives", [False, True])
+def test_negatives_that_captions_bring_are_kept(parse_negatives):
+    """As NegCLIP's tables do; one that another caption of the image says is dropped."""
+    own = (Negative("a horse riding a man", "given"), Negative("a man", "given"))
+    brings = replace(example("a#0", RIDE, "a.jpg"), negatives=own)
+    said = replace(example("a#1", "a man", "a.jpg"), negatives=own[1:])
+    prepared = negatives_for([brings, said, example("b", RIDE)], parse_negatives=parse_negatives)
+    kinds = [[negative.kind for negative in filled.negatives] for filled in prepared.examples]
+    assert kinds == [["given"], [], ["relation_swap"]]
+    assert prepared.kinds == {"given": 1, "relation_swap": 1}
+    assert prepared.without == {"no valid negative": 1}
+    graph = prepared.examples[0].negatives[0].graph
+    assert names(graph) == ["horse", "man"] if parse_negatives else graph is None
+
+
+def test_own_negatives_need_no_graph(tmp_path):
+    path = tmp_path / "graphs.jsonl"
+    record = {"key": "b", "caption": "x", **graph_to_json(RIDING)}
+    path.write_text(json.dumps(record | {"caption": RIDE}) + "\n")
+    alone = replace(example("a", "a dog"), negatives=(Negative("a cat", "given"),))
+    prepared = negatives_for([alone, example("b", RIDE)], graphs=path)
+    assert prepared.examples[0].negatives == alone.negatives
+    assert prepared.kinds == {"given": 1, "relation_swap": 1} and not prepared.without
 
 
 def test_other_captions_of_the_image_are_no_negatives():

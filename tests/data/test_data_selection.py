@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -9,7 +11,7 @@ from PIL import Image
 from knowclip.commands.select import command
 from knowclip.data.captions import read_captions
 from knowclip.data.selection import select, write_table
-from knowclip.types import Example, ImageRef
+from knowclip.types import Example, ImageRef, Negative
 
 RICH = "A red dog chases a blue cat next to a small house."
 CAPTIONS = {"a.jpg": RICH, "b.jpg": "A dog.", "c.jpg": "A dog chases a cat.", "d.jpg": "A man, a dog."}
@@ -36,6 +38,26 @@ def test_table_is_read_back(tmp_path) -> None:
     assert [(e.image_id, e.caption) for e in back.examples] == list(CAPTIONS.items())
 
 
+def test_own_negatives_go_with_the_captions(tmp_path) -> None:
+    own = (Negative('a "red" mat, on a dog', "given"), Negative("it's", "given"))
+    pairs = [replace(examples()[0], negatives=own), examples()[1]]
+    for example in pairs:
+        Image.new("RGB", (4, 4)).save(tmp_path / example.image_id)
+    write_table(tmp_path / "chosen.csv", pairs)
+    assert [e.negatives for e in read_captions(tmp_path / "chosen.csv").examples] == [own, ()]
+
+
+def test_pairs_of_a_shard_are_read_back(tmp_path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_text("a dog")
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name in ("a.jpg", "a.txt"):
+            tar.add(tmp_path / name, name)
+    chosen = read_captions(tmp_path / "s.tar").examples
+    write_table(tmp_path / "chosen.csv", chosen)
+    assert [e.image for e in read_captions(tmp_path / "chosen.csv").examples] == [chosen[0].image]
+
+
 def test_command_leaves_out_the_images_of_a_benchmark(tmp_path, capsys) -> None:
     train, held = tmp_path / "train", tmp_path / "held"
     for folder, names in ((train, range(3)), (held, [1])):
@@ -49,4 +71,5 @@ def test_command_leaves_out_the_images_of_a_benchmark(tmp_path, capsys) -> None:
     chosen = read_captions(tmp_path / "out.csv", images=train).examples
     assert [example.image_id for example in chosen] == ["COCO_val2014_000000000000.jpg"]
     told = capsys.readouterr().out
-    assert "50.0% of the 2 pairs" in told and "image of a benchmark" in told
+    assert "50.0% of the 2 pairs" in told and "3 captions read = 1 kept + 2 skipped" in told
+    assert "image of a benchmark: 1" in told

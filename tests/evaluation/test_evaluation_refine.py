@@ -129,6 +129,10 @@ def test_command_from_any_captioned_folder(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(folder / f"{number}.jpg")
         a, b, c = colours[number % 4], animals[number % 5], animals[(number + 1 + number % 3) % 5]
         (folder / f"{number}.txt").write_text(f"A {a} {b} chases a {c} on a bench.\n")
+    for name, caption in (("cut", "A red dog chases a blue cat."), ("empty", "")):
+        content = (folder / "0.jpg").read_bytes()
+        (folder / f"{name}.jpg").write_bytes(content[: 300 if name == "cut" else None])
+        (folder / f"{name}.txt").write_text(caption)
     app = typer.Typer()
     app.command()(command.command)
     outs = [tmp_path / "one", tmp_path / "two"]
@@ -136,10 +140,20 @@ def test_command_from_any_captioned_folder(tmp_path: Path) -> None:
         done = CliRunner().invoke(
             app, [str(folder), "--out", str(out), "--seed", "4"], catch_exceptions=False
         )
-        assert done.exit_code == 0 and "Solved by readers" in done.output
+        assert done.exit_code == 0 and "solved by readers" in done.output
+    assert "42 captions read = 40 kept + 2 skipped (empty caption: 1, image cannot be read: 1)" in done.output
+    header = [line for line in done.output.splitlines() if "classifier" in line or "refined:" in line]
+    assert len(header) == 2 and max(map(len, header)) <= 80
+    columns = [" ".join(pair) for pair in zip(header[0].split(), header[1].split()[1:], strict=True)]
+    assert len(set(columns)) == 6
     assert (outs[0] / "swaps.jsonl").read_text() == (outs[1] / "swaps.jsonl").read_text()
     summary = json.loads((outs[0] / "swaps.json").read_text())
     assert "4 of 5 parts" in summary["readers_saw"]
+    assert summary["captions"] == {
+        "read": 42,
+        "kept": 40,
+        "skipped": {"empty caption": 1, "image cannot be read": 1},
+    }
     assert all(part["ngram"] == part["classifier"] == 0.5 for part in summary["refined"].values())
     assert sum(part["n"] for part in summary["full"].values()) == len(read("swaps", outs[0] / "full").cases)
     benchmark = read("swaps", outs[0])

@@ -143,6 +143,39 @@ def test_captions_of_one_key_are_all_true(tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 2
 
 
+def test_images_stay_with_graphs_and_negatives(tmp_path: Path) -> None:
+    """Captions of one image are true together, wherever they stand in the file."""
+    table, graphs, ours, theirs = (tmp_path / name for name in ("t.csv", "g.jsonl", "a.jsonl", "b.jsonl"))
+    rows = ["1.jpg,a dog chasing a cat", "2.jpg,a red horse riding a blue man", "1.jpg,a cat chasing a dog"]
+    table.write_text("\n".join(["image,caption", *rows, "3.jpg,"]) + "\n")
+    run("parse", table, "-o", graphs)
+    assert [(record.key, record.image) for record in read_graphs(graphs)] == [
+        ("1.jpg#0", "1.jpg"),
+        ("2.jpg#0", "2.jpg"),
+        ("1.jpg#1", "1.jpg"),
+    ]
+    result = run("negatives", table, "-o", ours, *SWAPS)
+    assert "4 captions read = 3 kept + 1 skipped (empty caption: 1)" in result.output
+    assert {(record.key, record.image) for record in read_negatives(ours)} == {("2.jpg#0", "2.jpg")}
+    lines = tmp_path / "t.jsonl"
+    lines.write_text(
+        "".join(
+            json.dumps(dict(zip(("image", "caption"), row.split(","), strict=True))) + "\n" for row in rows
+        )
+    )
+    run("negatives", lines, "-o", theirs, *SWAPS)
+    assert theirs.read_bytes() == ours.read_bytes()
+
+
+def test_standard_input_is_read_by_its_first_line(tmp_path: Path) -> None:
+    out = tmp_path / "g.jsonl"
+    for told in ("image,caption\n1.jpg,a dog\n", "1.jpg#0\ta dog\n", "\ufeffimage\tcaption\n1.jpg\ta dog\n"):
+        run("parse", "-", "-o", out, stdin=told)
+        assert [(record.image, record.caption) for record in read_graphs(out)] == [("1.jpg", "a dog")]
+    with pytest.raises(ValueError, match="standard input is UTF-16 text"):
+        run("parse", "-", "-o", out, stdin="a dog\n".encode("utf-16"))
+
+
 def test_what_a_user_can_mend(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.txt does not exist"):
         run("parse", tmp_path / "none.txt")

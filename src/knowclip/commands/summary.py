@@ -12,7 +12,8 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=False)
+    Console(soft_wrap=True).print(title, highlight=False)
+    table = Table(show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
     for name, count in (*counts.items(), *((f"skipped: {reason}", n) for reason, n in skipped.items())):

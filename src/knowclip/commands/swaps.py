@@ -125,13 +125,12 @@ def _cells(part: dict[str, Any] | None) -> list[str]:
 
 
 def _show(console: Any, summary: dict[str, Any]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(
-        title="Solved by readers that see no image (share of the items)",
+        title="Items, and the share of them solved by readers that see no image",
         title_justify="left",
-        box=SIMPLE_HEAD,
+        box=None,
         padding=(0, 1, 0, 0),
     )
     table.add_column("kind", no_wrap=True)

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.registry import Source, find
-from knowclip.data.formats.rows import BROKEN, EMPTY, MALFORMED, NOT_UTF8, Options, Row, fault_of, text_fault
+from knowclip.data.formats.rows import (
+    BROKEN,
+    EMPTY,
+    MALFORMED,
+    NOT_UTF8,
+    Options,
+    Row,
+    fault_of,
+    tell_encoding,
+    text_fault,
+)
 from knowclip.files import looks_like
 from knowclip.members import exists
 from knowclip.types import Example, ImageRef, Negative
@@ -125,10 +135,13 @@ def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], sou
     Raises:
         ValueError: naming the first of them, and the encoding of a text that is not UTF-8.
     """
-    broken = sum(counts[fault] for fault in BROKEN)
+    telling = BROKEN - {NOT_UTF8} if source.format.separate else BROKEN
+    broken = sum(counts[fault] for fault in telling)
     if broken <= TOLERATED_SHARE * len(rows):
+        if counts[NOT_UTF8]:
+            tell_encoding(rows[faults.index(NOT_UTF8)], source.path)
         return
-    first = next(i for i, fault in enumerate(faults) if fault in BROKEN)
+    first = next(i for i, fault in enumerate(faults) if fault in telling)
     row, name = rows[first], source.format.name
     if faults[first] == NOT_UTF8:
         content = f"{row.image or ''} {row.caption or ''}".encode("utf-8", "surrogateescape")

@@ -123,7 +123,8 @@ def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | N
         if i not in lines:
             filled.append(example)
             kinds.update({negative.kind for negative in example.negatives})
-            without[f"no graph in {graphs}"] += not example.negatives
+            if not example.negatives:
+                without[f"no graph in {graphs}"] += 1
             continue
         record = json.loads(lines[i])
         graph = graph_from_json(record, example.caption, example.key)

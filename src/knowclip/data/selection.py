@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -55,8 +56,15 @@ def select(
 
 
 def write_table(path: Path, examples: Iterable[Example]) -> None:
-    """Write pairs as CSV that ``read_captions`` reads: the image as its file named it, and the caption."""
+    """Write pairs as CSV that ``read_captions`` reads: the image as its file named it, and the caption.
+
+    Negatives that the captions brought themselves go with them.
+    """
+    examples = list(examples)
+    own = any(example.negatives for example in examples)
     with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("image", "caption"))
-        writer.writerows((example.image_id, example.caption) for example in examples)
+        writer.writerow(("image", "caption", *(["neg_caption"] if own else [])))
+        for example in examples:
+            false = [json.dumps([negative.caption for negative in example.negatives])] if own else []
+            writer.writerow((example.image_id, example.caption, *false))

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from knowclip.data.formats.registry import find
-from knowclip.data.formats.rows import EMPTY, Options, Row, fault_of, text_fault
+from knowclip.data.formats.rows import EMPTY, NOT_UTF8, Options, Row, fault_of, tell_encoding, text_fault
 from knowclip.data.formats.tables import table_rows
 from knowclip.data.formats.texts import LINES, recognise
 from knowclip.files import refuse_wide
@@ -68,6 +68,8 @@ def read_texts(
         if caption:
             yield Text(key, caption, image)
         else:
+            if fault == NOT_UTF8 and not skipped[fault]:
+                tell_encoding(row, path or STDIN)
             skipped[fault or EMPTY] += 1
 
 

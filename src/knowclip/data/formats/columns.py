@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.rows import MALFORMED, Options, Row
+from knowclip.files import IMAGE_SUFFIXES
 
 IMAGE_COLUMNS = (
     ("image", "filepath", "filename"),
@@ -32,10 +33,13 @@ CAPTION_COLUMNS = (
     ("captions", "comment", "sentence", "sentences", "description", "raw"),
 )
 NEGATIVE_COLUMNS = ("neg_caption", "neg_captions", "negative", "negatives", "negative_caption")
+Record = tuple[str, Mapping[str, Any] | str | None, str]
+"""Where it stands, values by column, "" or why it cannot be read."""
 UNUSED_COLUMNS = ("neg_image",)
 """NegCLIP's lists of similar images: batches are drawn otherwise here, and readers are told."""
 SPLIT_COLUMN = "split"
-_LISTS = ("captions", "sentences", "raw")
+LISTS = ("captions", "sentences", "raw")
+"""Caption columns whose cells may be lists written as text."""
 _NUMBERED = re.compile(r"[ _-]?\d+")
 
 
@@ -136,24 +140,24 @@ def _refusal(
         "--caption-column NAME for select and swaps",
         "key": "--key-column NAME",
     }[role]
+    image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
+    hint = f" ({image!r} is an image's name: is its first line no header?)" if image else ""
     return ValueError(
         f"{path} needs one {role} column, {wanted}, but has {count or 'none'}; its columns are "
-        f"{list(names)}. Name the right one with {role}_column=... ({override})"
+        f"{list(names)}{hint}. Name the right one with {role}_column=... ({override})"
     )
 
 
-def record_rows(
-    records: Iterable[tuple[str, Mapping[str, Any] | None, str]], columns: Columns
-) -> Iterator[tuple[str | None, Row]]:
+def record_rows(records: Iterable[Record], columns: Columns) -> Iterator[tuple[str | None, Row]]:
     """Split and row for every caption of the records: a list, and every numbered column, is several.
 
     Args:
-        records: Where it stands, its values by column (None where it cannot be read), and why it cannot.
+        records: Where it stands, its values by column, and why it cannot be read (then its text, if any).
         columns: Of :func:`choose`.
     """
     for where, record, fault in records:
-        if record is None:
-            yield None, Row(where, None, None, fault=fault)
+        if fault or not isinstance(record, Mapping):
+            yield None, Row(where, None, record, fault=fault or MALFORMED)
             continue
         split = str(record.get(columns.split)) if columns.split else None
         image = record.get(columns.image) if columns.image else None
@@ -169,7 +173,7 @@ def record_rows(
 
 def _cell(value: Any, column: str) -> Any:
     """Flickr30k's table writes the captions of an image as one list in the column ``raw``."""
-    if isinstance(value, str) and value.startswith("[") and column.casefold() in _LISTS:
+    if isinstance(value, str) and value.startswith("[") and column.casefold() in LISTS:
         listed = parse_list(value)
         return listed if isinstance(listed, list) else value
     return value

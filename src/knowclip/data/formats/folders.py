@@ -51,4 +51,5 @@ FOLDER = Format(
         'Path("b.txt").write_text("A cat sleeps.\\n")\n'
     },
     read=sidecar_rows,
+    separate=True,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.columns import choose, record_rows
-from knowclip.data.formats.rows import Format, Options, Row, check_split
+from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split
 from knowclip.files import read_json
 from knowclip.members import arrow_table
 
@@ -27,12 +27,14 @@ def is_hub(path: Path) -> bool:
 def read_dataset(path: Path, content: Any, options: Options) -> Iterator[Row]:
     """Rows of a saved folder, of one Arrow file, or of a data set by name."""
     splits = _by_name(str(path)) if is_hub(path) else _saved(path)
-    if options.split is not None:
+    wanted = SPLIT_NAMES.get(options.split, (options.split,)) if options.split else tuple(splits)
+    if not any(name in splits for name in wanted):
         check_split(options.split, (name for name in splits if name), path)
+    known: dict[tuple[str, int], str] = {}
     for name, files in splits.items():
-        if options.split in (None, name):
+        if name in wanted:
             for file in files:
-                yield from _rows(file, path, options)
+                yield from _rows(file, path, options, known)
 
 
 def _saved(path: Path) -> dict[str, list[Path]]:
@@ -75,22 +77,27 @@ def _by_name(name: str) -> dict[str, list[Path]]:
     return {split: [Path(file["filename"]) for file in part.cache_files] for split, part in loaded.items()}
 
 
-def _rows(file: Path, path: Path, options: Options) -> Iterator[Row]:
-    """Rows of one Arrow file; a packed image is called by its file, column and row."""
+def _rows(file: Path, path: Path, options: Options, known: dict[tuple[str, int], str]) -> Iterator[Row]:
+    """Rows of one Arrow file; a packed image is called by its file, column and row.
+
+    ``known`` are images by the name they had and their size: in one row a caption, an image comes often.
+    """
     table = arrow_table(file)
     columns = choose(table.column_names, options, path)
     wanted = dict.fromkeys((*columns.captions, columns.key, columns.negatives, columns.split))
     names = [name for name in wanted if name is not None]
     records = table.select(names).to_pylist()
     if columns.image is not None:
-        images = _images(table, columns.image, file, path)
+        images = _images(table, columns.image, file, path, known)
         records = [{**record, columns.image: image} for record, image in zip(records, images, strict=True)]
     placed = ((f"{file.name}, row {number}", record, "") for number, record in enumerate(records))
     for _, row in record_rows(placed, columns):
         yield row
 
 
-def _images(table: Any, column: str, file: Path, path: Path) -> list[str | None]:
+def _images(
+    table: Any, column: str, file: Path, path: Path, known: dict[tuple[str, int], str]
+) -> list[str | None]:
     """Names of the images of a column: as written, or of the place in the table that holds them."""
     import pyarrow.compute as pc
     from pyarrow import types
@@ -99,15 +106,19 @@ def _images(table: Any, column: str, file: Path, path: Path) -> list[str | None]
     if types.is_string(kind) or types.is_large_string(kind):
         return table.column(column).to_pylist()
     cells = table.column(column)
-    held = pc.is_valid(cells).to_pylist()
-    names: list[str | None] = [None] * len(held)
+    names: list[str | None] = [None] * len(cells)
     if types.is_struct(kind):
-        held = pc.is_valid(pc.struct_field(cells, "bytes")).to_pylist()
         names = pc.struct_field(cells, "path").to_pylist()
+        cells = pc.struct_field(cells, "bytes")
     elif not types.is_binary(kind) and not types.is_large_binary(kind):
         raise ValueError(f"{path}: its column {column!r} holds {kind}, no images")
-    base = file.relative_to(path) if file.is_relative_to(path) else Path(file.name) if file == path else file
-    return [f"{base.as_posix()}/{column}/{row}" if inside else names[row] for row, inside in enumerate(held)]
+    base = Path(file.name) if file == path else file.relative_to(path) if file.is_relative_to(path) else file
+    found: list[str | None] = []
+    for row, (name, size) in enumerate(zip(names, pc.binary_length(cells).to_pylist(), strict=True)):
+        here = f"{base.as_posix()}/{column}/{row}"
+        inside = here if name is None or size is None else known.setdefault((name, size), here)
+        found.append(name if size is None else inside)
+    return found
 
 
 DATASETS = Format(

@@ -10,13 +10,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.formats.columns import choose, record_rows, tell_unused
+from knowclip.data.formats.columns import Record, choose, record_rows, tell_unused
 from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, Format, Options, Row, check_split, of_split
 from knowclip.data.formats.tables import read_table
 from knowclip.files import is_utf8, open_text
 
 LIST_NAME = re.compile(r"(?:.*[_-])?(train|val|test)\.json")
-Record = tuple[str, Mapping[str, Any] | None, str]
 _LOOKED_AT = 100
 
 
@@ -78,7 +77,7 @@ def _lines(lines: Iterable[str]) -> Iterator[Record]:
         if not line.strip():
             continue
         if not is_utf8(line):
-            yield where, None, NOT_UTF8
+            yield where, line, NOT_UTF8
             continue
         try:
             record = json.loads(line)
@@ -94,7 +93,9 @@ def _rows(
     records = iter(records)
     first = list(islice(records, _LOOKED_AT))
     if names is None:
-        names = list(dict.fromkeys(name for _, record, _ in first if record for name in record))
+        names = list(
+            dict.fromkeys(name for _, record, _ in first if isinstance(record, Mapping) for name in record)
+        )
     columns = choose(names, options, path)
     if options.with_images:
         tell_unused(names, columns, path)

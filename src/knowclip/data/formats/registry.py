@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from knowclip.data.formats.coco import COCO, COCO_NAME, KARPATHY
 from knowclip.data.formats.folders import FOLDER
 from knowclip.data.formats.huggingface import DATASETS, MARKERS, is_hub
 from knowclip.data.formats.lists import IMAGE_FOLDER, JSON_LINES, LIST, LIST_NAME, PARQUET
-from knowclip.data.formats.rows import Format, Options, Row
+from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split
 from knowclip.data.formats.shards import SHARDS
 from knowclip.data.formats.tables import CSV, KAGGLE_FILE, SUFFIXES
 from knowclip.data.formats.texts import TEXT, TOKENS, recognise
@@ -41,7 +42,9 @@ _ENDINGS = {
     ".tar": SHARDS,
     ".arrow": DATASETS,
 }
-_SPLIT_FOLDERS = ("train", "validation", "val", "test")
+_SPLIT_FOLDERS = ("train", *SPLIT_NAMES["val"], "test")
+"""Subfolders that hold the metadata of a split."""
+_PACKED = (".gz", ".tgz", ".zip", ".xz", ".bz2", ".zst", ".7z")
 
 
 class Source(NamedTuple):
@@ -98,8 +101,15 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
 def _of_file(path: Path, given: Format | None, text: bool = True) -> Source:
     suffix = path.suffix.lower()
     if given in (COCO, KARPATHY, LIST) or (given is None and suffix == ".json"):
-        content = read_json(path)
+        try:
+            content = read_json(path)
+        except ValueError:
+            if given is None and _is_json_lines(path):
+                return Source(path, JSON_LINES)
+            raise
         return Source(path, given or _of_json(path, content), content)
+    if suffix in _PACKED:
+        raise ValueError(f"{path} is compressed: unpack it first (shards are plain .tar files)")
     if given is not None:
         return Source(path, given)
     if path.stem == "metadata" and suffix in (".csv", ".jsonl", ".parquet"):
@@ -118,6 +128,15 @@ def _of_file(path: Path, given: Format | None, text: bool = True) -> Source:
         ".csv, .tsv, .parquet, .tar, .arrow, .token.txt and .txt (Flickr, Kaggle) or a folder; or say which "
         f"with format={'|'.join(NAMES)}"
     )
+
+
+def _is_json_lines(path: Path) -> bool:
+    """Whether a file called ``.json`` holds an object in each of its first two lines."""
+    with open_text(path) as lines:
+        try:
+            return all(isinstance(json.loads(next(lines, "")), dict) for _ in range(2))
+        except (ValueError, RecursionError):
+            return False
 
 
 def _of_json(path: Path, content: Any) -> Format:
@@ -150,6 +169,9 @@ def _in_folder(folder: Path, given: Format | None, split: str | None) -> Source:
     if given in (None, SHARDS) and any(not is_junk(path.name) for path in folder.glob("*.tar")):
         return Source(folder, SHARDS)
     if given in (None, FOLDER):
+        others = [name for name in _SPLIT_FOLDERS if any((folder / name).glob("metadata.*"))]
+        if split is not None and others:
+            check_split(split, others, folder)
         return Source(folder, FOLDER)
     raise ValueError(f"{folder} holds no captions file of the format {given.name!r}")
 
@@ -160,7 +182,7 @@ def _candidates(folder: Path, split: str | None, given: Format | None) -> dict[F
         return [path for path in found if path.is_file() and not is_junk(path.relative_to(folder))]
 
     metadata = [f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet")]
-    splits = (split,) if split is not None else _SPLIT_FOLDERS
+    splits = SPLIT_NAMES.get(split, (split,)) if split is not None else _SPLIT_FOLDERS
     parts = [f"{name}/{file}" for name in splits for file in metadata]
     coco = glob("captions_*.json", "annotations/captions_*.json")
     named = [path for path in coco if (match := COCO_NAME.fullmatch(path.name)) and match[1] == split]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from knowclip.files import is_utf8
+from knowclip.files import is_utf8, looks_like
 
 MALFORMED = "malformed record"
 LENGTH = "row of another length than the header"
@@ -17,6 +18,8 @@ REPLACED = "member that a later one of its name replaces"
 NO_IMAGE = "caption file without an image"
 BROKEN = frozenset({MALFORMED, LENGTH, NOT_UTF8})
 """Faults that, when many, say that a file is not what it was taken for."""
+SPLIT_NAMES = {"val": ("val", "validation", "valid")}
+"""What a split is called too, by Hugging Face's data sets."""
 
 
 class Row(NamedTuple):
@@ -64,6 +67,7 @@ class Format:
         read: Path, what its JSON says (None for files of other kinds), options -> records.
         columns: Whether its records have named columns.
         images: Whether its records name images.
+        separate: Whether each caption is a file of its own, whose encoding says nothing of the others.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Format:
     read: Callable[[Path, Any, Options], Iterable[Row]]
     columns: bool = False
     images: bool = True
+    separate: bool = False
 
 
 def fault_of(row: Row) -> str:
@@ -90,6 +95,12 @@ def text_fault(value: Any) -> str:
     except UnicodeEncodeError:
         return MALFORMED  # half a letter, as JSON can write it
     return NOT_UTF8
+
+
+def tell_encoding(row: Row, path: Path | str | None) -> None:
+    """Warn of the first record that is not UTF-8: where it is, and which encoding it is likely in."""
+    content = f"{row.image or ''}{row.caption or ''}".encode("utf-8", "surrogateescape")
+    warnings.warn(f"{path}, {row.where} is not UTF-8; {looks_like(content)}", stacklevel=2)
 
 
 def check_split(split: str | None, available: Iterable[str], path: Path) -> None:

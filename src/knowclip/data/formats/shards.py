@@ -17,7 +17,7 @@ from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, REPLACED, Format, Op
 from knowclip.files import IMAGE_SUFFIXES, decode, is_junk
 from knowclip.members import open_file, tar_members, tar_repeated
 
-_META = re.compile(r"__[^/]*__(/|$)")
+_META = re.compile(r"__[^/]*__(/|\.|$)")
 """Members that describe the shard, which WebDataset's readers leave out."""
 Sample = dict[str, str]
 """File ending to member."""
@@ -103,4 +103,5 @@ SHARDS = Format(
         'with tarfile.open("pairs.tar", "w") as tar: tar.add("a.jpg"); tar.add("a.txt")\n'
     },
     read=shard_rows,
+    separate=True,
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.formats.columns import Columns, choose, guessable, record_rows, tell_unused
+from knowclip.data.formats.columns import LISTS, Columns, Record, choose, guessable, record_rows, tell_unused
 from knowclip.data.formats.rows import LENGTH, NOT_UTF8, Format, Options, Row, check_split, of_split
 from knowclip.files import IMAGE_SUFFIXES, is_utf8, open_text, read_text
 
@@ -71,7 +71,8 @@ def _rows(
 ) -> Iterator[tuple[str | None, Row]]:
     """Split and row of each record; the common shape, one caption and no extras, is read straight away."""
     width = len(header)
-    plain = len(columns.captions) == 1 and not columns.key and not columns.negatives
+    plain = len(columns.captions) == 1 and columns.captions[0].casefold() not in LISTS
+    plain = plain and not columns.key and not columns.negatives
     if not plain:
         yield from record_rows(_mappings(records, header), columns)
         return
@@ -80,19 +81,17 @@ def _rows(
     split_at = header.index(columns.split) if columns.split else None
     for number, fields in records:
         if len(fields) != width:
-            yield None, Row(f"line {number}", None, None, fault=_fault(fields))
+            yield None, Row(f"line {number}", None, " ".join(fields), fault=_fault(fields))
             continue
         image = fields[image_at].strip() if image_at is not None else None
         split = fields[split_at] if split_at is not None else None
         yield split, Row(f"line {number}", image, fields[caption_at])
 
 
-def _mappings(
-    records: Iterable[tuple[int, list[str]]], header: list[str]
-) -> Iterator[tuple[str, dict[str, str] | None, str]]:
+def _mappings(records: Iterable[tuple[int, list[str]]], header: list[str]) -> Iterator[Record]:
     for number, fields in records:
         if len(fields) != len(header):
-            yield f"line {number}", None, _fault(fields)
+            yield f"line {number}", " ".join(fields), _fault(fields)
         else:
             yield f"line {number}", dict(zip(header, map(str.strip, fields), strict=True)), ""
 

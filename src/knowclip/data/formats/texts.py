@@ -56,11 +56,13 @@ def recognise(first: str, where: str | Path) -> Format:
         names = split_header(first, delimiter)
         if len(names) > 1 and guessable(names):
             return CSV
-        if len(names) > 1 and Path(names[0].partition("#")[0]).suffix.lower() in IMAGE_SUFFIXES:
-            raise ValueError(
-                f"{where} begins with the image name {names[0]!r}: a table without a header? Put a line "
-                f"{delimiter.join(('image', 'caption'))!r} before it"
-            )
+    word = re.split(r"[\s,;|#]", first.strip(), maxsplit=1)[0].strip('"')
+    if Path(word).suffix.lower() in IMAGE_SUFFIXES:
+        raise ValueError(
+            f"{where} begins with the image name {word!r}, yet is no table with a header and no token file of"
+            " Flickr (name.jpg#0, a tab, the caption): put a line 'image,caption' before a table, with what "
+            "separates its columns"
+        )
     return TEXT
 
 

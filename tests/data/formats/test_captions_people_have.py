@@ -1,0 +1,314 @@
+"""Files as people have them, each with what is right, for those who want images and those who do not."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from knowclip.data.captions import read_captions
+from knowclip.knowledge.texts import Text, read_texts
+
+BUFFER = io.BytesIO()
+Image.new("RGB", (8, 6), (9, 99, 199)).save(BUFFER, "JPEG")
+JPEG = BUFFER.getvalue()
+JUNK = b"\x00\x05\x16\x07" + b"\0" * 200
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c"):
+        write(f"{name}.jpg", JPEG)
+    return tmp_path
+
+
+def write(name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode(encoding) if isinstance(content, str) else content)
+    return path
+
+
+def shard(name: str, members: dict[str, bytes]) -> Path:
+    with tarfile.open(name, "w") as tar:
+        for member, content in members.items():
+            header = tarfile.TarInfo(member)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    return Path(name)
+
+
+def said(path: Path | str, **options: str) -> list[str]:
+    return [example.caption for example in read_captions(path, **options).examples]
+
+
+def texts(path: Path | str, **options: str) -> tuple[list[str], dict[str, int]]:
+    skipped: Counter[str] = Counter()
+    return [text.caption for text in read_texts(Path(path), skipped=skipped, **options)], dict(skipped)
+
+
+COCO = '{"images":[{"id":1,"file_name":"a.jpg"}],"annotations":[{"image_id":1,"caption":"A dog ."}]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("captions.txt", "image,caption\na.jpg,A dog .\n"),
+        ("x.token.txt", "a.jpg#0\tA dog .\n"),
+        ("results_20130124.token", "a.jpg#0\tA dog .\n"),
+        ("flickr30k.txt", "a.jpg#0\tA dog .\n"),
+        ("captions_val2017.json", COCO),
+        ("results.csv", "image_name| comment_number| comment\na.jpg| 0| A dog .\n"),
+        ("captions30k.txt", "image_name,comment_number,comment\na.jpg,0, A dog .\n"),
+        ("european.csv", "image;caption\na.jpg;A dog .\n"),
+        ("shouted.CSV", "Image,CAPTION\na.jpg,A dog .\n"),
+        ("lines.json", '{"image": "a.jpg", "caption": "A dog ."}\n{"image": "b.jpg", "caption": ""}\n'),
+        ("mac.csv", "image,caption\ra.jpg,A dog .\r"),
+    ],
+)
+def test_the_trainer_s_own_files_are_parsed(name, content) -> None:
+    """Not the header, the file names or the JSON text as captions."""
+    path = write(name, content)
+    found = [*read_texts(path, skipped=Counter())]
+    assert [(text.key, text.caption, text.image) for text in found] == [("a.jpg#0", "A dog .", "a.jpg")]
+    assert said(path) == ["A dog ."]
+
+
+@pytest.mark.parametrize(
+    "line", ["1.jpg,A dog", "1.jpg\tA dog", "1.jpg|0|A dog", "im/1.PNG A dog", "1.jpg#0 A dog"]
+)
+def test_a_table_without_a_header_is_no_text(line) -> None:
+    for name in ("n.txt", "n.lst"):
+        with pytest.raises(ValueError, match=r"begins with the image name '.*1\.(jpg|PNG)'.*header"):
+            texts(write(name, f"{line}\n{line}\n"))
+    with pytest.raises(ValueError, match=r"n\.csv needs one .* column"):
+        texts(write("n.csv", f"{line}\n{line}\n"))
+
+
+def test_quotes_are_letters_where_no_table_program_wrote_them() -> None:
+    many = "".join(f"b{i}.jpg\ta cat {i}\n" for i in range(100))
+    path = write("h.tsv", f'image\tcaption\na.jpg\t"Two dogs run\n{many}')
+    found, skipped = texts(path)
+    assert len(found) == 101 and not skipped and found[0] == '"Two dogs run'
+    lines = 'image\tcaption\na.jpg\t"Stop" sign on a pole\nb.jpg\t"Two dogs run\nc.jpg\ta cat\n'
+    expected = ['"Stop" sign on a pole', '"Two dogs run', "a cat"]
+    for name, content in (("c.tsv", lines), ("c.csv", lines.replace("\t", ",")), ("c.txt", lines)):
+        assert said(write(name, content)) == expected == texts(name)[0]
+    content = 'image,caption\na.jpg,"Two dogs\nb.jpg,a 6" pipe\nc.jpg,"two\n\nlines, ""red"""\n'
+    assert said(write("d.csv", content)) == ['"Two dogs', 'a 6" pipe', 'two\n\nlines, "red"']
+
+
+@pytest.mark.parametrize("dialect", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_what_a_table_program_quotes_is_read_back(separator, dialect) -> None:
+    captions = ['a "big" dog', f"one{',' if separator == ',' else ';'} two", "it's", '""', 'he said "no"']
+    with open("t.csv", "w", newline="") as file:
+        writer = csv.writer(file, delimiter=separator, quoting=dialect)
+        writer.writerows([("image", "caption"), *(("a.jpg", caption) for caption in captions)])
+    assert said("t.csv") == captions == texts("t.csv")[0]
+
+
+WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.txt", "a dog runs\na cat sits\n"),
+        ("chinese.txt", "一只狗在跑\n一只猫坐着\n"),
+        ("c.csv", "image,caption\na.jpg,a dog\n"),
+        ("captions_val.json", COCO),
+        ("c.jsonl", '{"image": "a.jpg", "caption": "a dog"}\n'),
+        ("c.token.txt", "a.jpg#0\ta dog\n"),
+    ],
+)
+def test_wide_encodings_are_named(name, content, encoding) -> None:
+    path = write(name, content, encoding)
+    told = f"{name} is UTF-{encoding[4:6]} text.*iconv"
+    with pytest.raises(ValueError, match=told):
+        texts(path)
+    with pytest.raises(ValueError, match=told):
+        read_captions(path, format="csv" if name.endswith(".txt") and "token" not in name else None)
+
+
+@pytest.mark.parametrize(("encoding", "told"), [("latin-1", "Latin-1"), ("cp1252", "cp1252")])
+def test_eight_bit_encodings_are_named_with_the_line(encoding, told) -> None:
+    letter = "é" if encoding == "latin-1" else "“"
+    path = write("c.txt", f"a dog\nun caf{letter}\n", encoding)
+    with pytest.warns(UserWarning, match=rf"c\.txt, line 2 is not UTF-8; it may be {told}"):
+        assert texts(path) == (["a dog"], {"not UTF-8": 1})
+    with pytest.raises(ValueError, match=rf"c\.csv is not UTF-8 text.*line 3; it may be {told}"):
+        read_captions(write("c.csv", f"image,caption\na.jpg,a\nb.jpg,caf{letter}\n", encoding))
+    with pytest.raises(ValueError, match=rf"captions_x\.json is not UTF-8 text.*line 1.*{told}"):
+        read_captions(write("captions_x.json", COCO.replace("dog", letter), encoding))
+
+
+def test_texts_of_shards_are_counted_one_by_one() -> None:
+    members = {"1.txt": b"caf\xe9", "2.txt": b"\xef\xbb\xbfa dog", "3.txt": "a dog".encode("utf-16")}
+    path = shard("s.tar", {f"{n}.jpg": JPEG for n in (1, 2, 3)} | members)
+    found = read_captions(path)
+    assert [e.caption for e in found.examples] == ["a dog"] and found.skipped == {"not UTF-8": 2}
+    assert texts(path) == (["a dog"], {"not UTF-8": 2})
+
+
+def test_junk_is_no_data() -> None:
+    names = (
+        "0001.jpg",
+        "0001.txt",
+        "._0001.jpg",
+        "._0001.txt",
+        "__MACOSX/0001.jpg",
+        ".x/0001.jpg",
+        "Thumbs.db",
+    )
+    contents = [JPEG, b"a dog\n", JUNK, JUNK, JPEG, JPEG, JUNK]
+    for name, content in zip(names, contents, strict=True):
+        write(f"f/{name}", content)
+    assert said("f") == ["a dog"] == said(shard("m.tar", dict(zip(names, contents, strict=True))))
+    write("g/._captions.csv", JUNK)
+    write("g/a.jpg", JPEG)
+    write("g/captions.csv", "image,caption\na.jpg,x\n")
+    assert said("g") == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("members", "images"),
+    [
+        (("22.05.jpg", "22.05.txt", "22.06.jpg", "22.06.txt"), ["22.05.jpg", "22.06.jpg"]),
+        (("photo.v1.jpg", "photo.v1.txt"), ["photo.v1.jpg"]),
+        (("v1.0/a.JPG", "v1.0/a.TXT"), ["v1.0/a.JPG"]),
+        (("./a.jpg", "./a.txt", "./sub/b.jpg", "./sub/b.txt"), ["a.jpg", "sub/b.jpg"]),
+        (("000.jpg", "000.txt", "000.seg.png", "000.v2.jpg", "000.v2.txt"), ["000.jpg", "000.v2.jpg"]),
+        (("__meta__/count.txt", "__meta__/x.json", "__shard__.json", "a.jpg", "a.txt"), ["a.jpg"]),
+    ],
+)
+def test_members_of_shards_are_called_as_people_call_them(members, images) -> None:
+    path = shard(
+        "s.tar", {member: b"a dog" if member.lower().endswith("txt") else JPEG for member in members}
+    )
+    found = read_captions(path)
+    assert [e.image_id for e in found.examples] == [f"s.tar/{name}" for name in images] and not found.skipped
+
+
+def test_compressed_files_are_refused_by_name() -> None:
+    write("c.csv.gz", gzip.compress(b"image,caption\n"))
+    for read in (texts, said):
+        with pytest.raises(ValueError, match=r"c\.csv\.gz is compressed: unpack it"):
+            read("c.csv.gz")
+
+
+def test_metadata_of_an_image_folder() -> None:
+    write("m/a.jpg", JPEG)
+    write("m/metadata.csv", "file_name,split,caption_0,caption_1\na.jpg,train,a dog,a brown dog\n")
+    assert said("m") == said("m", split="train") == texts("m")[0] == ["a dog", "a brown dog"]
+    assert said("m", caption_column="caption_1") == ["a brown dog"]
+    for part, caption in (("train", "a dog"), ("validation", "a cat")):
+        write(f"n/{part}/a.jpg", JPEG)
+        write(f"n/{part}/metadata.jsonl", json.dumps({"file_name": "a.jpg", "text": caption}) + "\n")
+    assert said("n", split="train") == ["a dog"] and said("n", split="val") == ["a cat"]
+    with pytest.raises(ValueError, match="n has no split 'test'; it has: train, validation"):
+        said("n", split="test")
+    with pytest.raises(ValueError, match=r"several captions files.*train/metadata\.jsonl"):
+        said("n")
+
+
+def test_lists_of_captions_and_their_splits() -> None:
+    records = [
+        {"image": "a.jpg", "caption": ["a dog", "a brown dog"]},
+        {"image": "b.jpg", "caption": "a cat"},
+    ]
+    path = write("pairs_val.json", json.dumps(records))
+    assert said(path) == said(path, split="val") == texts(path)[0] == ["a dog", "a brown dog", "a cat"]
+    with pytest.raises(ValueError, match="has no split 'train'; it has: val"):
+        said(path, split="train")
+    raw = 'raw,split,filename\n"[""A dog ."", ""Two .""]",train,a.jpg\n'
+    assert said(write("flickr_annotations_30k.csv", raw)) == ["A dog .", "Two ."]
+    with pytest.raises(ValueError, match=r"d\.json holds none of the captions that are read.*lists of"):
+        said(write("d.json", '{"a.jpg": ["a dog"]}'))
+
+
+def test_columns_are_guessed_only_where_one_guess_is_possible() -> None:
+    path = write("t.csv", "image,caption,text\na.jpg,a dog,a cat\n")
+    for read in (said, texts):
+        with pytest.raises(
+            ValueError, match=r"has 2; its columns are \['image', 'caption', 'text'\].*--column"
+        ):
+            read(path)
+    assert said(path, caption_column="text") == texts(path, column="text")[0] == ["a cat"]
+    assert said(write("u.csv", "image,caption,comment,path\na.jpg,a dog,x,y\n")) == ["a dog"]
+
+
+def test_keys_and_images_go_with_the_captions() -> None:
+    path = write("t.csv", "image,caption\na.jpg,one\na.jpg,two\nb.jpg,\nb.jpg,three\n")
+    found = list(read_texts(path, skipped=Counter()))
+    assert [(text.key, text.image) for text in found] == [
+        ("a.jpg#0", "a.jpg"), ("a.jpg#1", "a.jpg"), ("b.jpg#1", "b.jpg"),
+    ]  # fmt: skip
+    assert [text.key for text in found] == [example.key for example in read_captions(path).examples]
+    assert found[0] == Text("a.jpg#0", "one")
+
+
+def test_negclip_s_table_brings_its_negatives() -> None:
+    rows = [
+        ["", "title", "filepath", "neg_caption", "neg_image"],
+        ["0", "a dog on a mat", "a.jpg", "['a mat on a dog']", "[3]"],
+        ["1", "it's red", "b.jpg", """["it's blue", 'a "cat"']""", "[1]"],
+        ["2", "a cat", "c.jpg", "[]", "[]"],
+    ]
+    with open("t.tsv", "w", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows(rows)  # as pandas writes it
+    with pytest.warns(UserWarning, match=r"'neg_image' \(similar images\) is not used; .* 'neg_caption' are"):
+        found = read_captions("t.tsv")
+    assert [[negative.caption for negative in example.negatives] for example in found.examples] == [
+        ["a mat on a dog"], ["it's blue", 'a "cat"'], [],
+    ]  # fmt: skip
+    assert {negative.kind for example in found.examples for negative in example.negatives} == {"given"}
+    broken = "image,caption,neg_caption\n" + "a.jpg,a dog,a cat\n" * 199 + "a.jpg,a dog,\"['a cat'\"\n"
+    found = read_captions(write("n.csv", broken))
+    assert found.skipped == {"malformed record": 1} and found.examples[0].negatives[0].caption == "a cat"
+
+
+def test_saved_data_sets_keep_their_images() -> None:
+    datasets = pytest.importorskip("datasets")
+    from knowclip.pixels import load_pixels
+
+    columns = {"image": ["a.jpg", "b.jpg", "a.jpg"], "caption": [["one", "two"], ["three"], ["four"]]}
+    data = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+    datasets.DatasetDict({"train": data, "validation": data}).save_to_disk("two")
+    data.save_to_disk("one", num_shards=2)
+    assert said("two", split="val") == ["one", "two", "three", "four"] and len(said("two")) == 8
+    found = read_captions("one")
+    assert found.format == "huggingface" and texts("one")[0] == [e.caption for e in found.examples]
+    assert [e.key.rpartition("/")[2] for e in found.examples] == ["0#0", "0#1", "1#0", "0#2"]  # a.jpg twice
+    for path in ("a.jpg", "b.jpg"):
+        Path(path).unlink()
+    assert [load_pixels(example.image).size for example in found.examples] == [(8, 6)] * 4
+    with pytest.raises(ValueError, match="two has no split 'test'; it has: train, validation"):
+        said("two", split="test")
+    Path("one/data-00001-of-00002.arrow").unlink()
+    with pytest.raises(ValueError, match=r"one lacks data-00001-of-00002\.arrow"):
+        said("one")
+
+
+def test_a_data_set_by_name(monkeypatch, tmp_path) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    data = datasets.Dataset.from_dict({"image": ["a.jpg"], "caption": ["a dog"]})
+    data = data.cast_column("image", datasets.Image())
+    Path("hub/data").mkdir(parents=True)
+    data.map(lambda row: row).to_parquet("hub/data/train-00000-of-00001.parquet")
+    assert said("hf-hub:hub") == said("hf-hub:hub:default", split="train") == ["a dog"]
+    with pytest.raises(ValueError, match="hf-hub:nowhere cannot be loaded"):
+        said("hf-hub:nowhere")
+    with pytest.raises(ValueError, match=r"holds the images themselves .* hf-hub:hub/data"):
+        said("hub/data/train-00000-of-00001.parquet")
