@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from knowclip.counts import read_line
+
 
 def show(
     title: str, counts: Mapping[str, int], skipped: Mapping[str, int], *, kept: int, repeated: int = 0
@@ -20,26 +22,3 @@ def show(
         table.add_row(name, f"{count:,}")
     Console().print(table)
     Console(soft_wrap=True).print(read_line(kept, skipped, repeated=repeated), highlight=False)
-
-
-def read_line(
-    kept: int, skipped: Mapping[str, int], *, merged: int = 0, repeated: int = 0, what: str = "captions"
-) -> str:
-    """The line every command that reads records ends with: read = kept + merged + skipped, by reason.
-
-    Args:
-        kept: Records that are used.
-        skipped: Reason to number of those that are not.
-        merged: Records that became one with another.
-        repeated: How many of the kept ones say again what another said.
-        what: Is read.
-    """
-    parts = [f"{kept:,} kept"]
-    if repeated:
-        parts[0] += f" ({repeated:,} of them repeat another of their image)"
-    if merged:
-        parts.append(f"{merged:,} merged")
-    if total := sum(skipped.values()):
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items() if count)
-        parts.append(f"{total:,} skipped ({reasons})")
-    return f"{kept + merged + total:,} {what} read = {' + '.join(parts)}"

@@ -46,7 +46,7 @@ def command(
 
     from knowclip import preflight
     from knowclip.atomic import atomic_file
-    from knowclip.commands.summary import read_line
+    from knowclip.counts import read_line
     from knowclip.data.captions import read_captions, repeated
     from knowclip.data.prepare import negatives_for
     from knowclip.evaluation.refine import FOLDS, blind_accuracy, refine, scored_items, write_items

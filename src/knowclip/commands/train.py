@@ -128,7 +128,7 @@ def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
-    from knowclip.commands.summary import read_line
+    from knowclip.counts import read_line
     from knowclip.data.captions import repeated
 
     total = sum(p.numel() for p in trainer.method.parameters())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from knowclip.counts import read_line
 from knowclip.evaluation.benchmarks.base import NOT_IN_FILE
 from knowclip.evaluation.summary import NO_FILES
 
@@ -33,10 +34,7 @@ def records(details: Mapping[str, Any]) -> str:
         return ""
     skipped, used = dict(details["skipped"]), details["used"]
     short = skipped.pop(NOT_IN_FILE, 0)
-    parts = [f"{details['read']:,} records read = {used:,} kept"]
-    if skipped:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items())
-        parts[0] += f" + {sum(skipped.values()):,} skipped ({reasons})"
+    parts = [read_line(used, skipped, what="records")]
     parts += [f"{short:,} of the published records are not in the files"] if short else []
     if missing := details.get("missing_images"):
         parts.append(f"{missing:,} images cannot be read: their items count as wrong")

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from knowclip.commands.data import list_formats
-from knowclip.commands.summary import read_line
 from knowclip.config import CaptionFormat
+from knowclip.counts import read_line
 from knowclip.data.captions import CaptionSet, read_captions, repeated
 from knowclip.data.formats.registry import CODE, FORMATS, NAMES
 from knowclip.knowledge.texts import Text, read_texts
