@@ -26,8 +26,9 @@ from knowclip.evaluation.tasks.head import PooledHead, TokenHead
 from knowclip.evaluation.tasks.linear_probe import LINEAR_PROBE, LinearProbe
 from knowclip.evaluation.tasks.objectives import Classification, Regression, SoftAnswers
 from knowclip.evaluation.tasks.run import run_task
+from knowclip.evaluation.tasks.settings import HeadSettings, parse_settings
 from knowclip.evaluation.tasks.sides import Pooled, Tokens, sides_of
-from knowclip.evaluation.tasks.training import HeadSettings, fit, hold_out, parse_settings
+from knowclip.evaluation.tasks.training import fit, hold_out
 from knowclip.export.open_clip import save_pretrained
 from knowclip.types import ImageRef
 from tiny import tiny_model

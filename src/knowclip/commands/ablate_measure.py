@@ -15,7 +15,7 @@ from knowclip.evaluation.derived import of_groups, with_main
 from knowclip.evaluation.link_prediction import answered_sides, read_links, run_link_prediction
 from knowclip.evaluation.suite import read_suite, run_suite
 from knowclip.evaluation.tasks import registry
-from knowclip.evaluation.tasks.training import parse_settings
+from knowclip.evaluation.tasks.settings import parse_settings
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -36,7 +36,7 @@ def command(
     from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.tasks import registry
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
-    from knowclip.evaluation.tasks.training import parse_settings
+    from knowclip.evaluation.tasks.settings import parse_settings
     from knowclip.models.loading import load
 
     settings = parse_settings(options or [])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.metrics import NoDataError
@@ -178,6 +177,8 @@ def _objective(spec: GlueTask, train: Sequence[_Row]) -> Objective:
 
     def mean(predicted: Any, labels: Any) -> float:
         return float(np.mean([metric(predicted.numpy(), labels.numpy()) for metric in metrics]))
+
+    import torch
 
     labels = torch.tensor([row.label for row in train])
     if not spec.labels:

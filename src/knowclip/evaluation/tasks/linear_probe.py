@@ -20,7 +20,6 @@ from knowclip.evaluation.benchmarks.classification import read_classification
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot, read_zero_shot_objects
 from knowclip.evaluation.metrics import NoDataError, macro_average, ranks, topk_accuracy
 from knowclip.evaluation.scoring import Scorer
-from knowclip.evaluation.tasks.training import hold_out
 from knowclip.types import Result
 
 LINEAR_PROBE = Card(
@@ -148,6 +147,8 @@ def _fit(
 
 def _held_out(train: ZeroShot, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows to fit and rows to select by; whole images (an image may have several labelled boxes)."""
+    from knowclip.evaluation.tasks.training import hold_out
+
     rows, held = hold_out(train.image_ids, share=0.2, seed=seed)
     return rows.numpy(), held.numpy()
 

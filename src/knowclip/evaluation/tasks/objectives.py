@@ -1,5 +1,7 @@
 """What a head is trained for: one right class, several right answers with scores, or a number.
 
+Torch is imported where a loss is computed: the names of tasks are known without it.
+
 Shape legend: n items, B batch (rows of the n), C outputs, K right answers an item at most.
 """
 
@@ -8,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-import torch
-from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -46,6 +45,8 @@ class Classification:
 
     def loss(self, logits: Float[Tensor, "B C"], rows: Int[Tensor, " B"]) -> Float[Tensor, ""]:
         """Mean cross-entropy."""
+        from torch.nn import functional as F
+
         return F.cross_entropy(logits, self.labels[rows].to(logits.device))
 
     def score(self, logits: Float[Tensor, "B C"], rows: Int[Tensor, " B"]) -> float:
@@ -72,6 +73,9 @@ class SoftAnswers:
 
     def loss(self, logits: Float[Tensor, "B C"], rows: Int[Tensor, " B"]) -> Float[Tensor, ""]:
         """Binary cross-entropy with the soft targets."""
+        import torch
+        from torch.nn import functional as F
+
         targets = torch.zeros(len(rows), self.outputs).scatter_add(1, self.answers[rows], self.scores[rows])
         targets = targets.clamp(max=1).to(logits.device)
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(rows)
@@ -92,6 +96,8 @@ class Regression:
 
     def loss(self, logits: Float[Tensor, "B 1"], rows: Int[Tensor, " B"]) -> Float[Tensor, ""]:
         """Mean squared error."""
+        from torch.nn import functional as F
+
         return F.mse_loss(logits.squeeze(1), self.values[rows].to(logits.device))
 
     def score(self, logits: Float[Tensor, "B 1"], rows: Int[Tensor, " B"]) -> float:

@@ -17,9 +17,8 @@ from knowclip.evaluation.tasks.linear_probe import (
     read_linear_probe,
     run_linear_probe,
 )
-from knowclip.evaluation.tasks.run import run_task
+from knowclip.evaluation.tasks.settings import HeadSettings
 from knowclip.evaluation.tasks.snli_ve import SNLI_VE, read_snli_ve
-from knowclip.evaluation.tasks.training import HeadSettings
 from knowclip.evaluation.tasks.vqa import VQA, read_vqa
 from knowclip.types import Result
 
@@ -89,4 +88,6 @@ def run(
             raise ValueError("linear_probe takes no key=value settings: its L2 strength is chosen on val")
         progress("fitting a linear probe")
         return run_linear_probe(task, scorer, seeds=seeds)
+    from knowclip.evaluation.tasks.run import run_task  # torch
+
     return run_task(task, scorer, settings=settings, seeds=seeds, progress=progress)

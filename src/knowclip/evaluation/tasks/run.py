@@ -18,8 +18,9 @@ from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics import RESAMPLES, Interval, bootstrap
 from knowclip.evaluation.tasks.base import Logits, Task, TaskItems
 from knowclip.evaluation.tasks.head import PooledHead, TokenHead
+from knowclip.evaluation.tasks.settings import HeadSettings
 from knowclip.evaluation.tasks.sides import Cached, Live, Side, Tokens, sides_of
-from knowclip.evaluation.tasks.training import HeadSettings, fit, hold_out, predict
+from knowclip.evaluation.tasks.training import fit, hold_out, predict
 from knowclip.types import Result
 
 RANK_RESAMPLES = 200

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from knowclip.evaluation.scoring import Scorer, evaluation_mode
 from knowclip.evaluation.tasks.base import TaskItems
+from knowclip.evaluation.tasks.settings import Kind
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T", str, ImageRef)
-Kind = Literal["pooled", "tokens"]
 TOKEN_BATCH = 64
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.benchmarks.files import matching, only
@@ -87,6 +86,8 @@ def read_snli_ve(folder: Path, *, split: str | None = None, allow_missing: bool 
             )
     total = len(train) + len(test) + sum(skipped.values())
     refuse_gaps(SNLI_VE, skipped, total=total, allow_missing=allow_missing)
+    import torch
+
     labels = [_labels(pairs) for pairs in (train, test)]
 
     def grade(logits: Logits, rows: Rows) -> Mapping[str, float]:

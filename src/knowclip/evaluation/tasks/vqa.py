@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from knowclip.evaluation.benchmarks.base import Card
@@ -162,6 +161,8 @@ def _targets(people: Sequence[str]) -> dict[str, float]:
 
 
 def _objective(answers: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> SoftAnswers:
+    import torch
+
     known = _Vocabulary(vocabulary)
     targets = [known.targets(people) for people in answers]
     width = max(1, *(len(found) for found in targets))
