@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from knowclip.commands.loaded import _tell_untrained, best_step
+from knowclip.commands.loaded import best_step, tell_untrained
 
 
 def write_log(run: Path, *selections: tuple[int, float]) -> None:
@@ -23,14 +23,14 @@ def write_log(run: Path, *selections: tuple[int, float]) -> None:
 def test_best_of_step_0_is_said(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_log(tmp_path / "run", (0, 0.5), (20, 0.4), (30, 0.5))
     assert best_step(tmp_path / "run") == (0, 30)
-    _tell_untrained(tmp_path / "run" / place)
+    tell_untrained(tmp_path / "run" / place)
     told = capsys.readouterr().err
     assert "best is step 0 (untrained)" in told and "last: step 30" in told
 
 
 def test_a_trained_best_and_other_folders_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_log(tmp_path / "run", (0, 0.5), (20, 0.6))
-    _tell_untrained(tmp_path / "run")
-    _tell_untrained(tmp_path / "ViT-B-32")
+    tell_untrained(tmp_path / "run")
+    tell_untrained(tmp_path / "ViT-B-32")
     assert best_step(tmp_path) == (None, 0)
     assert not capsys.readouterr().err

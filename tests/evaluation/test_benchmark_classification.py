@@ -186,3 +186,25 @@ def test_classes_without_training_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "test" / "red").rename(tmp_path / "test" / "violet")
     with pytest.raises(ValueError, match=r"no training images of classes \['violet'\]"):
         read_linear_probe(tmp_path)
+
+
+def test_shards_as_people_make_them(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    buffer = io.BytesIO()
+    shade("red", 0).save(buffer, "PNG")
+    with tarfile.open(tmp_path / "test" / "0.tar", "w") as archive:
+        for key, label in (("./22.05", b"0\n"), ("./22.06", b"1")):
+            member(archive, f"{key}.cls", label)
+            member(archive, f"{key}.png", buffer.getvalue())
+        member(archive, "./._22.05.png", b"macOS")
+        member(archive, "__meta__/dataset.json", b"{}")
+    (tmp_path / "test" / "._0.tar").write_bytes(b"macOS")
+    (tmp_path / "classnames.txt").write_text("missile\ncat\nmissile\n")
+    benchmark = read_classification(tmp_path)
+    assert benchmark.names == ["missile", "cat"] and benchmark.keys == [
+        "00000/0-22.05.png",
+        "00001/0-22.06.png",
+    ]
+    (tmp_path / "unpacked" / "test" / "00001").rename(tmp_path / "unpacked" / "test" / "00002")
+    with pytest.raises(ValueError, match="one class"):
+        read_classification(tmp_path)  # the two that are left share a name

@@ -66,6 +66,12 @@ def command(
     """
     from rich.console import Console
 
+    from knowclip import preflight
+    from knowclip.data.formats.huggingface import is_hub
+
+    if not is_hub(data):
+        preflight.existing(data, "--data")
+    preflight.writable_folder(out)
     from knowclip.commands.benchmark_data import find
     from knowclip.commands.measuring import measure, text_only
     from knowclip.evaluation.gate import parse_condition

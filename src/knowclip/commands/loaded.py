@@ -54,7 +54,7 @@ def load_model(name: str, *, device: str | None = None) -> Loaded:
     from knowclip.export.method import SETTINGS
     from knowclip.models.loading import load
 
-    _tell_untrained(Path(name))
+    tell_untrained(Path(name))
     for folder in (Path(name), Path(name) / "best"):
         if (folder / SETTINGS).is_file():
             method = load_method(folder)
@@ -63,7 +63,7 @@ def load_model(name: str, *, device: str | None = None) -> Loaded:
     return Loaded(load(name, device=device), None)
 
 
-def _tell_untrained(folder: Path) -> None:
+def tell_untrained(folder: Path) -> None:
     """Say so where a run's ``best`` is what it started from: what is not pre-trained is random there."""
     run = folder.parent if folder.name == "best" else folder
     if not (run / "best").is_dir():

@@ -32,6 +32,13 @@ def command(
     """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
     from rich.console import Console
 
+    from knowclip import preflight
+
+    if data is not None:
+        preflight.existing(data, "--data", folder=True)
+    if out is not None:
+        preflight.writable_folder(out)
+    from knowclip.commands.loaded import tell_untrained
     from knowclip.commands.measuring import keep_found
     from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.tasks import registry
@@ -44,6 +51,7 @@ def command(
         each: registry.read(each, data, split=split, allow_missing=allow_missing)
         for each in registry.names_of(name)
     }
+    tell_untrained(Path(model))
     scorer = Scorer(load(model, device=device), cache=cache)
     results = []
     with Console(stderr=True).status(name) as status:

@@ -134,10 +134,13 @@ class TextOnly:
         if scorer is not None and self.images:
             mean = scorer.images(self.images).mean(axis=0)
             scores["text_tower"] = (scorer.texts(benchmark.true) @ mean, scorer.texts(benchmark.false) @ mean)
-        blind = {name: _grade(benchmark, *pair) for name, pair in scores.items()}
-        strongest = max(blind, key=lambda name: blind[name].accuracy)
-        every = {name: asdict(control) for name, control in blind.items()}
-        return {"strongest": strongest, **every[strongest], "all": every}
+        return strongest({name: asdict(_grade(benchmark, *pair)) for name, pair in scores.items()})
+
+
+def strongest(controls: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """``{"strongest": name, "accuracy", "tie_rate", "all": controls}`` of blind readers by name."""
+    best = max(controls, key=lambda name: controls[name]["accuracy"])
+    return {"strongest": best, **controls[best], "all": dict(controls)}
 
 
 def shuffled_images(benchmark: ChoiceBenchmark, scorer: Scorer, *, seed: int = 0) -> Blind:

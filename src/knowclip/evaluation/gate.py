@@ -64,11 +64,11 @@ class Verdict:
     def __str__(self) -> str:
         sign, unit = ("+", " points") if self.condition.against else ("", "%")
         found = f"{100 * self.value:{sign}.1f}"
-        if self.low is not None and self.high is not None:
+        if self.low is not None and self.high is not None and self.n > 1:
             found += f" [{100 * self.low:{sign}.1f}, {100 * self.high:{sign}.1f}]"
         doubt = (
             ""
-            if self.sure or self.low is None
+            if self.sure or self.low is None or self.n < 2
             else ", the interval holds the bound: too few items to be sure"
         )
         outcome = "holds" if self.holds else "FAILS"

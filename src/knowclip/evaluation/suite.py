@@ -10,7 +10,8 @@ from typing import Any
 
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
-from knowclip.evaluation.controls import TextOnly, hard_positives, shuffled_images
+from knowclip.evaluation.benchmarks.swaps import BlindScored
+from knowclip.evaluation.controls import TextOnly, hard_positives, shuffled_images, strongest
 from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.summary import NO_FILES
@@ -118,7 +119,9 @@ def _controls(
 ) -> dict[str, Any]:
     controls: dict[str, Any] = {}
     if text_only is not None:
-        controls["text_only"] = text_only.measure(benchmark, scorer)
+        own = benchmark.text_only() if isinstance(benchmark, BlindScored) else {}
+        every = {**own.get("all", {}), **text_only.measure(benchmark, scorer)["all"]}
+        controls["text_only"] = strongest(every)
     if len({ref.path for ref in benchmark.images}) > 1:
         controls["shuffled_images"] = asdict(shuffled_images(benchmark, scorer))
     with suppress(NoDataError):  # no case has a paraphrase

@@ -170,7 +170,7 @@ def verdict(summary: Mapping[str, Any]) -> str:
     above = [title for title, control in blind.items() if control and low[title] > control["accuracy"]]
     within = [title for title, control in blind.items() if control and title not in above]
     told = [f"sees more than a reader without the image on {_listed(above)}"] if above else []
-    told += [f"no more than a reader without the image on {_listed(within)}"] if within else []
+    told += [f"sees no more than a reader without the image on {_listed(within)}"] if within else []
     return f"{run} {'; '.join(told)}." if told else ""
 
 

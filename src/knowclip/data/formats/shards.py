@@ -17,7 +17,7 @@ from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, REPLACED, Format, Op
 from knowclip.files import IMAGE_SUFFIXES, decode, is_junk
 from knowclip.members import open_file, tar_members, tar_repeated
 
-_META = re.compile(r"__[^/]*__(/|\.|$)")
+META = re.compile(r"__[^/]*__(/|\.|$)")
 """Members that describe the shard, which WebDataset's readers leave out."""
 Sample = dict[str, str]
 """File ending to member."""
@@ -49,7 +49,7 @@ def _samples(shard: Path) -> dict[str, Sample]:
     """Key to members, in the order of the shard."""
     groups: dict[str, dict[str, Sample]] = {}
     for member in tar_members(shard):
-        if is_junk(member) or _META.match(member):
+        if is_junk(member) or META.match(member):
             continue
         folder, _, name = member.rpartition("/")
         stem, dot, extension = name.rpartition(".")

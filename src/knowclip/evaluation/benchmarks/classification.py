@@ -68,7 +68,7 @@ def read_classification(
     for place in PLACES:
         home = folder / place
         if found := _split_folder(home, split):
-            return _read(found, home, [home], named=named)
+            return _read(found, home, [home, found], named=named)
         if unpacked := sources.unpack(home, SPLITS[split]):
             return _read(unpacked, home, [home, unpacked.parent], named=named)
     raise _nothing(folder, split)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import inspect
 import io
 import shutil
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from knowclip.atomic import atomic_folder
+from knowclip.data.formats.shards import META
+from knowclip.evaluation.benchmarks.files import matching
 from knowclip.files import IMAGE_SUFFIXES, is_junk
+from knowclip.members import open_file, tar_members
 
 TORCHVISION: dict[str, str] = {
     "cifar-10-batches-py": "CIFAR10", "cifar-100-python": "CIFAR100", "MNIST/raw": "MNIST",
@@ -44,7 +46,7 @@ def unpack(home: Path, splits: Sequence[str]) -> Path | None:
         target = home / UNPACKED / split
         if target.is_dir():
             return target
-        shards = sorted((home / split).glob("*.tar"), key=lambda path: (len(path.name), path.name))
+        shards = sorted(matching(home / split, "*.tar"), key=lambda path: (len(path.name), path.name))
         if shards:
             if not (home / TEXTS[0]).is_file():
                 raise ValueError(f"{home} has tar shards but no {TEXTS[0]}; copy it from the data set's page")
@@ -82,25 +84,26 @@ def _copy_texts(home: Path, out: Path) -> None:
 
 
 def _shards(paths: Sequence[Path]) -> Iterator[Labelled]:
-    """Samples of WebDataset shards: members ``<key>.jpg`` (or png, webp) and ``<key>.cls``."""
+    """Samples of WebDataset shards: ``<key>.jpg`` (or png, webp) and ``<key>.cls``; keys may have dots."""
     for path in paths:
-        parts: dict[str, dict[str, bytes]] = {}
-        try:
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    if is_junk(member.name):
-                        continue
-                    key, _, suffix = Path(member.name).name.partition(".")
-                    file = archive.extractfile(member)
-                    if file is not None:
-                        parts.setdefault(key, {})["." + suffix.lower()] = file.read()
-        except tarfile.TarError as error:
-            raise ValueError(f"{path} is no complete tar shard: {error}; download it again") from error
-        for key, sample in parts.items():
+        samples: dict[str, dict[str, str]] = {}
+        for member in tar_members(path):
+            if not is_junk(member) and not META.match(member):
+                key, _, suffix = member.rpartition(".")
+                samples.setdefault(key, {})[f".{suffix.lower()}"] = member
+        for key, sample in samples.items():
             suffix = next((suffix for suffix in sample if suffix in IMAGE_SUFFIXES), "")
             if not suffix or ".cls" not in sample:
                 raise ValueError(f"{path}: sample {key!r} has {sorted(sample)}; expected an image and .cls")
-            yield f"{path.stem}-{key}{suffix}", int(sample[".cls"]), sample[suffix]
+            label, image = (_content(path, sample[name]) for name in (".cls", suffix))
+            if not label.strip().isdigit():
+                raise ValueError(f"{path}: {sample['.cls']} holds {label[:20]!r}; expected a class number")
+            yield f"{path.stem}-{key.replace('/', '-')}{suffix}", int(label), image
+
+
+def _content(shard: Path, member: str) -> bytes:
+    with open_file(shard / member) as file:
+        return file.read()
 
 
 def _torchvision(name: str, root: Path, split: str) -> Any:

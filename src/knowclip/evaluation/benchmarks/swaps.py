@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.files import captioned, text
-from knowclip.evaluation.controls import Blind
+from knowclip.evaluation.controls import Blind, strongest
 from knowclip.evaluation.metrics import NotHereError, small_left_out
 from knowclip.files import read_text
 from knowclip.types import Example, ImageRef, Negative, Result
@@ -95,15 +95,17 @@ class BlindScored(ChoiceBenchmark):
     def grade(self, true_scores: ArrayLike, false_scores: ArrayLike, *, missing: int = 0) -> Result:
         """As ever, with the blind readers' ``text_only`` in the details."""
         result = super().grade(true_scores, false_scores, missing=missing)
+        if not self.blind:
+            return result
+        return replace(result, details={**result.details, "text_only": self.text_only()})
+
+    def text_only(self) -> dict[str, Any]:
+        """What the blind readers solve, as ``TextOnly.measure`` tells it; empty without any."""
         every = {}
         for name, scores in self.blind.items():
             blind = super().grade(*np.asarray(scores))
             every[name] = asdict(Blind(blind.metrics[blind.main], blind.details["tie_rate"]))
-        if not every:
-            return result
-        strongest = max(every, key=lambda name: every[name]["accuracy"])
-        text_only = {"strongest": strongest, **every[strongest], "all": every}
-        return replace(result, details={**result.details, "text_only": text_only})
+        return strongest(every) if every else {}
 
 
 def read_items(path: Path, *, allow_missing: bool = False) -> BlindScored:
