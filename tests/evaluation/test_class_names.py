@@ -147,3 +147,10 @@ def test_flat_images_and_tiny_imagenet_s_nested_ones(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "tiny" / "val" / "n01443537" / "images" / "._a.jpg")
     found = read_classification(tmp_path / "tiny")
     assert found.names == ["tench", "goldfish"] and len(found.images) == 2
+
+
+def test_codes_of_countries_are_no_names(tmp_path: Path) -> None:
+    (tmp_path / "country211").mkdir()
+    with pytest.raises(ValueError, match="called by country codes"):
+        read_classification(tmp_path)
+    assert named(["BMW", "VW"], tmp_path) == ["BMW", "VW"]

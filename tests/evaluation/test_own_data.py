@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,8 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from knowclip.commands import evaluate
+from knowclip.commands import compare, evaluate
+from knowclip.evaluation.benchmarks import vsr
 from knowclip.evaluation.benchmarks.swaps import BlindScored
 from knowclip.evaluation.metrics import SMALL, small_left_out
 from knowclip.evaluation.own_data import read_own
@@ -128,3 +130,74 @@ def test_nothing_to_measure_names_the_nearest_only(flat: None, photos: Path, tmp
     assert "nowhere.csv does not exist" in str(run.exception)
     run = CliRunner().invoke(app, ["flat", "--data", "data", "--suite", "vals"])
     assert "Did you mean 'valse'" in str(run.exception)
+
+
+def test_unreadable_pictures_of_one_benchmark_do_not_stop_the_others(
+    flat: None, official_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: Any
+) -> None:
+    encode = constant.encode_image
+
+    def opened(images: list[Any], *, normalize: bool = False) -> torch.Tensor:
+        for ref in images:
+            Image.open(ref.path).load()
+        return encode(images, normalize=normalize)
+
+    constant.encode_image = opened
+    for name in ("vsr", "coco"):
+        shutil.copytree(official_folder / name, tmp_path / "data" / name)
+    broken = tmp_path / "data" / "vsr" / "images"
+    shutil.copytree(official_folder / "coco/val2017", broken)
+    for path in list(broken.iterdir())[:2]:
+        path.write_bytes(b"\xff\xd8 cut short")
+    monkeypatch.setattr(vsr, "VSR", dataclasses.replace(vsr.VSR, n=18))
+    names = ["--benchmark", "vsr", "--benchmark", "image_to_text"]
+    (tmp_path / "data" / "captions_test.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": i, "file_name": f"coco/val2017/{i:012d}.jpg"} for i in range(6)],
+                "annotations": [{"image_id": i, "caption": f"picture {i}"} for i in range(6)],
+            }
+        )
+    )
+    run = CliRunner().invoke(app, ["flat", "--data", "data", *names, "--out", "out"])
+    assert run.exit_code == 0, run.output
+    assert list(json.loads(Path("out/results.json").read_text())["benchmarks"]) == ["image_to_text"]
+    assert "vsr: no data: 2 of 6 images are missing or unreadable" in run.stderr
+
+
+def test_two_models_are_compared_by_name(flat: None, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import knowclip.models.loading
+
+    class Names:
+        """Tells every picture from every other by its file."""
+
+        def __init__(self, seed: int) -> None:
+            self.state_dict = lambda: {"weight": torch.tensor(float(seed))}
+            self.seed = seed
+
+        def rows(self, names: list[str]) -> torch.Tensor:
+            seeds = [sum(name.encode()) * 7 + self.seed for name in names]
+            made = [torch.randn(16, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+            return torch.nn.functional.normalize(torch.stack(made), dim=1)
+
+        def encode_image(self, images: list[Any], *, normalize: bool = False) -> torch.Tensor:
+            return self.rows([str(ref.path.name) for ref in images])
+
+        def encode_text(self, texts: list[str], *, normalize: bool = False) -> torch.Tensor:
+            return self.rows(texts)
+
+    models = {"runs/clip": Names(1), "runs/negclip": Names(2)}
+    monkeypatch.setattr(knowclip.models.loading, "load", lambda name, *, device=None: models[name])
+    data = ["--data", str(photos / "photos.csv"), "--benchmark", "image_to_text", "--allow-missing"]
+    run = CliRunner().invoke(app, ["runs/negclip", *data, "--baseline", "runs/clip", "--out", "E"])
+    assert run.exit_code == 0, run.output
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    comparing = typer.Typer()
+    comparing.command()(compare.command)
+    told = [
+        json.loads(CliRunner().invoke(comparing, [*folders, "--json"]).stdout)
+        for folders in (["E/negclip", "E/clip"], ["E"])
+    ]
+    assert told[0] == told[1] and (told[0]["a"], told[0]["b"]) == ("runs/negclip", "runs/clip")
+    wrong = CliRunner().invoke(comparing, ["E/clip", "E/nothing"])
+    assert "E/nothing holds no results; name one of" in str(wrong.exception)

@@ -34,6 +34,7 @@ def command(
 
     from knowclip import preflight
     from knowclip.atomic import atomic_file
+    from knowclip.evaluation.records import record_lines
     from knowclip.evaluation.report import console_table, model_card, write_report
     from knowclip.evaluation.store import find_runs
     from knowclip.evaluation.summary import Report
@@ -53,6 +54,9 @@ def command(
     )
     summary = write_report(told, out)
     Console().print(console_table(summary))
+    told = Console(stderr=True, soft_wrap=True, highlight=False)
+    for line in record_lines(summary):
+        told.print(line, markup=False)
     if card is not None:
         _refuse_foreign(card, list(found.values())[-1].model_hash)
         loading = LOADING + (STOCK if (card / "open_clip_config.json").is_file() else "")

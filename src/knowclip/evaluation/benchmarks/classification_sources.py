@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,9 +26,12 @@ TORCHVISION: dict[str, str] = {
     "rendered-sst2": "RenderedSST2", "stanford_cars": "StanfordCars",
 }  # fmt: skip
 """What torchvision's data set leaves in its root -> the class; those that know their classes' names."""
+CODED = "country211"
 TRAIN_NAMES = {"OxfordIIITPet": "trainval"}
 TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt")
 UNPACKED = "unpacked"
+_DIGIT = re.compile(r"^\d - ")
+"""MNIST's classes are called ``0 - zero``."""
 Labelled = tuple[str, int, bytes]
 """File name, class number, content."""
 
@@ -57,9 +61,14 @@ def unpack(home: Path, splits: Sequence[str]) -> Path | None:
     split = "train" if "train" in splits else "test"
     if "test" not in splits and split == "test":
         return None  # torchvision's sets have no val of their own
+    if marker == CODED and not (home / TEXTS[0]).is_file():
+        raise ValueError(
+            f"{home / marker}: its classes are called by country codes (AD, AE, ...), which are no names: "
+            f"write {home / TEXTS[0]} with a name a line, in order of the codes"
+        )
     target = home / UNPACKED / split
     dataset = _torchvision(TORCHVISION[marker], home, split)
-    names = "\n".join(str(name).replace("_", " ") for name in dataset.classes)
+    names = "\n".join(_DIGIT.sub("", str(name)).replace("_", " ") for name in dataset.classes)
     return _write(
         target,
         _pictures(dataset),

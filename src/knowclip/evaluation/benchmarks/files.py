@@ -274,6 +274,12 @@ class CocoImages(Images):
         return ref
 
 
+def coco_home(*folders: Path) -> Path | None:
+    """The folder that holds COCO's ``val2014``, which Karpathy's file names are relative to."""
+    homes = Images(folders, _COCO_HOMES).roots
+    return next((home for home in homes if (home / "val2014").is_dir()), None)
+
+
 _COCO_BESIDE = tuple(place for place in COCO_IMAGES if place.lower().startswith(("coco", "mscoco")))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from knowclip.data.captions import read_captions
 from knowclip.evaluation.benchmarks.base import Card, Choice, describe, missing_images
-from knowclip.evaluation.benchmarks.files import TOLERATED_SHARE, captioned
+from knowclip.evaluation.benchmarks.files import TOLERATED_SHARE, captioned, coco_home
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, nearest_wrong, relevance
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import Example, Result
@@ -216,7 +216,8 @@ def read_published(
         raise NotHereError(
             f"{card.name}: none of {', '.join(map(str, paths))}; see `knowclip data {card.name}`"
         )
-    captions = read_captions(path, split=split, allow_missing=allow_missing)
+    images = coco_home(path.parent, folder) if name == "coco" else None
+    captions = read_captions(path, images=images, split=split, allow_missing=allow_missing)
     found = {e.image_id if direction == "image_to_text" else e.key for e in captions.examples}
     if split == "test" and len(found) < (1 - TOLERATED_SHARE) * card.n and not allow_missing:
         raise ValueError(
