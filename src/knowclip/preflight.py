@@ -26,7 +26,7 @@ EXTRAS = {
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 """What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
 RANDOM = "random"
-_WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
+_WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
 _MODELS = Path(__file__).parent / "models"
 
 

@@ -74,6 +74,44 @@ def test_old_pooling_and_another_epsilon(tmp_path: Path, changes: dict[str, floa
         torch.testing.assert_close(model.encode_text(CAPTIONS), text, atol=1e-5, rtol=0)
 
 
+def test_added_tokens_keep_the_rule_of_pooling(tmp_path: Path) -> None:
+    """Pooled at the highest id, which is no longer the end of text."""
+    stock = foreign(tmp_path / "H", eos_token_id=2)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "H")
+    tokenizer.add_tokens(["<a>", "<b>"])
+    larger = torch.nn.Embedding(49410, 32)
+    larger.weight.data[:49408] = stock.text_model.embeddings.token_embedding.weight.data
+    stock.text_model.embeddings.token_embedding = larger
+    stock.config.text_config.vocab_size = 49410
+    stock.save_pretrained(tmp_path / "H")
+    tokenizer.save_pretrained(tmp_path / "H")
+    texts = ["<a> dog", "a dog <b>", "a dog"]
+    model = load(tmp_path / "H")
+    inputs = tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model.encode_text(texts)
+        torch.testing.assert_close(
+            stock.get_text_features(**inputs).pooler_output, expected, atol=1e-5, rtol=0
+        )
+        save_transformers(model, tmp_path / "K")
+        again = CLIPModel.from_pretrained(tmp_path / "K")
+        assert again.config.text_config.eos_token_id == 2
+        for found in (
+            load(tmp_path / "K").encode_text(texts),
+            again.get_text_features(**inputs).pooler_output,
+        ):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        save_pretrained(model, tmp_path / "O")
+        torch.testing.assert_close(load(tmp_path / "O").encode_text(texts), expected, atol=1e-5, rtol=0)
+
+
+def test_an_end_of_text_that_clip_model_reads_otherwise_is_refused(tmp_path: Path) -> None:
+    model = make("custom_text_eos", tmp_path)
+    model.config["text_cfg"]["eos_id"] = 2
+    with pytest.raises(ValueError, match=r"text_cfg.eos_id=2 \(CLIPModel would pool at the highest id"):
+        save_transformers(model, tmp_path / "x")
+
+
 def test_pixels_of_a_square_image_are_those_of_the_processor(tmp_path: Path) -> None:
     foreign(tmp_path)
     picture = Image.effect_noise((32, 32), 60).convert("RGB")

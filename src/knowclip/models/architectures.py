@@ -64,8 +64,8 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
     As ``open_clip.create_model`` does from a registered name; that one reads no configuration from memory.
 
     Raises:
-        ValueError: If the configuration is of a model with a decoder, or the text tower that it names cannot
-            be found.
+        ValueError: If the configuration is of a model with a decoder or has unknown keys, or the text tower
+            that it names cannot be found.
     """
     if "multimodal_cfg" in model_cfg:
         raise ValueError(
@@ -76,6 +76,10 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
     custom_text = options.pop("custom_text", False) or tower is not None
     try:
         model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"open_clip {open_clip.__version__} does not know this configuration ({error}): it is of another version"
+        ) from error
     except OSError as error:  # what transformers raises for a name that it can neither find nor fetch
         raise ValueError(
             f"the text tower {tower!r} (text_cfg.hf_model_name) is no folder here and the Hugging Face hub "
