@@ -78,7 +78,7 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
         model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**options)
     except TypeError as error:
         raise ValueError(
-            f"open_clip {open_clip.__version__} does not know this configuration ({error}): it is of another version"
+            f"open_clip {open_clip.__version__} does not know this configuration ({error})"
         ) from error
     except OSError as error:  # what transformers raises for a name that it can neither find nor fetch
         raise ValueError(
