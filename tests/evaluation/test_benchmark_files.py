@@ -15,7 +15,6 @@ from official import draw, png, write_lines, write_parquet
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.base import Card, Choice
 from knowclip.evaluation.benchmarks.files import (
-    CocoImages,
     Images,
     Record,
     collect,
@@ -28,6 +27,7 @@ from knowclip.evaluation.benchmarks.files import (
     parquet_records,
     text,
 )
+from knowclip.evaluation.benchmarks.images import CocoImages
 from knowclip.evaluation.benchmarks.protocols import Paraphrase
 from knowclip.evaluation.benchmarks.vsr import VSR
 from knowclip.evaluation.metrics import NoDataError

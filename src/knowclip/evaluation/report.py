@@ -28,7 +28,9 @@ def console_table(summary: Mapping[str, Any]) -> Table:
         Column("n", justify="right"),
     ]
     columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
-    columns += [Column("points [interval]" if several else "text only", justify="right", no_wrap=True)]
+    beside = several or any(map(strongest_control, summary["benchmarks"].values()))
+    last = "points [interval]" if several else "text only"
+    columns += [Column(last, justify="right", no_wrap=True)] if beside else []
     table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     captions = [f"points: paired difference to {summary['baseline']} on the same items"] if several else []
     captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
@@ -42,8 +44,8 @@ def console_table(summary: Mapping[str, Any]) -> Table:
         for run, found in entry["methods"].items():
             score = "\n".join(filter(None, [percent(found["interval"]), recalls(found["metrics"])]))
             difference = points(found["difference"]) if found["difference"] else ""
-            name, last = (f"  {run}", difference) if several else (entry["main"], blind)
-            table.add_row(name, f"{found['n']:,}", score, last)
+            name, cell = (f"  {run}", difference) if several else (entry["main"], blind)
+            table.add_row(name, f"{found['n']:,}", score, *([cell] if beside else []))
     return table
 
 

@@ -10,15 +10,10 @@ from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Download
 from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.images import VG_IMAGES
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
 
 FILE = "COLA_multiobjects_matching_benchmark.json"
-_VG_HOMES = ("", "vg", "VG", "visual_genome", "images", "vg/images", "visual_genome/images")
-VG_IMAGES = (
-    *(f"{home}/{part}".lstrip("/") for home in _VG_HOMES for part in ("VG_100K", "VG_100K_2", "vg_images")),
-    *_VG_HOMES,
-)
-"""Where Visual Genome's images are looked for, under the benchmark's folder and the data folder."""
 VG_OBTAIN = (
     "Visual Genome images: https://homes.cs.washington.edu/~ranjay/visualgenome/api.html, unpacked to "
     "vg/VG_100K and vg/VG_100K_2"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.cola import VG_IMAGES, VG_OBTAIN
+from knowclip.evaluation.benchmarks.cola import VG_OBTAIN
 from knowclip.evaluation.benchmarks.files import Images, Record, collect, csv_records, locate, matching, text
+from knowclip.evaluation.benchmarks.images import VG_IMAGES
 from knowclip.types import ImageRef
 
 SYSTEMATIC = "syst_hard_negatives/syst_vg_hard_negs_*.csv"

@@ -16,7 +16,8 @@ import numpy as np
 
 from knowclip.evaluation.benchmarks.aro import ADDRESS, PAPER
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
-from knowclip.evaluation.benchmarks.files import CocoImages, Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.files import Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.images import CocoImages
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.knowledge.identity import stable_hash
 from knowclip.knowledge.spacy_parser import installed_model

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
 from knowclip.evaluation.benchmarks.files import (
-    CocoImages,
     Images,
     Record,
     collect,
@@ -19,6 +18,7 @@ from knowclip.evaluation.benchmarks.files import (
     locate,
     text,
 )
+from knowclip.evaluation.benchmarks.images import CocoImages
 from knowclip.evaluation.benchmarks.protocols import Paraphrase, ParaphraseBenchmark
 from knowclip.evaluation.metrics import NoDataError
 

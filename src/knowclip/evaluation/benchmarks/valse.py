@@ -10,13 +10,13 @@ from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
 from knowclip.evaluation.benchmarks.files import (
-    CocoImages,
     Record,
     collect,
     json_records,
     locate,
     text,
 )
+from knowclip.evaluation.benchmarks.images import CocoImages
 
 PIECES = (
     "existence",

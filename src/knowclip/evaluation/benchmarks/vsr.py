@@ -11,13 +11,13 @@ from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Download
 from knowclip.evaluation.benchmarks.files import (
-    CocoImages,
     Record,
     collect,
     jsonl_records,
     locate,
     text,
 )
+from knowclip.evaluation.benchmarks.images import CocoImages
 from knowclip.evaluation.benchmarks.protocols import Statement, StatementBenchmark
 from knowclip.evaluation.metrics import NoDataError
 

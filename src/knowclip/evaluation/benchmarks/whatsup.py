@@ -10,9 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.cola import VG_IMAGES
 from knowclip.evaluation.benchmarks.files import (
-    CocoImages,
     Images,
     Record,
     collect,
@@ -20,6 +18,7 @@ from knowclip.evaluation.benchmarks.files import (
     locate,
     text,
 )
+from knowclip.evaluation.benchmarks.images import VG_IMAGES, CocoImages
 
 CONTROLLED = ("controlled_images_dataset", "controlled_clevr_dataset")
 NATURAL = {"coco_qa": "{:0>12}.jpg", "vg_qa": "{}.jpg"}
