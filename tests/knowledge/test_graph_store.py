@@ -21,11 +21,11 @@ from knowclip.knowledge import graph_finish
 from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_build import GraphBuilder, graph_builder
 from knowclip.knowledge.graph_stats import stats
-from knowclip.knowledge.graph_store import Source
+from knowclip.knowledge.graph_store import Source, read_manifest
 from knowclip.types import Triplet
 
 SOURCE = Source("hand", "CC0")
-FACTS = [("dog", "is", "animal"), ("cat", "is", "animal"), ("dog", "chases", "cat"), ("cat", "is", "cat")]
+FACTS = [("dog", "is", "animal"), ("cat", "is", "animal"), ("dog", "chases", "cat"), ("cat", "is", "dog")]
 
 
 def build(out: Path, facts: list[tuple[str, str, str]], **options: object) -> KnowledgeGraph:
@@ -45,14 +45,14 @@ def test_tables_are_sorted_and_numbered(tmp_path: Path) -> None:
     assert [a.relation_text[i] for i in range(2)] == ["chases", "is"]
     assert [graph.triplet(row) for row in range(4)] == [
         Triplet("cat", "is", "animal"),
-        Triplet("cat", "is", "cat"),
+        Triplet("cat", "is", "dog"),
         Triplet("dog", "chases", "cat"),
         Triplet("dog", "is", "animal"),
     ]
     assert a.out_indptr.tolist() == [0, 0, 2, 4]
     assert graph.outgoing(2).tolist() == [2, 3]
     assert graph.incoming(0).tolist() == [0, 3]
-    assert graph.incoming(1).tolist() == [1, 2]
+    assert graph.incoming(1).tolist() == [2]
 
 
 def test_ids_that_share_a_hash_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,10 +162,20 @@ names = names.filter(lambda name: name == name.strip())
 def test_any_triplets_come_back_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, facts: list[tuple[str, str, str]]
 ) -> None:
-    graph = build(tmp_path_factory.mktemp("any") / "g", facts)
+    expected_facts = {Triplet(*fact) for fact in facts if fact[0] != fact[2]}
+    out = tmp_path_factory.mktemp("any") / "g"
+    if not expected_facts:
+        with pytest.raises(ValueError, match="no triplet left"):
+            build(out, facts)
+        return
+    graph = build(out, facts)
     E, R, T = (graph.counts[name] for name in ("entities", "relations", "triplets"))
     found = {graph.triplet(row) for row in range(T)}
-    assert found == {Triplet(*fact) for fact in facts} and T == len(found)
+    assert found == expected_facts and T == len(found)
+    tally = read_manifest(out).tally
+    assert tally is not None and tally.read == len(facts) and tally.kept == T
+    loops = sum(head == tail for head, _, tail in facts)
+    assert tally.skipped.get("head equals tail", 0) == loops and tally.merged == len(facts) - loops - T
     for index in range(E):
         assert graph.arrays.entity_id.find(str(graph.arrays.entity_id[index])) == index
     h, r, t = (x.ravel() for x in np.meshgrid(np.arange(E), np.arange(R), np.arange(E), indexing="ij"))
@@ -202,7 +212,7 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
 def test_sql_sees_the_tables(tmp_path: Path) -> None:
     graph = build(tmp_path / "g", FACTS)
     query = "SELECT e.id, count(*) FROM triplets t JOIN entities e ON t.tail = e.row GROUP BY 1 ORDER BY 1"
-    assert graph.sql(query).fetchall() == [("animal", 2), ("cat", 2)]
+    assert graph.sql(query).fetchall() == [("animal", 2), ("cat", 1), ("dog", 1)]
 
 
 def test_arrays_are_mapped_rebuilt_when_missing_and_keyed_by_contents(tmp_path: Path) -> None:
@@ -227,7 +237,9 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"graph.json: damaged"):
         KnowledgeGraph(tmp_path / "g")
     manifest.write_text(good.replace('"version": 1', '"version": 99'))
-    with pytest.raises(ValueError, match=r"version 99; this knowclip reads .*version 1"):
+    with pytest.raises(
+        ValueError, match=r"version 99; this knowclip reads .*version 1: a newer knowclip made it: update"
+    ):
         KnowledgeGraph(tmp_path / "g")
 
 
@@ -265,7 +277,7 @@ def test_a_killed_import_never_looks_whole(tmp_path: Path) -> None:
         import sys, time
         from pathlib import Path
         from knowclip.knowledge import graph_build
-        from knowclip.knowledge.graph_store import Source
+        from knowclip.knowledge.graph_store import Source, read_manifest
         def report(stage, fraction):
             if stage == "writing triplets":
                 print("now", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from knowclip.commands.graph_views import AsJson, Graph, print_summary, show, stats
+from knowclip.commands.graph_views import AsJson, Graph, print_summary, print_tally, show, stats
 from knowclip.progress import fractions
 
 app = typer.Typer(no_args_is_help=True)
@@ -38,17 +39,20 @@ def import_(
     if path is None and source != "concepts":
         raise ValueError(f"{source} needs a PATH: {READERS[source].path}")
     origin: Any = path
+    left_out = {}
     if source == "captions":
         from knowclip.data.captions import read_captions
 
         assert path is not None
-        origin = read_captions(path).examples
+        pairs = read_captions(path)
+        origin, left_out = pairs.examples, pairs.skipped
     with fractions() as report:
         graph = import_graph(
             source,
             origin,
             out,
             options=chosen,
+            left_out=left_out,
             max_bad=max_bad,
             memory_limit=memory_limit,
             threads=threads,
@@ -173,8 +177,9 @@ def split(
             images = read_image_set(benchmark) if benchmark else None
             result = divide(graph, out, val=val, test=test, seed=seed, benchmark=images, **work)
     if as_json:
-        print(json.dumps({"triplets": result.triplets, "unseen_entities": result.unseen_entities}))
+        print(json.dumps(asdict(result)))
         return
+    print_tally(result.tally)
     for part, count in result.triplets.items():
         unseen = result.unseen_entities.get(part)
         note = "" if unseen is None else f", {unseen:,} entities that train has not"

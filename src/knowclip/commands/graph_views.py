@@ -13,6 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph_tally import Tally
 
 Graph = Annotated[Path, typer.Argument(help="Folder of a knowledge graph.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -67,6 +68,12 @@ def show(
         console.print(f"  {escape(line)}", highlight=False)
 
 
+def print_tally(tally: Tally | None) -> None:
+    """Print what became of the records that a graph was made of, where that is known."""
+    for line in tally.lines() if tally else ():
+        Console(soft_wrap=True).print(escape(line), highlight=False)
+
+
 def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
     """Print what ``graph`` holds, as tables or as one JSON object."""
     from knowclip.knowledge.graph_stats import stats as describe
@@ -77,7 +84,8 @@ def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
         return
     console = Console()
     console.print(f"{graph.path}: " + ", ".join(f"{n:,} {name}" for name, n in graph.counts.items()))
-    sources = Table("source", "triplets", "licence", "left out")
+    print_tally(graph.tally)
+    sources = Table("source", "triplets", "licence", "left out by its import")
     for source in facts["sources"]:
         left_out = "\n".join(f"{count:,} {reason}" for reason, count in source["skipped"].items())
         sources.add_row(source["name"], f"{source['triplets']:,}", source["licence"], escape(left_out))

@@ -39,6 +39,7 @@ class KnowledgeGraph:
         manifest = read_manifest(self.path, verify=verify)
         self.sources = manifest.sources
         self.counts = dict(manifest.counts)
+        self.tally = manifest.tally
         self.arrays = open_arrays(self.path, manifest)
         names = [source.name for source in self.sources]
         if unknown := set(image_roots or {}) - set(names):

@@ -14,6 +14,7 @@ from knowclip.atomic import atomic_folder
 from knowclip.knowledge.graph_arrays import open_arrays
 from knowclip.knowledge.graph_finish import write_tables
 from knowclip.knowledge.graph_store import MAX_SOURCES, Source, connect, read_manifest, write_manifest
+from knowclip.knowledge.graph_tally import SELF_LOOP, Tally
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,10 +42,13 @@ class GraphBuilder:
     """What a reader writes to.
 
     Readers in Python call ``triplet``, ``entity``, ``image`` and ``relation``; those of large tables run SQL
-    on ``connection``, filling ``stage_triplets`` and its sisters. ``skip`` counts records left out by choice,
-    ``bad`` malformed ones, which are refused when they are more than 10 and more than a ``max_bad`` share.
+    on ``connection``, filling ``stage_triplets`` and its sisters. They add to ``records`` what they take from
+    a file, one for each triplet that it states, and tell what became of it: a triplet, or ``skip`` (left out
+    by choice), ``bad`` (malformed: refused when more than 10 and more than a ``max_bad`` share),
+    ``joined`` (equal to another, when reading joined them) or ``described`` (no triplet, but a description).
 
     Ids and texts lose the white space around them. A blank text is none; a blank id raises ValueError.
+    Triplets whose head is their tail are left out, whoever adds them.
     """
 
     def __init__(
@@ -60,8 +64,10 @@ class GraphBuilder:
         self.max_bad = max_bad
         self.report = report
         self.skipped: Counter[str] = Counter()
-        self.records = 0
+        self.images_left_out: Counter[str] = Counter()
+        self.records = self.joined = self.described = 0
         self._bad = 0
+        self._first: dict[str, str] = {}
         self._buffers: dict[str, list[tuple[Any, ...]]] = {table: [] for table in STAGING}
         for table, columns in STAGING.items():
             described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -106,6 +112,11 @@ class GraphBuilder:
         if count:
             self.skipped[reason] += count
 
+    def without_image(self, reason: str, count: int = 1) -> None:
+        """Count images that an entity goes without; what is said of it is kept."""
+        if count:
+            self.images_left_out[reason] += count
+
     def bad(self, where: str, reason: str, count: int = 1) -> None:
         """Count malformed records; ``where`` names file and line, or JSON path, of the (first) one.
 
@@ -113,6 +124,7 @@ class GraphBuilder:
             ValueError: More than ``max_bad`` of the records read are malformed.
         """
         self.skipped[f"malformed: {reason}"] += count
+        self._first.setdefault(f"malformed: {reason}", where)
         self._bad += count
         if self._bad > max(BAD_ALLOWED, self.max_bad * self.records):
             raise ValueError(
@@ -149,16 +161,46 @@ class GraphBuilder:
         self.connection.unregister("buffer")
         rows.clear()
 
-    def finish(self, sources: tuple[Source, ...]) -> None:
-        """Number entities and relations, join duplicates, write the tables and the manifest."""
+    def finish(self, sources: tuple[Source, ...], *, origin: Mapping[str, Any] | None = None) -> None:
+        """Number entities and relations, join duplicates, write the tables and the manifest.
+
+        Args:
+            sources: Where the triplets come from, by their ``source`` number.
+            origin: Of an import, ``path`` and ``options``, which its sources keep with what was left out.
+        """
         self.flush()
         if len(sources) > MAX_SOURCES:
             raise ValueError(f"{len(sources)} sources in one graph; at most {MAX_SOURCES}")
-        if self.connection.execute("SELECT 1 FROM stage_triplets LIMIT 1").fetchone() is None:
-            read = f" of {self.records} records; left out: {dict(self.skipped)}" if self.records else ""
-            raise ValueError(f"{', '.join(source.name for source in sources)}: no triplet left{read}")
+        staged = self._without_loops()
+        if not staged:
+            first = "".join(f" (first: {place})" for place in [*self._first.values()][:1])
+            read = f" of {self.records} records; left out: {dict(self.skipped)}{first}"
+            names = ", ".join(source.name for source in sources)
+            raise ValueError(f"{names}: no triplet left{read if self.records else ''}")
         counts = write_tables(self.connection, self.folder, self.report)
-        write_manifest(self.folder, sources, counts)
+        tally = self._tally(counts["triplets"], staged - counts["triplets"] + self.joined)
+        if origin is not None:
+            left_out = dict(sorted((self.skipped + self.images_left_out).items()))
+            sources = tuple(replace(source, **origin, skipped=left_out) for source in sources)
+        write_manifest(self.folder, sources, counts, tally)
+
+    def _without_loops(self) -> int:
+        """Leave out the triplets whose head is their tail; returns how many others are staged."""
+        (loops,) = self.connection.execute("DELETE FROM stage_triplets WHERE head = tail").fetchone() or (0,)
+        self.skip(SELF_LOOP, loops)
+        (left,) = self.connection.execute("SELECT count(*) FROM stage_triplets").fetchone() or (0,)
+        return int(left)
+
+    def _tally(self, kept: int, merged: int) -> Tally:
+        accounted = kept + merged + self.described + self.skipped.total()
+        return Tally(
+            read=self.records or accounted,  # who builds a graph by hand counts no records
+            kept=kept,
+            merged=merged,
+            described=self.described,
+            skipped=dict(sorted(self.skipped.items())),
+            first=dict(self._first),
+        )
 
 
 def _id(given: str) -> str:
@@ -220,12 +262,3 @@ def teaching_errors(memory_limit: str) -> Iterator[None]:
         raise ValueError(f"{message}; raise it (--memory-limit) or use fewer threads (--threads)") from None
     except duckdb.IOException as error:
         raise OSError(str(error).splitlines()[0]) from None
-
-
-def with_provenance(
-    source: Source, builder: GraphBuilder, *, path: Path | None, options: Mapping[str, Any]
-) -> Source:
-    """``source`` with what this import read, chose and left out."""
-    return replace(
-        source, path=str(path or ""), options=dict(options), skipped=dict(sorted(builder.skipped.items()))
-    )

@@ -12,6 +12,7 @@ from knowclip.knowledge.graph import KnowledgeGraph
 from knowclip.knowledge.graph_build import GraphBuilder, graph_builder
 from knowclip.knowledge.graph_images import ImageSet
 from knowclip.knowledge.graph_store import Source, literal, read_manifest
+from knowclip.knowledge.graph_tally import SELF_LOOP
 
 
 def merge(paths: Sequence[Path], out: Path, **build: Any) -> KnowledgeGraph:
@@ -29,7 +30,7 @@ def merge(paths: Sequence[Path], out: Path, **build: Any) -> KnowledgeGraph:
     with graph_builder(out, **build) as builder:
         for path in paths:
             indices = [_place(source, sources) for source in read_manifest(path).sources]
-            _stage(builder, path, indices, where="true")
+            _stage(builder, path, indices)
         builder.finish(tuple(sources))
     return KnowledgeGraph(out)
 
@@ -68,25 +69,28 @@ def filter_graph(
     _check("source", sources, names)
     _check("relation", [*relations, *without_relations], relation_ids)
     frequent = Counter(dict(graph.sql("SELECT relation, count(*) FROM triplets GROUP BY 1").fetchall()))
-    keep_relations = [
+    unwanted = [
         index
         for index, id in enumerate(relation_ids)
-        if (not relations or id in relations)
-        and id not in without_relations
-        and frequent[index] >= min_relation_count
+        if (relations and id not in relations) or id in without_relations
     ]
-    conditions = [f"x.relation IN ({_numbers(keep_relations)})"]
+    rare = [index for index in range(len(relation_ids)) if frequent[index] < min_relation_count]
     keep = [index for index, name in enumerate(names) if not sources or name in sources]
-    conditions.append(f"x.source IN ({_numbers(keep)})")
+    others = [index for index in range(len(names)) if index not in keep]
+    left_out = [
+        ("source not asked for", f"x.source IN ({_numbers(others)})"),
+        ("relation not asked for", f"x.relation IN ({_numbers(unwanted)})"),
+        (f"relation with fewer than {min_relation_count} triplets", f"x.relation IN ({_numbers(rare)})"),
+    ]
     if min_weight is not None:
-        conditions.append(f"x.weight >= {float(min_weight)}")
+        left_out.append(("weight too low", f"NOT x.weight >= {float(min_weight)}"))
     with graph_builder(out, **build) as builder:
         if without_images is not None:
             without_images.mark(builder.connection, path)
             held = "(SELECT entity FROM held_entities)"
-            conditions.append(f"x.head NOT IN {held} AND x.tail NOT IN {held}")
+            left_out.append(("within an image to keep out", f"(x.head IN {held} OR x.tail IN {held})"))
         indices = [keep.index(index) if index in keep else 0 for index in range(len(names))]
-        _stage(builder, path, indices, where=" AND ".join(conditions), only_used=True)
+        _stage(builder, path, indices, left_out=left_out, only_used=True)
         builder.finish(tuple(graph.sources[index] for index in keep))
     return KnowledgeGraph(out)
 
@@ -97,20 +101,35 @@ def table(path: Path, name: str) -> str:
 
 
 def _stage(
-    builder: GraphBuilder, path: Path, indices: list[int], *, where: str, only_used: bool = False
+    builder: GraphBuilder,
+    path: Path,
+    indices: list[int],
+    *,
+    left_out: Sequence[tuple[str, str]] = (),
+    only_used: bool = False,
 ) -> None:
-    """Stage the triplets of the graph at ``path`` that pass ``where``; source i becomes ``indices[i]``."""
+    """Stage the triplets of the graph at ``path``; source i becomes ``indices[i]``.
+
+    ``left_out`` are (reason, SQL condition on triplets x) of those that are not taken.
+    """
     builder.report(f"reading {path.name}", 0.0)
     run: Callable[[str], Any] = builder.connection.execute
     renumber = f"[{', '.join(map(str, indices))}][{{}}.source + 1]"
     entities, relations, triplets, images = (
         table(path, name) for name in ("entities", "relations", "triplets", "images")
     )
+    left_out = [*left_out, (SELF_LOOP, "x.head = x.tail")]
+    cases = " ".join(f"WHEN {condition} THEN {code}" for code, (_, condition) in enumerate(left_out))
+    code = f"CASE {cases} END"
+    for why, count in run(f"SELECT {code}, count(*) FROM {triplets} x GROUP BY 1 ORDER BY 1").fetchall():
+        builder.records += count
+        if why is not None:
+            builder.skip(left_out[why][0], count)
     run(
         f"""INSERT INTO stage_triplets
             SELECT h.id, r.id, t.id, x.weight, {renumber.format("x")}
             FROM {triplets} x JOIN {entities} h ON x.head = h.row JOIN {entities} t ON x.tail = t.row
-            JOIN {relations} r ON x.relation = r.row WHERE {where}"""
+            JOIN {relations} r ON x.relation = r.row WHERE {code} IS NULL"""
     )
     used = "true"
     if only_used:

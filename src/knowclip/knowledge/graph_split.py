@@ -16,6 +16,7 @@ from knowclip.knowledge.graph_build import teaching_errors
 from knowclip.knowledge.graph_edit import merge, table
 from knowclip.knowledge.graph_images import ImageSet
 from knowclip.knowledge.graph_store import connect, literal, read_manifest, write_manifest
+from knowclip.knowledge.graph_tally import SELF_LOOP, Tally
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,10 +26,14 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """Triplets of each part, and how many entities of val and test no training triplet has."""
+    """Triplets of each part, and how many entities of val and test no training triplet has.
+
+    ``tally`` says what became of the triplets of the graph, or of the graphs, that were split.
+    """
 
     triplets: dict[str, int]
     unseen_entities: dict[str, int]
+    tally: Tally
 
 
 def split(
@@ -103,7 +108,7 @@ def split_as_given(
         paths = [graphs[part] for part in parts]
         merge(paths, whole, memory_limit=memory_limit, threads=threads, report=report)
         connection.execute(_given(whole, {part: graphs[part] for part in reversed(parts)}))
-        return _write_parts(connection, whole, folder, parts, report)
+        return _write_parts(connection, whole, folder, parts, report, read_manifest(whole).tally)
 
 
 @contextmanager
@@ -128,10 +133,14 @@ def _write_parts(
     folder: Path,
     parts: list[str],
     report: Callable[[str, float], None],
+    merged: Tally | None = None,
 ) -> SplitReport:
-    """Write table ``parts``, the triplets of ``path`` with the part of each, as graphs in ``folder``."""
+    """Write table ``parts``, the triplets of ``path`` with the part of each, as graphs in ``folder``.
+
+    ``merged`` is the tally of ``path`` where that was made for this split.
+    """
     manifest = read_manifest(path)
-    result = _summarise(connection, parts)
+    result = _summarise(connection, parts, _tally(connection, manifest.counts["triplets"], merged))
     for step, part in enumerate(parts):
         report(f"writing {part}", step / len(parts))
         _write_part(connection, path, folder / part)
@@ -164,7 +173,8 @@ def _assignment(path: Path, val: float, test: float, seed: int) -> str:
                         THEN least(coalesce(a.image_id, b.image_id), coalesce(b.image_id, a.image_id))
                         ELSE least(h.id, t.id) || chr(9) || greatest(h.id, t.id) END AS key
             FROM {triplets} x JOIN {entities} h ON x.head = h.row JOIN {entities} t ON x.tail = t.row
-            LEFT JOIN image_of a ON x.head = a.entity LEFT JOIN image_of b ON x.tail = b.entity),
+            LEFT JOIN image_of a ON x.head = a.entity LEFT JOIN image_of b ON x.tail = b.entity
+            WHERE x.head <> x.tail),
         drawn AS (
             SELECT * EXCLUDE (key),
                    (md5_number_lower('{int(seed)}' || chr(9) || key) >> 11) / 9007199254740992.0 AS u
@@ -173,6 +183,15 @@ def _assignment(path: Path, val: float, test: float, seed: int) -> str:
                CASE WHEN held OR u < {float(test)} THEN 'test' WHEN u < {float(test + val)} THEN 'val'
                     ELSE 'train' END AS part
         FROM drawn"""
+
+
+def _tally(connection: duckdb.DuckDBPyConnection, triplets: int, merged: Tally | None) -> Tally:
+    """What became of ``triplets``: all are in table ``parts`` but those whose head is their tail."""
+    if merged is not None:
+        return merged
+    (kept,) = connection.execute("SELECT count(*) FROM parts").fetchone() or (0,)
+    loops = triplets - kept
+    return Tally(read=triplets, kept=kept, skipped={SELF_LOOP: loops} if loops else {})
 
 
 def _given(path: Path, graphs: Mapping[str, Path]) -> str:
@@ -192,7 +211,7 @@ def _by_id(path: Path) -> str:
         JOIN {relations} r ON x.relation = r.row"""
 
 
-def _summarise(connection: duckdb.DuckDBPyConnection, parts: list[str]) -> SplitReport:
+def _summarise(connection: duckdb.DuckDBPyConnection, parts: list[str], tally: Tally) -> SplitReport:
     counts = dict(connection.execute("SELECT part, count(*) FROM parts GROUP BY 1").fetchall())
     for part in parts:
         if part not in counts:
@@ -202,4 +221,5 @@ def _summarise(connection: duckdb.DuckDBPyConnection, parts: list[str]) -> Split
             WHERE part != 'train' AND entity NOT IN (
                 SELECT unnest([head, tail]) FROM parts WHERE part = 'train') GROUP BY part"""
     ).fetchall()
-    return SplitReport({part: counts[part] for part in parts}, dict.fromkeys(parts[1:], 0) | dict(unseen))
+    triplets = {part: counts[part] for part in parts}
+    return SplitReport(triplets, dict.fromkeys(parts[1:], 0) | dict(unseen), tally)

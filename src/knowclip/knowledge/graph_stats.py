@@ -23,8 +23,9 @@ def degrees(graph: KnowledgeGraph) -> Int[np.ndarray, " E"]:
 def stats(graph: KnowledgeGraph) -> dict[str, Any]:
     """Describe ``graph`` in JSON types.
 
-    ``entities``, ``relations``, ``triplets`` and ``images`` are counts; ``sources`` a list with licences and
-    triplets; ``relation_histogram`` maps relation ids to triplets, most frequent first; ``degree`` gives mean
+    ``entities``, ``relations``, ``triplets`` and ``images`` are counts; ``tally`` what became of the records
+    that the graph was made of (None of a part of a split); ``sources`` a list with licences and triplets;
+    ``relation_histogram`` maps relation ids to triplets, most frequent first; ``degree`` gives mean
     and quantiles; ``entity_modalities`` and ``triplet_modalities`` count what there is to draw from.
     """
     a = graph.arrays
@@ -37,6 +38,7 @@ def stats(graph: KnowledgeGraph) -> dict[str, Any]:
     pairs = np.bincount(4 * modality[a.head] + modality[a.tail], minlength=16)
     return {
         **graph.counts,
+        "tally": graph.tally.to_json() if graph.tally else None,
         "sources": [
             {
                 "name": source.name,

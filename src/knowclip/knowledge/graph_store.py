@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knowclip.knowledge.graph_tally import Tally
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -48,11 +50,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The contents of ``graph.json``; ``files`` maps a table's file to its size in bytes and SHA-256."""
+    """The contents of ``graph.json``; ``files`` maps a table's file to its size in bytes and SHA-256.
+
+    ``tally`` says what became of the records that the graph was made of; parts of a split have none.
+    """
 
     sources: tuple[Source, ...]
     counts: Mapping[str, int]
     files: Mapping[str, Mapping[str, Any]]
+    tally: Tally | None = None
 
     @property
     def key(self) -> str:
@@ -61,7 +67,9 @@ class Manifest:
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
-def write_manifest(folder: Path, sources: tuple[Source, ...], counts: Mapping[str, int]) -> Manifest:
+def write_manifest(
+    folder: Path, sources: tuple[Source, ...], counts: Mapping[str, int], tally: Tally | None = None
+) -> Manifest:
     """Hash the tables in ``folder`` and write ``graph.json``, the file that makes the folder a graph."""
     files = {}
     for table in TABLES:
@@ -69,7 +77,7 @@ def write_manifest(folder: Path, sources: tuple[Source, ...], counts: Mapping[st
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
-    manifest = Manifest(sources, dict(counts), files)
+    manifest = Manifest(sources, dict(counts), files, tally)
     record = {"format": "knowclip-graph", "version": FORMAT_VERSION, **asdict(manifest)}
     (folder / MANIFEST).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
     return manifest
@@ -83,26 +91,44 @@ def read_manifest(folder: Path, *, verify: bool = False) -> Manifest:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise ValueError(
-            f"{folder}: not a knowledge graph (no {MANIFEST}); make one with 'knowclip graph import'"
-        )
+        raise ValueError(_no_graph(folder))
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != "knowclip-graph" or record["version"] != FORMAT_VERSION:
-            raise ValueError(
-                f"{path}: format {record['format']!r} version {record['version']!r}; this knowclip reads "
-                f"'knowclip-graph' version {FORMAT_VERSION}: import the graph again"
-            )
+            raise ValueError(_other_version(path, record["format"], record["version"]))
         sources = tuple(Source(**source) for source in record["sources"])
-        manifest = Manifest(sources, record["counts"], record["files"])
+        tally = Tally(**record["tally"]) if record.get("tally") else None
+        manifest = Manifest(sources, record["counts"], record["files"], tally)
         expected = {table: manifest.files[f"{table}.parquet"] for table in TABLES}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path}: damaged ({type(error).__name__}: {error}); import the graph again"
         ) from None
     for table, facts in expected.items():
         _check_table(folder / f"{table}.parquet", facts, verify=verify)
     return manifest
+
+
+def _no_graph(folder: Path) -> str:
+    """Say what stands where a graph was expected."""
+    if folder.is_file():
+        return f"{folder}: a file; a graph is the folder that 'knowclip graph import' makes of files"
+    if not folder.exists():
+        return f"{folder}: no such folder; 'knowclip graph import' makes a graph"
+    parts = [part.parent.name for part in sorted(folder.glob(f"*/{MANIFEST}"))]
+    hint = (
+        f"it holds graphs, give one: {', '.join(parts)}" if parts else "make one with 'knowclip graph import'"
+    )
+    return f"{folder}: not a knowledge graph (no {MANIFEST}); {hint}"
+
+
+def _other_version(path: Path, form: Any, version: Any) -> str:
+    newer = form == "knowclip-graph" and isinstance(version, int) and version > FORMAT_VERSION
+    way = "a newer knowclip made it: update knowclip, or import" if newer else "import"
+    return (
+        f"{path}: format {form!r} version {version!r}; this knowclip reads 'knowclip-graph' version "
+        f"{FORMAT_VERSION}: {way} the graph again"
+    )
 
 
 def _check_table(path: Path, facts: Mapping[str, Any], *, verify: bool) -> None:

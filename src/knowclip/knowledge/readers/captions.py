@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source
+from knowclip.knowledge.readers.images import coco_id
 from knowclip.types import Example
-
-_COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg")
 
 
 def read_captions_as_triplets(
@@ -20,6 +18,8 @@ def read_captions_as_triplets(
     """Turn every pair into (image, image of, caption) and (caption, caption of, image).
 
     COCO's images are known by their file names, so that those a benchmark holds can be left out.
+
+    A pair states two triplets; one without a caption is left out.
 
     Args:
         examples: The pairs.
@@ -35,17 +35,19 @@ def read_captions_as_triplets(
     for number, example in enumerate(examples):
         if number % 10_000 == 0:
             build.report("reading captions", number / len(examples))
-        build.records += 1
+        build.records += 2
+        if not example.caption.strip():
+            build.skip("empty caption", 2)
+            continue
         image, caption = f"{name}/image/{example.image_id}", f"{name}/caption/{example.key}"
         path = example.image.path.resolve()
-        coco = _COCO_NAME.fullmatch(path.name)
         build.entity(image, None)
         build.image(
             image,
             path.relative_to(root).as_posix(),
             box=example.image.box,
             image_id=image,
-            coco_id=int(coco[1]) if coco else None,
+            coco_id=coco_id(path.name),
         )
         build.entity(caption, example.caption)
         build.triplet(image, "image of", caption)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source, literal
-from knowclip.knowledge.readers.tables import MALFORMED, blank, read_lines
+from knowclip.knowledge.readers.tables import MALFORMED, blank, number, read_lines, wordless
 
 ASSERTIONS = Source("conceptnet", "CC BY-SA 4.0", "https://github.com/commonsense/conceptnet5/wiki/Downloads")
 CN100K = Source("cn100k", "CC BY-SA 4.0", "https://home.ttic.edu/~kgimpel/commonsense.html")
@@ -76,9 +76,8 @@ def read_assertions(
         ("other language", f"NOT starts_with(head, {here}) OR NOT starts_with(tail, {here})"),
         ("relation not asked for", _unwanted("substr(relation, 4)", relations)),
         ("negated relation", "false" if negated else "relation LIKE '/r/Not%'"),
-        (MALFORMED, f"{weight} IS NULL OR {_wordless('head')} OR {_wordless('tail')}"),
+        (MALFORMED, f"{weight} IS NULL OR {wordless('head')} OR {wordless('tail')}"),
         ("weight too low", f"{weight} < {float(min_weight)}"),
-        ("head equals tail", f"{term.format('head')} = {term.format('tail')}"),
     ]
     read_lines(
         path,
@@ -101,7 +100,7 @@ def read_cn100k(
     Terms get ConceptNet's URIs ("pet store" -> ``/c/en/pet_store``), so that both meet when merged.
     """
     _check_relations(relations)
-    weight = "try_cast(weight AS FLOAT)"
+    weight = number("weight")
     labelled = path.name.startswith(("dev", "test"))  # their fourth column is a label, 0 or 1
     left_out = [
         *((MALFORMED, blank(f"replace({column}, '_', ' ')")) for column in CN100K_COLUMNS[:3]),
@@ -109,7 +108,6 @@ def read_cn100k(
         ("labelled false", f"{weight} = 0" if labelled else "false"),
         ("relation not asked for", _unwanted("relation", relations)),
         ("negated relation", "false" if negated else "relation LIKE 'Not%'"),
-        ("head equals tail", "head = tail"),
     ]
     uri = "'/c/en/' || replace(lower(trim({0})), ' ', '_')"
     read_lines(
@@ -141,11 +139,6 @@ def _describe_relations(build: GraphBuilder) -> None:
     rows = build.connection.execute("SELECT DISTINCT relation FROM stage_triplets").fetchall()
     for (relation,) in rows:
         build.relation(relation, relation_text(relation.removeprefix("/r/")))
-
-
-def _wordless(uri: str) -> str:
-    """SQL: whether a URI such as ``/c/en/_`` holds no words."""
-    return blank(f"replace(split_part({uri}, '/', 4), '_', ' ')")
 
 
 def _check_relations(relations: tuple[str, ...]) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from knowclip.files import is_junk
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".svg"))
+
+_COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpe?g", re.IGNORECASE)
+
+
+def coco_id(name: str) -> int | None:
+    """COCO's number of an image, from its file name as COCO writes it, in a folder or not; else None."""
+    match = _COCO_NAME.fullmatch(PurePosixPath(name).name)
+    return int(match[1]) if match else None
 
 
 class ImageFolder:

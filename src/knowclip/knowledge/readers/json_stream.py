@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from knowclip.files import is_junk, looks_like, refuse_wide
+
+HEAD_BYTES = 1 << 12
 CHUNK_CHARACTERS = 1 << 22
 MAX_ELEMENT_CHARACTERS = 1 << 27
 _SPACE = " \t\r\n"
@@ -70,6 +73,11 @@ class _Stream:
                     where = f"in $.{key}"
                     self._expect(":", where)
                 yield key, self._value(where)
+            self.at += 1
+            if mark := self._peek():
+                raise ValueError(
+                    f"{self.path}: {mark!r} behind the closing {closing!r}: a file holds one JSON value"
+                )
 
     def _value(self, where: str) -> Any:
         """Decode the value at the cursor, reading on while it may go on past the buffer."""
@@ -104,7 +112,10 @@ class _Stream:
     def _fill(self, characters: int) -> None:
         try:
             more = self.file.read(characters)
-        except (EOFError, OSError, zlib.error, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            told = looks_like(error.object[error.start : error.end])
+            raise ValueError(f"{self.path} is not UTF-8 text ({error.reason}); {told}") from None
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
             raise self._error(str(error)) from None
         self.buffer, self.at, self.ended = self.buffer[self.at :] + more, 0, not more
         if self.report and self.size:
@@ -125,17 +136,27 @@ class _open:  # noqa: N801 (reads as the function it replaces)
 
     def __enter__(self) -> tuple[IO[bytes], IO[str]]:
         self.raw = self.path.open("rb")
-        stream: Any = self.raw
+        try:
+            stream = self._unpacked()
+            refuse_wide(stream.peek(HEAD_BYTES)[:HEAD_BYTES], self.path)
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+            self.raw.close()
+            raise ValueError(f"{self.path}: {error}; download or copy the file again") from None
+        except ValueError:
+            self.raw.close()
+            raise
+        return self.raw, io.TextIOWrapper(stream, encoding="utf-8-sig")
+
+    def _unpacked(self) -> Any:
         if self.path.suffix == ".gz":
-            stream = gzip.GzipFile(fileobj=self.raw)
-        elif self.path.suffix == ".zip":
-            try:
-                archive = zipfile.ZipFile(self.raw)
-                stream = archive.open(archive.namelist()[0])
-            except (zipfile.BadZipFile, IndexError) as error:
-                self.raw.close()
-                raise ValueError(f"{self.path}: {error}; download or copy the file again") from None
-        return self.raw, io.TextIOWrapper(stream, encoding="utf-8")
+            return gzip.GzipFile(fileobj=self.raw)
+        if self.path.suffix != ".zip":
+            return self.raw
+        archive = zipfile.ZipFile(self.raw)
+        names = [name for name in archive.namelist() if not name.endswith("/") and not is_junk(name)]
+        if len(names) != 1:
+            raise ValueError(f"{self.path} holds {names or 'no file'}; one JSON file is expected in it")
+        return archive.open(names[0])
 
     def __exit__(self, *exc: object) -> None:
         self.raw.close()

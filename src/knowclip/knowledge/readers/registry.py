@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from knowclip.knowledge.graph import KnowledgeGraph
-from knowclip.knowledge.graph_build import graph_builder, with_provenance
+from knowclip.knowledge.graph_build import graph_builder
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def import_graph(
     out: Path,
     *,
     options: Mapping[str, Any] | None = None,
+    left_out: Mapping[str, int] | None = None,
     **build: Any,
 ) -> KnowledgeGraph:
     """Read a source into a new graph at ``out``.
@@ -89,6 +90,7 @@ def import_graph(
         path: What the reader reads; for ``captions`` the examples themselves.
         out: Folder to make.
         options: Of the reader.
+        left_out: Reason -> records that were left out before, as by the readers of captions.
         **build: ``memory_limit``, ``threads``, ``max_bad``, ``report`` of ``graph_build.graph_builder``.
     """
     read = _function(name)
@@ -96,9 +98,12 @@ def import_graph(
     if unknown := set(options) - set(reader_options(name)):
         raise ValueError(f"{name} has no options {sorted(unknown)}; it has {sorted(reader_options(name))}")
     with graph_builder(out, **build) as builder:
+        for reason, count in (left_out or {}).items():
+            builder.records += count
+            builder.skip(reason, count)
         source = read(path, builder, **options)
-        origin = path if isinstance(path, Path) else None
-        builder.finish((with_provenance(source, builder, path=origin, options=options),))
+        origin = {"path": str(path) if isinstance(path, Path) else "", "options": options}
+        builder.finish((source,), origin=origin)
     return KnowledgeGraph(out)
 
 

@@ -7,18 +7,25 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
+from knowclip.files import looks_like, refuse_wide
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import literal, watched
+from knowclip.knowledge.graph_tally import SELF_LOOP
 
+HEAD_BYTES = 1 << 12
 MAX_LINE_BYTES = 1 << 18
 BUFFER_BYTES = 1 << 22
 """Of DuckDB's CSV reader, a few a thread; its default of 16 longest lines takes more than the import."""
 
-
+GZIP = b"\x1f\x8b"
 MALFORMED = "malformed"
+PLACEHOLDERS = ("nan", "null", "<na>", "n/a", "#n/a", "\\n", "-1", "-1.0")
+"""What programs write for a missing value, in lower case; and "None", which as "none" may be meant."""
 
 
 def read_lines(
@@ -40,7 +47,8 @@ def read_lines(
         path: The file, UTF-8.
         build: What to write to; this must be its only source of triplets.
         columns: Names of the file's columns, in order.
-        left_out: (reason, SQL condition) of records not taken, the first that holds; ``MALFORMED`` is one.
+        left_out: (reason, SQL condition) of records not taken, the first that holds; ``MALFORMED`` is one,
+            and after all of them a head that is the tail.
         triplet: SQL of head, relation, tail and weight.
         expected: The form of a record, in words, for messages.
         mostly_left_out: Join equal records while reading, so that those left out take no memory; costs time
@@ -50,13 +58,11 @@ def read_lines(
         skip: Header lines.
 
     Raises:
-        ValueError: The file is truncated, or too many lines are malformed.
+        ValueError: The file is truncated or no UTF-8 text, or too many lines are malformed.
         FileNotFoundError: There is no such file.
     """
-    import duckdb
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a file of lines '{expected}' is wanted")
+    check_text(path, f"lines '{expected}'")
+    left_out = [*left_out, (SELF_LOOP, f"{triplet[0]} = {triplet[2]}")]
     scan = _scan(path, columns, delimiter, quote, skip)
     cases = " ".join(f"WHEN {condition} THEN {code}" for code, (_, condition) in enumerate(left_out))
     code = f"(CASE {cases} END)::UTINYINT"
@@ -68,23 +74,14 @@ def read_lines(
         SELECT {head} AS head, {relation} AS relation, {tail} AS tail, ({weight})::FLOAT AS weight,
                0::UTINYINT AS source, code, {lines} AS lines
         FROM (SELECT *, {code} AS code FROM {scan}) {grouping}"""
-    try:
-        with watched(build.connection, build.report, f"reading {path.name}"):
-            build.connection.execute(staged)
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        summary = str(error).splitlines()[0]
-        if "No space left" in summary:
-            raise  # of the folder that tables spill to: nothing is wrong with the file
-        raise ValueError(
-            f"{path}: {summary}; the file is damaged or cut off (after line {_last_line(path)}): "
-            "download or copy it again"
-        ) from None
+    _execute(build, path, staged)
     counts = build.connection.execute(
-        "SELECT code, sum(lines)::BIGINT FROM stage_triplets GROUP BY code ORDER BY code"
+        "SELECT code, sum(lines)::BIGINT, count(*) FROM stage_triplets GROUP BY code ORDER BY code"
     ).fetchall()
-    build.records += sum(count for _, count in counts)
+    build.records += sum(count for _, count, _ in counts)
+    build.joined += sum(count - rows for number, count, rows in counts if number is None)
     _count_rejected(build, path, expected)
-    for number, count in counts:
+    for number, count, _ in counts:
         reason = None if number is None else left_out[number][0]
         if reason == MALFORMED:
             line = _first_line(build, path, f"FROM {scan} WHERE {code} = {number}", delimiter, quote)
@@ -96,14 +93,64 @@ def read_lines(
         build.connection.execute(f"ALTER TABLE stage_triplets DROP {column}")
 
 
+def _execute(build: GraphBuilder, path: Path, staged: str) -> None:
+    """Read the file by running ``staged``; what stops DuckDB half-way is told as a fault of the file."""
+    import duckdb
+
+    try:
+        with watched(build.connection, build.report, f"reading {path.name}"):
+            build.connection.execute(staged)
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        summary = str(error).splitlines()[0]
+        if "No space left" in summary:
+            raise  # of the folder that tables spill to: nothing is wrong with the file
+        line, mixed = _walk(path)
+        if mixed:
+            raise ValueError(
+                f"{path}, line {mixed}: ends otherwise than line 1; line ends of Windows and Unix are mixed: "
+                "make them one, as with `dos2unix`"
+            ) from None
+        raise ValueError(
+            f"{path}: {summary}; the file is damaged or cut off (after line {line}): download or copy it "
+            "again"
+        ) from None
+
+
+_REJECTED = {
+    "INVALID ENCODING": "not UTF-8",
+    "MISSING COLUMNS": "too few columns",
+    "TOO MANY COLUMNS": "too many columns",
+    "LINE SIZE OVER MAXIMUM": f"longer than {MAX_LINE_BYTES:,} bytes",
+    "UNQUOTED VALUE": "text behind a closing quote",
+}
+"""DuckDB's kinds of lines that it cannot split into columns -> what is wrong."""
+
+
 def _count_rejected(build: GraphBuilder, path: Path, expected: str) -> None:
-    """Count the lines DuckDB could not split into columns."""
-    count, line, why = build.connection.execute(
-        "SELECT count(DISTINCT line), min(line), min_by(error_message, line) FROM reject_errors"
-    ).fetchone() or (0, None, None)
-    build.records += count
-    if count:
-        build.bad(f"{path}, line {line}", f"{why} (wanted: {expected})", count)
+    """Count the lines DuckDB could not split into columns, by what is wrong with them."""
+    found = build.connection.execute(
+        """SELECT kind, count(*), min(line), min_by(why, line) FROM (
+               SELECT line, min(error_type::VARCHAR) AS kind, min(error_message) AS why
+               FROM reject_errors GROUP BY line) GROUP BY kind ORDER BY kind"""
+    ).fetchall()
+    build.records += sum(count for _, count, _, _ in found)
+    for kind, count, line, why in found:
+        where = f"{path}, line {line}"
+        if "QUOTE" in kind and "unterminated" in why:
+            raise ValueError(
+                f"{where}: a quote is opened and never closed, so that what follows it cannot be told apart: "
+                "close it, or write a quote that is meant as one twice"
+            )
+        reason = _REJECTED.get(kind, why)
+        build.bad(where, f"{reason} (wanted: {expected}){_advice(path, kind, line)}", count)
+
+
+def _advice(path: Path, kind: str, line: int) -> str:
+    """What to do about a line that is not UTF-8."""
+    if kind != "INVALID ENCODING":
+        return ""
+    with open_bytes(path) as file:
+        return f"; {looks_like(next(islice(file, line - 1, None), b''))}"
 
 
 def _scan(path: Path, columns: Sequence[str], delimiter: str, quote: str, skip: int) -> str:
@@ -123,11 +170,62 @@ def blank(words: str) -> str:
     return f"coalesce(({words} < '!' OR {words} > '~') AND regexp_matches({words}, '^[\\s\\v\\pZ]*$'), true)"
 
 
+def number(words: str) -> str:
+    """SQL: ``words`` as a finite number, else NULL (``nan`` and ``inf`` would be taken for weights)."""
+    cast = f"try_cast({words} AS FLOAT)"
+    return f"CASE WHEN isfinite({cast}) THEN {cast} END"
+
+
+def placeholder(words: str) -> str:
+    """SQL: whether ``words``, SQL too, is what programs write where a value is missing."""
+    known = f"lower({words}) IN ({', '.join(map(literal, PLACEHOLDERS))}) OR {words} = 'None'"
+    return f"(strlen({words}) < 5 AND ({known}))"  # most ids are longer: nothing to compare
+
+
+def wordless(uri: str) -> str:
+    """SQL: whether a URI such as ``/c/en/_`` holds no words."""
+    return blank(f"replace(split_part({uri}, '/', 4), '_', ' ')")
+
+
+def check_file(path: Path, wanted: str) -> None:
+    """Refuse a folder (ValueError) and what is not there (FileNotFoundError)."""
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; a file of {wanted} is wanted")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a file of {wanted} is wanted")
+
+
+def check_text(path: Path, wanted: str) -> None:
+    """Refuse what is no file of UTF-8 lines before it is read.
+
+    Raises:
+        ValueError: A folder, an empty file, UTF-16, an archive, or a ``.gz`` that is none.
+        FileNotFoundError: There is no such file.
+    """
+    check_file(path, wanted)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if head.startswith(GZIP) != (path.suffix == ".gz"):
+        told = "is gzipped: call it .gz" if head.startswith(GZIP) else "is not gzipped: leave out the .gz"
+        raise ValueError(f"{path} {told}, or download it again")
+    try:
+        with open_bytes(path) as file:
+            head = file.read(HEAD_BYTES)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: {error}; it is damaged or cut off: download or copy it again") from None
+    if not head.strip():
+        raise ValueError(f"{path} is empty; a file of {wanted} is wanted")
+    refuse_wide(head, path)
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file as it is, or unpacked where it is gzipped."""
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
 def open_text(path: Path) -> IO[str]:
     """Open UTF-8 text, plain or gzipped; what is not UTF-8 becomes U+FFFD."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return path.open(encoding="utf-8", errors="replace", newline="")
+    return TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="")
 
 
 def _first_line(build: GraphBuilder, path: Path, query: str, delimiter: str, quote: str) -> int | str:
@@ -143,10 +241,13 @@ def _first_line(build: GraphBuilder, path: Path, query: str, delimiter: str, quo
         return next((reader.line_num for row in reader if row == wanted), "unknown")
 
 
-def _last_line(path: Path) -> int:
-    """How many whole lines of a truncated file can be read."""
-    line = 0
-    with suppress(EOFError, OSError, zlib.error), open_text(path) as file:
-        for line, _ in enumerate(file, start=1):  # noqa: B007 (the count outlives the error)
-            pass
-    return line
+def _walk(path: Path) -> tuple[int, int | None]:
+    """How many whole lines can be read, and the first that ends otherwise than the first line does."""
+    number, mixed, windows = 0, None, False
+    with suppress(EOFError, OSError, zlib.error), open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                windows = line.endswith(b"\r\n")
+            elif mixed is None and line.endswith(b"\n") and line.endswith(b"\r\n") != windows:
+                mixed = number
+    return number, mixed

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source, literal
-from knowclip.knowledge.readers.tables import MALFORMED, blank, open_text, read_lines
+from knowclip.knowledge.readers import columns as named
+from knowclip.knowledge.readers.tables import (
+    MALFORMED,
+    MAX_LINE_BYTES,
+    blank,
+    check_file,
+    check_text,
+    number,
+    open_text,
+    placeholder,
+    read_lines,
+    wordless,
+)
 
-COLUMNS = ("head", "relation", "tail", "weight")
+WANTED = "lines of head, relation, tail[, weight]"
+PLACEHOLDER = "a placeholder (nan, NULL, -1, ...) for a missing id"
 
 
 def read_triples(
@@ -17,8 +32,10 @@ def read_triples(
 ) -> Source:
     """Read a table of triples; ids serve as texts (``/c/en/..`` as its words), without spaces around them.
 
-    A first line that names the columns ``head``, ``relation``, ``tail`` (and ``weight``), in any order and
-    maybe with others, is a header; without one the first three (four) columns are these.
+    A first line that names the columns ``head``, ``relation``, ``tail`` (and ``weight``), or calls them
+    subject, predicate, object and the like, in any order and maybe with others, is a header; without one the
+    three (four) columns are these. What speaks against that, or for ids in place of names, is told as a
+    warning.
 
     Args:
         path: ``.tsv``, ``.txt`` (tabs, no quoting), ``.csv`` (commas, double quotes), either with ``.gz``, or
@@ -28,8 +45,7 @@ def read_triples(
         licence: Its licence, kept with the graph.
     """
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    check_file(path, WANTED)
     if suffix == ".parquet":
         _read_parquet(path, build)
     elif suffix in (".tsv", ".txt", ".csv"):
@@ -40,70 +56,95 @@ def read_triples(
 
 
 def _read_text(path: Path, build: GraphBuilder, delimiter: str, quote: str) -> None:
-    style = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
-    try:
-        with open_text(path) as file:
-            first = next(csv.reader(file, delimiter=delimiter, **style), [])
-    except (EOFError, OSError) as error:
-        raise ValueError(f"{path}: {error}; download or copy it again") from None
-    names = [name.strip().lower().removeprefix("\ufeff") for name in first]
-    header = set(COLUMNS[:3]) <= set(names)
-    if not header and len(first) not in (3, 4):
-        raise ValueError(
-            f"{path}, line 1: {len(first)} columns; head, relation, tail and maybe weight are expected, or a "
-            "header line that names them among others"
-        )
-    columns = list(COLUMNS[: len(first)])
-    if header:
-        columns = [name if name in COLUMNS else f"column_{index}" for index, name in enumerate(names)]
+    check_text(path, WANTED)
+    rows = _first_rows(path, delimiter, quote)
+    if not quote:
+        named.refuse_quotes(rows[0], path)
+    places = named.header(rows[0], f"{path}, line 1")
+    if places is None:
+        columns = named.by_place(rows[0], rows, path, delimiter)
+    else:
+        columns = [f"column_{place}" for place in range(len(rows[0]))]
+        for column, place in places.items():
+            columns[place] = column
+    triple = [columns.index(column) for column in named.COLUMNS[:3]]
+    whole = [row for row in rows[places is not None :] if len(row) == len(columns)]
+    named.doubt_ids([[row[place].strip() for place in triple] for row in whole], path)
     weighted = "weight" in columns
     read_lines(
         path,
         build,
         columns=columns,
-        left_out=[(MALFORMED, _broken(weighted))],
+        left_out=[(MALFORMED, _broken(weighted)), (PLACEHOLDER, _missing())],
         triplet=("trim(head)", "trim(relation)", "trim(tail)", _weight(weighted)),
         expected="head, relation, tail[, weight]",
         delimiter=delimiter,
         quote=quote,
-        skip=int(header),
+        skip=int(places is not None),
     )
+
+
+def _first_rows(path: Path, delimiter: str, quote: str) -> list[Sequence[str]]:
+    csv.field_size_limit(MAX_LINE_BYTES)
+    style: dict[str, Any] = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    try:
+        with open_text(path) as file:
+            return named.sample(csv.reader(file, delimiter=delimiter, **style))
+    except csv.Error as error:
+        raise ValueError(f"{path}: {error}; is it a table of lines?") from None
+    except (EOFError, OSError) as error:
+        raise ValueError(f"{path}: {error}; it is cut off: download or copy it again") from None
 
 
 def _read_parquet(path: Path, build: GraphBuilder) -> None:
     import duckdb
 
     build.report(f"reading {path.name}", 0.0)
-    scan = f"read_parquet({literal(path)})"
+    scan = f"read_parquet({literal(path)}, file_row_number = true)"
     try:
-        columns = [row[0] for row in build.connection.execute(f"DESCRIBE FROM {scan}").fetchall()]
+        names = [row[0] for row in build.connection.execute(f"DESCRIBE FROM {scan}").fetchall()]
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}; it is damaged or cut off") from None
-    if missing := set(COLUMNS[:3]) - set(columns):
-        raise ValueError(f"{path}: no columns {sorted(missing)}; it has {columns}")
-    weighted = "weight" in columns
-    texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in COLUMNS[: 3 + weighted])
-    broken = _broken(weighted)
+    places = named.header(names, str(path)) or {}
+    if missing := set(named.COLUMNS[:3]) - set(places):
+        raise ValueError(f"{path}: no columns {sorted(missing)}; it has {names[:-1]}")
+    texts = ", ".join(f"{_quoted(names[place])}::VARCHAR AS {column}" for column, place in places.items())
+    table = f"(SELECT {texts}, file_row_number AS row FROM {scan})"
+    head = f"SELECT head, relation, tail FROM {table} WHERE row < {named.SAMPLE_ROWS}"
+    first = build.connection.execute(head).fetchall()
+    named.doubt_ids([[str(field).strip() for field in row] for row in first], path)
+    weighted = "weight" in places
+    code = f"CASE WHEN {_broken(weighted)} THEN 0 WHEN {_missing()} THEN 1 END"
     build.connection.execute(
         f"""INSERT INTO stage_triplets SELECT trim(head), trim(relation), trim(tail), {_weight(weighted)}, 0
-            FROM (SELECT {texts} FROM {scan}) WHERE NOT ({broken})"""
+            FROM {table} WHERE {code} IS NULL"""
     )
-    row = build.connection.execute(
-        f"""SELECT count(*), count(*) FILTER (WHERE {broken}), min(row) FILTER (WHERE {broken})
-            FROM (SELECT {texts}, file_row_number AS row FROM {scan})"""
-    ).fetchone()
-    assert row is not None
-    build.records += row[0]
-    if row[1]:
-        build.bad(
-            f"{path}, row {row[2]}", "blank head, relation or tail, or a weight that is no number", row[1]
-        )
+    counts = build.connection.execute(
+        f"SELECT {code} AS code, count(*), min(row) FROM {table} GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    build.records += sum(count for _, count, _ in counts)
+    for number_, count, row in counts:
+        if number_ == 0:
+            reason = "blank head, relation or tail, or a weight that is no number"
+            build.bad(f"{path}, row {row}", reason, count)
+        elif number_ == 1:
+            build.skip(PLACEHOLDER, count)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _broken(weighted: bool) -> str:
-    broken = [blank(name) for name in COLUMNS[:3]]
+    broken = [blank(name) for name in named.COLUMNS[:3]]
+    broken += [f"({end} LIKE '/c/%' AND {wordless(end)})" for end in ("head", "tail")]
     return " OR ".join([*broken, f"{_weight(True)} IS NULL"] if weighted else broken)
 
 
+def _missing() -> str:
+    """SQL: whether one of the ids is what programs write for none."""
+    return " OR ".join(placeholder(f"trim({name})") for name in named.COLUMNS[:3])
+
+
 def _weight(weighted: bool) -> str:
-    return "try_cast(weight AS FLOAT)" if weighted else "1"
+    return number("weight") if weighted else "1"

@@ -101,6 +101,7 @@ class _Reader:
         self.folder = folder
         self.predicate_alias = fields.aliases(path / "relationship_alias.txt")
         self.object_alias = fields.aliases(path / "object_alias.txt")
+        self.place = ""
         self.facts: dict[int, dict[str, Any]] = {}
         if file := find_file(path, "image_data"):
             for index, record in enumerate(iterate_array(file)):
@@ -109,11 +110,13 @@ class _Reader:
                     self.facts[fields.integer(record, "image_id", "id")] = record
                 except fields.BadRecordError as error:
                     build.bad(f"{file}: $[{index}]", str(error))
+                else:
+                    build.described += 1
 
     def read(self, file: Path, method: Callable[[_Image, Any], Iterator[_Step]]) -> None:
         """Call ``method`` on every image of ``file``, and its steps on every record; count malformed ones."""
         for index, element in enumerate(iterate_array(file, report=self.build.report)):
-            where = f"{file}: $[{index}]"
+            where = self.place = f"{file}: $[{index}]"
             try:
                 steps = method(self._image(element), element)
                 for place, record, step in steps:
@@ -134,7 +137,7 @@ class _Reader:
                 known[fields.integer(record, "object_id", "id")] = record
             except fields.BadRecordError as error:
                 self.build.records += 1
-                self.build.bad(place, str(error))
+                self.build.bad(f"{self.place}{place}", str(error))
 
         def step(record: Any) -> None:
             ends = []
@@ -155,10 +158,14 @@ class _Reader:
 
     def attributes(self, image: _Image, element: Any, *, key: str = "attributes") -> Iterator[_Step]:
         def step(record: Any) -> None:
-            if said := fields.attributes(record):
-                region = self._region(image, record)
-                for word in said:
-                    self._triplet(region, "is", concept(word))
+            said = fields.attributes(record)
+            if not said:
+                self.build.skip("object without attributes")
+                return
+            region = self._region(image, record)
+            self.build.records += len(said) - 1
+            for word in said:
+                self._triplet(region, "is", concept(word))
 
         for place, record in fields.records(element, key):
             yield place, record, step
@@ -185,6 +192,7 @@ class _Reader:
             self._show(image, region, record)
             self.build.entity(region, None)
             self.build.entity(words, phrase)
+            self.build.records += 1  # it is stated both ways
             self._triplet(region, "image of", words)
             self._triplet(words, "caption of", region)
 
@@ -208,7 +216,8 @@ class _Reader:
         url = facts.get("url") or element.get("image_url") or ""
         size = facts.get("width"), facts.get("height")
         known_size = size if all(isinstance(side, int) and side > 0 for side in size) else None
-        return _Image(id, self.folder.find(str(id), url), known_size, facts.get("coco_id"))  # type: ignore[arg-type]
+        coco_id = fields.coco_id(facts)
+        return _Image(id, self.folder.find(str(id), url), known_size, coco_id)  # type: ignore[arg-type]
 
     def _region(self, image: _Image, record: Any) -> str:
         """Describe the region of an object and return its entity id."""
@@ -221,7 +230,7 @@ class _Reader:
     def _show(self, image: _Image, entity: str, record: Any) -> None:
         region = fields.box(record, image.size)
         if image.path is None:
-            self.build.skip("region of an image that is not in the image folder")
+            self.build.without_image("region of an image that is not in the image folder")
             return
         self.build.image(
             entity, image.path, box=region, image_id=f"vg/{image.id}", coco_id=image.coco_id, size=image.size

@@ -49,11 +49,17 @@ def name(record: Any, alias: Mapping[str, str] | None = None) -> str:
 
 
 def attributes(record: Any) -> list[str]:
-    """The object's attributes, which may be absent, null, a text or a list of texts; each once."""
+    """The object's attributes, which may be absent, null, a text or a list of texts, each maybe twice."""
     said = record.get("attributes") or ()
-    return list(
-        dict.fromkeys(words(value, "attribute") for value in ((said,) if isinstance(said, str) else said))
-    )
+    if not isinstance(said, (str, list, tuple)):
+        raise BadRecordError("attributes are no list")
+    return [words(value, "attribute") for value in ((said,) if isinstance(said, str) else said)]
+
+
+def coco_id(record: Mapping[str, Any]) -> int | None:
+    """COCO's number of the image; None where there is none, which some copies write as -1 or 0."""
+    value = record.get("coco_id")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def box(record: Any, size: tuple[int, int] | None = None) -> Box:

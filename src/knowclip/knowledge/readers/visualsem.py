@@ -63,6 +63,7 @@ def read_visualsem(
         if not words or not id.strip():
             build.bad(f"{nodes}: $.{id}", "no id or no main sense 'ms'")
             continue
+        build.described += 1
         known.add(id)
         build.entity(id, f"{words}: {glosses[id]}" if id in glosses else words)
         names = node.get("ims")
@@ -88,11 +89,11 @@ def _add_images(
     build: GraphBuilder, folder: ImageFolder | None, id: str, names: list[Any], limit: int
 ) -> None:
     if folder is None:
-        build.skip("image without an image folder", len(names))
+        build.without_image("image without an image folder", len(names))
         return
     found = [path for name in names if isinstance(name, str) and (path := folder.find(name))]
-    build.skip("image that is not in the image folder", len(names) - len(found))
-    build.skip("image above the limit an entity", max(len(found) - limit, 0) if limit else 0)
+    build.without_image("image that is not in the image folder", len(names) - len(found))
+    build.without_image("image above the limit an entity", max(len(found) - limit, 0) if limit else 0)
     for path in found[: limit or None]:
         build.image(id, path)
 
@@ -104,12 +105,16 @@ def _glosses(path: Path, build: GraphBuilder, language: str) -> dict[str, str]:
         return {}
     glosses = {}
     for index, element in enumerate(iterate_array(file, report=build.report)):
-        if index == 0 and "available_languages" in element:
+        if index == 0 and isinstance(element, dict) and "available_languages" in element:
+            if language not in element["available_languages"]:
+                there = ", ".join(map(str, element["available_languages"]))
+                raise ValueError(f"{file}: no glosses in language={language!r}; there are {there}")
             continue
         build.records += 1
         if not isinstance(element, dict) or not all(isinstance(value, dict) for value in element.values()):
             build.bad(f"{file}: $[{index}]", "not of the form {id: {language: [gloss, ...]}}")
             continue
+        build.described += 1
         for id, by_language in element.items():
             texts = by_language.get(language) or []
             text = " ".join(str(texts if isinstance(texts, str) else texts[0]).split()) if texts else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from knowclip.files import is_utf8, open_text
 from knowclip.knowledge.graph_build import GraphBuilder
 from knowclip.knowledge.graph_store import Source
 from knowclip.knowledge.readers.conceptnet import concept
@@ -58,7 +59,7 @@ def read_wordnet(
         build.relation(f"wn:{name}", text)
     for step, (file, pos) in enumerate(files.items()):
         build.report(f"reading {file.name}", step / len(files))
-        with file.open(encoding="utf-8", errors="replace") as lines:
+        with open_text(file) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.startswith("  ") or not line.strip():
                     continue  # the licence
@@ -75,6 +76,8 @@ def _read_synset(
     line: str, pos: str, build: GraphBuilder, *, inverses: bool, glosses: bool, names: bool
 ) -> None:
     """``offset file type words [word lex_id]... pointers [symbol offset pos words]... | gloss``."""
+    if not is_utf8(line):
+        raise ValueError("it is not UTF-8")
     data, bar, gloss = line.partition(" | ")
     fields = data.split()
     word_count = int(fields[3], 16)
@@ -93,6 +96,8 @@ def _read_synset(
             raise ValueError(f"unknown pointer {symbol!r}")
         targets.append((symbol, f"wn/{int(offset):08d}-{'a' if target_pos == 's' else target_pos}"))
     build.entity(synset, f"{words[0]}: {gloss.strip()}" if glosses else words[0])
+    build.described += 1
+    build.records += len(targets) + (len(words) if names else 0)
     for symbol, target in targets:
         if not inverses and (symbol in INVERSE or (symbol in SYMMETRIC and target < synset)):
             build.skip("stated the other way round")

@@ -1,0 +1,87 @@
+"""Run the unit tests with the oldest versions that pyproject.toml allows, to see that these are true.
+
+    python scripts/minimum_versions.py --show                      # the pins, nothing installed
+    python scripts/minimum_versions.py                             # all of it: 6 GB of downloads and disk
+    python scripts/minimum_versions.py --leave torch torchvision   # what is named here is pip's choice
+
+Every requirement ``name>=x`` of the package, its extras ``all`` and ``dev`` becomes ``name==x`` for pip; what
+these bring along is pip's choice, the newest that fits. The environment is made in a temporary folder
+(``--scratch``) and removed. Arguments after ``--`` go to pytest in place of ``-m "not slow"``. Exits with
+pytest's status. Tools that no test imports (ruff, mypy, pre-commit, stubs) are not pinned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from collections.abc import Collection
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = frozenset(("mypy", "pre-commit", "ruff", "types-pyyaml"))
+EXTRAS = "all,dev"
+
+
+def minimums(pyproject: Path, *, leave: Collection[str] = ()) -> dict[str, Version]:
+    """Name -> the highest lower bound of that package among the requirements of the project and its extras.
+
+    Raises:
+        ValueError: ``leave`` names a package without a lower bound.
+    """
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    bounds: dict[str, Version] = {}
+    for line in [*project["dependencies"], *(line for lines in extras for line in lines)]:
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        for specifier in requirement.specifier:
+            if specifier.operator == ">=" and name not in TOOLS:
+                bounds[name] = max(Version(specifier.version), bounds.get(name, Version("0")))
+    left = {canonicalize_name(name) for name in leave}
+    if unknown := left - set(bounds):
+        raise ValueError(f"no lower bound of {', '.join(sorted(unknown))}; there are {', '.join(bounds)}")
+    return {name: bounds[name] for name in sorted(bounds) if name not in left}
+
+
+def run(pins: dict[str, Version], folder: Path, pytest: list[str]) -> int:
+    """Install the project with exactly ``pins`` into a new environment in ``folder`` and run pytest."""
+    constraints = folder / "minimums.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints, f"{ROOT}[{EXTRAS}]"]
+    subprocess.run(install, check=True)
+    subprocess.run([python, "-m", "pip", "freeze", "--exclude", "knowclip"], check=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run([python, "-m", "pytest", *pytest], cwd=ROOT, env=environment).returncode
+
+
+def main() -> int:
+    """Read the command line, print the pins, install and test."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--show", action="store_true", help="print the pins and stop")
+    parser.add_argument("--leave", nargs="+", default=[], metavar="NAME", help="packages not to pin")
+    parser.add_argument("--scratch", type=Path, help="where the temporary folder is made")
+    parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
+    chosen = parser.parse_args()
+    pins = minimums(ROOT / "pyproject.toml", leave=chosen.leave)
+    print("\n".join(f"{name}=={version}" for name, version in pins.items()), flush=True)
+    if chosen.show:
+        return 0
+    with tempfile.TemporaryDirectory(dir=chosen.scratch, prefix="minimums-") as folder:
+        return run(pins, Path(folder), chosen.pytest or ["-m", "not slow"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
