@@ -11,7 +11,7 @@ import knowclip
 
 ROOT = Path(knowclip.__file__).parent
 FLOORS = {
-    "types": 0, "config": 0, "atomic": 0, "counts": 0, "files": 0, "members": 0, "progress": 0,
+    "types": 0, "config": 0, "atomic": 0, "caches": 0, "counts": 0, "files": 0, "members": 0, "progress": 0,
     "data.formats": 1, "study": 1, "losses": 1, "evaluation.metrics": 1, "pixels": 1,
     "knowledge": 2,
     "data": 3, "models": 3, "preflight": 3,

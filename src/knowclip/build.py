@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch.optim import AdamW
 
+from knowclip.caches import cache_folder
 from knowclip.config import (
     DataConfig,
     GraphConfig,
@@ -354,7 +355,7 @@ def add_negatives(
         kinds=recipe.data.negatives.kinds,
         parse_negatives=reads_triples(recipe),
         processes=recipe.data.negatives.processes,
-        cache=recipe.data.cache_dir.expanduser(),
+        cache=cache_folder(recipe.data.cache_dir),
         progress=progress and partial(progress, "parsing captions"),
     )
 
@@ -370,7 +371,7 @@ def build_cache(
     refs = [example.image for example in examples]
     common = {
         "preprocess": model.preprocess,
-        "folder": data.cache_dir.expanduser(),
+        "folder": cache_folder(data.cache_dir),
         "progress": progress and partial(progress, "reading images"),
     }
     if data.cache == "pixels":
@@ -472,7 +473,7 @@ def build_graph_cache(
     cache = PixelCache.build(
         images,
         preprocess=model.preprocess,
-        folder=recipe.data.cache_dir.expanduser(),
+        folder=cache_folder(recipe.data.cache_dir),
         progress=progress and partial(progress, "reading the graph's images"),
     )
     refuse_unreadable(graph, images, cache.unreadable)

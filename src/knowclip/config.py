@@ -158,8 +158,8 @@ class DataConfig(Section):
     """Share of each batch made of captions that name the same objects: in-batch hard negatives."""
     cache: Literal["none", "pixels", "trunk"] = "none"
     """Keep decoded images, or the outputs of a locked image trunk, on disk."""
-    cache_dir: Path = Path("~/.cache/knowclip")
-    """Where caches of images, graphs and negatives live."""
+    cache_dir: Path | None = None
+    """Of images, graphs and negatives; null: ``$KNOWCLIP_CACHE``, else ``~/.cache/knowclip``."""
 
 
 class ClipConfig(Section):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowclip import preflight
+from knowclip.caches import cache_folder
 from knowclip.config import Recipe, SourceConfig
 from knowclip.data.captions import CaptionSet, read_captions
 from knowclip.study import Study
@@ -53,7 +54,7 @@ def check_recipe(recipe: Recipe) -> None:
     preflight.writable_folder(recipe.output.folder, "output.folder")
     graph = recipe.data.graph
     if recipe.data.cache != "none" or _parses(recipe) or (graph is not None and graph.cache):
-        preflight.writable_folder(recipe.data.cache_dir.expanduser(), "data.cache_dir")
+        cache_folder(recipe.data.cache_dir)
 
 
 def check_settings(recipe: Recipe) -> None:

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowclip.commands.folders import cache_folder
+from knowclip.caches import cache_folder
 from knowclip.commands.loaded import load_model
 from knowclip.commands.measuring import keep, keep_found, paraphrases, text_only
 from knowclip.evaluation.derived import of_groups, with_main

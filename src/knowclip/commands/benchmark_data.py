@@ -57,7 +57,7 @@ def _check(chosen: Sequence[str]) -> None:
 
 def _own(data: Path, names: Sequence[str], split: str | None, allow_missing: bool) -> Found:
     """Retrieval and swaps of captioned photos."""
-    from knowclip.commands.folders import cache_folder
+    from knowclip.caches import cache_folder
     from knowclip.evaluation.own_data import read_own
     from knowclip.progress import counting
 

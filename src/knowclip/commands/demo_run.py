@@ -16,10 +16,10 @@ from rich.console import Console
 
 from knowclip.atomic import atomic_file
 from knowclip.build import add_negatives, build_trainer
+from knowclip.caches import cache_folder
 from knowclip.commands import demo_base
 from knowclip.commands.demo import METHODS
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, step_seconds
-from knowclip.commands.folders import cache_folder
 from knowclip.commands.train import open_run
 from knowclip.config import Recipe, load_recipe
 from knowclip.data.captions import read_captions

