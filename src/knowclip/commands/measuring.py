@@ -167,7 +167,7 @@ def paraphrases(data: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             record = json.loads(line)
-            found[str(record["caption"])] = str(record["paraphrase"])
+            found[str(record["caption"]).strip()] = str(record["paraphrase"]).strip()
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}, line {number}: {error!r}; expected caption and paraphrase") from error
     return found

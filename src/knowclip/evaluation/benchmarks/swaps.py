@@ -170,8 +170,8 @@ def read_negatives(path: Path) -> dict[str, list[Negative]]:
             record = json.loads(line)
             changed = tuple((int(start), int(end)) for start, end in record["changed"])
             negative = Negative(record["negative"], record["kind"], changed)
-            found.setdefault(record["caption"], []).append(negative)
-        except (ValueError, KeyError, TypeError) as error:
+            found.setdefault(record["caption"].strip(), []).append(negative)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{path}, line {number}: {error!r}; expected caption, negative, kind and changed"
             ) from error
