@@ -401,3 +401,15 @@ def test_commands(folder: Path, tmp_path: Path) -> None:
     arguments[3] = "a long story " * 40
     tails = json.loads(runner.invoke(app, arguments, catch_exceptions=False).stdout)["tails"]
     assert len(tails) == 8 and not any(tail["known"] for tail in tails)
+
+
+def test_results_of_different_limits_stand_side_by_side(folder: Path, tmp_path: Path) -> None:
+    save_pretrained(make("word_level", tmp_path), tmp_path / "clip")
+    app, runner, out = build_app(), CliRunner(), str(tmp_path / "out")
+    for model, limit in (("frequency", []), (str(tmp_path / "clip"), ["--limit", "2"])):
+        arguments = ["link-prediction", model, str(folder / "split"), "--side", "tail", *limit, "--out", out]
+        runner.invoke(app, arguments, catch_exceptions=False)
+    told = runner.invoke(app, ["report", out, "--out", str(tmp_path / "page")], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert page.count("other items than others, not compared") == 2 and "n = 2:" in page
