@@ -11,11 +11,12 @@ import knowclip
 
 ROOT = Path(knowclip.__file__).parent
 FLOORS = {
-    "types": 0, "config": 0, "atomic": 0, "caches": 0, "counts": 0, "files": 0, "members": 0, "progress": 0,
+    "types": 0, "config": 0, "atomic": 0, "caches": 0, "counts": 0, "files": 0, "locks": 0,
+    "members": 0, "progress": 0,
     "data.formats": 1, "study": 1, "losses": 1, "evaluation.metrics": 1, "pixels": 1,
     "knowledge": 2,
     "data": 3, "models": 3, "preflight": 3,
-    "sources": 4, "methods": 4, "evaluation": 4,
+    "sources": 4, "data_checks": 4, "methods": 4, "evaluation": 4,
     "training": 5, "export": 5, "serving": 5,
     "build": 6,
     "commands": 7, "cli": 7,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -29,13 +29,22 @@ from knowclip.config import (
 )
 from knowclip.data.collate import Collator
 from knowclip.data.dataset import CaptionDataset, draw_negatives
+from knowclip.data.fingerprint import DataFingerprint
 from knowclip.data.graph_checks import refuse_unreadable
 from knowclip.data.image_cache import ImageCache, PixelCache, TrunkCache
-from knowclip.data.images import ImageDecoder, decode
-from knowclip.data.prepare import Prepared, group_ids, negatives_for
+from knowclip.data.images import ImageDecoder, decode, image_name, refuse_many, unreadable_images
+from knowclip.data.prepare import Prepared, group_ids, negatives_for, told_apart
 from knowclip.data.sampler import GlobalBatchSampler
 from knowclip.data.triplet_collate import GraphDataset, Neighbours, graph_images, relation_vocabulary
 from knowclip.data.triplets import TripletSampler
+from knowclip.data_checks import (
+    data_files,
+    refuse_overlap,
+    refuse_shared_images,
+    tell_workers,
+    tolerated,
+    tolerated_of_graph,
+)
 from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
@@ -54,7 +63,8 @@ from knowclip.methods.structure_clip import StructureClip
 from knowclip.methods.teacher import different_inputs
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import load
-from knowclip.models.text_length import sufficient_length
+from knowclip.models.text_length import LengthRule
+from knowclip.models.tokenizers import Tokenizer
 from knowclip.models.towers import image_trunk
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.models.with_knowledge import WithKnowledge
@@ -67,7 +77,7 @@ from knowclip.training.monitor import Monitor
 from knowclip.training.optim import adamw, warmup_cosine
 from knowclip.training.runlog import RunLog
 from knowclip.training.validation import LinkValidation, Validation
-from knowclip.types import Example
+from knowclip.types import Example, ImageRef
 
 Progress = Callable[[str, int, int], None]
 
@@ -85,7 +95,9 @@ class Pairs:
     """Training and validation pairs, and what became of the records.
 
     ``skipped`` counts records that were left out, by reason; ``kinds`` training captions that have a negative
-    of each kind; ``without`` training captions that have none, by reason.
+    of each kind; ``without`` training captions that have none, by reason; ``alike`` negatives that were left
+    out because the model reads their caption in them. ``unreadable`` says why images are left out,
+    ``overlap`` counts validation images that are training images too.
     """
 
     train: list[Example]
@@ -93,6 +105,9 @@ class Pairs:
     skipped: Counter[str]
     kinds: Counter[str] = field(default_factory=Counter)
     without: Counter[str] = field(default_factory=Counter)
+    alike: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    overlap: int = 0
 
 
 def build_trainer(
@@ -122,19 +137,32 @@ def build_trainer(
             cache=recipe.data.cache,
             **_reads(recipe, graph),
         )
-        pairs = build_pairs(recipe, sources, progress=progress)
+        pairs = build_pairs(recipe, sources, tokenizer=model.tokenizer, progress=progress)
         suite = build_suite(recipe)
+        measured = [*(e.image.path for e in pairs.val), *(p for b in suite for p in images_of(b))]
         if graph is not None:
-            of_suite = (path for benchmark in suite for path in images_of(benchmark))
-            refuse_shared_images(graph, [*(e.image.path for e in pairs.val), *of_suite])
+            refuse_shared_images(graph, measured)
+        overlap = refuse_overlap(pairs.train, measured, share=recipe.data.max_overlap)
         cache = build_cache(recipe.data, model, [*pairs.train, *pairs.val], progress=progress)
-    if cache is not None:
-        pairs = _readable(pairs, cache)
+        pairs = _readable(pairs, unreadable(recipe.data, pairs, cache, progress=progress))
+    pairs = replace(pairs, overlap=overlap)
+    if accelerator.is_main_process:
+        tell_workers(recipe.train.num_workers, processes=accelerator.num_processes)
     batches = None
     if pairs.train:
         batches = build_batches(recipe, method, pairs.train, cache, accelerator=accelerator)
     if graph is not None:
         batches = build_mixed(recipe, model, graph, batches, accelerator=accelerator, progress=progress)
+    validate = build_validation(
+        pairs.val,
+        cache,
+        suite=suite,
+        enhanced=method.with_knowledge(),
+        links=build_link_validation(recipe, method, graph),
+        max_unreadable=recipe.data.max_unreadable,
+    )
+    parts = {"training pairs": pairs.train, "validation pairs": pairs.val}
+    data = DataFingerprint(parts, data_files(recipe, graph))
     set_seed(recipe.seed + accelerator.process_index)  # other dropout on every process
     steps = recipe.train.steps or recipe.train.epochs * len(batches)
     optimizer = build_optimizer(recipe, method)
@@ -145,22 +173,36 @@ def build_trainer(
         scheduler=warmup_cosine(optimizer, steps=steps, **recipe.schedule.model_dump()),
         steps=steps,
         accelerator=accelerator,
-        checkpointer=Checkpointer(recipe.output.folder, partial(save_method, name=recipe.method.name)),
+        checkpointer=Checkpointer(recipe.output.folder, partial(save_method, name=recipe.method.name), data),
         monitor=build_monitor(recipe, steps=steps, silent=not accelerator.is_main_process),
         accumulate=recipe.train.accumulate,
         clip_grad=recipe.train.clip_grad,
-        validate=build_validation(
-            pairs.val,
-            cache,
-            suite=suite,
-            enhanced=method.with_knowledge(),
-            links=build_link_validation(recipe, method, graph),
-        ),
+        validate=validate,
         selection=recipe.selection.metrics,
         validate_every=recipe.train.validate_every,
         save_every=recipe.train.save_every,
+        max_unreadable=tolerated(recipe, pairs.train) + tolerated_of_graph(recipe, graph),
     )
     return trainer, pairs
+
+
+def unreadable(
+    data: DataConfig, pairs: Pairs, cache: ImageCache | None, *, progress: Progress | None = None
+) -> dict[ImageRef, str]:
+    """Images that cannot be read, and why: those the cache met, or without one those of validation.
+
+    Training without a cache meets its own on the way; validation would have to begin again.
+
+    Raises:
+        ValueError: They are too many.
+    """
+    if cache is not None:
+        return cache.unreadable
+    images = {example.image for example in pairs.val}
+    told = progress and partial(progress, "checking the validation images")
+    found = unreadable_images([example.image for example in pairs.val], progress=told)
+    refuse_many([*found.values()], len(images), tolerated=data.max_unreadable, what="validation images")
+    return found
 
 
 def build_accelerator(recipe: Recipe) -> Accelerator:
@@ -270,21 +312,6 @@ def _reads(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, list[str]]
     return {"relations": relation_vocabulary(graph, inverse=recipe.data.graph.inverse)}
 
 
-def refuse_shared_images(graph: KnowledgeGraph, images: Sequence[Path]) -> None:
-    """Raise ValueError if the graph to learn from shows images of validation pairs or benchmarks.
-
-    A data set's graph often covers its val and test images alike, so this tells of both.
-    """
-    shown = {path.resolve() for path in graph.image_paths()} if images else set()
-    shared = sorted({resolved for path in images if (resolved := path.resolve()) in shown})
-    if shared:
-        raise ValueError(
-            f"data.graph.path={graph.path} shows {len(shared)} validation images, such as {shared[0]}, "
-            "and would tell what they show: leave out what is no training image with 'knowclip graph filter "
-            "GRAPH --without-images FILE', FILE a Karpathy split or a benchmark's file"
-        )
-
-
 def build_optimizer(recipe: Recipe, method: Method) -> AdamW:
     """Build AdamW over a method; its parameters are named as in open_clip, whatever wraps the model."""
     named = ((name.removeprefix("model.model."), p) for name, p in method.named_parameters())
@@ -299,8 +326,13 @@ def build_monitor(recipe: Recipe, *, steps: int, silent: bool) -> Monitor:
     return Monitor(None if silent else open_log, steps=steps, every=recipe.train.log_every)
 
 
-def build_pairs(recipe: Recipe, sources: Sources, *, progress: Progress | None = None) -> Pairs:
-    """Make the negatives of training and validation pairs, which are held out here if the recipe says so."""
+def build_pairs(
+    recipe: Recipe, sources: Sources, *, tokenizer: Tokenizer, progress: Progress | None = None
+) -> Pairs:
+    """Make the negatives of training and validation pairs, which are held out here if the recipe says so.
+
+    Those that read like their caption for ``tokenizer`` are left out.
+    """
     data = recipe.data
     if sources.train is None:
         return Pairs([], sources.val.examples if sources.val else [], Counter())
@@ -311,10 +343,11 @@ def build_pairs(recipe: Recipe, sources: Sources, *, progress: Progress | None =
         train, val = hold_out(train, images=data.val_images)
     if not data.negatives.per_caption and not reads_triples(recipe):
         return Pairs(train, val, skipped)
-    prepared = add_negatives(train, recipe, progress=progress)
+    prepared = told_apart(add_negatives(train, recipe, progress=progress), tokenizer)
     if val:
-        val = [one_negative(example) for example in add_negatives(val, recipe, progress=progress).examples]
-    return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without)
+        parsed = told_apart(add_negatives(val, recipe, progress=progress), tokenizer)
+        val = [one_negative(example) for example in parsed.examples]
+    return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without, prepared.alike)
 
 
 def one_negative(example: Example) -> Example:
@@ -372,6 +405,7 @@ def build_cache(
     common = {
         "preprocess": model.preprocess,
         "folder": cache_folder(data.cache_dir),
+        "tolerated": data.max_unreadable,
         "progress": progress and partial(progress, "reading images"),
     }
     if data.cache == "pixels":
@@ -399,6 +433,7 @@ def build_batches(
         load_image=ImageDecoder(refs, model.preprocess) if cache is None else cache.loader(refs),
         negatives_per_caption=slots,
         captions_per_image=recipe.data.captions_per_image,
+        max_unreadable=tolerated(recipe, examples),
         seed=recipe.seed,
     )
     groups = None
@@ -416,9 +451,9 @@ def build_batches(
     )
     collate = Collator(
         tokenizer=model.tokenizer,
-        trim=lambda ids: ids[:, : sufficient_length(model.model, ids)],
+        trim=LengthRule.of(model.model).trim,
         negatives_per_caption=slots,
-        normalize=cache.normalize if isinstance(cache, PixelCache) else None,
+        normalize=cache.preprocess.normalize if isinstance(cache, PixelCache) else None,
         trunk_features=isinstance(cache, TrunkCache),
         phrase_ids=method.phrase_ids,
     )
@@ -445,16 +480,19 @@ def build_mixed(
     neighbours = None
     if terms.g2e_weight:
         neighbours = Neighbours(terms.graph_layers, config.neighbours, shuffled=config.shuffle_neighbours)
-    load_images = partial(decode, preprocess=model.preprocess)
+    load_images, broken = partial(decode, preprocess=model.preprocess), {}
     if config.cache:
         with accelerator.main_process_first():
-            load_images = build_graph_cache(recipe, model, graph, progress=progress).batch
+            cache = build_graph_cache(recipe, model, graph, progress=progress)
+        load_images, broken = cache.batch, cache.unreadable
     dataset = GraphDataset(
         sampler,
-        tokenize=model.tokenize,
+        tokenize=model.text_reader,
         load_images=load_images,
         neighbours=neighbours,
         sentences=bool(terms.sentence_weight),
+        unreadable=broken,
+        max_unreadable=tolerated_of_graph(recipe, graph),
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
     )
@@ -474,6 +512,7 @@ def build_graph_cache(
         images,
         preprocess=model.preprocess,
         folder=cache_folder(recipe.data.cache_dir),
+        tolerated=recipe.data.max_unreadable,
         progress=progress and partial(progress, "reading the graph's images"),
     )
     refuse_unreadable(graph, images, cache.unreadable)
@@ -498,6 +537,7 @@ def build_validation(
     suite: Sequence[Benchmark] = (),
     enhanced: WithKnowledge | None = None,
     links: LinkValidation | None = None,
+    max_unreadable: float = 0.01,
 ) -> Validation | None:
     """Build what measures a model, and the same with its KEE, on validation data; None without any."""
     benchmarks: list[Benchmark] = []
@@ -506,7 +546,9 @@ def build_validation(
     if any(example.negatives for example in examples):
         benchmarks.append(swaps(examples))
     benchmarks += suite
-    return Validation(benchmarks, cache, enhanced, links) if benchmarks or links else None
+    if not benchmarks and not links:
+        return None
+    return Validation(benchmarks, cache, enhanced, links, max_unreadable)
 
 
 def build_link_validation(
@@ -547,11 +589,10 @@ def fusion_links(method: Method) -> FusionLinks | None:
     return FusionLinks(predictor, knowledge.vocabulary, head_side=knowledge.head_side)
 
 
-def _readable(pairs: Pairs, cache: ImageCache) -> Pairs:
-    """Leave out the pairs whose image could not be read, and count them."""
-    train, val = (
-        [e for e, usable in zip(part, cache.usable([e.image for e in part]), strict=True) if usable]
-        for part in (pairs.train, pairs.val)
-    )
+def _readable(pairs: Pairs, broken: Mapping[ImageRef, str]) -> Pairs:
+    """Leave out the pairs whose image cannot be read, and count them."""
+    train, val = ([e for e in part if e.image not in broken] for part in (pairs.train, pairs.val))
     lost = len(pairs.train) + len(pairs.val) - len(train) - len(val)
-    return replace(pairs, train=train, val=val, skipped=pairs.skipped + Counter({"unreadable image": lost}))
+    named = {image_name(image): reason for image, reason in broken.items()}
+    skipped = pairs.skipped + Counter({"unreadable image": lost})
+    return replace(pairs, train=train, val=val, skipped=skipped, unreadable=named)

@@ -160,6 +160,10 @@ class DataConfig(Section):
     """Keep decoded images, or the outputs of a locked image trunk, on disk."""
     cache_dir: Path | None = None
     """Of images, graphs and negatives; null: ``$KNOWCLIP_CACHE``, else ``~/.cache/knowclip``."""
+    max_unreadable: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Share of the images that may be unreadable: they are left out and named; more end the run."""
+    max_overlap: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of the validation images that may be among those of training: more are refused."""
 
 
 class ClipConfig(Section):

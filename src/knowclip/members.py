@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
@@ -43,6 +44,34 @@ def open_file(path: Path) -> IO[bytes]:
     with open(shard, "rb") as file:
         file.seek(offset)
         return io.BytesIO(file.read(size))
+
+
+def file_state(path: Path) -> tuple[int, int, int]:
+    """Device, place on it (inode; in a shard the member too) and size in bytes; -1 each if there is none."""
+    try:
+        status = os.stat(path)
+        return status.st_dev, status.st_ino, status.st_size
+    except OSError:
+        shard = _shard(path)
+    try:
+        if shard is None:
+            return -1, -1, -1
+        size = _member_size(shard, path)
+    except ValueError:
+        return -1, -1, -1
+    status = os.stat(shard)
+    return (-1, -1, -1) if size < 0 else (status.st_dev, _place(status.st_ino, path.relative_to(shard)), size)
+
+
+def _member_size(shard: Path, path: Path) -> int:
+    if shard.suffix == ".arrow":
+        return len(_arrow_cell(shard, path) or b"") or -1
+    return tar_members(shard).get(path.relative_to(shard).as_posix(), (0, -1))[1]
+
+
+def _place(inode: int, member: Path) -> int:
+    name = f"{inode} {member.as_posix()}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=7).digest(), "big")
 
 
 def _shard(path: Path) -> Path | None:

@@ -148,6 +148,8 @@ class GraphBatch:
     """Each triplet as a caption of its head, in words."""
     known_sentences: Bool[Tensor, "T M"] | None = None
     """``[i, j]``: sentence j is said of the head of triplet i as well (i != j): no negative."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Images that could not be read while the step was made, and why: others stand in their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class Batch:
     negative_triples: Int[Tensor, "B N K 3 P"] | None = None
     graph: GraphBatch | None = None
     """Triplets of the same step, for methods that learn from a knowledge graph."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Images that could not be read while the batch was made, and why: other pairs stand in their places."""
 
 
 ROWS: Mapping[str, str] = {"gather": "rows"}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import typer
+from open_clip.tokenizer import SimpleTokenizer
 from typer.testing import CliRunner
 
 from knowclip.build import (
@@ -113,6 +114,7 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
         lambda t: sum(p.requires_grad for p in t.method.parameters()),
     ),
     "model.freeze_batch_norm": (("true",), lambda t: t.method.model._batch_norm_frozen),
+    "data.max_unreadable": (("0.2",), lambda t: (t.max_unreadable, t.validate.max_unreadable)),
     "data.captions_per_image": (("one",), lambda t: len(t.batches.dataset)),
     "data.negatives.per_caption": (("2",), lambda t: first_batch(t).negatives.shape),
     "data.negatives.kinds": (
@@ -147,7 +149,8 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
 ELSEWHERE = {
     "model.name", "model.pretrained", "model.activation", "model.preprocess", "data.train", "data.graph",
     "data.val", "data.val_images", "data.negatives.parser", "data.negatives.graphs",
-    "data.negatives.processes", "data.cache_dir", "method.name", "train.steps", "train.precision",
+    "data.negatives.processes", "data.cache_dir", "data.max_overlap", "method.name",
+    "train.steps", "train.precision",
     "selection.suite", "selection.links", "model.trunk_dropout",
 }  # fmt: skip
 """Passed on as they are to functions with tests of their own, or tested below."""
@@ -282,13 +285,13 @@ def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_pa
 
 def test_a_validation_reads_one_negative_a_caption(base) -> None:
     recipe = load_recipe("negclip", base)
-    pairs = build_pairs(recipe, read_sources(recipe))
+    tokenizer = SimpleTokenizer(context_length=24)
+    pairs = build_pairs(recipe, read_sources(recipe), tokenizer=tokenizer)
     every = add_negatives(read_source(recipe.data.val).examples, recipe).examples
     assert max(len(example.negatives) for example in every) > 1
     assert [len(e.negatives) for e in pairs.val] == [min(len(e.negatives), 1) for e in every]
-    assert [e.negatives for e in build_pairs(recipe, read_sources(recipe)).val] == [
-        e.negatives for e in pairs.val
-    ]
+    again = build_pairs(recipe, read_sources(recipe), tokenizer=tokenizer)
+    assert [e.negatives for e in again.val] == [e.negatives for e in pairs.val]
     assert max(len(example.negatives) for example in pairs.train) > 1
 
 

@@ -83,7 +83,7 @@ def _train(recipe: Recipe) -> dict[str, float]:
     resume = (recipe.output.folder / "last").exists()
     with stages() as progress:
         trainer, _ = build_trainer(recipe, progress=progress)
-    open_run(recipe, resume=resume)
+    open_run(recipe, resume=resume, trainer=trainer)
     start, counts = time.perf_counter(), Counter[str]()
     with _counted(trainer.method, counts):
         position = trainer.fit(resume=resume)

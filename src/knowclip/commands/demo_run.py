@@ -112,7 +112,7 @@ def train(recipe: Recipe, console: Console) -> None:
     (recipe.output.folder / "log.jsonl").unlink(missing_ok=True)
     with stages() as progress:
         trainer, _ = build_trainer(recipe, progress=progress)
-    open_run(recipe, resume=False)
+    open_run(recipe, resume=False, trainer=trainer)
     position = trainer.fit()
     console.print(f"best at step {position.best_step} of {trainer.steps}: {recipe.output.folder / 'best'}")
 

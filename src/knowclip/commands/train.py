@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 MAY_CHANGE = {
     "data.cache_dir",
     "data.negatives.processes",
+    "data.max_unreadable",
+    "data.max_overlap",
     "train.num_workers",
     "train.log_every",
     "train.validate_every",
@@ -26,6 +29,9 @@ MAY_CHANGE = {
 }
 """Keys that a resumed run may change: they do not decide what is learned."""
 
+MAY_GROW = {"train.steps", "train.epochs"}
+"""Keys that it may raise, or put one for the other: the schedule is then drawn anew over all steps."""
+
 
 def command(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships with knowclip, or a YAML file.")],
@@ -34,7 +40,10 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Build everything, print a summary, train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Build everything, decode up to 10,000 images, print a summary, train nothing."
+        ),
     ] = False,
 ) -> None:
     """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -m knowclip.cli train``."""
@@ -53,6 +62,8 @@ def command(
         sources = read_sources(config)
         progress("loading the model", 0, None)
         from knowclip.build import build_trainer  # torch: after all that can be refused without it
+        from knowclip.commands.train_report import check_images, go_on, tell_unreadable
+        from knowclip.training.stopping import TrainingStopped
 
         trainer, pairs = build_trainer(config, sources=sources, progress=progress)
     main = trainer.accelerator.is_main_process
@@ -61,11 +72,24 @@ def command(
     for line in summary(trainer, pairs):
         console.print(line)
     if dry_run:
+        for line in check_images(config, trainer, pairs):
+            console.print(line)
         return
     if main:
-        open_run(config, resume=resume)
-    position = trainer.fit(resume=resume)
+        open_run(config, resume=resume, trainer=trainer)
     run = config.output.folder
+    try:
+        position = trainer.fit(resume=resume)
+    except TrainingStopped as stopped:
+        position = stopped.position
+        tell_unreadable(console, pairs, position.unreadable, run)
+        console.print(
+            f"stopped after step {position.step:,} of {trainer.steps:,}; saved in {run / 'last'}. Go on "
+            f"with:\n{go_on()}",
+            markup=False,
+        )
+        raise typer.Exit(128 + stopped.number) from stopped
+    tell_unreadable(console, pairs, position.unreadable, run)
     if position.best is None:
         console.print(f"no validation data, so no best: the model is in [bold]{run / 'last'}[/]")
     else:
@@ -88,9 +112,12 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
     """
     from knowclip.atomic import recover
     from knowclip.config import load_recipe
+    from knowclip.locks import locked
 
     run, last = recipe.output.folder, recipe.output.folder / "last"
-    recover(last)
+    if run.is_dir() and os.environ.get("RANK", "0") == "0":
+        with locked(run, doing="training"):  # told now, not after the model is loaded
+            recover(last)
     if resume and not last.exists():
         raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
     if not resume and last.exists():
@@ -101,15 +128,25 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
         _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
 
 
-def open_run(recipe: Recipe, *, resume: bool) -> None:
+def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) -> None:
     """Make the run's folder with its ``recipe.yaml``; the main process does it before training.
 
+    Args:
+        recipe: Of the run.
+        resume: Whether it goes on.
+        trainer: That will go on: the data are compared with those of the checkpoint.
+
     Raises:
-        ValueError: As :func:`check_run`.
+        ValueError: As :func:`check_run`; or the data are not those of the run to resume.
     """
     from knowclip.config import save_recipe
 
     check_run(recipe, resume=resume)
+    if resume and trainer is not None and not trainer.checkpointer.refuse_other_data():
+        trainer.monitor.say(
+            "this checkpoint is of a version that kept no fingerprint of its data: whether they are the same "
+            "is not known"
+        )
     recipe.output.folder.mkdir(parents=True, exist_ok=True)
     save_recipe(recipe, recipe.output.folder / "recipe.yaml")
 
@@ -117,17 +154,22 @@ def open_run(recipe: Recipe, *, resume: bool) -> None:
 def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
     from knowclip.config import differences
 
-    changed = {key: values for key, values in differences(old, new).items() if key not in MAY_CHANGE}
+    changed = {
+        key: (before, after)
+        for key, (before, after) in differences(old, new).items()
+        if key not in MAY_CHANGE and not (key in MAY_GROW and (None in (before, after) or after > before))
+    }
     if changed:
         shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
         raise ValueError(
-            f"--resume goes on with the same recipe, but {shown}: use the old values, or start a new run "
-            f"from these weights with model.name={last}"
+            f"--resume goes on with the same recipe, but {shown}: use the old values (train.steps and "
+            f"train.epochs may grow), or start a new run from these weights with model.name={last}"
         )
 
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
+    from knowclip.commands.train_report import NAMED
     from knowclip.counts import read_line
     from knowclip.data.captions import repeated
 
@@ -140,6 +182,11 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     ]
     kept = [*pairs.train, *pairs.val]
     lines.append(read_line(len(kept), pairs.skipped, repeated=repeated(kept)))
+    lines += [f"skipped: {reason}" for reason in list(pairs.unreadable.values())[:NAMED]]
+    if pairs.overlap:
+        lines.append(f"{pairs.overlap:,} validation images are training images too (data.max_overlap)")
+    if pairs.alike:
+        lines.append(f"{pairs.alike:,} negatives left out: the model reads their caption in them")
     lines += [f"{count:,} training captions have a {kind} negative" for kind, count in pairs.kinds.items()]
     lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
     return lines

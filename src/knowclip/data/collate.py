@@ -33,6 +33,8 @@ class Collator:
         trim: Cuts the ids of a batch to the columns that its model needs; full length when None.
         negatives_per_caption: N. A caption with fewer repeats itself in the slots it leaves, masked: a row of
             mere padding would be NaN in towers that mask padding.
+            So is a slot whose text the tokenizer turns into the ids of its caption, as where they differ
+            beyond the context length: no weights could tell the two apart.
         normalize: Finishes images that come as bytes (``PixelCache.normalize``).
         trunk_features: The items hold outputs of a locked image trunk, not images.
         phrase_ids: Phrase -> token ids, for methods that read the triples of the graphs; None: left out.
@@ -70,25 +72,32 @@ class Collator:
             raise ValueError(f"an item has {counts.max()} negatives for {self._slots} slots")
         slots = [self._fill(item) for item in items]
         texts = [example.caption for example in examples] + [n.caption for row in slots for n in row]
-        tokens = self._tokens(texts)
-        negative_ids = [
-            [self._key(example.key, n.caption, n.graph) for n in row]
-            for example, row in zip(examples, slots, strict=True)
-        ]
+        tokens, cut = self._tokens(texts)
+        graphs = [(e.key, e.graph) for e in examples]
+        graphs += [(e.key, n.graph) for e, row in zip(examples, slots, strict=True) for n in row]
+        ids = torch.tensor(
+            [
+                row_key(row) if row is not None else self._key(key, text, graph)
+                for (key, graph), text, row in zip(graphs, texts, cut, strict=True)
+            ]
+        )
+        negatives = tokens[len(items) :].reshape(len(items), self._slots, tokens.shape[1])
+        differs = (negatives != tokens[: len(items), None]).any(dim=-1)
         images = self._images(items)
         triples, negative_triples = self._triples(items, slots)
         return Batch(
             keys=tuple(example.key for example in examples),
             texts=tokens[: len(items)],
-            negatives=tokens[len(items) :].reshape(len(items), self._slots, tokens.shape[1]),
-            negative_mask=torch.arange(self._slots) < counts[:, None],
+            negatives=negatives,
+            negative_mask=(torch.arange(self._slots) < counts[:, None]) & differs,
             image_ids=torch.tensor([text_key(example.image_id) for example in examples]),
-            caption_ids=torch.tensor([self._key(e.key, e.caption, e.graph) for e in examples]),
-            negative_ids=torch.tensor(negative_ids, dtype=torch.int64),
+            caption_ids=ids[: len(items)],
+            negative_ids=ids[len(items) :].reshape(len(items), self._slots),
             images=None if self._trunk_features else images,
             trunk_features=images if self._trunk_features else None,
             triples=triples,
             negative_triples=negative_triples,
+            unreadable={name: why for item in items for name, why in item.unreadable.items()},
         )
 
     def _fill(self, item: Item) -> list[Negative]:
@@ -103,15 +112,20 @@ class Collator:
             return self._normalize(images)
         return images.float()
 
-    def _tokens(self, texts: list[str]) -> Int[Tensor, "M L"]:
-        """Token ids of M texts, cut to what the longest needs."""
+    def _tokens(self, texts: list[str]) -> tuple[Int[Tensor, "M L"], list[np.ndarray | None]]:
+        """Token ids of M texts, cut to what the longest needs; and the ids of those that fill the context.
+
+        What such a text says beyond them the model does not read, so they are all that it claims.
+        """
         new = [text for text in dict.fromkeys(texts) if text not in self._ids]
         rows = dict(zip(new, self._tokenizer(new).to(torch.int32).numpy(), strict=True)) if new else {}
         if len(self._ids) < _REMEMBERED:
             self._ids |= rows
         ids = [rows[text] if text in rows else self._ids[text] for text in texts]
         stacked = torch.from_numpy(np.stack(ids)).long()
-        return stacked if self._trim is None else self._trim(stacked)
+        # padding is one id many times over; the end of a text that fills the context is none
+        full = [row if len(row) > 1 and row[-1] != row[-2] else None for row in ids]
+        return stacked if self._trim is None else self._trim(stacked), full
 
     def _triples(
         self, items: Sequence[Item], slots: list[list[Negative]]
@@ -147,4 +161,13 @@ class Collator:
 
 def text_key(text: str) -> int:
     """64-bit signed content hash of a text, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+    return _hash(text.encode())
+
+
+def row_key(ids: Int[np.ndarray, " L"]) -> int:
+    """64-bit signed content hash of token ids."""
+    return _hash(b"ids " + ids.astype("<i4").tobytes())
+
+
+def _hash(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

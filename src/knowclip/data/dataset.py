@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from torch.utils.data import Dataset
 
+from knowclip.data.images import image_name
 from knowclip.types import Example, Negative
 
 if TYPE_CHECKING:
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An example as one batch sees it: its image loaded, and the negatives drawn for it."""
+    """An example as one batch sees it: its image loaded, and the negatives drawn for it.
+
+    ``unreadable`` names the images that were to come here and could not be read, and says why.
+    """
 
     example: Example
     image: Tensor
     negatives: tuple[Negative, ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+_IN_A_ROW = 20
+"""Images that may be unreadable one after the other: so many never are where a few of many are broken."""
 
 
 class CaptionDataset(Dataset[Item]):
@@ -30,12 +39,17 @@ class CaptionDataset(Dataset[Item]):
     The draw depends on ``(seed, epoch, index)`` alone, so any process, at any time, draws the same. Kinds of
     negatives take turns in a random order, so that the commoner kind does not crowd out the rarer.
 
+    A pair whose image cannot be read gives its place to another one, drawn likewise: batches keep their size
+    on every process. The item tells of it.
+
     Args:
         examples: With their ``negatives``, as ``prepare.negatives_for`` fills them in.
-        load_image: Index of an example -> pixels or trunk features: ``ImageCache.loader``, ``ImageDecoder``.
+        load_image: Index of an example -> pixels or trunk features: ``ImageCache.loader``, ``ImageDecoder``;
+            a ValueError says that it cannot be read.
         negatives_per_caption: How many to draw, without repetition; fewer where a caption has fewer.
         captions_per_image: "all": an item is a caption. "one": an item is an image, with one of its captions
             drawn each epoch; so no batch holds an image twice.
+        max_unreadable: Images that one process may fail to read before it raises.
         seed: Of all draws.
 
     Raises:
@@ -49,6 +63,7 @@ class CaptionDataset(Dataset[Item]):
         load_image: Callable[[int], Tensor],
         negatives_per_caption: int = 0,
         captions_per_image: Literal["all", "one"] = "all",
+        max_unreadable: int = 0,
         seed: int = 0,
     ) -> None:
         if not examples:
@@ -64,6 +79,8 @@ class CaptionDataset(Dataset[Item]):
         self.choices = _choices(examples, captions_per_image)
         self._load_image = load_image
         self._negatives_per_caption = negatives_per_caption
+        self._max_unreadable = max_unreadable
+        self._unreadable: set[str] = set()
         self._seed = seed
         self._epoch = 0
 
@@ -76,10 +93,19 @@ class CaptionDataset(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         draw = random.Random(f"{self._seed} {self._epoch} {index}")
-        position = draw.choice(self.choices[index])
-        example = self.examples[position]
-        negatives = draw_negatives(example.negatives, self._negatives_per_caption, draw)
-        return Item(example, self._load_image(position), negatives)
+        unreadable: dict[str, str] = {}
+        while True:
+            position = draw.choice(self.choices[index])
+            example = self.examples[position]
+            negatives = draw_negatives(example.negatives, self._negatives_per_caption, draw)
+            try:
+                return Item(example, self._load_image(position), negatives, unreadable)
+            except ValueError as error:
+                self._unreadable.add(image_name(example.image))
+                if len(self._unreadable) > self._max_unreadable or len(unreadable) == _IN_A_ROW:
+                    raise
+                unreadable[image_name(example.image)] = str(error)
+                index = draw.randrange(len(self))
 
 
 def _choices(examples: Sequence[Example], captions_per_image: str) -> list[tuple[int, ...]]:

@@ -62,16 +62,18 @@ def refuse_undescribed(graph: KnowledgeGraph) -> None:
 def refuse_unreadable(
     graph: KnowledgeGraph, images: Sequence[ImageRef], unreadable: Mapping[ImageRef, str]
 ) -> None:
-    """Raise ValueError if an image of an entity of a triplet cannot be read.
+    """Raise ValueError if an entity of a triplet has no words, and no image of it can be read.
 
     Args:
         graph: What is drawn from.
         images: All its images and regions, in its order.
         unreadable: Those that cannot be read, and why.
     """
-    shown = np.repeat(_used(graph), np.diff(graph.arrays.image_indptr))
-    drawn = (image for image, used in zip(images, shown, strict=True) if used)
-    if reasons := [unreadable[image] for image in drawn if image in unreadable]:
+    a = graph.arrays
+    broken = np.array([image in unreadable for image in images], bool)
+    left = np.add.reduceat(np.append(~broken, False), a.image_indptr[:-1]) * (np.diff(a.image_indptr) > 0)
+    bare = np.repeat(_used(graph) & ~_worded(a.entity_text) & (left == 0), np.diff(a.image_indptr))
+    if reasons := [unreadable[images[index]] for index in np.flatnonzero(bare & broken)]:
         first = "; ".join(list(dict.fromkeys(reasons))[:3])
         raise ValueError(
             f"{len(reasons):,} images and regions of {graph.path} cannot be read ({first}): {REMEDY}"

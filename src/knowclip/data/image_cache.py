@@ -25,7 +25,7 @@ import torch
 
 from knowclip.atomic import atomic_folder
 from knowclip.data.captions import TOLERATED_SHARE
-from knowclip.data.images import Preprocess, SplitPreprocess, fingerprint, probe_image
+from knowclip.data.images import Preprocess, SplitPreprocess, fingerprint, probe_image, refuse_many
 from knowclip.pixels import load_pixels
 from knowclip.types import ImageRef
 
@@ -89,6 +89,7 @@ class PixelCache(ImageCache):
         preprocess: Preprocess,
         folder: Path,
         threads: int | None = None,
+        tolerated: float = TOLERATED_SHARE,
         progress: Progress | None = None,
     ) -> Self:
         """Open the cache of these images, or make it first.
@@ -99,10 +100,11 @@ class PixelCache(ImageCache):
             folder: Where caches live.
             threads: That decode; as many as there are processors when None. Pillow decodes and resizes
                 outside Python's lock, so threads share the work as processes would.
+            tolerated: Share of the images that may be unreadable.
             progress: Called after each block of images.
 
         Raises:
-            ValueError: More than 1% of the images are unreadable; the first are named.
+            ValueError: More of the images are unreadable; the first are named.
         """
         split = SplitPreprocess.of(preprocess)
         distinct = list(dict.fromkeys(refs))
@@ -110,8 +112,8 @@ class PixelCache(ImageCache):
         if not path.exists():
             row = split.pixels(probe_image()).numpy()
             blocks = _decoded(distinct, split.pixels, _BLOCK, threads)
-            _write(path, distinct, row, blocks, _stack, progress)
-        return cls(path, *_index(path, distinct), split)
+            _write(path, distinct, row, blocks, _stack, tolerated, progress)
+        return cls(path, *_index(path, distinct, tolerated), split)
 
     def batch(self, refs: Sequence[ImageRef]) -> Float[Tensor, "V 3 H W"]:
         """Preprocessed pixels of V images.
@@ -142,6 +144,7 @@ class TrunkCache(ImageCache):
         folder: Path,
         batch_size: int = 64,
         threads: int | None = None,
+        tolerated: float = TOLERATED_SHARE,
         progress: Progress | None = None,
     ) -> Self:
         """Open the cache of these images, or make it first.
@@ -154,11 +157,12 @@ class TrunkCache(ImageCache):
             folder: Where caches live.
             batch_size: Images through the trunk at once.
             threads: That decode; as many as there are processors when None.
+            tolerated: Share of the images that may be unreadable.
             progress: Called after each batch.
 
         Raises:
-            ValueError: ``module`` is in training mode, features overflow float16, or more than 1% of the
-                images are unreadable.
+            ValueError: ``module`` is in training mode, features overflow float16, or more of the images are
+                unreadable.
         """
         if any(part.training for part in module.modules()):
             raise ValueError("a locked trunk is cached in eval mode: call .eval() on it first")
@@ -180,8 +184,8 @@ class TrunkCache(ImageCache):
         )
         if not path.exists():
             blocks = _decoded(distinct, preprocess, batch_size, threads)
-            _write(path, distinct, row, blocks, features, progress)
-        return cls(path, *_index(path, distinct))
+            _write(path, distinct, row, blocks, features, tolerated, progress)
+        return cls(path, *_index(path, distinct, tolerated))
 
 
 def _key(refs: Sequence[ImageRef], *what: str) -> str:
@@ -232,6 +236,7 @@ def _write(
     row: np.ndarray,
     blocks: Iterable[list[Tensor | str]],
     encode: Callable[[list[Tensor]], np.ndarray],
+    tolerated: float,
     progress: Progress | None,
 ) -> None:
     """Write rows shaped like ``row`` in order; an image without one leaves zeros and its reason.
@@ -258,7 +263,7 @@ def _write(
                 done += len(block)
                 if progress is not None:
                     progress(done, len(refs))
-        _refuse_many(unreadable, len(refs))
+        refuse_many(list(unreadable.values()), len(refs), tolerated=tolerated)
         (folder / "unreadable.json").write_text(json.dumps(unreadable), encoding="utf-8")
 
 
@@ -266,15 +271,12 @@ def _stack(images: list[Tensor]) -> np.ndarray:
     return torch.stack(images).numpy()
 
 
-def _refuse_many(unreadable: dict[int, str], total: int) -> None:
-    if len(unreadable) > TOLERATED_SHARE * total:
-        first = "; ".join(list(unreadable.values())[:3])
-        raise ValueError(f"{len(unreadable):,} of {total:,} images are unreadable, more than 1%: {first}")
-
-
-def _index(path: Path, refs: Sequence[ImageRef]) -> tuple[dict[ImageRef, str], dict[ImageRef, int]]:
+def _index(
+    path: Path, refs: Sequence[ImageRef], tolerated: float
+) -> tuple[dict[ImageRef, str], dict[ImageRef, int]]:
     """Why images are unreadable, and in which row each image is."""
     reasons = json.loads((path / "unreadable.json").read_text(encoding="utf-8"))
+    refuse_many(list(reasons.values()), len(refs), tolerated=tolerated)
     return {refs[int(i)]: reason for i, reason in reasons.items()}, {ref: i for i, ref in enumerate(refs)}
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from knowclip.atomic import atomic_file
+from knowclip.data.reading import Reading
 from knowclip.data.user_graphs import read_graphs
 from knowclip.knowledge.falsity import Said
 from knowclip.knowledge.negatives import SWAPS, generate
@@ -39,6 +40,8 @@ class Prepared:
     examples: list[Example] = field(repr=False)
     kinds: Counter[str]
     without: Counter[str]
+    alike: int = 0
+    """Negatives left out by ``told_apart``."""
 
 
 class _Image(NamedTuple):
@@ -136,6 +139,32 @@ def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | N
         claims = graph.relations or graph.attributes or example.negatives
         without["no valid negative" if claims else "no relation and no attribute"] += 1
     return Prepared(filled, kinds, without)
+
+
+def told_apart(prepared: Prepared, tokenizer: Callable[[list[str]], Any]) -> Prepared:
+    """Leave out the negatives whose token ids are those of their caption: no model can tell the two apart.
+
+    Such are texts that differ beyond the context length, or in words, case or marks that the tokenizer drops.
+
+    Args:
+        prepared: What ``negatives_for`` gave.
+        tokenizer: Texts -> ids of full context length.
+    """
+    reading = Reading(tokenizer)
+    pairs = ((e.caption, n.caption) for e in prepared.examples for n in e.negatives)
+    suspects = dict.fromkeys(text for pair in pairs if reading.may_be_alike(*pair) for text in pair)
+    read = dict(zip(suspects, reading(list(suspects)), strict=True))
+    examples, kinds, without = [], Counter(prepared.kinds), Counter(prepared.without)
+    alike = 0
+    for example in prepared.examples:
+        own = read.get(example.caption)
+        kept = tuple(n for n in example.negatives if own is None or read.get(n.caption) != own)
+        alike += len(example.negatives) - len(kept)
+        kinds -= Counter({n.kind for n in example.negatives} - {n.kind for n in kept})
+        if example.negatives and not kept:
+            without[f"its negatives read like it in the model's {reading.context_length} tokens"] += 1
+        examples.append(replace(example, negatives=kept))
+    return Prepared(examples, kinds, without, alike)
 
 
 def _cached(

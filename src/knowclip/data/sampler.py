@@ -78,7 +78,16 @@ class GlobalBatchSampler:
         self._epoch, self._skip = epoch, 0
 
     def skip(self, batches: int) -> None:
-        """Start this epoch after ``batches`` batches, to resume."""
+        """Start this epoch after ``batches`` batches, to resume.
+
+        Raises:
+            ValueError: An epoch has fewer.
+        """
+        if not 0 <= batches <= self._batches:
+            raise ValueError(
+                f"cannot go on after batch {batches} of an epoch of {self._batches} batches ({self._size:,} "
+                f"items, batch_size {self.batch_size}): these are not the data of the run that was saved"
+            )
         self._skip = batches
 
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ Shape legend: M triplets of a step on all processes, T of this one, L tokens, V 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from torch.utils.data import Dataset
 
 from knowclip.data.graph_checks import REMEDY, refuse_undescribed, relation_words
 from knowclip.data.graph_rows import Links, narrow
+from knowclip.data.images import image_name
 from knowclip.data.neighbourhood import Neighbourhood, sample_neighbourhood
+from knowclip.data.reading import Reading
 from knowclip.data.triplet_negatives import known_true
 from knowclip.data.triplets import TripletBatch, TripletSampler
 from knowclip.knowledge.graph import KnowledgeGraph
@@ -46,12 +48,17 @@ class Neighbours:
 class GraphDataset(Dataset[GraphBatch]):
     """Item k is step k of the epoch, this process's rows of it; the same for any number of processes.
 
+    For an image that cannot be read its entity shows another one, or its words; the batch tells of it. What
+    the tokenizer gives equal ids is one entity, as far as known truths go.
+
     Args:
         sampler: Draws the triplets of all processes.
         tokenize: Texts -> ids, cut to what they need (``DualEncoder.tokenize``).
         load_images: Images -> preprocessed pixels.
         neighbours: None draws no neighbourhood.
         sentences: Also give each triplet as a caption of its head: the control of Knowledge-CLIP.
+        unreadable: Images that are known to be unreadable, and why: they are not shown.
+        max_unreadable: Further ones that one process may meet before it raises.
         rank: Of this process.
         world_size: Number of processes.
 
@@ -67,6 +74,8 @@ class GraphDataset(Dataset[GraphBatch]):
         load_images: Callable[[Sequence[ImageRef]], Float[Tensor, "V 3 H W"]],
         neighbours: Neighbours | None = None,
         sentences: bool = False,
+        unreadable: Mapping[ImageRef, str] | None = None,
+        max_unreadable: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -79,8 +88,11 @@ class GraphDataset(Dataset[GraphBatch]):
         self.sampler = sampler
         self.neighbours = neighbours
         self._tokenize = tokenize
+        self._reading = Reading(tokenize)
         self._load_images = load_images
         self._with_sentences = sentences
+        self._unreadable = dict(unreadable or {})
+        self._limit = len(self._unreadable) + max_unreadable
         self._share = tuple(sampler.batch_size * r // world_size for r in (rank, rank + 1))
         self._epoch = 0
 
@@ -92,10 +104,19 @@ class GraphDataset(Dataset[GraphBatch]):
         return len(self.sampler)
 
     def __getitem__(self, step: int) -> GraphBatch:
+        met: dict[ImageRef, str] = {}
+        while True:  # an image that proves unreadable changes what the step shows
+            made = self._step(step, met)
+            if made is not None:
+                return made
+
+    def _step(self, step: int, met: dict[ImageRef, str]) -> GraphBatch | None:
+        """Make a step; None if an image was met that cannot be read: ``met`` then has it."""
         graph = self.sampler.graph
         rng = np.random.default_rng([self.sampler.seed, self._epoch, step, 1])
-        drawn = mixed(self.sampler.batch(self._epoch, step), rng)
-        inputs = _Numbered([*drawn.head, *drawn.tail])
+        drawn = self._readable(mixed(self.sampler.batch(self._epoch, step), rng))
+        ends = [*drawn.head, *drawn.tail]
+        inputs = _Numbered(ends, self._keys(ends))
         heads, tails = np.split(inputs.numbers, 2)
         links, phrases = self._links(drawn, inputs, rng)
         said = links.triplets[:, 1].numpy()  # relations by their words
@@ -104,6 +125,9 @@ class GraphDataset(Dataset[GraphBatch]):
         used = [inputs.distinct[number] for number in entities.tolist()]
         texts = [entity for entity in used if isinstance(entity, str)]
         images = [entity for entity in used if isinstance(entity, ImageRef)]
+        pixels = self._pixels(images, met) if images else None
+        if images and pixels is None:
+            return None
         known = {
             "known_tails": known_true(graph, drawn) | _said(heads, said, tails),
             "known_heads": known_true(graph, drawn, side="head") | _said(tails, said, heads),
@@ -111,10 +135,11 @@ class GraphDataset(Dataset[GraphBatch]):
         return GraphBatch(
             keys=tuple(" ".join(_ids(graph, drawn, row)) for row in range(*self._share)),
             texts=self._tokenize(texts) if texts else torch.zeros(0, 1, dtype=torch.long),
-            images=self._pixels(images) if images else None,
+            images=pixels,
             relation_texts=self._tokenize([phrases[number] for number in relations.tolist()]),
             relation_labels=torch.from_numpy(drawn.relations[rows]),
             image_groups=torch.from_numpy(_groups(graph, drawn)[rows]),
+            unreadable={image_name(image): reason for image, reason in met.items()},
             **{name: torch.from_numpy(_off_diagonal(mask)[rows]) for name, mask in known.items()},
             **_texts_first(links, used, with_graph=self.neighbours is not None),
             **(self._sentences(drawn, heads, rows) if self._with_sentences else {}),
@@ -127,7 +152,8 @@ class GraphDataset(Dataset[GraphBatch]):
             " ".join(words for words in (text[head], relation, text[tail]) if words)
             for head, relation, tail in zip(drawn.heads, drawn.relation, drawn.tails, strict=True)
         ]
-        same = np.array(said)[:, None] == np.array(said)
+        numbers = _Numbered(said, self._reading(said)).numbers
+        same = numbers[:, None] == numbers
         known = _off_diagonal((heads[:, None] == heads) | same)[rows]
         return {"sentences": self._tokenize(said[rows]), "known_sentences": torch.from_numpy(known)}
 
@@ -135,7 +161,7 @@ class GraphDataset(Dataset[GraphBatch]):
         self, drawn: TripletBatch, inputs: _Numbered, rng: np.random.Generator
     ) -> tuple[Links, list[str]]:
         """Number everything of the step; nodes that are no triplet's end join ``inputs``."""
-        phrases = _Numbered(drawn.relation)
+        phrases = _Numbered(drawn.relation, self._reading(drawn.relation))
         heads, tails = np.split(inputs.numbers, 2)
         triplets = torch.from_numpy(np.stack([heads, phrases.numbers, tails], axis=1))
         if self.neighbours is None:
@@ -145,10 +171,11 @@ class GraphDataset(Dataset[GraphBatch]):
         ends = np.concatenate([drawn.heads, drawn.tails]).tolist()
         shown = dict(zip(reversed(ends), reversed([*drawn.head, *drawn.tail]), strict=True))
         nodes = [shown.get(entity) or self._draw(entity, rng) for entity in near.entities.tolist()]
+        keys = self._keys(nodes)
         place = {entity: number for number, entity in enumerate(near.entities.tolist())}
         return Links(
             triplets,
-            torch.tensor([inputs.add(node) for node in nodes]),
+            torch.tensor([inputs.add(node, key) for node, key in zip(nodes, keys, strict=True)]),
             torch.from_numpy(np.stack([near.heads, near.tails], axis=1)),
             torch.tensor([place[tail] for tail in drawn.tails.tolist()]),
             self.neighbours.hops,
@@ -177,14 +204,59 @@ class GraphDataset(Dataset[GraphBatch]):
         if last > first:
             image = int(rng.integers(first, last))
             if text is None or rng.random() < self.sampler.image_odds[a.image_source[image]]:
-                return graph.image(image, margin=self.sampler.context_margin)
+                return self._instead(entity, graph.image(image, margin=self.sampler.context_margin))
         return text
 
-    def _pixels(self, images: list[ImageRef]) -> Float[Tensor, "V 3 H W"]:
+    def _readable(self, drawn: TripletBatch) -> TripletBatch:
+        """The same triplets, with nothing to show that cannot be read."""
+        if not self._unreadable:
+            return drawn
+        head, tail = (
+            [self._instead(entity, shown) for entity, shown in zip(ends.tolist(), drawing, strict=True)]
+            for ends, drawing in ((drawn.heads, drawn.head), (drawn.tails, drawn.tail))
+        )
+        return replace(drawn, head=head, tail=tail)
+
+    def _instead(self, entity: int, shown: Entity) -> Entity:
+        """What shows an entity: ``shown``; where that cannot be read its next image, else its words."""
+        if shown not in self._unreadable:
+            return shown
+        graph, a = self.sampler.graph, self.sampler.graph.arrays
+        for image in range(*a.image_indptr[entity : entity + 2]):
+            other = graph.image(image, margin=self.sampler.context_margin)
+            if other not in self._unreadable:
+                return other
+        if a.entity_text[entity] is None:
+            raise self._error(self._unreadable[shown])
+        return a.entity_text[entity]
+
+    def _keys(self, entities: Sequence[Entity]) -> list[bytes | ImageRef]:
+        """What tells entities apart: images by themselves, texts by what is read of them."""
+        texts = [entity for entity in entities if isinstance(entity, str)]
+        read = dict(zip(texts, self._reading(texts), strict=True))
+        return [read[entity] if isinstance(entity, str) else entity for entity in entities]
+
+    def _pixels(self, images: list[ImageRef], met: dict[ImageRef, str]) -> Float[Tensor, "V 3 H W"] | None:
+        """Load images; None where one cannot be read: those are then known."""
         try:
             return self._load_images(images)
         except ValueError as error:
-            raise ValueError(f"knowledge graph {self.sampler.graph.path}: {error}; {REMEDY}") from error
+            broken = {image: reason for image in images if (reason := self._reason(image)) is not None}
+            self._unreadable |= broken
+            if not broken or len(self._unreadable) > self._limit:
+                raise self._error(str(error)) from error
+        met |= broken
+        return None
+
+    def _reason(self, image: ImageRef) -> str | None:
+        try:
+            self._load_images([image])
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _error(self, reason: str) -> ValueError:
+        return ValueError(f"knowledge graph {self.sampler.graph.path}: {reason}; {REMEDY}")
 
 
 def relation_vocabulary(graph: KnowledgeGraph, *, inverse: bool) -> list[str]:
@@ -203,18 +275,19 @@ def graph_images(graph: KnowledgeGraph, *, margin: float) -> list[ImageRef]:
 
 
 class _Numbered:
-    """Numbers things by first appearance; equal things have one number."""
+    """Numbers things by first appearance; things of equal keys have one number."""
 
-    def __init__(self, things: Sequence[Any]) -> None:
+    def __init__(self, things: Sequence[Any], keys: Sequence[Any]) -> None:
         self._number: dict[Any, int] = {}
-        self.numbers = np.array([self.add(thing) for thing in things], np.int64)
+        self.distinct: list[Any] = []
+        added = [self.add(thing, key) for thing, key in zip(things, keys, strict=True)]
+        self.numbers = np.array(added, np.int64)
 
-    def add(self, thing: Any) -> int:
-        return self._number.setdefault(thing, len(self._number))
-
-    @property
-    def distinct(self) -> list[Any]:
-        return list(self._number)
+    def add(self, thing: Any, key: Any) -> int:
+        if key not in self._number:
+            self._number[key] = len(self.distinct)
+            self.distinct.append(thing)
+        return self._number[key]
 
 
 def mixed(drawn: TripletBatch, rng: np.random.Generator) -> TripletBatch:

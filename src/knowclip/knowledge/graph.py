@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class KnowledgeGraph:
         self.sources = manifest.sources
         self.counts = dict(manifest.counts)
         self.tally = manifest.tally
+        self.key = manifest.key
         self.arrays = open_arrays(self.path, manifest)
         names = [source.name for source in self.sources]
         if unknown := set(image_roots or {}) - set(names):
@@ -50,6 +52,11 @@ class KnowledgeGraph:
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         return f"KnowledgeGraph({str(self.path)!r}: {counts})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open it again in another process: what is mapped is not copied there."""
+        roots = {source.name: root for source, root in zip(self.sources, self._roots, strict=True)}
+        return partial(KnowledgeGraph, image_roots=roots), (self.path.resolve(),)
 
     def entity(self, name: str) -> int:
         """Index of the entity with this id, or of the concept in these words, or the only one with this text.

@@ -137,8 +137,12 @@ class DualEncoder(nn.Module):
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             raise ValueError("got no text to encode")
-        ids = self.tokenizer(texts)
-        return ids[:, : text_length.sufficient_length(self.model, ids)]
+        return self.text_reader(texts)
+
+    @property
+    def text_reader(self) -> text_length.TextReader:
+        """What ``tokenize`` does, apart from the weights: for processes that load data."""
+        return text_length.TextReader(self.tokenizer, text_length.LengthRule.of(self.model))
 
     def trunk_features(
         self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]

@@ -5,6 +5,7 @@ Shape legend: M sets, K elements, W width.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class BertOverSet(nn.Module):
         super().__init__()
         self.bert = bert
         self.tokenizer = tokenizer
+        self.phrase_ids = partial(_phrase_ids, tokenizer)
 
     @property
     def words(self) -> nn.Embedding:
@@ -65,9 +67,10 @@ class BertOverSet(nn.Module):
         output = self.bert(inputs_embeds=elements, attention_mask=mask.long(), position_ids=positions)
         return output.last_hidden_state
 
-    def phrase_ids(self, phrase: str) -> list[int]:
-        """Token ids of a phrase, without those that mark beginning and end."""
-        return self.tokenizer.encode(phrase, add_special_tokens=False)
+
+def _phrase_ids(tokenizer: Any, phrase: str) -> list[int]:
+    """Token ids of a phrase, without those that mark beginning and end."""
+    return tokenizer.encode(phrase, add_special_tokens=False)
 
 
 def open_bert(folder: Path, *, layers: int) -> BertOverSet:

@@ -14,7 +14,9 @@ Shape legend: B batch, L tokens, D embedding width, W tower width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from open_clip import CLIP
@@ -43,6 +45,59 @@ class TextOutput(NamedTuple):
     mask: Bool[Tensor, "B L"]
 
 
+@dataclass(frozen=True, slots=True)
+class LengthRule:
+    """Where a tower's texts end, apart from the tower: a process that loads data needs no more of the model.
+
+    ``mark`` says how it is seen: the first ``id``, the first highest id, the first of a tail of ``id``; None:
+    every text needs the full length.
+    """
+
+    mark: Literal["first", "highest", "padding"] | None
+    id: int | None = None
+
+    @classmethod
+    def of(cls, model: nn.Module) -> LengthRule:
+        """Give the rule of an open_clip model."""
+        return cls.of_tower(text_tower(model))
+
+    @classmethod
+    def of_tower(cls, tower: nn.Module) -> LengthRule:
+        """Give the rule of its text tower."""
+        if isinstance(tower, HFTextEncoder):
+            padding = None if isinstance(tower.pooler, MaxPooler) else tower.config.pad_token_id
+            return cls(None) if padding is None else cls("padding", padding)
+        if not _is_causal_at_eot(tower):
+            return cls(None)
+        return cls("first", _eos_id(tower)) if _pool_type(tower) == "eos" else cls("highest")
+
+    def lengths(self, ids: Int[Tensor, "B L"]) -> Int[Tensor, " B"] | None:
+        """Return how many leading tokens each text needs, or None where the tower needs full length."""
+        if self.mark is None:
+            return None
+        if self.mark == "padding":
+            positions = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+            return ((ids != self.id) * positions).amax(dim=1)
+        return ((ids == self.id).int() if self.mark == "first" else ids).argmax(dim=-1) + 1
+
+    def trim(self, ids: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
+        """Cut ids to the leading columns that give the same embeddings as all of them."""
+        lengths = self.lengths(ids)
+        return ids if lengths is None else ids[:, : int(lengths.max())]
+
+
+@dataclass(frozen=True, slots=True)
+class TextReader:
+    """Texts to ids, cut to what the longest needs, as ``DualEncoder.tokenize`` does; without the model."""
+
+    tokenizer: Callable[[list[str]], Int[Tensor, "B L"]]
+    rule: LengthRule
+
+    def __call__(self, texts: list[str]) -> Int[Tensor, "B L"]:
+        """Tokenize."""
+        return self.rule.trim(self.tokenizer(texts))
+
+
 def text_tower(model: nn.Module) -> nn.Module:
     """Return the module that holds the text tower: open_clip's ``CLIP`` holds its parts itself."""
     return model if isinstance(model, CLIP) else model.text
@@ -56,12 +111,6 @@ def word_embedding(model: nn.Module) -> nn.Embedding:
     return tower.token_embedding
 
 
-def sufficient_length(model: nn.Module, ids: Int[Tensor, "B L"]) -> int:
-    """Return the number of leading columns of ``ids`` that give the same embeddings as all of them."""
-    lengths = _lengths(text_tower(model), ids)
-    return ids.shape[1] if lengths is None else int(lengths.max())
-
-
 def encode_grouped(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:
     """Encode token ids, texts of like length together where that saves a good part of the work.
 
@@ -69,7 +118,7 @@ def encode_grouped(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:
     half padding (19 of 40 tokens), one of CN-100K four fifths. The output is that of ``encode_text``, in the
     order of ``ids``; only what tokens say where ``mask`` is False may differ.
     """
-    lengths = _lengths(text_tower(model), ids)
+    lengths = LengthRule.of(model).lengths(ids)
     if lengths is None or len(ids) < GROUPS * SMALLEST_GROUP:
         return encode_text(model, ids)
     order = lengths.argsort()
@@ -85,7 +134,7 @@ def encode_grouped(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:
 
 
 def encode_text(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:
-    """Encode token ids, cut to ``sufficient_length`` or not, as the stock model would at full length.
+    """Encode token ids, cut by their ``LengthRule`` or not, as the stock model would at full length.
 
     Raises:
         ValueError: If the tower needs full length and ``ids`` are shorter.
@@ -121,7 +170,7 @@ def _encode_transformer(tower: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput
         pooled = pooled @ projection
     if _is_causal_at_eot(tower):
         positions = torch.arange(length, device=ids.device)
-        mask = positions <= _eot_position(tower, ids).unsqueeze(1)
+        mask = positions < LengthRule.of_tower(tower).lengths(ids).unsqueeze(1)
     else:  # an unmasked tower reads and fills every position
         mask = torch.ones_like(ids, dtype=torch.bool)
     return TextOutput(pooled, tokens, mask)
@@ -135,28 +184,12 @@ def _encode_hf(tower: HFTextEncoder, ids: Int[Tensor, "B L"]) -> TextOutput:
     return TextOutput(pooled, output.last_hidden_state, mask)
 
 
-def _lengths(tower: nn.Module, ids: Int[Tensor, "B L"]) -> Int[Tensor, " B"] | None:
-    """Return how many leading tokens each text needs, or None where the tower needs full length."""
-    if isinstance(tower, HFTextEncoder):
-        if isinstance(tower.pooler, MaxPooler) or tower.config.pad_token_id is None:
-            return None
-        positions = torch.arange(1, ids.shape[1] + 1, device=ids.device)
-        return ((ids != tower.config.pad_token_id) * positions).amax(dim=1)
-    return _eot_position(tower, ids) + 1 if _is_causal_at_eot(tower) else None
-
-
 def _is_causal_at_eot(tower: nn.Module) -> bool:
     return (
         tower.attn_mask is not None
         and getattr(tower, "cls_emb", None) is None
         and _pool_type(tower) in ("argmax", "eos")
     )
-
-
-def _eot_position(tower: nn.Module, ids: Int[Tensor, "B L"]) -> Int[Tensor, " B"]:
-    """Return the position that ``text_global_pool`` takes: the first EOT, or the first highest id."""
-    marks = (ids == _eos_id(tower)).int() if _pool_type(tower) == "eos" else ids
-    return marks.argmax(dim=-1)
 
 
 def _pool_type(tower: nn.Module) -> str:

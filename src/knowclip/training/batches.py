@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -61,30 +64,51 @@ class EpochLoader:
         self.dataset.set_epoch(number)
         self.sampler.set_epoch(number)
         self.sampler.skip(skip)
-        # a generator of its own: else starting to load would move the global one, and resuming not be exact
-        generator = torch.Generator().manual_seed(number)
-        yield from loaded(
-            DataLoader(
-                self.dataset,
-                batch_sampler=self.sampler,
-                collate_fn=self.collate,
-                num_workers=self.num_workers,
-                generator=generator,
-            )
-        )
+        options = {"batch_sampler": self.sampler, "collate_fn": self.collate}
+        yield from loaded(self.dataset, epoch=number, num_workers=self.num_workers, **options)
 
 
-def loaded(loader: DataLoader) -> Iterator[Any]:
-    """Its batches; what is wrong with the data is told in its own words, also where a worker found it.
+def loaded(dataset: Dataset, *, epoch: int, num_workers: int, **options: Any) -> Iterator[Any]:
+    """Load an epoch; what is wrong with the data is told in its own words, also where a worker found it.
+
+    Args:
+        dataset: It and what is in ``options`` must be picklable, for processes that are not forked.
+        epoch: Its number.
+        num_workers: Processes that load; 0 loads in this one.
+        options: Of torch's DataLoader.
 
     Raises:
         ValueError: As the dataset raised it, without the worker's traceback that torch puts before it.
     """
+    with warnings.catch_warnings():  # told once, before training (build.too_many_workers), not each epoch
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        loader = DataLoader(
+            dataset,
+            num_workers=num_workers,
+            worker_init_fn=_leave_signals,
+            # a generator of its own: else starting to load would move the global one, and resuming not be
+            # exact
+            generator=torch.Generator().manual_seed(epoch),
+            **options,
+        )
     try:
         yield from loader
     except ValueError as error:
         words = str(error).rpartition("\nValueError: ")[-1]
         raise ValueError(words.rstrip()) from error
+
+
+def _leave_signals(worker: int) -> None:
+    """In a worker: signals reach the whole group, and the trainer needs one more batch to end its step.
+
+    So the first SIGTERM passes by; the trainer ends its workers by another way, and by a second one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _heed_the_next)
+
+
+def _heed_the_next(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -1,20 +1,22 @@
 """A run's checkpoints on disk, each written whole or not at all.
 
-``RUN/best`` and ``RUN/last`` are drop-in model folders; ``RUN/last/trainer`` holds what ``--resume`` needs
-besides: ``method.safetensors`` and ``state.pt``.
+``RUN/best`` and ``RUN/last`` are drop-in model folders; ``training.json`` in each says of which step.
+``RUN/last/trainer`` holds what ``--resume`` needs besides: ``method.safetensors`` and ``state.pt``.
 """
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
@@ -22,15 +24,21 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from knowclip.atomic import atomic_folder, recover
+from knowclip.data.fingerprint import DataFingerprint
 from knowclip.training.rng import rng_state, set_rng_state
+
+TRAINING = "training.json"
+_UNREADABLE = (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, KeyError, TypeError)
+"""What torch and safetensors raise on files that are cut short or other ones."""
 
 
 @dataclass
 class Position:
     """Where a run stands.
 
-    ``step`` counts optimiser steps; ``epoch`` and ``batch`` say which batch comes next; ``best`` is the
-    highest selection number so far, reached at ``best_step``.
+    ``step`` counts optimiser steps of ``steps`` planned; ``epoch`` and ``batch`` say which batch comes next;
+    ``best`` is the highest selection number so far, reached at ``best_step``. ``to_validate``: the model of
+    this step is still to be measured. ``unreadable``: images that could not be read so far, and why.
     """
 
     step: int = 0
@@ -38,6 +46,9 @@ class Position:
     batch: int = 0
     best: float | None = None
     best_step: int | None = None
+    steps: int | None = None
+    to_validate: bool = False
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,15 +58,18 @@ class Checkpointer:
     Args:
         run: The run's folder.
         save: Writes a method as a drop-in folder: ``save(method, folder)``.
+        data: What the run is trained on; kept beside the weights, and compared on resuming.
     """
 
     run: Path
     save: Callable[[nn.Module, Path], None]
+    data: DataFingerprint | None = None
 
-    def save_best(self, method: nn.Module) -> None:
+    def save_best(self, method: nn.Module, position: Position) -> None:
         """Replace ``RUN/best``; the main process alone calls it."""
-        with _written_whole(self.run / "best") as folder:
+        with self._written_whole("best") as folder:
             self.save(method, folder)
+            _tell(folder, position)
 
     def save_last(
         self,
@@ -75,9 +89,11 @@ class Checkpointer:
             "scheduler": scheduler.state_dict(),
             "position": asdict(position),
             "random": random,
+            "data": None if self.data is None else self.data.state,
         }
-        with _written_whole(self.run / "last") as folder:
+        with self._written_whole("last") as folder:
             self.save(method, folder)
+            _tell(folder, position)
             (folder / "trainer").mkdir()
             save_model(method, str(folder / "trainer" / "method.safetensors"))
             torch.save(state, folder / "trainer" / "state.pt")
@@ -93,37 +109,106 @@ class Checkpointer:
         """Take up ``RUN/last``: weights, optimiser, schedule, random states, position.
 
         Raises:
-            ValueError: If there is nothing to resume, or it was saved with another number of processes.
+            ValueError: If there is nothing to resume, it cannot be read, or it was saved with another number
+                of processes or on other data.
         """
+        folder = self.run / "last"
+        state = self._state()
+        if len(state["random"]) != accelerator.num_processes:
+            raise ValueError(
+                f"{folder} was saved by {len(state['random'])} processes and {accelerator.num_processes} "
+                f"run now: launch {len(state['random'])} to resume exactly"
+            )
+        told = [self._difference(state) if accelerator.is_main_process else None]
+        if (difference := broadcast_object_list(told)[0]) is not None:
+            raise ValueError(difference)
+        with self._read():
+            load_model(method, str(folder / "trainer" / "method.safetensors"))
+            optimizer.load_state_dict(state["optimizer"])
+            scheduler.load_state_dict(state["scheduler"])
+            position = Position(**state["position"])
+        set_rng_state(state["random"][accelerator.process_index])
+        return position
+
+    def refuse_other_data(self) -> bool:
+        """Compare the data with those of ``RUN/last``; False: it is of a version that kept no fingerprint.
+
+        Raises:
+            ValueError: They differ, there is nothing to resume, or it cannot be read.
+        """
+        state = self._state()
+        if (difference := self._difference(state)) is not None:
+            raise ValueError(difference)
+        return state.get("data") is not None
+
+    def _difference(self, state: dict[str, Any]) -> str | None:
+        saved = state.get("data")
+        if saved is None or self.data is None or (difference := self.data.difference(saved)) is None:
+            return None
+        return (
+            f"--resume goes on with the same data, and those of {self.run} have changed: {difference}. Put "
+            f"the old data back, or start a new run from these weights with model.name={self.run / 'last'}"
+        )
+
+    def _state(self) -> dict[str, Any]:
         folder = self.run / "last"
         recover(folder)
         if not (folder / "trainer").is_dir():
             raise ValueError(
                 f"nothing to resume in {self.run}: it has no last/trainer; train without --resume"
             )
-        load_model(method, str(folder / "trainer" / "method.safetensors"))
-        state: dict[str, Any] = torch.load(
-            folder / "trainer" / "state.pt", map_location="cpu", weights_only=True
-        )
-        if len(state["random"]) != accelerator.num_processes:
+        with self._read():
+            return torch.load(folder / "trainer" / "state.pt", map_location="cpu", weights_only=True)
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        """Tell in one line that the checkpoint cannot be read."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split()).split(". ")[0][:150] or type(error).__name__
+            best = self.run / "best"
+            way = f" from model.name={best}" if best.is_dir() else ""
             raise ValueError(
-                f"{folder} was saved by {len(state['random'])} processes and {accelerator.num_processes} "
-                f"run now: launch {len(state['random'])} to resume exactly"
+                f"{self.run / 'last' / 'trainer'} cannot be read: {reason}. It is cut short or of another "
+                f"model: copy it again if there is another copy, or start a new run{way} with another "
+                "output.folder"
+            ) from error
+
+    @contextmanager
+    def _written_whole(self, name: str) -> Iterator[Path]:
+        """Give a folder that replaces ``RUN/name`` if all goes well; torch's full disk is no OSError."""
+        folder = self.run / name
+        try:
+            with atomic_folder(folder) as temporary:
+                yield temporary
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OSError(f"saving {folder} failed: {reason}. {self._advice()}") from error
+
+    def _advice(self) -> str:
+        told = self.run / "last" / TRAINING
+        if not (self.run / "last" / "trainer").is_dir():
+            return (
+                "Nothing of this run was saved before: free space on its disk and start it again, or choose "
+                "another output.folder"
             )
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        set_rng_state(state["random"][accelerator.process_index])
-        return Position(**state["position"])
+        step = f" of step {json.loads(told.read_text(encoding='utf-8'))['step']}" if told.is_file() else ""
+        return f"The checkpoint{step} before it is whole: free space on its disk, then go on with --resume"
 
 
-@contextmanager
-def _written_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder that replaces ``folder`` if all goes well; torch raises no OSError on a full disk."""
-    try:
-        with atomic_folder(folder) as temporary:
-            yield temporary
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise OSError(
-            f"saving the checkpoint {folder} failed: {error}. What stood there before is whole: free space "
-            "on its disk, then go on with --resume"
-        ) from error
+def _tell(folder: Path, position: Position) -> None:
+    """Write ``training.json``: of which step the weights are, and their selection number if it is known."""
+    about = {"step": position.step, "steps": position.steps, "best_step": position.best_step}
+    (folder / TRAINING).write_text(json.dumps(about | {"best": position.best}) + "\n", encoding="utf-8")
+
+
+def untrained(folder: Path) -> str | None:
+    """Say so if a checkpoint folder, or the best of a run's folder, is the model that training began with."""
+    place = next((f for f in (folder, folder / "best") if (f / TRAINING).is_file()), None)
+    if place is None or json.loads((place / TRAINING).read_text(encoding="utf-8"))["step"] > 0:
+        return None
+    return (
+        f"{place} is the model of step 0, before training: nothing trained was better by the run's "
+        f"selection.metrics. What was trained is in {place.parent / 'last'}"
+    )

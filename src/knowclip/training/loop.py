@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from knowclip.locks import locked
 from knowclip.methods.base import Method
 from knowclip.training.batches import Epochs, to_device
 from knowclip.training.checkpoint import Checkpointer, Position
 from knowclip.training.monitor import Monitor
+from knowclip.training.optim import replan
 from knowclip.training.step import backward
+from knowclip.training.stopping import Interrupted, StopRequest, TrainingStopped
 from knowclip.types import Batch
 
 MAX_LOGIT_SCALE = math.log(100)
@@ -47,6 +54,7 @@ class Trainer:
         validate_every: Steps between validations; None: at the end of each epoch. The model it starts from
             and the one it ends with are always validated.
         save_every: Steps between writings of ``last``; None: at the end of each epoch.
+        max_unreadable: Images that may prove unreadable in the run; the batches tell of them.
     """
 
     method: Method
@@ -63,39 +71,102 @@ class Trainer:
     selection: tuple[str, ...]
     validate_every: int | None
     save_every: int | None
+    max_unreadable: int = 0
+    _saved: Position | None = field(default=None, init=False, repr=False)
 
     def fit(self, *, resume: bool = False) -> Position:
         """Train to the last step; return where the run ended, its best selection number included.
 
+        The run's folder is locked meanwhile. Ctrl-C or SIGTERM ends the step and saves ``last``; a validation
+        is broken off and made up for on resuming.
+
         Raises:
-            ValueError: If loss or gradient stops being finite, there is nothing to train on or to resume, or
-                validation does not give the selection metric.
+            ValueError: If loss or gradient stops being finite, there is nothing to train on or to resume,
+                the folder is in use, too many images are unreadable, or validation does not give the
+                selection metric.
+            TrainingStopped: It was asked to stop.
         """
         if not len(self.batches):
             raise ValueError("no batch to train on: fewer pairs than train.batch_size; lower it or add data")
-        wrapped = self.accelerator.prepare(self.method)
-        position = self._resume() if resume else Position()
-        self.method.train()
-        with self.monitor.start(position.step) as monitor:
-            if self.validate and not resume:  # where it starts from; and a wrong metric's name shows at once
-                monitor.validation(position.step, self._validate(position))
-            for batch in self._stream(position):
-                numbers = self._step(wrapped, batch, position)
-                self._advance(position)
-                monitor.train(position.step, numbers, pairs=self._pairs(batch))
-                if self.validate and self._is_due(self.validate_every, position):
-                    monitor.validation(position.step, self._validate(position))
-                if self._is_due(self.save_every, position):
-                    self._save_last(position)
+        main = self.accelerator.is_main_process
+        lock = locked(self.checkpointer.run, doing="training") if main else nullcontext()
+        with lock, StopRequest(processes=self.accelerator.num_processes) as stop:
+            wrapped = self.accelerator.prepare(self.method)
+            position = self._resume() if resume else Position(to_validate=self.validate is not None)
+            planned, position.steps = position.steps, self.steps
+            self.method.train()
+            with self.monitor.start(position.step):
+                if resume:
+                    self._tell_resumed(position, planned)
+                self._train(wrapped, position, stop)
         return position
 
+    def _train(self, wrapped: nn.Module, position: Position, stop: StopRequest) -> None:
+        """Make the steps from ``position`` on; what is unreadable or asked to stop is the same everywhere."""
+        self._validate(position, stop)  # where it starts from: a wrong metric's name shows at once
+        self._heed(position, stop, {})
+        for batch in self._stream(position):
+            numbers = self._step(wrapped, batch, position)
+            self._advance(position)
+            self.monitor.train(position.step, numbers, pairs=self._pairs(batch))
+            position.to_validate = self.validate is not None and self._is_due(self.validate_every, position)
+            self._validate(position, stop)
+            self._heed(position, stop, _unreadable(batch))
+            if self._is_due(self.save_every, position):
+                self._save_last(position)
+
     def _stream(self, position: Position) -> Iterator[Batch]:
-        """Batches from ``position`` on, epoch after epoch, on the device; the loop moves ``position``."""
+        """Batches from ``position`` on, epoch after epoch, on the device; the loop moves ``position``.
+
+        Raises:
+            ValueError: An epoch gives none, or the data cannot be read; the steps so far are then saved.
+        """
         while position.step < self.steps:
-            for batch in self.batches.epoch(position.epoch, skip=position.batch):
-                yield to_device(batch, self.accelerator.device)
-                if position.step == self.steps:
-                    return
+            before = position.step
+            try:
+                for batch in self.batches.epoch(position.epoch, skip=position.batch):
+                    yield to_device(batch, self.accelerator.device)
+                    if position.step == self.steps:
+                        return
+            except Exception:
+                if self.accelerator.num_processes == 1 and position.step > 0:
+                    self._save_last(position)
+                    self.monitor.say(f"step {position.step} is saved: --resume goes on from it")
+                raise
+            if position.step == before:
+                raise ValueError(
+                    f"epoch {position.epoch} gives no batch after batch {position.batch} of "
+                    f"{len(self.batches)}: these are not the data of the run that was saved"
+                )
+
+    def _heed(self, position: Position, stop: StopRequest, met: Mapping[str, str]) -> None:
+        """Take note of unreadable images and of a request to stop, of any process, on all of them.
+
+        Raises:
+            ValueError: There are too many such images; ``last`` is saved.
+            TrainingStopped: There is such a request, and something left to do; ``last`` is saved.
+        """
+        fresh = {image: reason for image, reason in met.items() if image not in position.unreadable}
+        stopping, pending = stop.number is not None, position.to_validate
+        if self.accelerator.num_processes > 1:
+            flags = torch.tensor([stopping, pending, bool(fresh)], device=self.accelerator.device).float()
+            stopping, pending, more = (self.accelerator.reduce(flags, "sum") > 0).tolist()
+            fresh = dict(item for part in gather_object([fresh]) for item in part.items()) if more else {}
+        for reason in fresh.values():
+            self.monitor.say(f"skipped: {reason}; another stands in its place")
+        position.unreadable = {**position.unreadable, **fresh}
+        too_many = len(position.unreadable) > self.max_unreadable
+        stopping = stopping and (pending or position.step < self.steps)
+        if (fresh and too_many) or stopping:
+            self._save_last(position)
+        if fresh and too_many:
+            raise ValueError(
+                f"{len(position.unreadable):,} images are unreadable, and data.max_unreadable allows "
+                f"{self.max_unreadable:,} of these data: {next(iter(fresh.values()))}. Repair the files, or "
+                f"raise data.max_unreadable; step {position.step} is saved, --resume goes on from it"
+            )
+        if stopping:
+            raise TrainingStopped(position, stop.number or signal.SIGTERM)
 
     def _step(self, wrapped: nn.Module, batch: Batch, position: Position) -> dict[str, float]:
         """Make one optimiser step and return the numbers for the log."""
@@ -137,22 +208,39 @@ class Trainer:
         """Pairs of a step; its triplets where there are no pairs."""
         return len(batch.keys or batch.graph.keys) * self.accelerator.num_processes
 
-    def _validate(self, position: Position) -> Mapping[str, float]:
-        """Measure on validation data, and keep the model if it is the best so far."""
-        metrics: dict[str, float] = {}
+    def _validate(self, position: Position, stop: StopRequest) -> None:
+        """Measure on validation data if that is to be done, and keep the model if it is the best so far."""
+        if not position.to_validate:
+            return
         if self.accelerator.is_main_process:
-            self.method.eval()
-            with torch.no_grad():
-                metrics = dict(self.validate(self.method.model))
-            self.method.train()
-            metrics["selection"] = select(metrics, self.selection)
-            if position.best is None or metrics["selection"] > position.best:
-                position.best, position.best_step = metrics["selection"], position.step
-                self.checkpointer.save_best(self.method)
+            self.monitor.validating(position.step)
+            try:
+                metrics = self._measured(stop)
+            except Interrupted:
+                metrics = None
+            if metrics is not None:
+                self.monitor.validation(position.step, metrics)
+                if position.best is None or metrics["selection"] > position.best:
+                    position.best, position.best_step = metrics["selection"], position.step
+                    self.checkpointer.save_best(self.method, position)
+                position.to_validate = False
+        else:
+            position.to_validate = False
         self.accelerator.wait_for_everyone()
-        return metrics
+
+    def _measured(self, stop: StopRequest) -> dict[str, float]:
+        self.method.eval()
+        try:
+            with torch.no_grad(), stop.interrupting():
+                metrics = dict(self.validate(self.method.model))
+        finally:
+            self.method.train()
+        return metrics | {"selection": select(metrics, self.selection)}
 
     def _save_last(self, position: Position) -> None:
+        if self._saved == position:
+            return
+        self._saved = dataclasses.replace(position)
         self.checkpointer.save_last(
             self.method,
             optimizer=self.optimizer,
@@ -162,9 +250,30 @@ class Trainer:
         )
 
     def _resume(self) -> Position:
-        return self.checkpointer.resume(
+        position = self.checkpointer.resume(
             self.method, optimizer=self.optimizer, scheduler=self.scheduler, accelerator=self.accelerator
         )
+        if self.steps < (position.steps or position.step):
+            raise ValueError(
+                f"the run was planned for {position.steps or position.step} steps and stands at step "
+                f"{position.step}: on --resume train.steps and train.epochs may grow, not shrink to "
+                f"{self.steps} steps"
+            )
+        return position
+
+    def _tell_resumed(self, position: Position, planned: int | None) -> None:
+        """Say where the run goes on, and by which learning rate if it became longer."""
+        self.monitor.say(
+            f"goes on after step {position.step:,} of {self.steps:,}"
+            if position.step < self.steps
+            else f"all {self.steps:,} steps are done: raise train.steps or train.epochs to go on"
+        )
+        before, now = replan(self.optimizer, self.scheduler)
+        if planned is not None and planned != self.steps:
+            self.monitor.say(
+                f"planned for {planned:,} steps before: the schedule is drawn anew over {self.steps:,}, the "
+                f"learning rate here is {now:.3g} (it was {before:.3g})"
+            )
 
 
 def select(metrics: Mapping[str, float], selection: tuple[str, ...]) -> float:
@@ -182,6 +291,10 @@ def select(metrics: Mapping[str, float], selection: tuple[str, ...]) -> float:
                 f"validation gives {', '.join(sorted(metrics)) or 'nothing'}"
             )
     return sum(metrics[name] for name in selection) / len(selection)
+
+
+def _unreadable(batch: Batch) -> dict[str, str]:
+    return {**batch.unreadable, **(batch.graph.unreadable if batch.graph else {})}
 
 
 def _non_finite(step: int, numbers: Mapping[str, float], batch: Batch) -> str:

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import DataLoader
 
 from knowclip.data.triplet_collate import GraphDataset
 from knowclip.training.batches import EpochLoader, loaded
@@ -46,17 +45,8 @@ class MixedLoader:
 
     def _graphs(self, number: int, skip: int) -> Iterator[GraphBatch]:
         self.graph.set_epoch(number)
-        # a generator of its own: else starting to load would move the global one, and resuming not be exact
-        generator = torch.Generator().manual_seed(number)
-        yield from loaded(
-            DataLoader(
-                self.graph,
-                batch_size=None,
-                sampler=range(skip, len(self.graph)),
-                num_workers=self.num_workers,
-                generator=generator,
-            )
-        )
+        options = {"batch_size": None, "sampler": range(skip, len(self.graph))}
+        yield from loaded(self.graph, epoch=number, num_workers=self.num_workers, **options)
 
 
 _NO_PAIRS = Batch(

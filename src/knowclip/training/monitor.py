@@ -1,20 +1,29 @@
-"""What a person sees of a run while it lasts: a progress bar with throughput, and the log."""
+"""What a person sees of a run while it lasts: a bar on a terminal, lines elsewhere, and the log."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from knowclip.progress import duration
 from knowclip.training.runlog import RunLog
+
+_SILENCE = 30.0
+"""Seconds after which a line is written where there is no terminal, however long ``every`` steps take."""
 
 
 class Monitor:
-    """Progress bar and log of one process; silent on all but the main one.
+    """Progress and log of one process; silent on all but the main one.
+
+    On a terminal standard error shows a bar. Elsewhere (a file, a pipe, a batch system) it gets a line at the
+    first step, every ``every`` steps and after 30 seconds of silence.
 
     Args:
         open_log: ``open_log(step=...)`` opens the log where the run takes up; None: a silent monitor.
@@ -26,6 +35,8 @@ class Monitor:
         self._open_log = open_log
         self._steps = steps
         self._every = every
+        console = Console(stderr=True)
+        self._lines = open_log is not None and (not console.is_terminal or console.is_dumb_terminal)
         self._progress = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -33,41 +44,62 @@ class Monitor:
             TextColumn("{task.fields[status]}"),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=open_log is None,
+            console=console,
+            disable=open_log is None or self._lines,
         )
 
     def start(self, step: int) -> Self:
         """Begin at an optimiser step; use the result in a ``with`` statement."""
         self._log = self._open_log(step=step) if self._open_log else None
         self._task = self._progress.add_task("train", total=self._steps, completed=step, status="")
+        self._trained, self._seconds = 0, 0.0
+        self._told = -math.inf
         self._restart_clock()
         return self
 
+    def say(self, text: str) -> None:
+        """Write a line above the bar, on the main process."""
+        if self._open_log is not None:
+            self._progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
     def train(self, step: int, numbers: Mapping[str, float], *, pairs: int) -> None:
         """Take note of one optimiser step over ``pairs`` image-caption pairs."""
+        now = time.perf_counter()
         self._pairs += pairs
-        if step % self._every and step != self._steps:
-            self._progress.update(self._task, completed=step)
-            return
-        rate = self._pairs / (time.perf_counter() - self._since)
+        self._trained, self._seconds, self._last = self._trained + 1, self._seconds + now - self._last, now
+        due = step % self._every == 0 or step == self._steps
+        rate = self._pairs / (now - self._since)
         status = f"loss {numbers['loss']:.4f} · {rate:.0f} pairs/s"
-        self._progress.update(self._task, completed=step, status=status)
+        if self._lines and (due or now - self._told > _SILENCE):
+            self.say(f"step {step:,}/{self._steps:,} · {status} · {self._left(step)} left")
+            self._told = now
+        self._progress.update(self._task, completed=step, **({"status": status} if due else {}))
+        if not due:
+            return
         if self._log:
             self._log.write(step, "train", {**numbers, "pairs_per_second": rate})
         self._restart_clock()
 
+    def validating(self, step: int) -> None:
+        """Say that a validation begins."""
+        if self._lines:
+            self.say(f"step {step:,}/{self._steps:,}: validating")
+        self._progress.update(self._task, status="validating")
+
     def validation(self, step: int, numbers: Mapping[str, float]) -> None:
         """Take note of a validation; its time does not count as training time."""
+        self.say(f"step {step}: " + " · ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
         if self._log:
-            shown = " · ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-            self._progress.console.print(f"step {step}: {shown}", highlight=False, soft_wrap=True)
             self._log.write(step, "validation", numbers)
         self._restart_clock()
 
+    def _left(self, step: int) -> str:
+        """Time that the steps to come take, validations aside, at the pace so far."""
+        return duration((self._steps - step) * self._seconds / self._trained)
+
     def _restart_clock(self) -> None:
         self._pairs = 0
-        self._since = time.perf_counter()
+        self._since = self._last = time.perf_counter()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -81,4 +113,5 @@ class Monitor:
     ) -> None:
         self._progress.stop()
         if self._log:
-            self._log.close()
+            with suppress(OSError) if error is not None else nullcontext():  # a full disk is told once
+                self._log.close()

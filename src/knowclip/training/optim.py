@@ -98,3 +98,17 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int, 
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return LambdaLR(optimizer, factor)
+
+
+def replan(optimizer: torch.optim.Optimizer, scheduler: LambdaLR) -> tuple[float, float]:
+    """Set the learning rates that a schedule gives at its step; return the highest before and after.
+
+    After resuming they are the same numbers, unless the run became longer. Then the cosine over all steps
+    counts, as if the run had been planned so: open_clip and transformers' Trainer do the same.
+    """
+    before = max(group["lr"] for group in optimizer.param_groups)
+    planned = zip(optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+    for group, base, factor in planned:
+        group["lr"] = base * factor(scheduler.last_epoch)
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+    return before, max(scheduler._last_lr)

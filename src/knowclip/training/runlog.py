@@ -40,10 +40,20 @@ class RunLog:
         self._wandb = _start_wandb(wandb_project, run, config) if wandb_project else None
 
     def write(self, step: int, kind: str, numbers: Mapping[str, float]) -> None:
-        """Log ``numbers`` as ``kind`` ("train" or "validation") at an optimiser step."""
-        self._file.write(json.dumps({"step": step, "kind": kind, **numbers}) + "\n")
-        for name, value in numbers.items():
-            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+        """Log ``numbers`` as ``kind`` ("train" or "validation") at an optimiser step.
+
+        Raises:
+            OSError: The disk is full; checkpoints are not touched by it.
+        """
+        try:
+            self._file.write(json.dumps({"step": step, "kind": kind, **numbers}) + "\n")
+            for name, value in numbers.items():
+                self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+        except OSError as error:
+            raise OSError(
+                f"writing the log of {self.path.parent} failed: {error.strerror or error}. Free space on its "
+                "disk, then go on with --resume if there is a folder 'last' in it, else start again"
+            ) from error
         if self._wandb is not None:
             self._wandb.log({f"{kind}/{name}": value for name, value in numbers.items()}, step=step)
 

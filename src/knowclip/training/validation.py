@@ -52,16 +52,19 @@ class Validation:
         cache: Images that need no decoding, or whose trunk features are kept; None: all are decoded.
         enhanced: The same model with its KEE, whose metrics are named ``with_kee_...``; None: it has none.
         links: Triplets to complete; None: none.
+        max_unreadable: Share of the images that may have become unreadable; their items count as wrong.
     """
 
     benchmarks: Sequence[Benchmark]
     cache: ImageCache | None
     enhanced: WithKnowledge | None = None
     links: LinkValidation | None = None
+    max_unreadable: float = 0.01
 
     def __call__(self, model: DualEncoder) -> dict[str, float]:
         """Measure every benchmark, and the links."""
-        scorer = Scorer(model if self.cache is None else _CachedImages(model, self.cache))
+        images = model if self.cache is None else _CachedImages(model, self.cache)
+        scorer = Scorer(images, max_missing=self.max_unreadable)
         metrics = self._metrics(scorer)
         if self.enhanced is not None:
             again = self._metrics(scorer.with_texts_of(self.enhanced))

@@ -1,0 +1,283 @@
+"""Ctrl-C, SIGTERM, two runs in one folder, other data on resuming: nothing saved is lost, and it is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from trainers import MemoryEpochs, make_trainer
+
+from knowclip.data.fingerprint import DataFingerprint
+from knowclip.locks import locked
+from knowclip.training.checkpoint import Checkpointer, untrained
+from knowclip.training.stopping import TrainingStopped
+from knowclip.types import Example, ImageRef
+
+
+def score(model) -> dict[str, float]:
+    return {"score": model.logit_scale.item()}
+
+
+class Signalled(MemoryEpochs):
+    """Sends this process signals while the batch of a step is made."""
+
+    def __init__(self, length: int, *numbers: int, batch: int = 1) -> None:
+        super().__init__(length)
+        self.numbers, self.batch = numbers, batch
+
+    def epoch(self, number, *, skip=0):
+        for index, batch in enumerate(super().epoch(number, skip=skip), start=skip):
+            if (number, index) == (0, self.batch):
+                for one in self.numbers:
+                    os.kill(os.getpid(), one)
+            yield batch
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_saves_and_the_run_goes_on_exactly(tmp_path, number, capfd) -> None:
+    options = {"validate": score, "validate_every": 1}
+    whole = make_trainer(tmp_path / "whole", **options)
+    expected = whole.fit()
+    before = signal.getsignal(number)
+    with pytest.raises(TrainingStopped) as stopped:
+        make_trainer(tmp_path / "cut", batches=Signalled(3, number), **options).fit()
+    assert signal.getsignal(number) is before
+    # the validation of step 2 was broken off: it is made up for
+    position = stopped.value.position
+    assert (position.step, position.to_validate, stopped.value.number) == (2, True, number)
+    assert "once more stops at once" in capfd.readouterr().err
+    resumed = make_trainer(tmp_path / "cut", **options)
+    assert resumed.fit(resume=True) == expected
+    assert "goes on after step 2 of 4" in capfd.readouterr().err
+    for name, value in whole.method.state_dict().items():
+        assert torch.equal(value, resumed.method.state_dict()[name]), name
+    logs = [
+        [line.split(', "pairs_per')[0] for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]
+        for run in ("whole", "cut")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_a_second_signal_stops_at_once(tmp_path) -> None:
+    trainer = make_trainer(tmp_path, save_every=1, batches=Signalled(3, signal.SIGINT, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        trainer.fit()
+    assert not isinstance(stopped.value, TrainingStopped)
+    assert torch.load(tmp_path / "last/trainer/state.pt", weights_only=True)["position"]["step"] == 1
+
+
+def test_a_signal_in_the_last_step_leaves_a_finished_run(tmp_path) -> None:
+    assert make_trainer(tmp_path, batches=Signalled(4, signal.SIGINT, batch=3)).fit().step == 4
+
+
+def test_a_signal_in_the_first_validation_saves_the_start(tmp_path) -> None:
+    def validate(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return score(model)
+
+    with pytest.raises(TrainingStopped) as stopped:
+        make_trainer(tmp_path, validate=validate).fit()
+    assert stopped.value.position.step == 0
+    assert make_trainer(tmp_path, validate=score).fit(resume=True).step == 4
+
+
+def test_a_second_training_in_one_folder_is_refused_by_the_process_number(tmp_path) -> None:
+    with (
+        locked(tmp_path, doing="training"),
+        pytest.raises(ValueError, match=rf"in use: process {os.getpid()} on .* is training there"),
+    ):
+        make_trainer(tmp_path).fit()
+    assert make_trainer(tmp_path).fit().step == 4
+    assert not (tmp_path / ".lock").exists()
+
+
+HOLD = """
+import os, sys
+from pathlib import Path
+from knowclip.locks import locked
+with locked(Path(sys.argv[1]), doing="training"):
+    child = os.fork()
+    if child == 0:  # as a process that loads data, it outlives the trainer
+        os.close(1)
+        sys.stdin.read()
+        os._exit(0)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_of_a_killed_process_is_none_though_its_workers_live(tmp_path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(ValueError, match=f"process {process.pid} "), locked(tmp_path, doing="training"):
+        pass
+    process.kill()
+    process.wait()
+    with locked(tmp_path, doing="training"):
+        assert f"process {os.getpid()} " in (tmp_path / ".lock").read_text()
+    process.stdin.close()
+
+
+class Nothing(MemoryEpochs):
+    def epoch(self, number, *, skip=0):
+        yield from ()
+
+
+def test_an_epoch_without_batches_ends_the_run(tmp_path) -> None:
+    with pytest.raises(ValueError, match="gives no batch after batch 0 of 3"):
+        make_trainer(tmp_path, batches=Nothing(3)).fit()
+
+
+class Broken(MemoryEpochs):
+    """Meets unreadable images, and at last none that can be read."""
+
+    def __init__(self, length: int, *, fails: bool = False) -> None:
+        super().__init__(length)
+        self.fails = fails
+
+    def epoch(self, number, *, skip=0):
+        for index, batch in enumerate(super().epoch(number, skip=skip), start=skip):
+            if index == 2 and self.fails:
+                raise ValueError("the disk is gone")
+            met = {f"{index // 2}.jpg": f"image {index // 2}.jpg cannot be decoded"}
+            yield dataclasses.replace(batch, unreadable=met)
+
+
+def test_unreadable_images_are_named_once_and_kept_over_a_resume(tmp_path, capsys) -> None:
+    position = make_trainer(tmp_path, batches=Broken(4), max_unreadable=2).fit()
+    assert list(position.unreadable) == ["0.jpg", "1.jpg"]
+    assert capsys.readouterr().err.count("skipped: image") == 2
+    again = make_trainer(tmp_path, batches=Broken(4), max_unreadable=2, steps=6).fit(resume=True)
+    assert again.unreadable == position.unreadable
+    assert "skipped: image" not in capsys.readouterr().err
+
+
+def test_too_many_unreadable_images_end_the_run_with_the_step_saved(tmp_path) -> None:
+    with pytest.raises(
+        ValueError, match=r"2 images are unreadable, .*max_unreadable allows 1 .*step 3 is saved"
+    ):
+        make_trainer(tmp_path, batches=Broken(4), max_unreadable=1).fit()
+    assert make_trainer(tmp_path, batches=MemoryEpochs(4)).fit(resume=True).step == 4
+
+
+def test_data_that_fail_in_mid_epoch_leave_the_last_step_saved(tmp_path, capsys) -> None:
+    with pytest.raises(ValueError, match="the disk is gone"):
+        make_trainer(tmp_path, batches=Broken(4, fails=True), max_unreadable=9).fit()
+    assert "step 2 is saved" in capsys.readouterr().err
+    assert make_trainer(tmp_path, batches=MemoryEpochs(4)).fit(resume=True).step == 4
+
+
+def examples(folder: Path, count: int, *, caption: str = "a dog {}", color: int = 0) -> list[Example]:
+    folder.mkdir(exist_ok=True)
+    found = []
+    for number in range(count):
+        path = folder / f"{number}.png"
+        Image.new("RGB", (8, 8), (color, number, 0)).save(path)
+        found.append(Example(f"{number}.png#0", str(number), ImageRef(path), caption.format(number)))
+    return found
+
+
+def with_data(run: Path, pairs: list[Example], *, val: list[Example] = (), graph: str = "x", **options):
+    data = DataFingerprint(
+        {"training pairs": pairs, "validation pairs": list(val)}, {"knowledge graph": graph}
+    )
+    trainer = make_trainer(run, **options)
+    trainer.checkpointer = Checkpointer(run, trainer.checkpointer.save, data)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"count": 3}, r"4 training pairs when it was saved, 3 now; from number 4 on they are missing"),
+        ({"count": 5}, r"4 training pairs when it was saved, 5 now; .* number 5, '4.png#0' now"),
+        ({"caption": "a cat {}"}, r"4 of 4 training pairs have another caption, .*'0.png#0': 'a cat 0' now"),
+        ({"color": 9}, r"4 of 4 training pairs have another image file, the first is '0.png#0'"),
+    ],
+    ids=["fewer", "more", "captions", "images of equal size"],
+)
+def test_other_data_are_refused_on_resume_by_what_differs(tmp_path, change, message) -> None:
+    with_data(tmp_path / "run", examples(tmp_path / "images", 4)).fit()
+    changed = examples(tmp_path / "images", **{"count": 4, **change})
+    with pytest.raises(ValueError, match=message):
+        with_data(tmp_path / "run", changed).fit(resume=True)
+    with pytest.raises(ValueError, match=message):
+        with_data(tmp_path / "run", changed).checkpointer.refuse_other_data()
+
+
+def test_order_validation_pairs_and_graph_are_data_and_their_place_is_none(tmp_path) -> None:
+    pairs, val = examples(tmp_path / "images", 4), examples(tmp_path / "val", 2)
+    with_data(tmp_path / "run", pairs, val=val).fit()
+    for message, trainer in {
+        "in another order; the first that differs is number 1, '3.png#0' now": with_data(
+            tmp_path / "run", pairs[::-1], val=val
+        ),
+        "2 validation pairs when it was saved, 1 now": with_data(tmp_path / "run", pairs, val=val[:1]),
+        "the knowledge graph has another content": with_data(tmp_path / "run", pairs, val=val, graph="y"),
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            trainer.fit(resume=True)
+    moved = examples(tmp_path / "elsewhere", 4)
+    assert with_data(tmp_path / "run", moved, val=val, steps=5).fit(resume=True).step == 5
+
+
+def test_a_checkpoint_without_a_fingerprint_goes_on(tmp_path) -> None:
+    make_trainer(tmp_path).fit()
+    path = tmp_path / "last" / "trainer" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    del state["data"]
+    state["position"] = {
+        name: state["position"][name] for name in ("step", "epoch", "batch", "best", "best_step")
+    }
+    torch.save(state, path)
+    trainer = with_data(tmp_path, examples(tmp_path / "images", 2), steps=5)
+    assert not trainer.checkpointer.refuse_other_data()
+    assert trainer.fit(resume=True).step == 5
+
+
+def test_a_run_may_become_longer_by_a_cosine_over_all_steps(tmp_path, capsys) -> None:
+    make_trainer(tmp_path, steps=4).fit()
+    longer = make_trainer(tmp_path, steps=8)
+    planned = [longer.scheduler.lr_lambdas[0](step) for step in range(8)]
+    longer.fit(resume=True)
+    assert "planned for 4 steps before: the schedule is drawn anew over 8" in capsys.readouterr().err
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["lr"] for line in lines[4:]] == pytest.approx([1e-2 * factor for factor in planned[4:]])
+    with pytest.raises(ValueError, match=r"planned for 8 steps and stands at step 8: .* not shrink to 6"):
+        make_trainer(tmp_path, steps=6).fit(resume=True)
+    make_trainer(tmp_path, steps=8).fit(resume=True)
+    assert "all 8 steps are done: raise train.steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["state.pt", "method.safetensors"])
+def test_a_checkpoint_that_is_cut_short_is_one_line(tmp_path, name) -> None:
+    make_trainer(tmp_path).fit()
+    path = tmp_path / "last" / "trainer" / name
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"last.trainer cannot be read: .* cut short") as error:
+        make_trainer(tmp_path).fit(resume=True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_says_whether_it_was_trained(tmp_path) -> None:
+    scores = iter([0.5, 0.4, 0.3])
+    make_trainer(tmp_path, validate=lambda model: {"score": next(scores)}).fit()
+    assert "best is the model of step 0, before training" in untrained(tmp_path)
+    assert untrained(tmp_path / "last") is None
+    assert untrained(tmp_path / "nowhere") is None
+
+
+def test_where_there_is_no_terminal_each_interval_is_a_line(tmp_path, capsys) -> None:
+    make_trainer(tmp_path, steps=3).fit()
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(" · ")[0] for line in told] == ["step 1/3", "step 2/3", "step 3/3"]
+    assert all("loss " in line and "pairs/s" in line and line.endswith(" left") for line in told)
