@@ -129,3 +129,15 @@ def test_own_architecture_files_are_json_objects():
 
     for name in own_names():
         assert json.loads(json.dumps(architecture(name)))["model_cfg"]["embed_dim"] > 0
+
+
+def test_loading_towers_writes_nothing(capfd: pytest.CaptureFixture[str], monkeypatch) -> None:
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # as the commands have it
+    try:
+        load("lite0-minilm")
+    finally:
+        logging.set_verbosity(before)
+    assert capfd.readouterr() == ("", "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
@@ -75,7 +77,8 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
     tower = options["text_cfg"].get("hf_model_name")
     custom_text = options.pop("custom_text", False) or tower is not None
     try:
-        model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**options)
+        with _without_bars() if tower is not None else nullcontext():
+            model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**options)
     except TypeError as error:
         raise ValueError(
             f"open_clip {open_clip.__version__} does not know this configuration ({error})"
@@ -89,6 +92,22 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
         ) from error
     open_clip.set_model_preprocess_cfg(model, preprocessing.complete(preprocess_cfg, model.visual.image_size))
     return model
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers' bar of a tower's weights out of the output: it is full within a second."""
+    from transformers.utils import logging
+
+    hooked = getattr(logging, "set_tqdm_hook", None)  # since transformers 5; before there was no such bar
+    if hooked is None:
+        yield
+        return
+    before = hooked(lambda factory, args, options: factory(*args, **{**options, "disable": True}))
+    try:
+        yield
+    finally:
+        hooked(before)
 
 
 def matching_names(state: dict[str, torch.Tensor]) -> list[str]:
