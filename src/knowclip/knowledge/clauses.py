@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from knowclip.knowledge import lexicon
 from knowclip.knowledge.nouns import NounPhrases
@@ -12,6 +13,17 @@ _SUBJECTS = ("nsubj", "nsubjpass", "csubj")
 _CLAUSES = ("conj", "xcomp", "advcl", "ccomp", "dep", "parataxis", "prep")
 _RELATIVE = ("acl", "relcl")
 _MAX_DEPTH = 16
+_GIVEN_DEPS = ("dobj", "npadvmod", "appos", "dep", "ROOT")
+_OPENS_GIVEN = lexicon.ARTICLES | lexicon.POSSESSIVES | frozenset(lexicon.COUNTS) | {"some", "another"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """Who gives what to whom: "a woman gives a dog a treat", "a dog is given a treat by a woman"."""
+
+    givers: list[int]
+    given: list[int]
+    recipients: list[int]
 
 
 class Clauses:
@@ -79,6 +91,44 @@ class Clauses:
         if following == index + 2 and words[following].is_verb:  # holding and eating an apple
             return self.objects(following)
         return self._adjacent_object(index)
+
+    def gift(self, index: int) -> Gift | None:
+        """What a verb with two objects states."""
+        if self.verb(index) not in lexicon.RECIPIENT:
+            return None
+        words = self.words
+        nouns = [c for c in words.children(index, "dative", "dobj") if words[c].tag not in ("IN", "TO")]
+        passive = words.first_child(index, "nsubjpass")
+        if passive is not None and len(nouns) == 1:  # a dog is given a treat
+            agents = words.children(index, "agent")
+            givers = self._named(noun for by in agents for noun in words.children(by, "pobj"))
+            return Gift(givers, self.nouns.objects_of(nouns[0]), self.nouns.objects_of(passive))
+        if not nouns:
+            return None
+        given = nouns[1] if len(nouns) > 1 else self._given_after(nouns[0])
+        if given is None:
+            return None
+        first, second = (self._antecedent(noun, index) for noun in (nouns[0], given))
+        if words[nouns[0]].tag in ("WDT", "WP"):  # the treat that she gives a dog
+            first, second = second, first
+        return Gift(self.subjects(index), second, first)
+
+    def _antecedent(self, noun: int, verb: int) -> list[int]:
+        relative = self.words[noun].tag in ("WDT", "WP")
+        return self.nouns.objects_of(self.words[verb].head if relative else noun)
+
+    def _given_after(self, recipient: int) -> int | None:
+        """The noun phrase right after that of a recipient, hung elsewhere by mistake."""
+        words, last = self.words, recipient
+        while last + 1 < len(words) and words[last + 1].lower not in _OPENS_GIVEN:
+            last += 1
+            if not words.is_below(last, recipient) or words[last].dep in ("punct", "cc"):
+                return None
+        given = words[last + 1].head if last + 1 < len(words) else recipient
+        if given <= last + 1 or not words[given].is_noun or words[given].dep not in _GIVEN_DEPS:
+            return None
+        apart = words[given].head == recipient or not words.is_below(given, recipient)
+        return given if apart else None
 
     def _adjacent_object(self, index: int) -> list[int]:
         """The noun phrase after a verb, attached elsewhere by mistake: "The cat hugging the dog is red"."""

@@ -19,6 +19,14 @@ OTHER = _words("another other different second")
 DETERMINERS = ARTICLES | _words("this that these those another some any each every several many both all no")
 """Words that open a noun phrase and claim nothing about the object (counts and possessives do)."""
 
+WORN = _words(
+    "shirt t-shirt top blouse sweater sweatshirt jacket coat vest hoodie jersey suit tuxedo dress skirt "
+    "gown robe costume outfit uniform wetsuit swimsuit bikini snowsuit shorts pants jeans trousers overalls "
+    "hat cap helmet hood beanie headband bandana mask goggles glasses sunglasses scarf tie gloves apron "
+    "boots shoes sandals sneakers socks clothes clothing gear collar leash harness backpack"
+)
+"""What is worn, and does nothing but hang on its wearer."""
+
 COUNTS = {
     word: number
     for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)
@@ -57,7 +65,7 @@ VALUES = {
 
 VAGUE = _words(
     "one other another different same own such several many few fewer less various more most next only main "
-    "first second last left right far"
+    "first second last left right far half"
 )
 """Modifiers that claim nothing a picture shows of the object alone."""
 
@@ -84,7 +92,7 @@ PICTURE_NOUNS = _words("picture photo photograph image drawing illustration shot
 """Nouns that speak of the image and not of the scene, before "of"."""
 
 PLURAL_ONLY = _words(
-    "scissors pants jeans shorts trousers goggles sunglasses binoculars pliers tights overalls clothes"
+    "scissors rapids pants jeans shorts trousers goggles sunglasses binoculars pliers tights overalls clothes"
 )
 
 LEXICAL_COMPOUNDS = {
@@ -154,5 +162,18 @@ UNCHANGED_PLURAL = _words("sheep deer fish moose aircraft")
 
 POSTURE_VERBS = _words("park seat stand sit lie lay kneel locate wait pose gather")
 """Verbs after whose participle "by" says where, not who: "parked by the road"."""
+
+RECIPIENT = {
+    **dict.fromkeys("feed teach tell ask pay serve".split(), ""),
+    **dict.fromkeys(
+        "buy make get pour cook bake draw build fetch order find save knit sew fix".split(), "for"
+    ),
+    **dict.fromkeys(
+        "give hand offer show throw bring pass toss read send lend sell award grant kick roll pitch deliver "
+        "promise mail deal loan".split(),
+        "to",
+    ),
+}
+"""Verb with two objects -> the preposition its first one may have instead: "gives a treat *to* a dog"."""
 
 COPULAS = _words("be look seem appear become feel stay remain turn")

@@ -157,6 +157,7 @@ class _Reading:
             return following not in ("or", "nor") and not self._lists_on(index + 1)
         if word == "and":
             again = following in AUXILIARIES or self.is_finite(index + 1) or following == "with"
+            again = again or (cue.kind == "phrase" and self.is_verb(index + 1))
             return again or (self.words[cue.first] != "without" and following in _OPENERS)
         if index == cue.last + 1 or subject or self.words[index - 1] in _RELATIVE:
             return False

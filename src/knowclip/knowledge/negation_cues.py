@@ -44,7 +44,7 @@ _CUES: dict[Kind, dict[str, tuple[tuple[str, ...], ...]]] = {
         two, missing some"""
     ),
     "pronoun": _table(
-        "nobody, no one, no - one, noone, no body, none, nothing, nowhere, neither of,"
+        "nobody, no one, no - one, no-one, noone, no body, none, nothing, nowhere, neither of,"
         "not all, not every, not everyone, not everybody, not everything"
     ),
     "clause": _table(f"not, {_NT}, nt, never, no longer"),
@@ -54,7 +54,8 @@ _NO_CUES = _table(
         not, if not, why not, no doubt, no matter, no more than, no less than, no fewer than, no later than,
         no other than, nothing but, nothing except, nothing other than, nothing more than, none but, none
         other than, nobody but, no one but, no - one but, no one except, no one other than, can not help
-        but, ca n't help but, never mind, no problem, no wonder"""
+        but, ca n't help but, never mind, break free, breaks free,
+        breaking free, broke free, no problem, no wonder"""
 )
 """What only looks like one: "nothing but shorts" are shorts, "no fewer than three dogs" are there."""
 

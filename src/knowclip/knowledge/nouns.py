@@ -88,8 +88,6 @@ class NounPhrases:
             or not any(map(str.isalnum, word.text))
         ):
             return False
-        if word.dep == "npadvmod" and index + 1 < len(self.words) and self.words[index + 1].text == "-":
-            return False  # long-haired
         colour = word.lower in lexicon.COLOURS
         return not colour or (
             word.dep != "acomp" and self.words.first_child(index, "det", "amod") is not None
@@ -112,9 +110,7 @@ class NounPhrases:
         plural = word.tag in ("NNS", "NNPS")
         inflected = plural and word.lower not in lexicon.PLURAL_ONLY
         start, end = self.words.span(first, index)
-        before = self.words.text[
-            start : end - len(word.text)
-        ].lower()  # "fire " of "fire truck", "t-" of "t-shirt"
+        before = self.words.text[start : end - len(word.text)].lower()  # "fire " of "fire truck"
         name = " ".join((before + (self.lemma(word.lower, "NOUN") if inflected else word.lower)).split())
         modifiers = [m for m in self._modifiers(index) if m < first or m > index]
         item = self._coreferent(index, name, modifiers)
@@ -134,12 +130,6 @@ class NounPhrases:
         first = index
         while first > 0:
             before, word = self.words[first - 1], self.words[first]
-            if before.text == "-" and first > 1 and before.end == word.start:
-                joined = self.words[first - 2]
-                if joined.end != before.start or joined.dep in ("amod", "nummod"):
-                    break
-                first -= 2
-                continue
             noun = before.dep in ("compound", "nmod") and before.is_noun and index >= before.head >= first
             plain = before.lower not in lexicon.COLOURS and before.lower not in lexicon.MATERIALS
             label = before.lower == "no" and before.dep == "det"  # no parking sign: else it were denied
@@ -186,13 +176,12 @@ class NounPhrases:
         return found
 
     def _attribute_span(self, index: int) -> Span:
-        """The word, with the parts hyphenated to it and a shade before a colour."""
+        """The word, with a shade before a colour."""
         first = index
         while first > 0:
             before, word = self.words[first - 1], self.words[first]
-            hyphenated = before.end == word.start and "-" in (before.text, word.text)
             shade = before.lower in lexicon.SHADES and word.lower in lexicon.COLOURS
-            if not hyphenated and not (shade and before.head in (index, word.head)):
+            if not (shade and before.head in (index, word.head)):
                 break
             first -= 1
         return self.words.span(first, index)

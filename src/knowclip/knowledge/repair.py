@@ -17,6 +17,8 @@ def repair(words: Words) -> None:
         _noun_by_place(words, index)
         _noun_after_preposition(words, index)
         _nearer_coordination(words, index)
+        _worn_together(words, index)
+        _giver(words, index)
         _place_before_verb(words, index)
         _place_after_particle(words, index)
         verb_repair.verb_with_subject(words, index)
@@ -27,6 +29,8 @@ def repair(words: Words) -> None:
         verb_repair.participle_between_nouns(words, index)
         verb_repair.participle_after_noun(words, index)
         verb_repair.verb_after_noun(words, index)
+        verb_repair.verb_after_worn_colour(words, index)
+        verb_repair.wearer_of_participle(words, index)
 
 
 def repair_denied(words: Words) -> None:
@@ -118,6 +122,30 @@ def _nearer_coordination(words: Words, index: int) -> None:
     near = words[first - 1].head
     if word.head < near < first - 1 and words[near].is_noun and words.first_child(near, "conj") is None:
         words.attach(index, near, "conj")
+
+
+def _worn_together(words: Words, index: int) -> None:
+    """The clothes of "a man in a hat and shorts", "a man in a coat and a hat runs", hung on man or verb."""
+    word = words[index]
+    if word.lower not in lexicon.WORN or word.dep not in ("conj", "appos", "nsubj"):
+        return
+    first = min([index, *word.children])
+    near = first - 2
+    joined = near > 0 and words[first - 1].lower in ("and", ",", "&") and words[near].lower in lexicon.WORN
+    if not joined or words[near].dep not in ("pobj", "dobj", "conj") or words.is_below(near, index):
+        return
+    wearer_is_subject = len(list(words.children(word.head, "nsubj"))) > 1
+    if words[near].head != index and (word.dep != "nsubj" or wearer_is_subject):
+        words.attach(index, near, "conj")
+
+
+def _giver(words: Words, index: int) -> None:
+    """The agent of "a dog is given a treat by a woman", hung on the treat."""
+    word = words[index]
+    verb = words[word.head].head
+    if word.lower == "by" and words[word.head].dep == "dobj" and words[verb].tag == "VBN":
+        if words.first_child(verb, "nsubjpass") is not None:
+            words.attach(index, verb, "agent")
 
 
 def _place_before_verb(words: Words, index: int) -> None:

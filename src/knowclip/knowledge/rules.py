@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from knowclip.knowledge import lexicon
-from knowclip.knowledge.clauses import Clauses
+from knowclip.knowledge.clauses import Clauses, Gift
 from knowclip.knowledge.negation import denied_words
 from knowclip.knowledge.nouns import NounPhrases
 from knowclip.knowledge.repair import repair, repair_denied
@@ -47,7 +47,7 @@ class _Builder:
         for index, word in claimed:
             if word.is_verb:
                 self._verb(index)
-            elif word.dep in ("prep", "agent", "dative", "prt") or word.tag in ("IN", "TO"):
+            elif word.dep in ("prep", "agent", "prt") or word.tag in ("IN", "TO"):
                 self._preposition(index)
             elif word.dep == "poss" and word.is_noun:
                 self._possession(index)
@@ -70,11 +70,21 @@ class _Builder:
 
     def _verb(self, index: int) -> None:
         """An active verb with its object: "a man riding a horse"."""
+        gift = self.clauses.gift(index)
+        if gift is not None:
+            return self._gift(index, gift)
         objects = self.clauses.objects(index)
         name, last = self.clauses.verb_with_particle(index)
         if objects and name not in lexicon.COPULAS:
             if self._relate(self.clauses.subjects(index), name, objects, index, last):
                 self.stating.add(index)
+
+    def _gift(self, index: int, gift: Gift) -> None:
+        """A verb with two objects: "a woman gives a dog a treat" gives a treat, and gives to a dog."""
+        name = self.clauses.verb(index)
+        self._relate(gift.givers, name, gift.given, index, index)
+        self._relate(gift.givers, f"{name} {lexicon.RECIPIENT[name]}".strip(), gift.recipients, index, index)
+        self.stating.add(index)
 
     def _preposition(self, index: int) -> None:
         """A preposition with its object, which a noun, a verb or an adjective governs."""
@@ -124,9 +134,13 @@ class _Builder:
             self._relate(subjects, name, objects, first, last)
             return
         full, _ = self.clauses.verb_with_particle(verb)
+        if name == "by" and self.words[last].dep == "agent" and self.clauses.gift(verb) is not None:
+            return
         if name == "by" and stated not in lexicon.POSTURE_VERBS and self.clauses.is_passive(verb):
             done = self._relate(objects, full, subjects, verb, last)
         elif self.words.first_child(verb, "dobj") is not None:
+            if name == lexicon.RECIPIENT.get(stated):  # gives a treat to a dog
+                name, first = f"{stated} {name}", verb
             done = self._relate(subjects, name, objects, first, last)
         else:
             particle = self.words.first_child(verb, "prt")

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from knowclip.knowledge import lexicon
+from knowclip.knowledge.lemmas import Lemmas
 from knowclip.knowledge.negation_cues import MAY_DENY
 from knowclip.knowledge.rules import build_graph
-from knowclip.knowledge.words import PartOfSpeech, Word, Words
+from knowclip.knowledge.words import Word, Words
 from knowclip.types import SceneGraph
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ _LIKE_WITHOUT = re.compile(
     re.IGNORECASE,
 )
 _APOSTROPHES = re.compile("[\u2019\u02bc`\u00b4]")
-_SILENT_E = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
 
 
 def installed_model() -> str:
@@ -94,7 +94,7 @@ def _load(name: str) -> Language:
 def parse(captions: Iterable[str], batch_size: int, model: str | None = None) -> Iterator[SceneGraph]:
     """Scene graphs of captions, one each, in order, as they come; ``model`` is a spaCy pipeline."""
     nlp = _load(model or installed_model())
-    lemma = _Lemmas(nlp)
+    lemma = Lemmas(nlp)
     return (build_graph(words, lemma) for words in _read(captions, nlp, batch_size))
 
 
@@ -152,13 +152,63 @@ def _negations_shown(text: str) -> str:
 
 
 def _words(doc: Doc, caption: str, offset: int, index: int) -> Iterator[Word]:
+    """The words of one piece, "merry-go-round" being one; ``index`` is the number of the first."""
     opening, last = (1 if offset < 0 else 0), 0
-    for token in doc[opening:]:
+    runs = _runs(doc, opening) if "-" in doc.text else [(i,) for i in range(opening, len(doc))]
+    number_of = {i: number for number, run in enumerate(runs, index) for i in run}
+    for number, run in enumerate(runs, index):
+        token = doc[run[0]]
         start = max(last, offset + token.idx)
+        tag, dep, head = (token.tag_, token.dep_, token.head.i) if len(run) == 1 else _joined(doc, run)
+        end = max(start, offset + doc[run[-1]].idx + len(doc[run[-1]]))
         shown_otherwise = token.lower_ == "without" and _LIKE_WITHOUT.match(caption, start)
-        last = end = shown_otherwise.end() if shown_otherwise else max(start, offset + token.idx + len(token))
-        head = token.head.i if token.head.i >= opening else token.i
-        yield Word(caption[start:end], token.tag_, token.dep_, index + head - opening, start, end)
+        last = end = shown_otherwise.end() if shown_otherwise else end
+        yield Word(caption[start:end], tag, dep, number_of.get(head, number), start, end)
+
+
+def _runs(doc: Doc, opening: int) -> list[tuple[int, ...]]:
+    """Numbers of the tokens of each word, those joined by hyphens together; "black-and-white" are three."""
+    runs: list[tuple[int, ...]] = []
+    for token in doc[opening:]:
+        if runs and _is_joined(doc, token.i):
+            runs[-1] += (token.i,)
+        else:
+            runs.append((token.i,))
+    return runs
+
+
+def _is_joined(doc: Doc, index: int) -> bool:
+    """Whether a token is one word with the one before it."""
+    before = doc[index - 1]
+    if before.whitespace_ or "-" not in (before.text, doc[index].text):
+        return False
+    hyphen = index if doc[index].text == "-" else index - 1
+    return not any(token.lower_ in ("and", "or") for token in doc[max(0, hyphen - 1) : hyphen + 2])
+
+
+def _joined(doc: Doc, run: Sequence[int]) -> tuple[str, str, int]:
+    """Tag, dependency and head (a token) of a hyphenated word: those of its last part, or of its own head."""
+    last = doc[next((i for i in reversed(run) if doc[i].text != "-"), run[-1])]
+    top = next(doc[i] for i in reversed(run) if doc[i].head.i not in run or doc[i].head.i == i)
+    if top.i in run and doc[run[-1]].text == "-":
+        return top.tag_, top.dep_, top.head.i
+    tag, dep = (top.tag_ if top.tag_.startswith("NN") else last.tag_), top.dep_
+    modifies = dep in ("compound", "nmod", "amod") and top.head.i > run[-1]
+    if last.tag_ in ("RP", "RB", "IN"):
+        tag, dep = "NN", "compound" if modifies else dep  # pick-up truck
+    elif modifies and doc[run[0]].tag_[:2] in ("CD", "JJ") and not _is_compound(doc, run):
+        tag, dep = "JJ", "amod"  # two-story house
+    elif dep in ("attr", "acomp") and last.lower_.endswith("ing"):
+        tag = "VBG"  # is sky-diving
+    elif tag[:2] in ("JJ", "VB") and dep in ("nsubj", "nsubjpass", "dobj", "pobj"):
+        tag = "NN"  # a 3-year-old
+    elif dep == "amod" and top.head.i < run[0] and last.lower_.endswith("ing"):
+        tag, dep = "VBG", "acl"  # a person sky-diving
+    return tag, dep, top.head.i
+
+
+def _is_compound(doc: Doc, run: Sequence[int]) -> bool:
+    return (doc[run[0]].lower_, doc[run[-1]].lower_) in lexicon.LEXICAL_COMPOUNDS
 
 
 def phrase_lemmas(phrases: Sequence[str]) -> list[str]:
@@ -168,29 +218,3 @@ def phrase_lemmas(phrases: Sequence[str]) -> list[str]:
     nlp = spacy.load(installed_model(), exclude=["ner", "parser"])
     docs = nlp.pipe(phrases, batch_size=1_024)
     return [" ".join(t.lemma_.lower() for t in doc if t.tag_ != "DT") or doc.text for doc in docs]
-
-
-class _Lemmas:
-    """spaCy's own lemmas, each word looked up once."""
-
-    def __init__(self, nlp: Language) -> None:
-        self._vocab = nlp.vocab
-        self._lemmatizer: Any = nlp.get_pipe("lemmatizer")
-        self._cache: dict[tuple[str, PartOfSpeech], str] = {}
-
-    def __call__(self, word: str, part_of_speech: PartOfSpeech) -> str:
-        key = (word, part_of_speech)
-        if key not in self._cache:
-            self._cache[key] = self._lookup(word, part_of_speech)
-        return self._cache[key]
-
-    def _lookup(self, word: str, part_of_speech: PartOfSpeech) -> str:
-        from spacy.tokens import Doc
-
-        doc = Doc(self._vocab, words=[word], pos=[part_of_speech])
-        forms = self._lemmatizer.rule_lemmatize(doc[0])
-        # spaCy prefers "rid" for "riding", but so short a stem would double its consonant: "ride".
-        silent_e = f"{forms[0]}e"
-        if part_of_speech == "VERB" and _SILENT_E.fullmatch(forms[0]) and silent_e in forms:
-            return silent_e
-        return forms[0]
