@@ -150,7 +150,7 @@ class Clauses:
             return []
         if words.first_child(index, "expl") is not None:  # there is a dog
             return self._named(words.children(index, "attr", "dobj", "nsubj"))
-        given = list(words.children(index, *_SUBJECTS))
+        given = words.children(index, *_SUBJECTS)
         said = [
             child for child in given if child not in words.denied
         ]  # not the cat of "a dog instead of a cat"

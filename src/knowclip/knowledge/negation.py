@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from knowclip.knowledge import alternatives, lexicon, wordnet
-from knowclip.knowledge.negation_cues import AUXILIARIES, ENDS, MAY_DENY, Cue, cues
+from knowclip.knowledge.negation_cues import AUXILIARIES, ENDS, Cue, cues, may_deny
 from knowclip.knowledge.words import Words
 from knowclip.types import Span
 
@@ -60,7 +60,7 @@ def negations(text: str) -> tuple[Negation, ...]:
     scope; a clause ends with a stop, with "but" or "while", and before the verb of another one ("A man who is
     not wearing a hat *walks* a dog").
     """
-    if not MAY_DENY.search(text):
+    if not may_deny(text):
         return ()
     tokens = list(_TOKEN.finditer(text))
     found = []
@@ -79,7 +79,7 @@ def is_negated(text: str, span: Span) -> bool:
 
 def denied_words(words: Words) -> frozenset[int]:
     """The words of a parsed caption that deny or are denied: nothing they say is claimed."""
-    if not MAY_DENY.search(words.text):
+    if not may_deny(words.text):
         return frozenset()
     return frozenset(
         index for cue, denied, _ in _Parsed(words).reaches() for index in range(cue.first, denied + 1)

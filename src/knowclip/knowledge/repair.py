@@ -12,25 +12,38 @@ from knowclip.knowledge.words import Words
 
 
 def repair(words: Words) -> None:
-    """Retag and re-attach words in place."""
-    for index in range(len(words)):
+    """Retag and re-attach words in place; each repair looks at the few words that its first check lets by."""
+    for index, word in enumerate(words.words):
         _noun_by_place(words, index)
-        _noun_after_preposition(words, index)
-        _nearer_coordination(words, index)
-        _worn_together(words, index)
-        _giver(words, index)
-        _place_before_verb(words, index)
-        _place_after_particle(words, index)
-        verb_repair.verb_with_subject(words, index)
-    for index in range(1, len(words)):
-        verb_repair.verb_after_colour(words, index)
-        _name_after_colour(words, index)
-        _noun_read_as_adjective(words, index)
-        verb_repair.participle_between_nouns(words, index)
-        verb_repair.participle_after_noun(words, index)
-        verb_repair.verb_after_noun(words, index)
-        verb_repair.verb_after_worn_colour(words, index)
-        verb_repair.wearer_of_participle(words, index)
+        if word.tag in ("VB", "VBP"):
+            _noun_after_preposition(words, index)
+        if word.dep in ("conj", "appos"):
+            _nearer_coordination(words, index)
+        if word.lower in lexicon.WORN:
+            _worn_together(words, index)
+        elif word.lower == "by":
+            _giver(words, index)
+        if word.dep == "prep":
+            _place_before_verb(words, index)
+        elif word.dep == "npadvmod":
+            _place_after_particle(words, index)
+        if word.tag in ("JJ", "NN"):
+            verb_repair.verb_with_subject(words, index)
+    for index, word in enumerate(words.words[1:], 1):
+        if word.tag == "NNS":
+            verb_repair.verb_after_colour(words, index)
+        if word.tag[:2] in ("NN", "VB"):
+            _name_after_colour(words, index)
+        ending = word.lower[-1:]
+        if word.tag == "NNS" or ending == "g":
+            _noun_read_as_adjective(words, index)
+        if ending == "g":
+            verb_repair.participle_between_nouns(words, index)
+            verb_repair.participle_after_noun(words, index)
+            verb_repair.wearer_of_participle(words, index)
+        if ending == "s" or word.is_noun:
+            verb_repair.verb_after_noun(words, index)
+            verb_repair.verb_after_worn_colour(words, index)
 
 
 def repair_denied(words: Words) -> None:
@@ -73,7 +86,7 @@ def _noun_by_place(words: Words, index: int) -> None:
 def _noun_after_preposition(words: Words, index: int) -> None:
     """The noun of "pole attached to bench", "tree behind stop sign", read as a verb."""
     word, preposition, governor = words[index], index - 1, index - 2
-    if governor < 0 or word.tag not in ("VB", "VBP"):
+    if governor < 0:
         return
     following = index + 1 < len(words) and words[index + 1].is_noun
     noun = index + 1 if following else index
@@ -106,7 +119,7 @@ def _place_after_particle(words: Words, index: int) -> None:
     """The place in "going down a slope", read as an adverb after the particle of a verb."""
     word = words[index]
     particle = words.first_child(word.head, "prt") if word.head < index else None
-    if word.dep != "npadvmod" or not word.is_noun or particle is None:
+    if not word.is_noun or particle is None:
         return
     if particle + 1 == min([index, *word.children]):
         words.attach(index, particle, "pobj")
@@ -117,7 +130,7 @@ def _nearer_coordination(words: Words, index: int) -> None:
     """The second object of "a man wearing a hat and a scarf", hung on "man" although "and" hangs on "hat"."""
     word = words[index]
     first = min([index, *word.children])
-    if word.dep not in ("conj", "appos") or not word.is_noun or words[first - 1].dep != "cc":
+    if not word.is_noun or words[first - 1].dep != "cc":
         return
     near = words[first - 1].head
     if word.head < near < first - 1 and words[near].is_noun and words.first_child(near, "conj") is None:
@@ -127,14 +140,14 @@ def _nearer_coordination(words: Words, index: int) -> None:
 def _worn_together(words: Words, index: int) -> None:
     """The clothes of "a man in a hat and shorts", "a man in a coat and a hat runs", hung on man or verb."""
     word = words[index]
-    if word.lower not in lexicon.WORN or word.dep not in ("conj", "appos", "nsubj"):
+    if word.dep not in ("conj", "appos", "nsubj"):
         return
     first = min([index, *word.children])
     near = first - 2
     joined = near > 0 and words[first - 1].lower in ("and", ",", "&") and words[near].lower in lexicon.WORN
     if not joined or words[near].dep not in ("pobj", "dobj", "conj") or words.is_below(near, index):
         return
-    wearer_is_subject = len(list(words.children(word.head, "nsubj"))) > 1
+    wearer_is_subject = len(words.children(word.head, "nsubj")) > 1
     if words[near].head != index and (word.dep != "nsubj" or wearer_is_subject):
         words.attach(index, near, "conj")
 
@@ -143,7 +156,7 @@ def _giver(words: Words, index: int) -> None:
     """The agent of "a dog is given a treat by a woman", hung on the treat."""
     word = words[index]
     verb = words[word.head].head
-    if word.lower == "by" and words[word.head].dep == "dobj" and words[verb].tag == "VBN":
+    if words[word.head].dep == "dobj" and words[verb].tag == "VBN":
         if words.first_child(verb, "nsubjpass") is not None:
             words.attach(index, verb, "agent")
 
@@ -151,7 +164,7 @@ def _giver(words: Words, index: int) -> None:
 def _place_before_verb(words: Words, index: int) -> None:
     """The place in "On a table is a cat", read as the subject."""
     verb = words[index].head
-    if words[index].dep != "prep" or words[verb].lower not in lexicon.BE or words[index].children:
+    if words[verb].lower not in lexicon.BE or words[index].children:
         return
     place, subject = words.first_child(verb, "nsubj"), words.first_child(verb, "attr")
     if place is not None and subject is not None and index < place < verb < subject:
@@ -178,7 +191,7 @@ def _name_after_colour(words: Words, index: int) -> None:
     compound = (words[before].lower, word.lower) in lexicon.LEXICAL_COMPOUNDS
     if not compound and words[before].lower not in lexicon.COLOURS:
         return
-    if word.tag[:2] not in ("NN", "VB") or word.lower[-3:] in ("ing", "is") or not word.text.isalpha():
+    if word.lower[-3:] in ("ing", "is") or not word.text.isalpha():
         return
     if words[before].head == index and words[before].dep in ("amod", "compound"):
         return

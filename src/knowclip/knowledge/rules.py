@@ -43,7 +43,8 @@ class _Builder:
         """Verbs that already state a relation; the others ("a man running") are attributes."""
 
     def graph(self) -> SceneGraph:
-        claimed = [(i, word) for i, word in enumerate(self.words.words) if i not in self.words.denied]
+        denied = self.words.denied
+        claimed = [(i, word) for i, word in enumerate(self.words.words) if i not in denied]
         for index, word in claimed:
             if word.is_verb:
                 self._verb(index)

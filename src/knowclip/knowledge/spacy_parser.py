@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from knowclip.knowledge import lexicon
 from knowclip.knowledge.lemmas import Lemmas
-from knowclip.knowledge.negation_cues import MAY_DENY
+from knowclip.knowledge.negation_cues import may_deny
 from knowclip.knowledge.rules import build_graph
 from knowclip.knowledge.words import Word, Words
 from knowclip.types import SceneGraph
@@ -103,8 +103,9 @@ def _read(captions: Iterable[str], nlp: Language, batch_size: int) -> Iterator[W
     docs = nlp.pipe(_pieces(captions), as_tuples=True, batch_size=batch_size)
     for (_, caption), parts in groupby(docs, key=lambda part: part[1][:2]):
         words: list[Word] = []
+        joins = "-" in caption or may_deny(caption)
         for doc, (_, _, offset) in parts:
-            words += _words(doc, caption, offset, len(words))
+            words += _words(doc, caption, offset, len(words), joins)
         yield Words(caption, words)
 
 
@@ -137,7 +138,7 @@ def _shown(text: str) -> str:
     if text.isupper() and text.isascii():
         text = text.lower()
     text = _APOSTROPHES.sub("'", text)
-    if MAY_DENY.search(text):
+    if may_deny(text):
         text = _negations_shown(text)
     text = _SENTENCE_CAPITAL.sub(lambda match: match[0].lower(), text)
     text = _NOUN_COLOUR.sub(lambda match: _TAGGED_AS_COLOUR[len(match[0])], text)
@@ -151,10 +152,22 @@ def _negations_shown(text: str) -> str:
     return _LIKE_WITHOUT.sub(lambda match: "without".ljust(len(match[0])), text)
 
 
-def _words(doc: Doc, caption: str, offset: int, index: int) -> Iterator[Word]:
-    """The words of one piece, "merry-go-round" being one; ``index`` is the number of the first."""
-    opening, last = (1 if offset < 0 else 0), 0
-    runs = _runs(doc, opening) if "-" in doc.text else [(i,) for i in range(opening, len(doc))]
+def _words(doc: Doc, caption: str, offset: int, index: int, joins: bool) -> Iterator[Word]:
+    """The words of one piece, from number ``index`` on; ``joins``: some tokens may be one word."""
+    opening = 1 if offset < 0 else 0
+    if joins:
+        yield from _joined_words(doc, caption, offset, index, opening)
+        return
+    for token in doc[opening:]:
+        start = offset + token.idx
+        end = start + len(token)
+        head = token.head.i if token.head.i >= opening else token.i
+        yield Word(caption[start:end], token.tag_, token.dep_, index + head - opening, start, end)
+
+
+def _joined_words(doc: Doc, caption: str, offset: int, index: int, opening: int) -> Iterator[Word]:
+    """The words of a piece with hyphens ("merry-go-round" is one), or with phrases shown as "without"."""
+    last, runs = 0, _runs(doc, opening)
     number_of = {i: number for number, run in enumerate(runs, index) for i in run}
     for number, run in enumerate(runs, index):
         token = doc[run[0]]

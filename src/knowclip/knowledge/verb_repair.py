@@ -59,7 +59,7 @@ def verb_after_colour(words: Words, index: int) -> None:
     word, colour, verb = words[index], index - 1, index - 2
     if words[verb].lower in ("not", "n't"):
         verb -= 1
-    if word.tag != "NNS" or words[colour].lower not in lexicon.COLOURS or words[colour].head != index:
+    if words[colour].lower not in lexicon.COLOURS or words[colour].head != index:
         return
     if verb >= 0 and words[verb].lower in ("is", "was") and words[verb].dep == "relcl":
         words.attach(colour, verb, "acomp")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -59,15 +59,18 @@ class Words:
     def __len__(self) -> int:
         return len(self.words)
 
-    def children(self, index: int, *deps: str) -> Iterator[int]:
+    def children(self, index: int, *deps: str) -> list[int]:
         """Dependents of a word, in order, of the given kinds only."""
-        for child in self.words[index].children:
-            if self.words[child].dep in deps:
-                yield child
+        words = self.words
+        return [child for child in words[index].children if words[child].dep in deps]
 
     def first_child(self, index: int, *deps: str) -> int | None:
         """First dependent of one of the kinds."""
-        return next(self.children(index, *deps), None)
+        words = self.words
+        for child in words[index].children:
+            if words[child].dep in deps:
+                return child
+        return None
 
     def span(self, first: int, last: int) -> Span:
         """Characters from one word to another, both included."""
