@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowclip.knowledge import spacy_parser
-from knowclip.knowledge.lemmas import Lemmas
 from knowclip.knowledge.parsing import parse
 from knowclip.types import SceneGraph
 
@@ -408,12 +407,12 @@ def test_words_that_the_tagger_splits_or_mistakes(
     ],
 )  # fmt: skip
 def test_lemma_of_a_verb(verb: str, forms: str) -> None:
-    lemma = Lemmas(spacy_parser._load(spacy_parser.installed_model()))
+    lemma = spacy_parser._lemmas(spacy_parser.installed_model())
     assert {form: lemma(form, "VERB") for form in forms.split()} == dict.fromkeys(forms.split(), verb)
 
 
 def test_lemma_of_a_noun() -> None:
-    lemma = Lemmas(spacy_parser._load(spacy_parser.installed_model()))
+    lemma = spacy_parser._lemmas(spacy_parser.installed_model())
     plurals = {
         "vases": "vase", "bases": "base", "axes": "axe", "cookies": "cookie", "lenses": "lens",
         "buses": "bus", "dresses": "dress", "crosses": "cross", "leaves": "leaf", "knives": "knife",

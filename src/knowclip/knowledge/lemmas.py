@@ -26,7 +26,8 @@ class Lemmas:
         self._vocab = nlp.vocab
         self._lemmatizer = cast("Any", nlp.get_pipe("lemmatizer"))
         tables = self._lemmatizer.lookups
-        self._known: dict[str, Any] = tables.get_table("lemma_index")
+        index = tables.get_table("lemma_index")
+        self._known = {part: frozenset(index[part]) for part in ("noun", "verb")}  # lists of many thousands
         self._irregular: dict[str, dict[str, list[str]]] = tables.get_table("lemma_exc")
         self._cache: dict[tuple[str, PartOfSpeech], str] = {}
 

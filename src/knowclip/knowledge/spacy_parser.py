@@ -91,10 +91,15 @@ def _load(name: str) -> Language:
         ) from error
 
 
+@cache
+def _lemmas(name: str) -> Lemmas:
+    return Lemmas(_load(name))
+
+
 def parse(captions: Iterable[str], batch_size: int, model: str | None = None) -> Iterator[SceneGraph]:
     """Scene graphs of captions, one each, in order, as they come; ``model`` is a spaCy pipeline."""
-    nlp = _load(model or installed_model())
-    lemma = Lemmas(nlp)
+    name = model or installed_model()
+    nlp, lemma = _load(name), _lemmas(name)
     return (build_graph(words, lemma) for words in _read(captions, nlp, batch_size))
 
 
