@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from knowclip.data.formats.registry import Source, find
 from knowclip.data.formats.rows import (
@@ -28,10 +29,15 @@ from knowclip.types import Example, ImageRef, Negative
 TOLERATED_SHARE = 0.01
 """More missing or unreadable images or malformed records than this share are an error, not bad luck."""
 MISSING = "image not found"
+JOINED = "joined to the same pair, with its negatives"
+"""Lines of ``negatives.jsonl`` and ``swaps.jsonl`` are one for each negative."""
 GIVEN = "given"
 """Kind of the negatives that a captions file brings itself."""
 
-_IMAGE_FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images")
+_IMAGE_FOLDERS = (
+    "", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset",
+    "flickr30k_images", "flickr30k-images",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,8 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
     refs = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
     seen: Counter[str] = Counter()
-    examples = []
+    bringing: dict[tuple[str, str], int] = {}
+    examples: list[Example] = []
     for _, image, text, false, _, _ in good:
         number = seen[image]
         seen[image] = number + 1
@@ -114,15 +121,27 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
             skipped[EMPTY] += 1
         elif image not in refs:
             skipped[MISSING] += 1
+        elif false and (earlier := bringing.get((image, caption))) is not None:
+            skipped[JOINED] += 1
+            examples[earlier] = _joined(examples[earlier], false)
         else:
-            negatives = tuple(Negative(one, GIVEN) for one in false) if false else ()
-            examples.append(Example(f"{image}#{number}", image, refs[image], caption, None, negatives))
+            example = Example(f"{image}#{number}", image, refs[image], caption)
+            if false:
+                bringing[image, caption] = len(examples)
+                example = _joined(example, false)
+            examples.append(example)
     if not examples:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
         raise ValueError(
             f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
         )
     return CaptionSet(source.path, source.format.name, examples, skipped)
+
+
+def _joined(example: Example, false: Iterable[str]) -> Example:
+    """Add negatives that a file brings to those of a pair, each once."""
+    known = dict.fromkeys((*example.negatives, *(Negative(one, GIVEN) for one in false)))
+    return replace(example, negatives=tuple(known))
 
 
 def _image_fault(image: Any) -> str:
@@ -172,8 +191,8 @@ def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bo
     """Find the image file of every name that has one."""
     roots = [root] if root is not None else list(_image_roots(source))
     # The first folder that holds any of the first names: a few may be missing, never all.
-    root = next((r for r in roots if any(exists(r / name) for name in names[:100])), roots[0])
-    found = {name: ImageRef(path) for name in names if exists(path := root / name)}
+    root = next((r for r in roots if any(_file(r, name) for name in names[:100])), roots[0])
+    found = {name: ImageRef(path) for name in names if (path := _file(root, name)) is not None}
     missing = len(names) - len(found)
     if missing > TOLERATED_SHARE * len(names) and not allow_missing:
         first = next(name for name in names if name not in found)
@@ -183,6 +202,16 @@ def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bo
             "Give their folder with images=..., or pass allow_missing=True"
         )
     return found
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The file of a name, which another system may have written: with backslashes, or accents apart."""
+    if exists(path := root / name):
+        return path
+    if name.isascii() and "\\" not in name:
+        return None
+    forms = (normalize(form, name.replace("\\", "/")) for form in ("NFC", "NFD"))
+    return next((path for form in forms if exists(path := root / form)), None)
 
 
 def _image_roots(source: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from knowclip.files import open_text
 from knowclip.knowledge.records import graph_from_json
 from knowclip.knowledge.visual_genome import read_visual_genome_graphs
 from knowclip.types import Attribute, Example, Relation, SceneGraph, SceneObject, Span
@@ -38,7 +39,7 @@ def read_graphs(path: Path) -> FindGraph:
 
 def _lines(path: Path) -> FindGraph:
     found: dict[tuple[str | None, str], SceneGraph] = {}
-    with open(path, encoding="utf-8") as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import tarfile
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -71,6 +72,8 @@ COCO = '{"images":[{"id":1,"file_name":"a.jpg"}],"annotations":[{"image_id":1,"c
         ("european.csv", "image;caption\na.jpg;A dog .\n"),
         ("shouted.CSV", "Image,CAPTION\na.jpg,A dog .\n"),
         ("lines.json", '{"image": "a.jpg", "caption": "A dog ."}\n{"image": "b.jpg", "caption": ""}\n'),
+        ("excel.csv", "\ufeffsep=;\nimage;caption\na.jpg;A dog .\n"),
+        ("windows.csv", "image,caption\r\n.\\a.jpg,A dog .\r\n"),
         ("mac.csv", "image,caption\ra.jpg,A dog .\r"),
     ],
 )
@@ -78,7 +81,8 @@ def test_the_trainer_s_own_files_are_parsed(name, content) -> None:
     """Not the header, the file names or the JSON text as captions."""
     path = write(name, content)
     found = [*read_texts(path, skipped=Counter())]
-    assert [(text.key, text.caption, text.image) for text in found] == [("a.jpg#0", "A dog .", "a.jpg")]
+    image = ".\\a.jpg" if name == "windows.csv" else "a.jpg"
+    assert [(text.key, text.caption, text.image) for text in found] == [(f"{image}#0", "A dog .", image)]
     assert said(path) == ["A dog ."]
 
 
@@ -272,9 +276,27 @@ def test_negclip_s_table_brings_its_negatives() -> None:
         ["a mat on a dog"], ["it's blue", 'a "cat"'], [],
     ]  # fmt: skip
     assert {negative.kind for example in found.examples for negative in example.negatives} == {"given"}
-    broken = "image,caption,neg_caption\n" + "a.jpg,a dog,a cat\n" * 199 + "a.jpg,a dog,\"['a cat'\"\n"
+    broken = "image,caption,neg_caption\n"
+    broken += "".join(f"a.jpg,a dog {i},a cat\n" for i in range(199))
+    broken += "a.jpg,a dog,\"['a cat'\"\n"
     found = read_captions(write("n.csv", broken))
     assert found.skipped == {"malformed record": 1} and found.examples[0].negatives[0].caption == "a cat"
+
+
+def test_lines_of_negatives_are_one_pair() -> None:
+    lines = [{"image": "a.jpg", "caption": "a dog", "negative": told} for told in ("a cat", "a cow", "a cat")]
+    found = read_captions(write("n.jsonl", "".join(json.dumps(line) + "\n" for line in lines)))
+    assert [negative.caption for negative in found.examples[0].negatives] == ["a cat", "a cow"]
+    assert found.read == 3 and len(found.examples) == 1 and found.skipped.total() == 2
+
+
+def test_names_of_other_systems_and_lemmas_beside_tokens() -> None:
+    write(unicodedata.normalize("NFD", "pics/café.jpg"), JPEG)
+    assert said(write("pics/t.csv", "image,caption\ncafé.jpg,a dog\n")) == ["a dog"]
+    write("f8k/Flickr8k_Dataset/Flicker8k_Dataset/a.jpg", JPEG)
+    write("f8k/Flickr8k.token.txt", "a.jpg#0\tA dog runs .\n")
+    write("f8k/Flickr8k.lemma.token.txt", "a.jpg#0\tA dog run .\n")
+    assert said("f8k") == ["A dog runs ."]
 
 
 def test_saved_data_sets_keep_their_images() -> None:

@@ -185,11 +185,12 @@ def _candidates(folder: Path, split: str | None, given: Format | None) -> dict[F
     splits = SPLIT_NAMES.get(split, (split,)) if split is not None else _SPLIT_FOLDERS
     parts = [f"{name}/{file}" for name in splits for file in metadata]
     coco = glob("captions_*.json", "annotations/captions_*.json")
+    tokens = glob("*.token.txt", "*.token")
     named = [path for path in coco if (match := COCO_NAME.fullmatch(path.name)) and match[1] == split]
     return {
         KARPATHY: glob("dataset.json", "dataset_*.json"),
         COCO: named or coco,
-        TOKENS: glob("*.token.txt", "*.token"),
+        TOKENS: [path for path in tokens if ".lemma." not in path.name] or tokens,  # lie side by side
         IMAGE_FOLDER: glob(*metadata) or glob(*parts),
         CSV: glob(KAGGLE_FILE) or glob("*.csv", "*.tsv"),
         JSON_LINES: glob("captions*.jsonl"),

@@ -18,6 +18,8 @@ from knowclip.files import IMAGE_SUFFIXES, is_utf8, open_text, read_text
 KAGGLE_FILE = "captions.txt"
 SUFFIXES = {".csv": ",", ".tsv": "\t"}
 DELIMITERS = ("\t", "|", ",", ";")
+_EXCEL = re.compile(r"sep=(.)", re.IGNORECASE)
+"""Excel's own first line."""
 _MOST_LINES = 100
 """Lines of one quoted field, at most: a quote that stays open longer was never meant as one."""
 
@@ -35,6 +37,8 @@ def table_rows(
     csv.field_size_limit(1 << 30)
     lines = iter(lines)
     first = next((line for line in lines if line.strip()), "")
+    if told := _EXCEL.fullmatch(first.strip()):
+        delimiter, first = told[1], next(lines, "")
     if not is_utf8(first):
         raise ValueError(f"{path}: its header is not UTF-8")
     delimiter = find_delimiter(first, delimiter)
