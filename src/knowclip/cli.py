@@ -63,6 +63,7 @@ def quieten() -> None:
     """Say which of the other libraries' messages are for nobody; errors and real warnings stay."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # not where it was written
     for message in ADVICE:
         warnings.filterwarnings("ignore", message)
 

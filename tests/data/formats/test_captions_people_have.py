@@ -156,6 +156,13 @@ def test_eight_bit_encodings_are_named_with_the_line(encoding, told) -> None:
         read_captions(write("captions_x.json", COCO.replace("dog", letter), encoding))
 
 
+def test_a_header_that_is_not_utf8_and_the_lines_behind_a_blank_one() -> None:
+    with pytest.raises(ValueError, match=r"h\.csv is not UTF-8 text: its header, line 1; .*Latin-1"):
+        said(write("h.csv", "image,caption,né\na.jpg,a dog,x\n", "latin-1"))
+    with pytest.raises(ValueError, match=r"1 of 2 records lack .*the first at line 5"):
+        said(write("b.csv", "\n\nimage,caption\na.jpg,a dog\na.jpg\n"))
+
+
 def test_texts_of_shards_are_counted_one_by_one() -> None:
     members = {"1.txt": b"caf\xe9", "2.txt": b"\xef\xbb\xbfa dog", "3.txt": "a dog".encode("utf-16")}
     path = shard("s.tar", {f"{n}.jpg": JPEG for n in (1, 2, 3)} | members)

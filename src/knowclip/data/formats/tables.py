@@ -13,7 +13,7 @@ from typing import Any
 
 from knowclip.data.formats.columns import LISTS, Columns, Record, choose, guessable, record_rows, tell_unused
 from knowclip.data.formats.rows import LENGTH, NOT_UTF8, Format, Options, Row, check_split, of_split
-from knowclip.files import IMAGE_SUFFIXES, is_utf8, open_text, read_text
+from knowclip.files import IMAGE_SUFFIXES, is_utf8, looks_like, open_text, read_text
 
 KAGGLE_FILE = "captions.txt"
 SUFFIXES = {".csv": ",", ".tsv": "\t"}
@@ -35,12 +35,13 @@ def table_rows(
 ) -> Iterator[Row]:
     """Rows of the lines of a table; ``delimiter`` is taken where the header holds several or none."""
     csv.field_size_limit(1 << 30)
-    lines = iter(lines)
-    first = next((line for line in lines if line.strip()), "")
+    numbered = enumerate(lines, start=1)
+    number, first = next(((number, line) for number, line in numbered if line.strip()), (0, ""))
     if told := _EXCEL.fullmatch(first.strip()):
-        delimiter, first = told[1], next(lines, "")
+        delimiter, (number, first) = told[1], next(numbered, (number, ""))
     if not is_utf8(first):
-        raise ValueError(f"{path}: its header is not UTF-8")
+        content = first.encode("utf-8", "surrogateescape")
+        raise ValueError(f"{path} is not UTF-8 text: its header, line {number}; {looks_like(content)}")
     delimiter = find_delimiter(first, delimiter)
     quoted = delimiter == "," or delimiter == ";" or first.startswith('"')
     header = split_header(first, delimiter) if first else []
@@ -48,7 +49,8 @@ def table_rows(
     if options.with_images:
         tell_unused(header, columns, path)
     at = header.index(columns.image) if columns.image else None
-    records = _records(lines, delimiter, quoted, len(header), at, start=2)
+    rest = (line for _, line in numbered)
+    records = _records(rest, delimiter, quoted, len(header), at, start=number + 1)
     if options.split is None or columns.split is not None:
         yield from of_split(_rows(records, header, columns), options.split, Path(path))
         return
