@@ -319,6 +319,15 @@ def test_a_side_that_the_method_did_not_learn_is_left_out_aloud(
     )
     plainly = CliRunner().invoke(build_app(), [*arguments, "--plain"], catch_exceptions=False)
     is_plain = tails == json.loads(plainly.stdout)["tails"]
+    said = json.loads(predicted.stdout)["notes"]
+    assert "the head, /c/en/dog, is left out of the tails" in said
+    assert "/c/en/dog" not in [tail["tail"] for tail in tails]
+    assert [note for note in said if "without the relation" in note] == (
+        [note for note in json.loads(plainly.stdout)["notes"] if "without" in note] if is_plain else []
+    )
+    asked = [*arguments[:4], "at location", "--json"]
+    other = json.loads(CliRunner().invoke(build_app(), asked, catch_exceptions=False).stdout)["notes"]
+    assert "no relation of the graph is called 'at location'; it has 'has', 'is a'" in other
     assert is_plain == ("link_tail" not in learned)
 
 

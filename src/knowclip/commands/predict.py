@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from knowclip.evaluation.link_scorers import View
+    from knowclip.knowledge.graph import KnowledgeGraph
 
 
 def command(
@@ -20,7 +24,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Rank the graph's entities as tails of (HEAD, RELATION, ?).
+    """Rank the graph's entities, but for the head itself, as tails of (HEAD, RELATION, ?).
 
     A method trained without E2E has not learned to answer; plain CLIP does then, as with --plain.
     """
@@ -38,7 +42,7 @@ def command(
     preflight.existing(graph, "KG", folder=True)
     preflight.check_model(model, device=device)
     from knowclip.commands.loaded import load_model
-    from knowclip.evaluation.link_prediction import known_tails, predict_tails, view_of
+    from knowclip.evaluation.link_prediction import known_tails, predict_tails, tails_like, view_of
     from knowclip.evaluation.link_scorers import TAUGHT
     from knowclip.evaluation.tasks.output import to_json
     from knowclip.knowledge.graph import KnowledgeGraph
@@ -47,21 +51,32 @@ def command(
     opened = KnowledgeGraph(graph)
     a = opened.arrays
     entities = np.unique(np.concatenate([a.head, a.tail]))
-    views = [view_of(opened, int(entity), modality) for entity in entities]  # type: ignore[arg-type]
-    given: str | ImageRef = ImageRef(Path(head)) if _is_file(head) else head
+    given: View = ImageRef(Path(head)) if _is_file(head) else head
     known: set[int] = set()
+    notes = _unknown_relation(opened, relation)
     if isinstance(given, str):
         with suppress(ValueError):  # no entity, or several of this text: then it is any text
             number = opened.entity(head)
             given = view_of(opened, number, modality)  # type: ignore[arg-type]
             known = known_tails(opened, number, relation)
+            entities = entities[entities != number]
+            notes.append(f"the head, {a.entity_id[number]}, is left out of the tails")
+    views = [view_of(opened, int(entity), modality) for entity in entities]  # type: ignore[arg-type]
     scorers = load_model(model, device=device).link_scorers(cache=cache)
     answering = [name for name, scorer in scorers.items() if scorer.answers("tail", ())]
     if not plain and "fusion" in scorers and "fusion" not in answering:
-        Console(stderr=True, soft_wrap=True).print(
-            f"plain CLIP answers: fusion did not learn tails ({TAUGHT})"
+        notes.append(f"plain CLIP answers: fusion did not learn tails ({TAUGHT})")
+    answers = "plain" if plain else answering[0]
+    scorer = scorers[answers]
+    best = predict_tails(scorer, given, relation, views, k=k)
+    if answers == "plain":
+        same = len({place for place, _ in best} & tails_like(scorer, given, views, k=k))
+        notes.append(
+            "plain CLIP ranks by likeness to the words of head and relation: without the relation "
+            f"{same} of these {len(best)} tails would be the same"
         )
-    scorer = scorers["plain" if plain else answering[0]]
+    for note in notes:
+        Console(stderr=True, soft_wrap=True).print(note, highlight=False, markup=False)
     tails = [
         {
             "tail": a.entity_id[entities[place]],
@@ -69,10 +84,10 @@ def command(
             "score": score,
             "known": int(entities[place]) in known,
         }
-        for place, score in predict_tails(scorer, given, relation, views, k=k)
+        for place, score in best
     ]
     if json:
-        print(to_json({"head": head, "relation": relation, "tails": tails}))
+        print(to_json({"head": head, "relation": relation, "tails": tails, "notes": notes}))
         return
     table = Table("tail", "text", "cosine", "in the graph", title=f"{head} {relation} ...")
     for tail in tails:
@@ -80,6 +95,15 @@ def command(
             tail["tail"], tail["text"] or "", f"{tail['score']:.3f}", "yes" if tail["known"] else ""
         )
     Console().print(table)
+
+
+def _unknown_relation(graph: KnowledgeGraph, relation: str) -> list[str]:
+    """A note where no relation of the graph is in these words, with those it has."""
+    texts = sorted({str(graph.arrays.relation_text[i]) for i in range(graph.counts["relations"])})
+    if relation in texts:
+        return []
+    shown = ", ".join(map(repr, texts[:8])) + (f" and {len(texts) - 8:,} more" if len(texts) > 8 else "")
+    return [f"no relation of the graph is called {relation!r}; it has {shown}"]
 
 
 def _is_file(head: str) -> bool:

@@ -177,6 +177,12 @@ def predict_tails(
     return [(int(index), float(scores[index])) for index in best]
 
 
+def tails_like(scorer: LinkScorer, head: View, candidates: Sequence[View], *, k: int = 10) -> set[int]:
+    """The ``k`` candidates most like the head alone, whatever the relation: positions."""
+    scores = scorer.tail_candidates(candidates) @ scorer.tail_candidates([head])[0]
+    return {int(index) for index in np.argsort(-scores, kind="stable")[:k]}
+
+
 def known_tails(graph: KnowledgeGraph, head: int, relation: str) -> set[int]:
     """Entities that the graph has as tails of ``head`` by a relation in these words."""
     a, rows = graph.arrays, graph.outgoing(head)
