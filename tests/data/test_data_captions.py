@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from knowclip.data.captions import read_captions
+from knowclip.knowledge.texts import read_texts
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg")
 
@@ -296,6 +298,13 @@ CSV = "image,caption,split\n" + "".join(f'{n},"A ""dog"", {k}",train\n' for n in
         ("dataset_x.json", json.dumps(karpathy())),
         ("pairs.csv", CSV),
         ("x.token.txt", "a.jpg#0\tA dog\nb.jpg#1\tA cat\n"),
+        ("bars.csv", 'image_name| comment_number| comment\na.jpg| 0| A "dog" .\nb.jpg| 0| A cat .\n'),
+        (
+            "negclip.tsv",
+            "\ttitle\tfilepath\tneg_caption\n0\ta dog\ta.jpg\t['a', \"b\"]\n1\ta cat\tb.jpg\t[]\n",
+        ),
+        ("pairs_val.json", json.dumps([{"image": name, "caption": ["one", "two"]} for name in NAMES])),
+        ("lines.jsonl", "".join(json.dumps({"image": name, "caption": "x"}) + "\n" for name in NAMES)),
     ],
 )
 def test_mutated_files_raise_nothing_but_value_error(tmp_path, name, text):
@@ -308,12 +317,15 @@ def test_mutated_files_raise_nothing_but_value_error(tmp_path, name, text):
         path = tmp_path / name
         path.write_text(content, encoding="utf-8", errors="replace")
         try:
+            skipped: Counter[str] = Counter()
+            told = [text.caption for text in read_texts(path, skipped=skipped)]
             found = read_captions(path, allow_missing=True)
         except ValueError as error:
             assert str(tmp_path) in str(error)
         else:
             keys = [e.key for e in found.examples]
             assert keys and len(set(keys)) == len(keys)
+            assert found.read == len(told) + skipped.total()
             assert all(e.caption.strip() for e in found.examples)
 
     check()
