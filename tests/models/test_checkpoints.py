@@ -35,6 +35,9 @@ def prefixed(state, prefix):
         lambda s: {"ema_model": prefixed(s, "module.")},
         lambda s: {"weights": s, "rng": {"cpu": torch.get_rng_state()}, "optim": {"m": torch.ones(2, 2)}},
         lambda s: {"net": {**prefixed(s, "a.b.c."), "n_averaged": torch.tensor(1)}},
+        lambda s: prefixed(
+            {**s, "input_resolution": torch.tensor(32), "vocab_size": torch.tensor(9)}, "clip."
+        ),
         lambda s: prefixed(s, "model._forward_module.module._orig_mod."),
         lambda s: {
             "logit_scale": s["logit_scale"],

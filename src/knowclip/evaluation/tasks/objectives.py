@@ -32,7 +32,7 @@ class Objective(Protocol):
 
 def accuracy(predicted: Int[Tensor, " B"], labels: Int[Tensor, " B"]) -> float:
     """Share of equal entries."""
-    return (predicted == labels).double().mean().item()
+    return (predicted == labels).cpu().double().mean().item()  # a device may lack float64
 
 
 @dataclass(frozen=True)
