@@ -71,11 +71,18 @@ def test_the_average_of_a_flat_file_is_taken(model, tmp_path):
 
 @pytest.mark.parametrize("both", [
     lambda s: {"student": s, "teacher": s},
+    lambda s: {"model": {"student": s, "teacher": s}},
     lambda s: {**prefixed(s, "student.clip."), **prefixed(s, "teacher.clip.")},
 ])  # fmt: skip
 def test_two_models_are_a_question(model, both, tmp_path):
     with pytest.raises(ValueError, match=r"several .*student.*teacher.*save the one to load alone"):
         read_state_dict(saved(both(model.state_dict()), tmp_path))
+
+
+def test_two_known_keys_are_a_question_too(model, tmp_path):
+    state = model.state_dict()
+    with pytest.raises(ValueError, match="several state dicts, under 'model', 'net'"):
+        read_state_dict(saved({"net": state, "model": state}, tmp_path))
 
 
 def test_wrapped_and_plain_names_must_not_collide(model, tmp_path):

@@ -82,11 +82,13 @@ def _unwrap(content: Any, origin: object, depth: int = 0) -> State | None:
         return None
     found = {key: _unwrap(content[key], origin, depth + 1) for key in _AVERAGES + _WRAPPERS if key in content}
     states = {key: state for key, state in found.items() if state is not None}
+    averages = [key for key in states if key in _AVERAGES]
+    plain = [key for key in states if key not in _AVERAGES]
     if states:
-        chosen = next(iter(states))
-        if chosen in _AVERAGES and len(states) > 1:
-            _tell_average(origin, chosen, [key for key in states if key != chosen])
-        return states[chosen]
+        _refuse_several(averages or plain, origin)
+        if averages and plain:
+            _tell_average(origin, averages[0], plain)
+        return states[(averages or plain)[0]]
     tensors = {
         key: value for key, value in content.items() if isinstance(key, str) and torch.is_tensor(value)
     }
@@ -97,11 +99,7 @@ def _unwrap(content: Any, origin: object, depth: int = 0) -> State | None:
         for key, value in content.items()
         if not str(key).startswith(("optim", "sched")) and (state := _bare(value)) is not None
     }
-    if len(others) > 1:
-        raise ValueError(
-            f"{origin}: holds several state dicts, under {', '.join(map(repr, others))}: save the one to "
-            "load alone"
-        )
+    _refuse_several(list(others), origin)
     return next(iter(others.values()), None)
 
 
@@ -112,6 +110,12 @@ def _bare(value: Any) -> State | None:
     ):
         return None
     return dict(value) if any(t.ndim > 1 and t.is_floating_point() for t in value.values()) else None
+
+
+def _refuse_several(keys: list[str], origin: object) -> None:
+    if len(keys) > 1:
+        named = ", ".join(map(repr, keys))
+        raise ValueError(f"{origin}: holds several state dicts, under {named}: save the one to load alone")
 
 
 def _tell_average(origin: object, chosen: str, others: Iterable[str]) -> None:
