@@ -120,3 +120,19 @@ def test_missing_weights_and_libraries_say_what_to_do(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match="pip install transformers"):
         next(parse(["a dog"], parser="factual:elsewhere"))
+
+
+def test_what_the_caption_denies_is_left_out() -> None:
+    caption = "A man who is not wearing a red hat walks a dog, and a boy without a shirt rides a bike"
+    text = (
+        "( man , wear , hat ) , ( man , walk , dog ) , ( hat , is , red ) , ( boy , ride , bike ) , "
+        "( boy , without , shirt ) , ( boy , is , without shirt )"
+    )
+    found = graph_of(text, caption)
+    names = [item.name for item in found.objects]
+    assert names == ["man", "dog", "boy", "bike"]
+    assert [(names[a.object], a.name) for a in found.attributes] == [("boy", "without shirt")]
+    assert [(names[r.subject], r.name, names[r.object]) for r in found.relations] == [
+        ("man", "walk", "dog"),
+        ("boy", "ride", "bike"),
+    ]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowclip.knowledge.negation import is_negated, negations
+from knowclip.knowledge.negation_cues import _CUES, may_deny
 from knowclip.knowledge.parsing import parse
 
 
@@ -34,6 +35,13 @@ from knowclip.knowledge.parsing import parse
 def test_how_far_a_denial_reaches(text: str, cue: str, denied: str, scope: str) -> None:
     (found,) = negations(text)
     assert [text[slice(*s)] for s in (found.cue, found.denied, found.scope)] == [cue, denied, scope]
+
+
+def test_no_cue_gets_past_the_quick_check() -> None:
+    phrases = [phrase for table in _CUES.values() for found in table.values() for phrase in found]
+    assert len(phrases) > 60
+    assert [phrase for phrase in phrases if not may_deny(" ".join(phrase))] == []
+    assert may_deny("It ISN\u2019T") and may_deny("(no)") and not may_deny("A knot in a note")
 
 
 def test_neither_and_nor_deny_both() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any
 
 from knowclip.knowledge.lexicon import ARTICLES, COUNTS
+from knowclip.knowledge.negation import negations
 from knowclip.types import Attribute, Relation, SceneGraph, SceneObject, Span
 
 MODEL = "lizhuang144/flan-t5-base-VG-factual-sg"
@@ -73,8 +75,8 @@ def _generate(tokenizer: Any, network: Any, captions: list[str]) -> list[str]:
 def graph_of(text: str, caption: str) -> SceneGraph:
     """The graph written ``( head , relation , tail ) , ( head , is , attribute ) , ( object )``.
 
-    Facts that are none of these (generation may stop half-way) and relations of a thing to itself are left
-    out.
+    Facts that are none of these (generation may stop half-way), relations of a thing to itself and what the
+    caption denies are left out.
     """
     finder = _Finder(caption)
     objects: dict[str, int] = {}
@@ -93,7 +95,32 @@ def graph_of(text: str, caption: str) -> SceneGraph:
             span = finder.find(parts[1])
             relations.setdefault((head, parts[1], tail), Relation(head, parts[1], tail, span))
     found = tuple(SceneObject(name, finder.find(name)) for name in objects)
-    return SceneGraph(found, tuple(attributes.values()), tuple(relations.values()))
+    return _affirmed(SceneGraph(found, tuple(attributes.values()), tuple(relations.values())), caption)
+
+
+def _affirmed(graph: SceneGraph, caption: str) -> SceneGraph:
+    """The graph without what the caption denies; "without shirt" as an attribute is true and stays."""
+    spans = [negation.denied for negation in negations(caption)]
+    if not spans:
+        return graph
+
+    def denied(item: SceneObject | Attribute | Relation) -> bool:
+        span = item.span
+        return span is not None and any(start <= span[0] and span[1] <= end for start, end in spans)
+
+    kept = [number for number, item in enumerate(graph.objects) if not denied(item)]
+    now = {old: new for new, old in enumerate(kept)}
+    return SceneGraph(
+        tuple(graph.objects[number] for number in kept),
+        tuple(
+            replace(a, object=now[a.object]) for a in graph.attributes if a.object in now and not denied(a)
+        ),
+        tuple(
+            replace(r, subject=now[r.subject], object=now[r.object])
+            for r in graph.relations
+            if r.subject in now and r.object in now and not denied(r)
+        ),
+    )
 
 
 class _Finder:
