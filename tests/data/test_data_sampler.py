@@ -139,3 +139,11 @@ def test_groups_change_with_the_epoch():
 def test_bad_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         GlobalBatchSampler(10, **options)
+
+
+def test_skipping_more_batches_than_there_are_is_told():
+    sampler = GlobalBatchSampler(40, batch_size=8, seed=0)
+    sampler.skip(5)
+    assert list(sampler) == []
+    with pytest.raises(ValueError, match=r"after batch 8 of an epoch of 5 batches .*not the data of the run"):
+        sampler.skip(8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from trainers import MemoryEpochs, make_trainer
 
 from knowclip.data.fingerprint import DataFingerprint
 from knowclip.locks import locked
-from knowclip.training.checkpoint import Checkpointer, untrained
+from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.stopping import TrainingStopped
 from knowclip.types import Example, ImageRef
 
@@ -268,12 +269,23 @@ def test_a_checkpoint_that_is_cut_short_is_one_line(tmp_path, name) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_checkpoint_says_whether_it_was_trained(tmp_path) -> None:
+def test_a_checkpoint_says_of_which_step_it_is(tmp_path) -> None:
     scores = iter([0.5, 0.4, 0.3])
     make_trainer(tmp_path, validate=lambda model: {"score": next(scores)}).fit()
-    assert "best is the model of step 0, before training" in untrained(tmp_path)
-    assert untrained(tmp_path / "last") is None
-    assert untrained(tmp_path / "nowhere") is None
+    about = [json.loads((tmp_path / part / "training.json").read_text()) for part in ("best", "last")]
+    assert [told["step"] for told in about] == [0, 4]
+    assert about[1] == {"step": 4, "steps": 4, "best_step": 0, "best": 0.5}
+
+
+def test_a_disk_that_was_full_from_the_start_is_told_without_resume(tmp_path) -> None:
+    def full(model, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with pytest.raises(
+        OSError, match=r"saving .*last failed: No space left.* Nothing of this run was saved"
+    ) as e:
+        make_trainer(tmp_path, saver=full).fit()
+    assert "--resume" not in str(e.value) and str(e.value).count("No space") == 1
 
 
 def test_where_there_is_no_terminal_each_interval_is_a_line(tmp_path, capsys) -> None:

@@ -201,14 +201,3 @@ def _tell(folder: Path, position: Position) -> None:
     """Write ``training.json``: of which step the weights are, and their selection number if it is known."""
     about = {"step": position.step, "steps": position.steps, "best_step": position.best_step}
     (folder / TRAINING).write_text(json.dumps(about | {"best": position.best}) + "\n", encoding="utf-8")
-
-
-def untrained(folder: Path) -> str | None:
-    """Say so if a checkpoint folder, or the best of a run's folder, is the model that training began with."""
-    place = next((f for f in (folder, folder / "best") if (f / TRAINING).is_file()), None)
-    if place is None or json.loads((place / TRAINING).read_text(encoding="utf-8"))["step"] > 0:
-        return None
-    return (
-        f"{place} is the model of step 0, before training: nothing trained was better by the run's "
-        f"selection.metrics. What was trained is in {place.parent / 'last'}"
-    )

@@ -1,0 +1,130 @@
+"""What processes that load data are given: picklable and small, however they are started."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from knowclip.build import build_trainer
+from knowclip.config import load_recipe
+from knowclip.training.mixed import MixedLoader
+
+METHODS = ("clip", "negclip", "structure-clip", "knowledge-clip", "scenes-joint")
+
+
+@pytest.fixture(params=METHODS)
+def trainer(request, stand_in, graph_stand_in) -> Any:
+    overrides = [*stand_in, *graph_stand_in(request.param), "train.steps=2", "train.epochs=null"]
+    if request.param == "scenes-joint":
+        overrides.append("selection.suite=null")
+    return build_trainer(load_recipe(request.param, overrides))[0]
+
+
+def test_loaders_pickle_no_weights_and_no_arrays_of_the_graph(trainer) -> None:
+    batches = trainer.batches
+    pairs, graph = (batches.pairs, batches.graph) if isinstance(batches, MixedLoader) else (batches, None)
+    before = next(batches.epoch(0))
+    for part in filter(None, (pairs.dataset, pairs.collate, graph)):
+        packed = pickle.dumps(part)
+        assert b"torch.nn" not in packed and b"_rebuild_parameter" not in packed
+        part.__dict__.update(pickle.loads(packed).__dict__)
+    after = next(batches.epoch(0))
+    assert torch.equal(before.texts, after.texts) and torch.equal(before.images, after.images)
+    assert before.graph is None or torch.equal(before.graph.triplets, after.graph.triplets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_training_where_processes_are_not_forked(stand_in, graph_stand_in, method) -> None:
+    overrides = [*stand_in, *graph_stand_in("knowledge-clip"), "train.steps=1", "train.epochs=null"]
+    trainer, _ = build_trainer(
+        load_recipe("knowledge-clip", [*overrides, "train.num_workers=1", "schedule.warmup=0"])
+    )
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        assert trainer.fit().step == 1
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+def many(world: Path, folder: Path, *, count: int = 120) -> list[str]:
+    """Overrides for ``count`` images of which one is cut to half its bytes."""
+    rows = ["image,caption"]
+    folder.mkdir()
+    for number in range(count):
+        name = f"{number}.jpg"
+        shutil.copy(world / "images" / "train000.png", folder / name)
+        Image.effect_noise((24, 24), 10 + number).convert("RGB").save(folder / name)
+        rows.append(f"{name},a red dog chases a blue cat {number}")
+    whole = (folder / "7.jpg").read_bytes()
+    (folder / "7.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
+    return [f"data.train={{path: {folder / 'captions.csv'}}}", "data.val=null", "train.epochs=1"]
+
+
+@pytest.mark.parametrize("cache", ["none", "pixels"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_broken_image_is_skipped_and_named_with_and_without_a_cache(
+    world, stand_in, tmp_path, cache, workers
+) -> None:
+    overrides = [
+        *stand_in,
+        *many(world, tmp_path / "data"),
+        f"data.cache={cache}",
+        f"train.num_workers={workers}",
+    ]
+    trainer, pairs = build_trainer(load_recipe("clip", overrides))
+    position = trainer.fit()
+    named = {**pairs.unreadable, **position.unreadable}
+    assert list(named) == [str(tmp_path / "data" / "7.jpg")] and "cannot be decoded" in named.popitem()[1]
+    assert pairs.skipped["unreadable image"] == (cache == "pixels")
+    with pytest.raises(ValueError, match=r"unreadable.*max_unreadable|7\.jpg cannot be decoded"):
+        build_trainer(load_recipe("clip", [*overrides, "data.max_unreadable=0"]))[0].fit()
+
+
+def test_a_broken_validation_image_is_left_out_without_a_cache(world, stand_in, tmp_path) -> None:
+    path = many(world, tmp_path / "data")[0].removeprefix("data.train=")
+    with pytest.raises(ValueError, match=r"1 of 120 validation images are unreadable, more than 0%"):
+        build_trainer(load_recipe("clip", [*stand_in, f"data.val={path}", "data.max_unreadable=0"]))
+    _, pairs = build_trainer(load_recipe("clip", [*stand_in, f"data.val={path}"]))
+    assert (len(pairs.val), pairs.skipped["unreadable image"]) == (119, 1)
+
+
+def test_images_that_training_and_validation_share_are_counted_by_content(world, stand_in, tmp_path) -> None:
+    shutil.copytree(world, tmp_path / "copy")
+    copied = f"data.val={{path: {tmp_path}/copy/captions_train.json, images: {tmp_path}/copy/images}}"
+    with pytest.raises(
+        ValueError, match=r"12 of 12 validation images are training images too.*max_overlap=1"
+    ):
+        build_trainer(load_recipe("clip", [*stand_in, copied]))
+    _, pairs = build_trainer(load_recipe("clip", [*stand_in, copied, "data.max_overlap=1"]))
+    assert pairs.overlap == 12
+    assert build_trainer(load_recipe("clip", stand_in))[1].overlap == 0
+
+
+LONG = "very " * 30 + "a red cube on a blue ball"
+
+
+@pytest.mark.parametrize("name", ["negclip", "structure-clip"])
+def test_negatives_beyond_the_context_length_are_left_out_and_counted(
+    world, stand_in, tmp_path, name
+) -> None:
+    table = tmp_path / "captions.csv"
+    rows = [
+        f"{world}/images/train{n:03}.png,{LONG if n % 2 else 'a red dog chases a blue cat'}"
+        for n in range(12)
+    ]
+    table.write_text("\n".join(["image,caption", *rows]) + "\n")
+    recipe = load_recipe(name, [*stand_in, f"data.train={{path: {table}}}"])
+    _, pairs = build_trainer(recipe)
+    assert pairs.alike >= 6
+    assert [bool(example.negatives) for example in pairs.train] == [n % 2 == 0 for n in range(12)]
+    assert pairs.without["its negatives read like it in the model's 24 tokens"] == 6
