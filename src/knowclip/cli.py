@@ -24,7 +24,7 @@ COMMANDS = {
     "compare": "Compare two evaluated models: paired differences with intervals and p-values.",
     "audit": "Count the images of benchmarks that training data share.",
     "interpolate": "Trade compositional against general ability: weights between a base and a tuned model.",
-    "convert": "Convert a CLIP between open_clip's and transformers' formats.",
+    "convert": "Convert a CLIP between open_clip's and transformers' formats, and measure how they differ.",
     "benchmarks": "List the benchmarks and their protocols.",
     "data": "Say where a benchmark's files come from; download them.",
     "task": "Train a small head on a CLIP's features and measure it: VQA, SNLI-VE, GLUE, linear probe.",

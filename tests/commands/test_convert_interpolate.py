@@ -63,6 +63,11 @@ def test_convert_both_ways(tmp_path: Path) -> None:
         )
 
 
+def test_the_help_of_convert_says_that_pixels_differ() -> None:
+    told = " ".join(run(convert, "--help").output.replace("│", " ").split())
+    assert "may differ (a centre crop one column apart" in told
+
+
 def test_convert_makes_a_folder_of_a_bare_file(tmp_path: Path) -> None:
     model = make("vit_quickgelu", tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps({"model_cfg": model.config}))

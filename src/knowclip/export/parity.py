@@ -126,4 +126,4 @@ def sample_picture() -> Image.Image:
 
 
 def _distances(one: Tensor, other: Tensor) -> Tensor:
-    return 1 - F.cosine_similarity(one.double(), other.double(), dim=-1)
+    return (1 - F.cosine_similarity(one.double(), other.double(), dim=-1)).clamp(min=0)
