@@ -7,13 +7,37 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from knowclip.knowledge.lexicon import PLURAL_NOUNS, PLURAL_OF, UNCHANGED_PAST, UNCHANGED_PLURAL
-from knowclip.knowledge.wordnet import irregular_forms
+from knowclip.knowledge import wordnet
+from knowclip.knowledge.articles import article
+from knowclip.knowledge.lexicon import (
+    COUNTS,
+    DETERMINERS,
+    PLURAL_NOUNS,
+    PLURAL_OF,
+    POSSESSIVES,
+    PREPOSITIONS,
+    QUANTITY_NOUNS,
+    UNCHANGED_PAST,
+    UNCHANGED_PLURAL,
+    VAGUE,
+)
+from knowclip.knowledge.wordnet import Part, irregular_forms
 from knowclip.types import Span
 
-_SAYS_YOU = re.compile(r"(?:uni(?!n)|use|usu|ut[ei]|eu|ewe|one|once|u[rk][aeiu]|ufo)", re.IGNORECASE)
-_SILENT_H = re.compile(r"(?:hour|honest|honou?r|heir)", re.IGNORECASE)
 _LAST_ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
+_FIRST_WORD = re.compile(r"[^\W_]+")
+_NATIONAL = re.compile(r"(?:ian|ican|ean|ese|ish)s?$")
+"""Endings of unknown words that are of a country: "Brazilian", "Swedish"."""
+_NAMES = frozenset(
+    "i german germans french greek swiss dutch thai welsh scottish christmas halloween easter santa monday tuesday "
+    "wednesday thursday friday saturday sunday january february april june july august september october november "
+    "december".split()
+)  # fmt: skip
+_NO_NAMES = (
+    DETERMINERS | POSSESSIVES | VAGUE | QUANTITY_NOUNS | PREPOSITIONS | frozenset(COUNTS)
+    | frozenset("it he she they who what which there someone somebody both either neither none half most".split())
+)  # fmt: skip
+_PARTS: tuple[Part, ...] = ("noun", "adjective", "verb")
 _SINGULAR_OF = {plural: singular for singular, plural in PLURAL_OF.items()}
 
 
@@ -81,22 +105,39 @@ def starts_sentence(caption: str, position: int) -> bool:
 
 
 def moved(caption: str, source: Span, target: int) -> str:
-    """The text at ``source`` with its first letter as the sentence at ``target`` wants it."""
+    """The text at ``source`` with its first letter as its new place wants it.
+
+    What opens a sentence there is written like what opened it before. What opened one here loses its capital
+    unless that is its own, as a name has; articles, numbers and the like never own one.
+    """
     text = caption[slice(*source)]
-    if starts_sentence(caption, target) and caption[target : target + 1].isupper():
-        return text[:1].upper() + text[1:]
-    word = text.split(maxsplit=1)[0] if text.split() else ""
-    name = text[len(word) :].lstrip()[:1].isupper()  # "German Shepherd"
-    if starts_sentence(caption, source[0]) and not name and (len(word) == 1 or not word.isupper()):
-        return text[:1].lower() + text[1:]
-    return text
+    if starts_sentence(caption, target):
+        return text[:1].upper() + text[1:] if caption[target : target + 1].isupper() else text
+    if not starts_sentence(caption, source[0]) or not text[:1].isupper() or caption.isupper():
+        return text
+    replaced = _FIRST_WORD.match(caption, target)
+    if replaced and replaced[0][0].isupper() and replaced[0].lower() in _NO_NAMES:
+        return text  # A Title Like This
+    if _owns_capital(text):
+        return text
+    opening = _FIRST_WORD.match(text)
+    end = opening.end() if opening and opening[0].lower() in _NO_NAMES else 1
+    return text[:end].lower() + text[end:]
 
 
-def article(word: str) -> str:
-    """The article, "a" or "an", by the sound a word begins with."""
-    if _SILENT_H.match(word):
-        return "an"
-    return "an" if word[:1].lower() in "aeiou" and word and not _SAYS_YOU.match(word) else "a"
+def _owns_capital(text: str) -> bool:
+    """Whether a text is spelt with a capital within a sentence too: "I", "X-ray", "BMX rider", "German boy"."""
+    word, _, rest = text.partition(" ")
+    letters = word.rstrip(".,;:!?\"'").lower()
+    if letters in _NO_NAMES:
+        return False
+    if any(map(str.isupper, word[1:])) or (word[1:2] == "-" and word[2:3].isalpha()):
+        return True
+    if letters in _NAMES:
+        return True
+    if any(wordnet.senses(wordnet.lemma(letters, part), part) for part in _PARTS):
+        return False
+    return _NATIONAL.search(letters) is not None or rest[:1].isupper()
 
 
 def agreeing(verb: str, lemma: str, plural: bool) -> str | None:
@@ -173,14 +214,26 @@ def _ends_in_consonant_y(word: str) -> bool:
 
 
 def _with_articles(caption: str, edits: list[Edit]) -> list[Edit]:
-    """The edits, with each a/an before one of them mended."""
+    """The edits, with each a/an before one of them mended, by what stands behind it afterwards."""
     mended: list[Edit] = []
-    for edit in edits:
+    for number, edit in enumerate(edits):
         match = _LAST_ARTICLE.search(caption, max(0, edit.span[0] - 4), edit.span[0])
-        if match and edit.text and not (mended and mended[-1].span[1] > match.start(1)):
-            wanted = article(edit.text)
+        if match and not (mended and mended[-1].span[1] > match.start(1)):
+            wanted = article(_following(caption, edits, number))
             if wanted != match[1].lower():
                 wanted = wanted.capitalize() if match[1][0].isupper() else wanted
                 mended.append(Edit(match.span(1), wanted))
         mended.append(edit)
     return mended
+
+
+def _following(caption: str, edits: list[Edit], number: int) -> str:
+    """What is read from the start of an edit on: its text, or, where it cuts words out, what follows them."""
+    text, end = edits[number].text, edits[number].span[1]
+    while not text.strip():
+        number += 1
+        begin = edits[number].span[0] if number < len(edits) else len(caption)
+        if caption[end:begin].strip() or number == len(edits):
+            return caption[end:begin].lstrip()
+        text, end = edits[number].text, edits[number].span[1]
+    return text.lstrip()
