@@ -81,6 +81,16 @@ def is_alive(name: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
+def is_person(name: str) -> bool:
+    """Whether a noun is of a person or of people: "boy", "skater", "team"."""
+    head = name.rpartition(" ")[2]
+    if head in sorts.PEOPLE or not sorts.PERSONS.isdisjoint(noun_sorts(head)):
+        return True
+    person = wordnet.hypernyms("person")[0]
+    return person in wordnet.hypernyms(name) or person in wordnet.hypernyms(head)
+
+
+@lru_cache(maxsize=1 << 16)
 def nouns_against(name: str) -> tuple[str, ...]:
     """Nouns of the same sort that are never the same thing: "cat", "horse"... against "puppy"."""
     known = wordnet.implied(name, "noun")

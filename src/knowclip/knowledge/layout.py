@@ -7,10 +7,11 @@ from bisect import bisect_left
 from functools import cached_property
 
 from knowclip.knowledge import lexicon
-from knowclip.knowledge.alternatives import is_motion
+from knowclip.knowledge.alternatives import is_alive, is_motion, is_person
 from knowclip.knowledge.editing import third_person
-from knowclip.knowledge.sorts import GAMES
-from knowclip.knowledge.wordnet import lemma
+from knowclip.knowledge.negation import Negation, negations
+from knowclip.knowledge.sorts import ACTIVITIES, BARE, COLOURED, GAMES, SUITED
+from knowclip.knowledge.wordnet import lemma, senses
 from knowclip.types import Attribute, Relation, SceneGraph, Span
 
 _TOKEN = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
@@ -18,11 +19,16 @@ _MODIFIERS = (
     lexicon.DETERMINERS | lexicon.VAGUE | lexicon.SHADES | frozenset(lexicon.COUNTS)
     | frozenset("very really quite so too fairly partially partly".split())
 )  # fmt: skip
+_MANY = (frozenset(lexicon.COUNTS) | frozenset("these those several many few both some".split())) - {"one"}
+_PLURAL_QUANTITIES = frozenset("couple lot lots number dozen bunch variety".split())
+"""Nouns whose "of" leaves the number to the noun behind it: "a couple of dogs are"."""
+_BESIDE_COLOUR = lexicon.COLOURS | lexicon.SHADES | {"and", ",", "all"}
+_WEARING = [["in"], ["wearing"], ["wears"], ["wore"]]
 _STOPS = lexicon.ARTICLES | lexicon.POSSESSIVES
 _DETERMINERS = lexicon.DETERMINERS | lexicon.POSSESSIVES | frozenset(lexicon.COUNTS)
 _BEFORE_RELATION = re.compile(r"[\s,]*((?:that|which|who)\s+(?:(?:is|are|was|were)\s+(?:being\s+)?)?)?")
 _BEFORE_ATTRIBUTE = re.compile(r"\s+(?:(?:that|which|who)\s+(?:is|are|was|were)\s+|and\s+)?")
-_BETWEEN_OBJECTS = re.compile(r"\s*(?:,|,?\s*and|or|&)\s+")
+_BETWEEN_OBJECTS = re.compile(r"\s*(?:,?\s*(?:and|or|&)|,)\s+")
 _MAX_DEPTH = 4
 
 
@@ -37,6 +43,11 @@ class Layout:
         self._starts = [start for start, _ in self.tokens]
         self._phrases: dict[Span, Span] = {}
 
+    @cached_property
+    def denials(self) -> tuple[Negation, ...]:
+        """What the caption denies."""
+        return negations(self.caption)
+
     def token_at(self, position: int) -> int:
         """Number of the first token at or after a position."""
         return bisect_left(self._starts, position)
@@ -45,6 +56,11 @@ class Layout:
         """The first word at or after a position, in lower case; empty at the end."""
         number = self.token_at(position)
         return self.words[number] if number < len(self.words) else ""
+
+    def word_before(self, position: int) -> str:
+        """The last word before a position, in lower case; empty at the start."""
+        number = self.token_at(position)
+        return self.words[number - 1] if number else ""
 
     @cached_property
     def mentions(self) -> list[list[Span]]:
@@ -70,10 +86,26 @@ class Layout:
         spans = []
         for first in self._numbers_of.get(surface[0], ()):
             tokens = range(first, first + len(surface))
+            if len(surface) == 1 and self._is_verb(first):
+                continue  # "to slide down a slide"
             if tuple(self.words[first : tokens.stop]) == surface and taken.isdisjoint(tokens):
                 taken.update(tokens)
                 spans.append((self.tokens[first][0], self.tokens[tokens.stop - 1][1]))
         return spans
+
+    def _is_verb(self, number: int) -> bool:
+        """Whether a word that may be a verb stands where nouns do not: behind no determiner, nor the like."""
+        word, before = self.words[number], self.words[number - 1] if number else ""
+        if not senses(lemma(word, "verb"), "verb"):
+            return False
+        noun = (before in _MODIFIERS or before in lexicon.POSSESSIVES or before in self._described) or (
+            before in lexicon.PREPOSITIONS and before != "to"
+        )
+        return not noun
+
+    @cached_property
+    def _described(self) -> set[str]:
+        return {word for attribute in self.graph.attributes for word in attribute.name.lower().split()}
 
     @cached_property
     def _numbers_of(self) -> dict[str, list[int]]:
@@ -202,34 +234,83 @@ class Layout:
     def _relation_starts(self) -> set[int]:
         return {relation.span[0] for relation in self.graph.relations if relation.span}
 
-    def breaks_coordination(self, phrase: Span) -> bool:
-        """Whether a phrase shares a determiner with a neighbour: "a girl and boy", "a shirt and blue cap"."""
+    def breaks_coordination(self, phrase: Span, item: int) -> bool:
+        """Whether a phrase is coordinated with a neighbour, which would stay behind where the phrase is moved.
+
+        "A girl and boy", which share a determiner; "blue jeans and a brown jacket"; "a man and a woman". In "a
+        man rides a horse and a dog barks" two clauses are, not the horse and the dog.
+        """
         following = _BETWEEN_OBJECTS.match(self.caption, phrase[1])
-        if (
-            following
-            and following.end() in self._phrase_starts
-            and not self.starts_with((following.end(), phrase[1]), _DETERMINERS)
-        ):
-            return True
+        if following and (other := self._phrase_at.get(following.end())) is not None:
+            shared = not self.starts_with((following.end(), phrase[1]), _DETERMINERS)
+            if shared or not self._opens_clause(other[0], other[1]):
+                return True
         first = self.token_at(phrase[0])
-        return (
-            first > 0
-            and self.words[first - 1] in ("and", "or", ",", "&")
-            and not self.starts_with(phrase, _DETERMINERS)
+        if not first or self.words[first - 1] not in ("and", "or", ",", "&"):
+            return False
+        if not self.starts_with(phrase, _DETERMINERS):
+            return True
+        before = self._phrase_ending(self.tokens[first - 1][0])
+        return before is not None and not (self._is_object(before) and is_alive(self._name(item)))
+
+    def _name(self, item: int) -> str:
+        return self.graph.objects[item].name.lower()
+
+    def _opens_clause(self, item: int, mention: Span) -> bool:
+        """Whether a verb is said of a being right behind its mention: "and *a dog* barks"."""
+        if not is_alive(self._name(item)) and not is_person(self._name(item)):
+            return False
+        claims = (*self.relations_of.get(item, ()), *self._attributes_of.get(item, ()))
+        after = self.token_at(mention[1])
+        return any(
+            claim.span and self.token_at(claim.span[0]) in (after, after + 1)
+            and self.word_at(claim.span[0]) not in lexicon.PREPOSITIONS
+            for claim in claims
+        )  # fmt: skip
+
+    def _is_object(self, item: int) -> bool:
+        return any(relation.object == item for relation in self.graph.relations)
+
+    def _phrase_ending(self, position: int) -> int | None:
+        """The object whose mention ends right before a position."""
+        end = len(self.caption[:position].rstrip(" ,"))
+        found = (
+            item for item, mentions in enumerate(self.mentions) for mention in mentions if mention[1] == end
         )
+        return next(found, None)
 
     def is_cut(self, phrase: Span) -> bool:
-        """Whether a phrase has its determiner before a word outside it: "an old" before "piece"."""
+        """Whether a phrase is part of a longer one: its determiner, or a noun of a compound, is outside it.
+
+        "Piece" of "an old piece"; "market" of "a fruit market", "ropes" of "a ropes course".
+        """
+        if self.token_at(phrase[1]) in self.mentioned:
+            return True
         first = self.token_at(phrase[0])
         if first == 0 or self.words[first] in _DETERMINERS:
             return False
+        if first - 1 in self.mentioned:
+            return True
         before = self.words[max(0, first - 2) : first]
         return before[-1] in _STOPS or (before[0] in _STOPS and before[-1] not in lexicon.PREPOSITIONS)
 
     @cached_property
-    def _phrase_starts(self) -> set[int]:
+    def _phrase_at(self) -> dict[int, tuple[int, Span]]:
+        """Objects and mentions by the start of their phrase."""
         return {
-            self.phrase(item, mention)[0] for item, found in enumerate(self.mentions) for mention in found
+            self.phrase(item, mention)[0]: (item, mention)
+            for item, found in enumerate(self.mentions)
+            for mention in found
+        }
+
+    @cached_property
+    def mentioned(self) -> set[int]:
+        """Numbers of the tokens that name objects."""
+        return {
+            number
+            for mentions in self.mentions
+            for start, end in mentions
+            for number in range(self.token_at(start), self.token_at(end))
         }
 
     def starts_with(self, span: Span, words: frozenset[str]) -> bool:
@@ -240,18 +321,33 @@ class Layout:
         """A span of several words without its first one."""
         return self.tokens[self.token_at(span[0]) + 1][0], span[1]
 
-    def is_bound(self, mention: Span) -> bool:
-        """Whether a mention is part of a fixed phrase: "a pair of shoes", "play football"."""
+    def is_bound(self, item: int, mention: Span) -> bool:
+        """Whether a mention is part of a fixed phrase or a compound: "a pair of shoes", "jump rope"."""
         number = self.token_at(mention[0])
         before = self.words[max(0, number - 2) : number]
-        game = self.words[number] in GAMES and not _DETERMINERS.intersection(before)
-        return game or before == ["pair", "of"]
+        if before == ["pair", "of"] or (before[-1:] in (["a"], ["an"]) and self.is_plural(item, mention)):
+            return True  # the second: "a ropes course"
+        activity = self.words[number] in GAMES or (before and lemma(before[-1], "verb") in ACTIVITIES)
+        return bool(activity) and not _DETERMINERS.intersection(before)
 
     def may_be_verb(self, mention: Span) -> bool:
         """Whether what the parser took for a noun may be a verb behind another one: "jumps", "slides"."""
         last = self.token_at(mention[1]) - 1
         alone = last > 0 and self.words[last - 1] in _DETERMINERS
         return self.words[last].endswith("s") and not alone and is_motion(lemma(self.words[last], "verb"))
+
+    def is_complexion(self, attribute: Attribute) -> bool:
+        """Whether a colour is of a person's skin or hair ("a black man"), not of clothes ("a man in black")."""
+        name = self._name(attribute.object)
+        noun = name.rpartition(" ")[2]
+        if attribute.span is None or noun in SUITED or not (is_person(name) or noun in BARE):
+            return False
+        if COLOURED.isdisjoint(attribute.name.lower().split()):
+            return False
+        number = self.token_at(attribute.span[0])
+        while number and self.words[number - 1] in _BESIDE_COLOUR:
+            number -= 1
+        return self.words[number - 1 : number] not in _WEARING
 
     def colours_of(self, item: int) -> set[str]:
         """The colours an object is said to have, as the last words of its attributes."""
@@ -261,7 +357,17 @@ class Layout:
     def is_plural(self, item: int, mention: Span) -> bool:
         """Whether a mention is plural: its last word is not the lemma, or has no other form."""
         surface = self.caption[slice(*mention)].lower().split()[-1]
-        return not self.graph.objects[item].name.lower().endswith(surface) or surface in lexicon.PLURAL_NOUNS
+        if not self._name(item).endswith(surface) or surface in lexicon.PLURAL_NOUNS:
+            return True
+        return surface in lexicon.UNCHANGED_PLURAL and self.word_at(self.phrase(item, mention)[0]) in _MANY
+
+    def number(self, item: int, mention: Span) -> bool | None:
+        """Whether a phrase takes a plural verb; None where it takes either: "a group of men"."""
+        first = self.token_at(self.phrase(item, mention)[0])
+        opening = self.words[first : first + 3]
+        if opening[-1] == "of" and opening[0] in lexicon.ARTICLES and opening[1] in lexicon.QUANTITY_NOUNS:
+            return True if opening[1] in _PLURAL_QUANTITIES else None
+        return self.is_plural(item, mention)
 
 
 def first_word(name: str) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import islice
 from random import Random
 
+from knowclip.knowledge.affirmations import within
 from knowclip.knowledge.editing import Edited
 from knowclip.knowledge.falsity import Said, Statement, lemmatised
 from knowclip.knowledge.identity import Claim, canonical_claims, stable_hash
@@ -82,6 +83,8 @@ def generate(
     negatives: list[Negative] = []
     for candidate in candidates:
         if candidate.kind in SWAPS and candidate.graph and own.may_allow(candidate.graph):
+            continue
+        if candidate.kind in SEMANTIC and not candidate.affirms and within(layout, candidate.edits):
             continue
         edited = Edited(caption, candidate.edits)
         text = lemmatised(edited.text)

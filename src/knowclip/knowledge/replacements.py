@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import TypeVar
 
-from knowclip.knowledge import alternatives, lexicon, sorts
+from knowclip.knowledge import alternatives, lexicon, pronouns, sorts
+from knowclip.knowledge.affirmations import affirmations, is_denied
 from knowclip.knowledge.editing import Edit, inflected, plural, replacement
 from knowclip.knowledge.falsity import Said
 from knowclip.knowledge.layout import Layout, first_word
@@ -19,12 +20,6 @@ T = TypeVar("T")
 PER_PLACE = 2
 """Different replacements drawn for one object, attribute or relation."""
 
-_GENDERED = frozenset("adult child parent heir couple".split())
-"""Sorts of two clusters, of men and of women."""
-_PRONOUNS = (
-    {"he": "she", "him": "her", "himself": "herself", "his": "her"},
-    {"she": "he", "herself": "himself"},
-)
 _CHILDREN = frozenset("boy girl child kid baby toddler infant".split())
 _HAIR = frozenset("hair fur mane beard".split())
 _SUBJECTIVE = frozenset("size age height".split())
@@ -33,19 +28,17 @@ _SUBJECTIVE = frozenset("size age height".split())
 def object_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
     """``(o1, r, o2) -> (o3, r, o2)``: another thing of its sort, in the number of the one it replaces."""
     graph = layout.graph
-    gendered = [i for i, item in enumerate(graph.objects) if _gender(item.name.lower()) is not None]
     for index, item in enumerate(graph.objects):
         mentions = layout.mentions[index]
-        nouns = alternatives.nouns_against(item.name.lower()) if mentions else ()
-        if any(layout.is_bound(mention) or layout.may_be_verb(mention) for mention in mentions):
+        nouns = alternatives.nouns_against(_meant(layout, item, mentions[0])) if mentions else ()
+        if any(layout.is_bound(index, mention) or layout.may_be_verb(mention) for mention in mentions):
             continue
         for noun in _drawn(nouns, draw):
             if said.may_show(noun):
                 continue
             edits = [_renamed(layout, index, mention, noun) for mention in mentions]
-            if gendered == [index]:
-                edits += _pronouns(layout, noun)
             if None not in edits:
+                edits += _pronouns(layout, index, noun)
                 renamed = SceneObject(noun, item.span, item.box)
                 objects = (*graph.objects[:index], renamed, *graph.objects[index + 1 :])
                 changed = SceneGraph(objects, graph.attributes, graph.relations)
@@ -56,32 +49,34 @@ def _drawn(choices: Sequence[T], draw: Random) -> list[T]:
     return draw.sample(choices, min(PER_PLACE, len(choices)))
 
 
+def _meant(layout: Layout, item: SceneObject, mention: Span) -> str:
+    """The noun that says what an object is: "glasses" that are worn are no glass."""
+    surface = layout.caption[slice(*mention)].lower()
+    worn = surface in sorts.WORN_PLURALS and layout.word_at(mention[1]) != "of"
+    return surface if worn else item.name.lower()
+
+
 def _renamed(layout: Layout, index: int, mention: Span, noun: str) -> Edit | None:
     many = layout.is_plural(index, mention)
     if not many and noun in lexicon.PLURAL_ONLY:
         return None
+    before = layout.word_before(layout.phrase(index, mention)[0])
+    if noun in sorts.NEVER_BEHIND.get(before, ()):
+        return None
     return replacement(layout.caption, mention, plural(noun) if many else noun)
 
 
-def _gender(noun: str) -> int | None:
-    return next((number for sort, number in alternatives.noun_clusters(noun) if sort in _GENDERED), None)
-
-
-def _pronouns(layout: Layout, noun: str) -> list[Edit]:
-    """Pronouns of the only person in a caption, turned with their gender."""
-    turned = _gender(noun)
-    edits = []
-    for number, word in enumerate(layout.words) if turned is not None else ():
-        pronoun = _PRONOUNS[1 - turned].get(word) if turned is not None else None
-        if word == "her" and turned == 0:
-            following = layout.words[number + 1 : number + 2]
-            ends = (
-                not following or following[0] in lexicon.PREPOSITIONS | {"and"} or not following[0].isalnum()
-            )
-            pronoun = "him" if ends else "his"
-        if pronoun:
-            edits.append(replacement(layout.caption, layout.tokens[number], pronoun))
-    return edits
+def _pronouns(layout: Layout, index: int, noun: str) -> list[Edit]:
+    """Pronouns of a person who becomes a woman or a man, as far as they can only be of that person."""
+    was, now = (pronouns.gender(name) for name in (layout.graph.objects[index].name.lower(), noun))
+    if now is None or was in (None, now):
+        return []
+    return [
+        edit
+        for number in pronouns.found(layout)
+        if pronouns.AGREEMENT_OF[layout.words[number]] == was and pronouns.referents(layout, number) == [index]
+        for edit in pronouns.turned(layout, number, now)
+    ]
 
 
 def attribute_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
@@ -89,6 +84,8 @@ def attribute_replacements(layout: Layout, draw: Random, said: Said) -> Iterator
     graph = layout.graph
     for index, attribute in enumerate(graph.attributes):
         if attribute.span is None or not layout.stands_alone(attribute.span):
+            continue
+        if layout.is_complexion(attribute):
             continue
         name = attribute.name.lower()
         values = _values(layout, name, attribute.object, attribute.span)
@@ -131,10 +128,15 @@ def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str,
 def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
     """``(o1, r1, o2) -> (o1, r2, o2)``: another verb, or a preposition that excludes the one stated."""
     graph = layout.graph
+    for edit, claims in affirmations(layout):
+        yield Candidate("relation_replacement", (edit,), claims, affirms=True)
     seen: set[Span] = set()
     for relation in graph.relations:
         if relation.span is None or relation.span in seen or not layout.is_whole(relation.span):
             continue
+        ends = layout.ends(relation)
+        if layout.denials and ends and is_denied(layout, ends[1]):
+            continue  # "washing no shirt"
         seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
         choices = [*_prepositions(layout, relation, said), *_verbs(layout, relation, said)]
         for name, edit in _drawn(choices, draw):
@@ -160,6 +162,8 @@ def _prepositions(layout: Layout, relation: Relation, said: Said) -> Iterator[tu
     other = alternatives.preposition_against(preposition, item) if preposition else None
     if other is None or said.may_stand(other, item):
         return
+    if other == "without" and any(denial.cue[0] >= tokens[-1][1] for denial in layout.denials):
+        return  # "without long hair and no hat"
     if verb and (other == "without" or not (alternatives.is_motion(verb))):
         return
     first = 1 if verb else 0

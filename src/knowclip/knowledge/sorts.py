@@ -9,6 +9,8 @@ the language, of no data set.
 
 from __future__ import annotations
 
+from knowclip.knowledge import lexicon
+
 NOUNS = """
 adult: man guy gentleman male | woman lady female
 child: boy | girl
@@ -79,6 +81,21 @@ play: swing | slide | seesaw | trampoline | ramp
 """
 """``sort: cluster | cluster ...``. A word in two sorts has the alternatives of both that neither clusters."""
 
+PERSONS = frozenset("adult child parent heir couple athlete worker".split())
+"""Sorts of persons."""
+PEOPLE = frozenset(
+    "people crowd team couple family audience staff crew class band orchestra choir squad troop public pair trio duo "
+    "male female driver hitter batter catcher pitcher boarder biker wakeboarder kayaker bmxer punk hipster asian "
+    "african american european indian native other".split()
+)
+"""Nouns of people that WordNet has as groups, as adjectives or not at all."""
+
+BARE = frozenset("skin complexion".split())
+SUITED = frozenset("astronaut spaceman wizard witch ninja clown mermaid superhero elf fairy robot alien ghost".split())
+"""People whose colour is that of their suit."""
+COLOURED = lexicon.COLOURS | frozenset("dark light pale fair tanned".split())
+"""What is said of people's skin and hair."""
+
 ADJECTIVES = """
 colour: red maroon crimson orange pink magenta | blue navy teal turquoise cyan purple violet aqua
   | green lime olive teal turquoise | yellow gold golden tan beige cream orange blond blonde
@@ -108,8 +125,13 @@ mood: happy smiling laughing cheerful | sad crying unhappy
 """
 """As of nouns. Shared words ("tan" is near to yellow and to brown) exclude neither cluster."""
 
-GAMES = frozenset("baseball football basketball volleyball".split())
-"""Balls that, without a determiner, are the game."""
+GAMES = frozenset(
+    "baseball football basketball volleyball softball soccer tennis golf hockey rugby cricket lacrosse polo racquetball"
+    .split()
+)  # fmt: skip
+"""Balls and games that, without a determiner, are the game."""
+ACTIVITIES = frozenset(("play", "jump", "skip"))
+"""Verbs that make one activity with a bare noun behind them: "play ball", "jump rope"."""
 
 NATURAL = "black white brown"
 """Colours that hair and animals have."""
@@ -138,7 +160,7 @@ PREPOSITIONS = {
     "on": "under", "on top of": "under", "under": "on top of", "underneath": "on top of",
     "beneath": "on top of", "above": "below", "over": "under", "below": "above", "behind": "in front of",
     "in front of": "behind", "inside": "outside", "outside": "inside", "into": "out of", "out of": "into",
-    "onto": "off", "off": "onto", "with": "without", "without": "with", "near": "far from",
+    "onto": "off", "off": "onto", "with": "without", "near": "far from",
     "next to": "far from", "beside": "far from", "close to": "far from", "toward": "away from",
     "towards": "away from", "away from": "towards", "through": "around", "up": "down", "down": "up",
     "to the left of": "to the right of", "to the right of": "to the left of", "left of": "right of",
@@ -146,10 +168,34 @@ PREPOSITIONS = {
 }  # fmt: skip
 """Preposition -> one that excludes it."""
 
+UNCOUNTED = frozenset(
+    "hair water snow grass sand food clothing furniture traffic equipment gear luggage fur makeup paint light sunlight "
+    "shade protection support help wood metal glass vegetation foliage wind rain ice fire smoke headgear underwear "
+    "jewelry footwear top bottom".split()
+) - {"top", "bottom"}
+"""Nouns without an article in the singular."""
+
+SETTINGS = frozenset(
+    "winter summer spring autumn fall season day night morning evening afternoon noon midday midnight dusk dawn sunset "
+    "sunrise twilight daytime nighttime daylight time moment weekend holiday halloween christmas easter year month "
+    "week hour minute second background foreground distance midair mid-air air midst middle front side way direction "
+    "view viewer unison motion flight focus".split()
+)  # fmt: skip
+"""Times and the like: neither do they do anything, nor is anything in front of them."""
+
 MOVING = frozenset(
     "ride ski skate skateboard surf snowboard slide play hang drive fly fall roll look swing".split()
 )
 """Verbs, beside those of posture and motion, after which a preposition says only where."""
+
+NEVER_BEHIND = {
+    "on": frozenset("forest jungle desert hospital pool pond garden park woods".split()),
+    "in": frozenset("beach roof stage bridge ramp seesaw trampoline ladder table shelf floor".split()),
+}
+"""Preposition -> nouns that English does not say behind it, where others of their sort are."""
+
+WORN_PLURALS = frozenset("glasses shorts jeans pants".split())
+"""Plurals that are not several of their singular."""
 
 WITHOUT = frozenset("worn torso swimwear pair feet".split())
 """Sorts that are worn: "in" them has the opposite "without"."""

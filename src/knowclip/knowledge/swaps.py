@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
-from knowclip.knowledge import lexicon
-from knowclip.knowledge.alternatives import adjective_clusters
-from knowclip.knowledge.editing import Edit, agreeing, moved
+from knowclip.knowledge import lexicon, sorts
+from knowclip.knowledge.agreement import Place, agreeing_edits
+from knowclip.knowledge.alternatives import adjective_clusters, is_person
+from knowclip.knowledge.editing import Edit, moved
 from knowclip.knowledge.identity import canonical_relation
-from knowclip.knowledge.layout import Layout, first_word
+from knowclip.knowledge.layout import Layout
 from knowclip.types import Attribute, Relation, SceneGraph, Span
 
 _MAX_GROUP = 64
@@ -19,18 +21,22 @@ _MAX_GROUP = 64
 
 _GOES_ON = lexicon.PREPOSITIONS | {"to"}
 _REPLACED = lexicon.ARTICLES | lexicon.POSSESSIVES
+_JOINS = frozenset("and or but while as then when whilst & yet".split())
+_RELATIVE = frozenset("who which that".split())
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Edits that should make a caption false; the graph of the result, with the spans of the old text.
 
-    The graph is None where nobody knows what the result claims.
+    The graph is None where nobody knows what the result claims; ``affirms`` says that the edits take back a
+    denial of the caption.
     """
 
     kind: str
     edits: tuple[Edit, ...]
     graph: SceneGraph | None
+    affirms: bool = False
 
 
 def relation_swaps(layout: Layout) -> Iterator[Candidate]:
@@ -47,8 +53,8 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
         subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
         if subject.split()[-1:] == item.split()[-1:] or _is_symmetric(name) or name in lexicon.NOT_SWAPPED:
             continue
-        if not lexicon.COLOURS.isdisjoint((subject, item)) or together[relation.span] > 1:
-            continue  # "a girl in green"; "wearing shorts and a shirt", of which one would stay behind
+        if together[relation.span] > 1 or any(map(_is_no_thing, (subject, item))):
+            continue  # the first: "wearing shorts and a shirt", of which one would stay behind
         if (
             stated[canonical_relation(subject, name, item)] > 1
             or canonical_relation(item, name, subject) in stated
@@ -58,6 +64,13 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
         candidate = _swap_phrases(layout, relation, *ends) if ends else None
         if candidate is not None:
             yield candidate
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_no_thing(name: str) -> bool:
+    """Whether what is called an object does nothing and has nothing done to it: "green", "winter", "side"."""
+    first, last = name.split()[:1], name.split()[-1:]
+    return any(w in lexicon.COLOURS for w in first) or any(w in sorts.SETTINGS for w in last)
 
 
 def _is_symmetric(name: str) -> bool:
@@ -77,32 +90,58 @@ def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span)
     plural = [layout.is_plural(named[mention], mention) for mention in (first, second)]
     if layout.word_at(start).endswith("ing") and right == second and not plural[1]:
         return None  # "people playing hockey" are "hockey playing people"
+    if layout.breaks_coordination(left, named[first]) or layout.breaks_coordination(right, named[second]):
+        return None
+    if _leaves_half(layout, left, first, subject=left[1] <= start) or _leaves_half(
+        layout, right, second, subject=right[1] <= start
+    ):
+        return None
+    kept = (right[0], right[0])
     if layout.starts_with(left, lexicon.POSSESSIVES) or layout.starts_with(right, lexicon.POSSESSIVES):
         # "a girl holding her doll" -> "a doll holding her girl": the determiners stay where they are
         if plural[0] != plural[1] or not all(
             layout.starts_with(phrase, _REPLACED) for phrase in (left, right)
         ):
             return None
+        kept = right
         left, right = layout.behind_first_word(left), layout.behind_first_word(right)
     if left[1] > right[0] or any(a < end and start < b for a, b in (left, right)):
-        return None
-    if layout.breaks_coordination(left) or layout.breaks_coordination(right):
         return None
     exchange = {(relation.subject, subject): relation.object, (relation.object, item): relation.subject}
     graph = _exchanged(layout, exchange, left, right)
     if graph is None:
         return None
+    if plural[0] != plural[1] and end <= left[0]:
+        return None  # "on a table are two cats": the verb agrees with what comes last
+    here, there = (named[first], first), (named[second], second)
+    agreed = agreeing_edits(layout, Place(left, here, there), Place(right, there, here), verb=start, kept=kept)
+    if agreed is None:
+        return None
     edits = [
         Edit(left, moved(layout.caption, right, left[0]), right),
         Edit(right, moved(layout.caption, left, right[0]), left),
     ]
-    if plural[0] != plural[1]:
-        if end <= left[0]:  # "on a table are two cats": the verb agrees with what comes last
-            return None
-        edits += _agreements(
-            layout, [(named[m], m) for m in (first, second)], left, right, plural_left=plural[1]
-        )
-    return Candidate("relation_swap", tuple(edits), graph)
+    return Candidate("relation_swap", (*edits, *agreed), graph)
+
+
+def _leaves_half(layout: Layout, phrase: Span, mention: Span, *, subject: bool) -> bool:
+    """Whether a phrase with what is said behind its noun would leave the rest of that behind.
+
+    "A boy carrying a kite" of "a boy carrying a kite and feeding a goat": half of a coordination. Behind what
+    is no subject, another verb may be the subject's ("a boy rides a horse in a field and waves").
+    """
+    number = layout.token_at(phrase[1])
+    if phrase[1] == mention[1] or not layout.words[number : number + 2]:
+        return False
+    number += layout.words[number] == ","
+    joins, following = [*layout.words[number : number + 2], "", ""][:2]
+    if joins not in _JOINS:
+        return False
+    said = layout.words[layout.token_at(mention[1]) : number]
+    again = following in lexicon.PREPOSITIONS or (following.endswith(("ing", "ed")) and any(
+        word.endswith(("ing", "ed")) or word in _RELATIVE for word in said
+    ))
+    return subject or again
 
 
 def _exchanged(
@@ -129,40 +168,6 @@ def _exchanged(
     return SceneGraph(graph.objects, tuple(attributes), tuple(relations))
 
 
-def _agreements(
-    layout: Layout, mentions: list[tuple[int, Span]], left: Span, right: Span, *, plural_left: bool
-) -> list[Edit]:
-    """Verbs that agree with two phrases of different number which change places."""
-    words = layout.words
-    edits: dict[int, Edit] = {}
-
-    def agree(number: int, lemma: str, plural: bool) -> None:
-        form = agreeing(words[number], lemma, plural) if 0 <= number < len(words) else None
-        if form is not None and form != words[number]:
-            edits.setdefault(number, Edit(layout.tokens[number], form))
-
-    for phrase, plural in ((left, plural_left), (right, not plural_left)):
-        before, after = layout.token_at(phrase[0]) - 1, layout.token_at(phrase[1])
-        if before > 0 and words[before - 1] == "there":
-            agree(before, "be", plural)
-        agree(after + (words[after : after + 1] in (["that"], ["which"], ["who"])), "be", plural)
-    for phrase, item, plural in zip((left, right), mentions, (plural_left, not plural_left), strict=True):
-        for other in layout.relations_of.get(item[0], ()):
-            ends, verb = layout.ends(other), first_word(other.name)
-            if (
-                other.span is None
-                or ends is None
-                or ends[0] != item[1]
-                or phrase[0] <= other.span[0] < phrase[1]
-            ):
-                continue
-            number = layout.token_at(other.span[0])
-            finite = number > 0 and words[number - 1] not in lexicon.BEFORE_INFINITIVE
-            if finite and verb not in lexicon.PREPOSITIONS:
-                agree(number, verb, plural)
-    return list(edits.values())
-
-
 def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
     """``(a1, o1), (a2, o2) -> (a2, o1), (a1, o2)``: attributes of one dimension, of two objects.
 
@@ -180,6 +185,8 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
         stated[attribute.object].add((dimension, value))
         said_again = layout.occurrences(name) > uses[name]
         if attribute.span and dimension and not said_again and layout.stands_alone(attribute.span):
+            if dimension == "colour" and layout.is_complexion(attribute):
+                continue
             if dimension == "action" and layout.word_at(attribute.span[1]) in _GOES_ON:
                 continue  # "preparing to run", "interacting with it"
             groups.setdefault(dimension, []).append((index, value))
