@@ -23,8 +23,8 @@ Affirmed = tuple[str, Span, Edit]
 
 _WITHOUT = frozenset(("without", "w/o", "w/out", "w / o", "with out", "sans"))
 _STATING = {
-    "with": "with", "wearing": "wear", "wears": "wear", "wore": "wear", "wear": "wear", "has": "have", "have": "have",
-    "having": "have", "holding": "hold", "holds": "hold",
+    "with": "with", "wearing": "wear", "wears": "wear", "wore": "wear", "wear": "wear", "has": "have",
+    "have": "have", "having": "have", "holding": "hold", "holds": "hold",
 }  # fmt: skip
 """Words before "no" -> the relation they state."""
 _OPENS_NO_THING = frozenset("even much really too fail doubt help problem question success other one".split())
@@ -101,15 +101,15 @@ def _no(layout: Layout, denial: Negation, thing: Span) -> Affirmed | None:
         return None
     noun, text = layout.caption[slice(*thing)].lower(), layout.caption[slice(*denial.denied)]
     uncounted = noun in sorts.UNCOUNTED or noun in lexicon.PLURAL_NOUNS or lemma(noun, "noun") != noun
-    edit = (
-        Edit((denial.cue[0], denial.denied[0]), "") if uncounted else Edit(denial.cue, article(text))
-    )
+    edit = Edit((denial.cue[0], denial.denied[0]), "") if uncounted else Edit(denial.cue, article(text))
     return _STATING[before], layout.tokens[number - 1], edit
 
 
 def _claiming(graph: SceneGraph, owner: int, name: str, span: Span, thing: SceneObject) -> SceneGraph:
-    """The graph with the thing in this relation to its owner, in place of what it said of the thing itself."""
-    known = next((i for i, o in enumerate(graph.objects) if o.span and o.span[1] == (thing.span or (0, 0))[1]), None)
+    """The graph with the thing in this relation to its owner, in place of what it said of the thing."""
+    known = next(
+        (i for i, o in enumerate(graph.objects) if o.span and o.span[1] == (thing.span or (0, 0))[1]), None
+    )
     objects = graph.objects if known is not None else (*graph.objects, thing)
     index = len(graph.objects) if known is None else known
     others = tuple(r for r in graph.relations if r.object != index)

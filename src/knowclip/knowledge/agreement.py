@@ -14,7 +14,11 @@ from knowclip.types import Span
 _RELATIVE = frozenset("who whom which that".split())
 _RELATIVES = [[word] for word in _RELATIVE]
 _JOINS = frozenset(("and", "or", "but", ",", "then"))
-_NO_VERBS = lexicon.PREPOSITIONS | lexicon.DETERMINERS | frozenset("like plus past as while".split())
+_NO_VERBS = (
+    lexicon.PREPOSITIONS | lexicon.DETERMINERS | (lexicon.BEFORE_INFINITIVE - {"do", "does"})
+    | frozenset("like plus past as while".split())
+)  # fmt: skip
+"""What shows no number although WordNet has it as a verb: "can", "like"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def _joined(layout: Layout, left: Place) -> Iterator[Edit]:
 
 def _agree(layout: Layout, number: int, lemma: str, place: Place) -> Iterator[Edit]:
     plural, word = layout.number(*place.guest), layout.words[number]
-    if plural is None or layout.words[number - 1 : number] and layout.words[number - 1] in lexicon.BEFORE_INFINITIVE:
+    if plural is None or not lexicon.BEFORE_INFINITIVE.isdisjoint(layout.words[max(0, number - 1) : number]):
         return
     if lemma != "be" and not wordnet.senses(lemma, "verb"):
         return

@@ -15,8 +15,8 @@ _SAYS_YOU_OR_W = re.compile(
 _NAMED_WITH_A_VOWEL = frozenset("aefhilmnorsx")
 """Letters whose names begin with a vowel: "an MRI", but "a US flag"."""
 _SPELT = frozenset(
-    "atv cia fbi hbo hdmi hiv led lsu mba mbta mia mri nasdaq nba nbc ncaa nra nyc nypd nyu rpg suv sos smu uae "
-    "ucf ucla ufc ufo uk upc ups us usa usb usc usda usmc uv".split()
+    "atv cia fbi hbo hdmi hiv led lsu mba mbta mia mri nasdaq nba nbc ncaa nra nyc nypd nyu rpg suv sos "
+    "smu uae ucf ucla ufc ufo uk upc ups us usa usb usc usda usmc uv".split()
 )  # fmt: skip
 """Words said letter by letter that have vowels, in either case."""
 _SPELT_CAPITALS = re.compile(
@@ -28,7 +28,7 @@ _SAID_WHOLE = frozenset("mr mrs ms mt st sr sgt lt ft hmm shh".split())
 
 
 def article(word: str) -> str:
-    """The article, "a" or "an", for the text behind it, by its sound; letters and numbers as they are said."""
+    """The article, "a" or "an", before a text, by its sound; letters and numbers as they are said."""
     word = word.lstrip("\"'\u2018\u2019\u201c\u201d([{.*_- ")
     if number := _NUMBER.match(word):
         return "an" if _is_eight_or_eleven(number[0]) else "a"

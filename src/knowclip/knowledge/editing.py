@@ -29,13 +29,13 @@ _FIRST_WORD = re.compile(r"[^\W_]+")
 _NATIONAL = re.compile(r"(?:ian|ican|ean|ese|ish)s?$")
 """Endings of unknown words that are of a country: "Brazilian", "Swedish"."""
 _NAMES = frozenset(
-    "i german germans french greek swiss dutch thai welsh scottish christmas halloween easter santa monday tuesday "
-    "wednesday thursday friday saturday sunday january february april june july august september october november "
-    "december".split()
+    "i german germans french greek swiss dutch thai welsh scottish christmas halloween easter santa "
+    "monday tuesday wednesday thursday friday saturday sunday january february april june july august "
+    "september october november december".split()
 )  # fmt: skip
 _NO_NAMES = (
     DETERMINERS | POSSESSIVES | VAGUE | QUANTITY_NOUNS | PREPOSITIONS | frozenset(COUNTS)
-    | frozenset("it he she they who what which there someone somebody both either neither none half most".split())
+    | frozenset("it he she they who what which there someone somebody both either neither none half".split())
 )  # fmt: skip
 _PARTS: tuple[Part, ...] = ("noun", "adjective", "verb")
 _SINGULAR_OF = {plural: singular for singular, plural in PLURAL_OF.items()}
@@ -126,7 +126,7 @@ def moved(caption: str, source: Span, target: int) -> str:
 
 
 def _owns_capital(text: str) -> bool:
-    """Whether a text is spelt with a capital within a sentence too: "I", "X-ray", "BMX rider", "German boy"."""
+    """Whether a text has its capital within a sentence too: "I", "X-ray", "BMX rider", "German boy"."""
     word, _, rest = text.partition(" ")
     letters = word.rstrip(".,;:!?\"'").lower()
     if letters in _NO_NAMES:

@@ -10,7 +10,7 @@ from knowclip.knowledge import lexicon
 from knowclip.knowledge.alternatives import is_alive, is_motion, is_person
 from knowclip.knowledge.editing import third_person
 from knowclip.knowledge.negation import Negation, negations
-from knowclip.knowledge.sorts import ACTIVITIES, BARE, COLOURED, GAMES, SUITED
+from knowclip.knowledge.sorts import ACTIVITIES, BARE, BARE_BEHIND, COLOURED, GAMES, SUITED
 from knowclip.knowledge.wordnet import lemma, senses
 from knowclip.types import Attribute, Relation, SceneGraph, Span
 
@@ -235,10 +235,10 @@ class Layout:
         return {relation.span[0] for relation in self.graph.relations if relation.span}
 
     def breaks_coordination(self, phrase: Span, item: int) -> bool:
-        """Whether a phrase is coordinated with a neighbour, which would stay behind where the phrase is moved.
+        """Whether a phrase is coordinated with a neighbour, which would stay behind if the phrase is moved.
 
-        "A girl and boy", which share a determiner; "blue jeans and a brown jacket"; "a man and a woman". In "a
-        man rides a horse and a dog barks" two clauses are, not the horse and the dog.
+        "A girl and boy", which share a determiner; "blue jeans and a brown jacket"; "a man and a woman". In
+        "a man rides a horse and a dog barks" two clauses are, not the horse and the dog.
         """
         following = _BETWEEN_OBJECTS.match(self.caption, phrase[1])
         if following and (other := self._phrase_at.get(following.end())) is not None:
@@ -282,9 +282,10 @@ class Layout:
     def is_cut(self, phrase: Span) -> bool:
         """Whether a phrase is part of a longer one: its determiner, or a noun of a compound, is outside it.
 
-        "Piece" of "an old piece"; "market" of "a fruit market", "ropes" of "a ropes course".
+        "Piece" of "an old piece"; "market" of "a fruit market"; "ropes" of "a ropes course"; "man 's".
         """
-        if self.token_at(phrase[1]) in self.mentioned:
+        following = self.token_at(phrase[1])
+        if following in self.mentioned or self._ends_name(following):
             return True
         first = self.token_at(phrase[0])
         if first == 0 or self.words[first] in _DETERMINERS:
@@ -293,6 +294,11 @@ class Layout:
             return True
         before = self.words[max(0, first - 2) : first]
         return before[-1] in _STOPS or (before[0] in _STOPS and before[-1] not in lexicon.PREPOSITIONS)
+
+    def _ends_name(self, number: int) -> bool:
+        """Whether a token belongs to the noun before it: the mark of a genitive, a number."""
+        word = self.words[number] if number < len(self.words) else ""
+        return word in ("'", "\u2019") or word.isdigit()
 
     @cached_property
     def _phrase_at(self) -> dict[int, tuple[int, Span]]:
@@ -327,6 +333,8 @@ class Layout:
         before = self.words[max(0, number - 2) : number]
         if before == ["pair", "of"] or (before[-1:] in (["a"], ["an"]) and self.is_plural(item, mention)):
             return True  # the second: "a ropes course"
+        if before and self.words[number] in BARE_BEHIND.get(before[-1], ()):
+            return True
         activity = self.words[number] in GAMES or (before and lemma(before[-1], "verb") in ACTIVITIES)
         return bool(activity) and not _DETERMINERS.intersection(before)
 
@@ -337,7 +345,7 @@ class Layout:
         return self.words[last].endswith("s") and not alone and is_motion(lemma(self.words[last], "verb"))
 
     def is_complexion(self, attribute: Attribute) -> bool:
-        """Whether a colour is of a person's skin or hair ("a black man"), not of clothes ("a man in black")."""
+        """Whether a colour is of a person's skin or hair ("a black man"), not "a man in black"."""
         name = self._name(attribute.object)
         noun = name.rpartition(" ")[2]
         if attribute.span is None or noun in SUITED or not (is_person(name) or noun in BARE):

@@ -12,9 +12,7 @@ def _words(text: str) -> frozenset[str]:
 
 ARTICLES = _words("a an the")
 POSSESSIVES = _words("his her its their my your our")
-PRONOUNS = POSSESSIVES | _words(
-    "he she it they him them himself herself itself themselves"
-)
+PRONOUNS = POSSESSIVES | _words("he she it they him them himself herself itself themselves")
 DEFINITE = _words("the this that these those said")
 OTHER = _words("another other different second")
 """Modifiers that say the noun is not the one mentioned before."""

@@ -99,8 +99,9 @@ def _case(layout: Layout, number: int) -> Case:
         ends = following in _ENDS_PHRASE or not following.isalnum()
         return "object" if ends else "determiner"
     if word == "it":
-        finite = following in lexicon.BE or (following.isalpha() and agreeing(
-            following, wordnet.lemma(following, "verb"), True
-        ) not in (None, following))
+        finite = following in lexicon.BE or (
+            following.isalpha()
+            and agreeing(following, wordnet.lemma(following, "verb"), True) not in (None, following)
+        )
         return "subject" if finite else "object"
     return _CASES[next(place for place, form in enumerate(_FORMS[AGREEMENT_OF[word]]) if form == word)]

@@ -74,7 +74,8 @@ def _pronouns(layout: Layout, index: int, noun: str) -> list[Edit]:
     return [
         edit
         for number in pronouns.found(layout)
-        if pronouns.AGREEMENT_OF[layout.words[number]] == was and pronouns.referents(layout, number) == [index]
+        if pronouns.AGREEMENT_OF[layout.words[number]] == was
+        and pronouns.referents(layout, number) == [index]
         for edit in pronouns.turned(layout, number, now)
     ]
 
@@ -121,7 +122,11 @@ def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str,
     if name in lexicon.COUNTS:  # where there are three, there are two
         values = tuple(v for v in values if lexicon.COUNTS[v] > lexicon.COUNTS[name])
     if own >= {"age", "use"}:
-        values = tuple(v for v in values if (v == "new") != alternatives.is_alive(owner))
+        values = tuple(
+            v
+            for v in values
+            if (v == "new") != (alternatives.is_alive(owner) or alternatives.is_person(owner))
+        )
     return [(value, value) for value in values]
 
 
@@ -175,10 +180,15 @@ def _verbs(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str
     verb, preposition, tokens = _read(layout, relation)
     if not verb:
         return
+    item = layout.graph.objects[relation.object].name.lower()
+    if verb == "play" and "instrument" not in alternatives.noun_sorts(item):
+        return  # nobody repairs football
     others = (
         alternatives.motions_against(verb, preposition) if preposition else alternatives.verbs_against(verb)
     )
     like = layout.caption[slice(*tokens[0])].lower()
+    if preposition and not like.endswith("ing") and layout.word_before(tokens[0][0]) in lexicon.BE:
+        return  # "are gathered at a bar"
     for other in others:
         text = inflected(other, like=like, lemma=verb)
         if text is not None and not said.may_do(other):

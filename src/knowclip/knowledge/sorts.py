@@ -84,14 +84,16 @@ play: swing | slide | seesaw | trampoline | ramp
 PERSONS = frozenset("adult child parent heir couple athlete worker".split())
 """Sorts of persons."""
 PEOPLE = frozenset(
-    "people crowd team couple family audience staff crew class band orchestra choir squad troop public pair trio duo "
-    "male female driver hitter batter catcher pitcher boarder biker wakeboarder kayaker bmxer punk hipster asian "
-    "african american european indian native other".split()
+    "people crowd team couple family audience staff crew class band orchestra choir squad troop public "
+    "pair trio duo male female driver hitter batter catcher pitcher boarder biker wakeboarder kayaker "
+    "bmxer punk hipster asian african american european indian native other".split()
 )
 """Nouns of people that WordNet has as groups, as adjectives or not at all."""
 
 BARE = frozenset("skin complexion".split())
-SUITED = frozenset("astronaut spaceman wizard witch ninja clown mermaid superhero elf fairy robot alien ghost".split())
+SUITED = frozenset(
+    "astronaut spaceman wizard witch ninja clown mermaid superhero elf fairy robot alien ghost".split()
+)
 """People whose colour is that of their suit."""
 COLOURED = lexicon.COLOURS | frozenset("dark light pale fair tanned".split())
 """What is said of people's skin and hair."""
@@ -110,7 +112,7 @@ size: big large huge giant enormous great massive oversized | small little tiny 
 height: tall high | short low
 age: young youthful | old elderly aged older
 use: old aged older worn | new
-cover: rocky stony | sandy | grassy | snowy icy snow-covered | muddy | wooded
+cover: rocky stony wooded | sandy | grassy wooded | snowy icy snow-covered wooded | muddy
 weather: sunny | rainy | snowy
 water: wet soaked soaking soggy | dry
 dirt: dirty muddy dusty | clean
@@ -126,8 +128,8 @@ mood: happy smiling laughing cheerful | sad crying unhappy
 """As of nouns. Shared words ("tan" is near to yellow and to brown) exclude neither cluster."""
 
 GAMES = frozenset(
-    "baseball football basketball volleyball softball soccer tennis golf hockey rugby cricket lacrosse polo racquetball"
-    .split()
+    "baseball football basketball volleyball softball soccer tennis golf hockey rugby cricket lacrosse "
+    "polo racquetball".split()
 )  # fmt: skip
 """Balls and games that, without a determiner, are the game."""
 ACTIVITIES = frozenset(("play", "jump", "skip"))
@@ -137,10 +139,14 @@ NATURAL = "black white brown"
 """Colours that hair and animals have."""
 
 MOTIONS = """
-sit crouch squat perch kneel seat rest lean relax | lie lay sleep rest nap relax | stand wait pose lean gather
-| walk stroll hike march stand wander cross step jog run | run jog race sprint jump leap hop bound dash chase
-  play hurry | swim wade dive splash float surf | climb scale hike | crawl | sleep nap lie lay rest relax
-| dance spin twirl perform | kneel crouch squat sit
+sit crouch squat perch kneel seat rest lean relax pose wait gather play splash perform float
+  | lie lay sleep rest nap relax pose wait play float
+  | stand wait pose lean gather play splash perform surf dance
+  | walk stroll hike march stand wander cross step jog run splash play
+  | run jog race sprint jump leap hop bound dash chase play hurry splash dive dance perform
+  | swim wade dive splash float surf play | climb scale hike play | crawl kneel play
+  | sleep nap lie lay rest relax
+  | dance spin twirl perform play | kneel crouch squat sit pose wait play splash
 """
 """Postures and ways of moving, in clusters as above; what they replace needs no object of its own."""
 
@@ -169,17 +175,17 @@ PREPOSITIONS = {
 """Preposition -> one that excludes it."""
 
 UNCOUNTED = frozenset(
-    "hair water snow grass sand food clothing furniture traffic equipment gear luggage fur makeup paint light sunlight "
-    "shade protection support help wood metal glass vegetation foliage wind rain ice fire smoke headgear underwear "
-    "jewelry footwear top bottom".split()
-) - {"top", "bottom"}
+    "hair water snow grass sand food clothing furniture traffic equipment gear luggage fur makeup paint "
+    "light sunlight shade protection support help wood metal glass vegetation foliage wind rain ice fire "
+    "smoke headgear underwear jewelry footwear".split()
+)
 """Nouns without an article in the singular."""
 
 SETTINGS = frozenset(
-    "winter summer spring autumn fall season day night morning evening afternoon noon midday midnight dusk dawn sunset "
-    "sunrise twilight daytime nighttime daylight time moment weekend holiday halloween christmas easter year month "
-    "week hour minute second background foreground distance midair mid-air air midst middle front side way direction "
-    "view viewer unison motion flight focus".split()
+    "winter summer spring autumn fall season day night morning evening afternoon noon midday midnight "
+    "dusk dawn sunset sunrise twilight daytime nighttime daylight time moment weekend holiday halloween "
+    "christmas easter year month week hour minute second background foreground distance midair mid-air "
+    "air midst middle front side way direction view viewer unison motion flight focus".split()
 )  # fmt: skip
 """Times and the like: neither do they do anything, nor is anything in front of them."""
 
@@ -196,6 +202,14 @@ NEVER_BEHIND = {
 
 WORN_PLURALS = frozenset("glasses shorts jeans pants".split())
 """Plurals that are not several of their singular."""
+
+BARE_BEHIND = {
+    "in": frozenset("uniform costume bed hand midair class line".split()),
+    "on": frozenset("stage foot board".split()),
+    "at": frozenset("home school".split()),
+    "by": frozenset("car bus train boat bike bicycle foot hand".split()),
+}
+"""Preposition -> nouns that go without a determiner behind it; others of their sort do not."""
 
 WITHOUT = frozenset("worn torso swimwear pair feet".split())
 """Sorts that are worn: "in" them has the opposite "without"."""

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from knowclip.knowledge import lexicon, sorts
 from knowclip.knowledge.agreement import Place, agreeing_edits
-from knowclip.knowledge.alternatives import adjective_clusters, is_person
+from knowclip.knowledge.alternatives import adjective_clusters
 from knowclip.knowledge.editing import Edit, moved
 from knowclip.knowledge.identity import canonical_relation
 from knowclip.knowledge.layout import Layout
@@ -51,7 +51,7 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
     together = Counter(relation.span for relation in layout.graph.relations)
     for relation in layout.graph.relations:
         subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
-        if subject.split()[-1:] == item.split()[-1:] or _is_symmetric(name) or name in lexicon.NOT_SWAPPED:
+        if subject.split()[-1:] == item.split()[-1:] or _is_symmetric(name) or _is_one_way(name):
             continue
         if together[relation.span] > 1 or any(map(_is_no_thing, (subject, item))):
             continue  # the first: "wearing shorts and a shirt", of which one would stay behind
@@ -76,6 +76,10 @@ def _is_no_thing(name: str) -> bool:
 def _is_symmetric(name: str) -> bool:
     words = name.split()
     return any(" ".join(words[first:]) in lexicon.SYMMETRIC for first in range(len(words)))
+
+
+def _is_one_way(name: str) -> bool:
+    return name in lexicon.NOT_SWAPPED or name.rpartition(" ")[2] in ("during", "without", "as")
 
 
 def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span) -> Candidate | None:
@@ -114,7 +118,9 @@ def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span)
     if plural[0] != plural[1] and end <= left[0]:
         return None  # "on a table are two cats": the verb agrees with what comes last
     here, there = (named[first], first), (named[second], second)
-    agreed = agreeing_edits(layout, Place(left, here, there), Place(right, there, here), verb=start, kept=kept)
+    agreed = agreeing_edits(
+        layout, Place(left, here, there), Place(right, there, here), verb=start, kept=kept
+    )
     if agreed is None:
         return None
     edits = [
@@ -138,9 +144,10 @@ def _leaves_half(layout: Layout, phrase: Span, mention: Span, *, subject: bool) 
     if joins not in _JOINS:
         return False
     said = layout.words[layout.token_at(mention[1]) : number]
-    again = following in lexicon.PREPOSITIONS or (following.endswith(("ing", "ed")) and any(
-        word.endswith(("ing", "ed")) or word in _RELATIVE for word in said
-    ))
+    again = following in lexicon.PREPOSITIONS or (
+        following.endswith(("ing", "ed"))
+        and any(word.endswith(("ing", "ed")) or word in _RELATIVE for word in said)
+    )
     return subject or again
 
 
