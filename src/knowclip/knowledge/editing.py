@@ -25,6 +25,7 @@ from knowclip.knowledge.wordnet import Part, irregular_forms
 from knowclip.types import Span
 
 _LAST_ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
+_ARTICLE_ENDS = frozenset("aAnN \t\n")
 _FIRST_WORD = re.compile(r"[^\W_]+")
 _NATIONAL = re.compile(r"(?:ian|ican|ean|ese|ish)s?$")
 """Endings of unknown words that are of a country: "Brazilian", "Swedish"."""
@@ -217,7 +218,9 @@ def _with_articles(caption: str, edits: list[Edit]) -> list[Edit]:
     """The edits, with each a/an before one of them mended, by what stands behind it afterwards."""
     mended: list[Edit] = []
     for number, edit in enumerate(edits):
-        match = _LAST_ARTICLE.search(caption, max(0, edit.span[0] - 4), edit.span[0])
+        start = edit.span[0]
+        ends = caption[start - 2 : start - 1] in _ARTICLE_ENDS and start > 1
+        match = _LAST_ARTICLE.search(caption, max(0, start - 4), start) if ends else None
         if match and not (mended and mended[-1].span[1] > match.start(1)):
             wanted = article(_following(caption, edits, number))
             if wanted != match[1].lower():

@@ -42,11 +42,7 @@ class Layout:
         self.words = [caption[start:end].lower() for start, end in self.tokens]
         self._starts = [start for start, _ in self.tokens]
         self._phrases: dict[Span, Span] = {}
-
-    @cached_property
-    def denials(self) -> tuple[Negation, ...]:
-        """What the caption denies."""
-        return negations(self.caption)
+        self.denials: tuple[Negation, ...] = negations(caption)
 
     def token_at(self, position: int) -> int:
         """Number of the first token at or after a position."""

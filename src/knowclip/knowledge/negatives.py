@@ -84,7 +84,7 @@ def generate(
     for candidate in candidates:
         if candidate.kind in SWAPS and candidate.graph and own.may_allow(candidate.graph):
             continue
-        if candidate.kind in SEMANTIC and not candidate.affirms and within(layout, candidate.edits):
+        if layout.denials and candidate.kind in SEMANTIC and not candidate.affirms and within(layout, candidate.edits):
             continue
         edited = Edited(caption, candidate.edits)
         text = lemmatised(edited.text)

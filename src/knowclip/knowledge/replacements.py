@@ -139,8 +139,8 @@ def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[
     for relation in graph.relations:
         if relation.span is None or relation.span in seen or not layout.is_whole(relation.span):
             continue
-        ends = layout.ends(relation)
-        if layout.denials and ends and is_denied(layout, ends[1]):
+        ends = layout.ends(relation) if layout.denials else None
+        if ends and is_denied(layout, ends[1]):
             continue  # "washing no shirt"
         seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
         choices = [*_prepositions(layout, relation, said), *_verbs(layout, relation, said)]
