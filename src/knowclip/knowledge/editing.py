@@ -52,7 +52,10 @@ class Edit:
 
 
 class Edited:
-    """A caption after disjoint edits: ``text``, the ``changed`` spans in it, and where old spans went."""
+    """A caption after disjoint edits: ``text``, the ``changed`` spans in it, and where old spans went.
+
+    ``first`` is where the first edit begins: what ends before it is where it was.
+    """
 
     def __init__(self, caption: str, edits: Iterable[Edit]) -> None:
         edits = _with_articles(caption, sorted(edits, key=lambda edit: edit.span))
@@ -75,7 +78,7 @@ class Edited:
             new += len(edit.text)
             old = end
         self.text = "".join(parts)
-        self._first = edits[0].span[0] if edits else len(caption)
+        self.first = edits[0].span[0] if edits else len(caption)
         self.changed = tuple(changed)
         self._segments = sorted(segments)
         self._starts = [segment[0] for segment in self._segments]
@@ -84,7 +87,7 @@ class Edited:
         """Where an old span, or what replaced the text at one of its ends, stands now; None if it was cut."""
         if old is None:
             return None
-        if old[1] <= self._first:
+        if old[1] <= self.first:
             return old
         if old in self._replaced:
             return self._replaced[old]

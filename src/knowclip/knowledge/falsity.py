@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
 from typing import TypeVar
@@ -16,6 +17,7 @@ Statement = tuple[str, str, str]
 _MANY = frozenset(
     "several many few some group crowd bunch couple pair lot lots team other others another".split()
 )
+_WORD = re.compile(r"[^\W_]+")
 _SILENT = lexicon.DETERMINERS | lexicon.PREPOSITIONS | lexicon.BE | lexicon.POSSESSIVES
 
 
@@ -119,7 +121,7 @@ class Said:
 
 def lemmatised(caption: str) -> str:
     """The words of a caption, without punctuation and each as its lemma: equal where only forms differ."""
-    return " ".join(map(_lemma, normalised(caption).split()))
+    return " ".join(map(_lemma, _WORD.findall(caption.casefold())))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -74,13 +74,15 @@ class Layout:
                 taken.update(tokens)
                 surfaces.setdefault(tuple(self.words[slice(tokens.start, tokens.stop)]), []).append(index)
         for surface in sorted(surfaces, key=len, reverse=True):
-            if len(surfaces[surface]) == 1:
+            if len(surfaces[surface]) == 1 and self.words.count(surface[0]) > 1:
                 found[surfaces[surface][0]] += self._repetitions(surface, taken)
         return found
 
     def _repetitions(self, surface: tuple[str, ...], taken: set[int]) -> list[Span]:
         spans = []
-        for first in self._numbers_of.get(surface[0], ()):
+        for first, word in enumerate(self.words):
+            if word != surface[0]:
+                continue
             tokens = range(first, first + len(surface))
             if len(surface) == 1 and self._is_verb(first):
                 continue  # "to slide down a slide"
@@ -103,16 +105,9 @@ class Layout:
     def _described(self) -> set[str]:
         return {word for attribute in self.graph.attributes for word in attribute.name.lower().split()}
 
-    @cached_property
-    def _numbers_of(self) -> dict[str, list[int]]:
-        numbers: dict[str, list[int]] = {}
-        for number, word in enumerate(self.words):
-            numbers.setdefault(word, []).append(number)
-        return numbers
-
     def occurrences(self, word: str) -> int:
         """How often the caption uses a word."""
-        return len(self._numbers_of.get(word, ()))
+        return self.words.count(word)
 
     def ends(self, relation: Relation) -> tuple[Span, Span] | None:
         """The mentions of subject and object nearest to the words of the relation."""

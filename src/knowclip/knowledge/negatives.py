@@ -84,7 +84,12 @@ def generate(
     for candidate in candidates:
         if candidate.kind in SWAPS and candidate.graph and own.may_allow(candidate.graph):
             continue
-        if layout.denials and candidate.kind in SEMANTIC and not candidate.affirms and within(layout, candidate.edits):
+        if (
+            layout.denials
+            and candidate.kind in SEMANTIC
+            and not candidate.affirms
+            and within(layout, candidate.edits)
+        ):
             continue
         edited = Edited(caption, candidate.edits)
         text = lemmatised(edited.text)
@@ -127,12 +132,17 @@ def _sorted_claims(graph: SceneGraph) -> tuple[list[str], list[Claim]]:
 
 def _with_spans(graph: SceneGraph, edited: Edited) -> SceneGraph:
     """The graph with its spans in the edited text; what stays where it was is not copied."""
-    span = edited.span
-    objects = [(o, span(o.span)) for o in graph.objects]
-    attributes = [(a, span(a.span)) for a in graph.attributes]
-    relations = [(r, span(r.span)) for r in graph.relations]
-    return SceneGraph(
-        tuple([o if s == o.span else SceneObject(o.name, s, o.box) for o, s in objects]),
-        tuple([a if s == a.span else Attribute(a.object, a.name, s) for a, s in attributes]),
-        tuple([r if s == r.span else Relation(r.subject, r.name, r.object, s) for r, s in relations]),
-    )
+    span, first = edited.span, edited.first
+    objects = [
+        o if o.span is None or o.span[1] <= first else SceneObject(o.name, span(o.span), o.box)
+        for o in graph.objects
+    ]
+    attributes = [
+        a if a.span is None or a.span[1] <= first else Attribute(a.object, a.name, span(a.span))
+        for a in graph.attributes
+    ]
+    relations = [
+        r if r.span is None or r.span[1] <= first else Relation(r.subject, r.name, r.object, span(r.span))
+        for r in graph.relations
+    ]
+    return SceneGraph(tuple(objects), tuple(attributes), tuple(relations))

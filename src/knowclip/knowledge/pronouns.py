@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from knowclip.knowledge import alternatives, lexicon, wordnet
@@ -31,6 +32,7 @@ _IMPERSONAL = lexicon.BE | frozenset("look looks seem seems appear appears".spli
 _ENDS_PHRASE = lexicon.PREPOSITIONS | frozenset("and or but while as who that".split())
 
 
+@lru_cache(maxsize=1 << 16)
 def gender(noun: str) -> Agreement | None:
     """The gender a noun says of a person: "boy", "mother"; None where it says none."""
     found = (number for sort, number in alternatives.noun_clusters(noun) if sort in _GENDERED)

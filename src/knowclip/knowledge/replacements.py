@@ -46,7 +46,7 @@ def object_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Ca
 
 
 def _drawn(choices: Sequence[T], draw: Random) -> list[T]:
-    return draw.sample(choices, min(PER_PLACE, len(choices)))
+    return draw.sample(choices, min(PER_PLACE, len(choices))) if choices else []
 
 
 def _meant(layout: Layout, item: SceneObject, mention: Span) -> str:
@@ -60,8 +60,9 @@ def _renamed(layout: Layout, index: int, mention: Span, noun: str) -> Edit | Non
     many = layout.is_plural(index, mention)
     if not many and noun in lexicon.PLURAL_ONLY:
         return None
-    before = layout.word_before(layout.phrase(index, mention)[0])
-    if noun in sorts.NEVER_BEHIND.get(before, ()):
+    if (never := sorts.NEVER_BEHIND.get(noun)) and layout.word_before(
+        layout.phrase(index, mention)[0]
+    ) == never:
         return None
     return replacement(layout.caption, mention, plural(noun) if many else noun)
 

@@ -195,10 +195,10 @@ MOVING = frozenset(
 """Verbs, beside those of posture and motion, after which a preposition says only where."""
 
 NEVER_BEHIND = {
-    "on": frozenset("forest jungle desert hospital pool pond garden park woods".split()),
-    "in": frozenset("beach roof stage bridge ramp seesaw trampoline ladder table shelf floor".split()),
+    **dict.fromkeys("forest jungle desert hospital pool pond garden park woods".split(), "on"),
+    **dict.fromkeys("beach roof stage bridge ramp seesaw trampoline ladder table shelf floor".split(), "in"),
 }
-"""Preposition -> nouns that English does not say behind it, where others of their sort are."""
+"""Noun -> the preposition that English does not say before it, although others of its sort have it."""
 
 WORN_PLURALS = frozenset("glasses shorts jeans pants".split())
 """Plurals that are not several of their singular."""
