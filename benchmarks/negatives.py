@@ -1,13 +1,20 @@
 """Hard negatives of a caption set: coverage by kind, speed, and a sample to read.
 
-    python benchmarks/negatives.py FOLDER --split val --sample 100
+    python benchmarks/negatives.py FOLDER --split val --sample 200
+    python benchmarks/negatives.py FOLDER --split val --against SRC
 
-Speed is of making negatives from parsed captions, on one core, best of three.
+Speed is of making negatives from parsed captions, on one core, best of three. SRC is the source folder of
+another version (``git worktree add OTHER COMMIT``, then ``OTHER/src``): the two run in turns, so that a busy
+machine slows both.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +38,11 @@ def main() -> None:
     arguments.add_argument("--split")
     arguments.add_argument("--sample", type=int, default=0)
     arguments.add_argument("--seed", type=int, default=2026)
+    arguments.add_argument("--against", type=Path, metavar="SRC", help="compare the speed of another version")
     options = arguments.parse_args()
+    if options.against:
+        compare(options.folder, options.split, options.against)
+        return
     examples = read_captions(options.folder, split=options.split).examples
     graphs = dict(zip([e.key for e in examples], parse(e.caption for e in examples), strict=True))
     made, seconds = timed(examples, graphs)
@@ -69,12 +80,32 @@ def timed(examples: Sequence[Example], graphs: Mapping[str, SceneGraph]) -> tupl
     return made, best
 
 
+def compare(folder: Path, split: str | None, other: Path, *, turns: int = 3) -> None:
+    """Captions a second of this version and of another, in turns; the best of each and their ratio."""
+    here = Path(__file__).resolve().parents[1] / "src"
+    speeds: dict[Path, list[float]] = {other.resolve(): [], here: []}
+    command = [sys.executable, __file__, str(folder), *(["--split", split] if split else [])]
+    for _ in range(turns):
+        for source, found in speeds.items():
+            output = subprocess.run(
+                command,
+                env={**os.environ, "PYTHONPATH": str(source)},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            ).stdout
+            (speed,) = re.findall(r"([\d,]+) captions/s", output)
+            found.append(float(speed.replace(",", "")))
+    before, now = (max(found) for found in speeds.values())
+    print(f"{before:,.0f} captions/s there, {now:,.0f} here: {now / before:.2f} times")
+
+
 def show(examples: Sequence[Example], made: Made, count: int, seed: int) -> None:
-    """Captions drawn at random with one negative each, drawn as training draws it."""
-    drawn = Random(seed).sample(sorted((e for e in examples if made[e.key]), key=lambda e: e.key), count)
-    for number, e in enumerate(drawn, 1):
-        (negative,) = draw_negatives(made[e.key], 1, Random(f"{seed} {e.key}"))
-        print(f"{number} | {negative.kind} | {e.key} | {e.caption} | {negative.caption}")
+    """Captions drawn at random with one negative each, if they have any, drawn as training draws it."""
+    for number, e in enumerate(Random(seed).sample(sorted(examples, key=lambda e: e.key), count), 1):
+        drawn = draw_negatives(made[e.key], 1, Random(f"{seed} {e.key}"))
+        kind, text = (drawn[0].kind, drawn[0].caption) if drawn else ("none", "")
+        print(f"{number} | {kind} | {e.key} | {e.caption} | {text}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from knowclip.types import Span
 
 _RELATIVE = frozenset("who whom which that".split())
 _RELATIVES = [[word] for word in _RELATIVE]
+_TURNED = _RELATIVE - {"that"}
 _JOINS = frozenset(("and", "or", "but", ",", "then"))
 _NO_VERBS = (
     lexicon.PREPOSITIONS | lexicon.DETERMINERS | (lexicon.BEFORE_INFINITIVE - {"do", "does"})
@@ -52,7 +53,7 @@ def agreeing_edits(layout: Layout, left: Place, right: Place, *, verb: int, kept
         for edit in _relative(layout, place):
             edits.setdefault(edit.span, edit)
     staying = layout.word_before(right.phrase[0]) if kept[0] < right.phrase[0] else ""
-    for number in pronouns.found(layout):
+    for number in layout.pronouns:
         span = layout.tokens[number]
         if pronouns.AGREEMENT_OF[layout.words[number]] == pronouns.AGREEMENT_OF.get(staying):
             continue  # like "her" in "a doll holding her girl"
@@ -100,7 +101,10 @@ def _stated(layout: Layout, place: Place) -> Iterator[Edit]:
         if relation.span is None or ends is None or ends[0] != mention or lemma in lexicon.PREPOSITIONS:
             continue
         if not place.phrase[0] <= relation.span[0] < place.phrase[1]:
-            yield from _agree(layout, layout.token_at(relation.span[0]), lemma, place)
+            number = layout.token_at(relation.span[0])
+            yield from _agree(layout, number, lemma, place)
+            if number:  # "children in white *are* doing a dance"
+                yield from _agree(layout, number - 1, "be", place)
 
 
 def _joined(layout: Layout, left: Place) -> Iterator[Edit]:
@@ -131,6 +135,8 @@ def _relative(layout: Layout, place: Place) -> Iterator[Edit]:
     behind = before == [","] or (before and before[0] in lexicon.PREPOSITIONS)
     number += bool(behind)
     word = layout.words[number] if number < len(layout.words) else ""
+    if word not in _TURNED:
+        return
     person = is_person(layout.graph.objects[place.guest[0]].name.lower())
     wanted = word
     if word in ("who", "whom") and not person:

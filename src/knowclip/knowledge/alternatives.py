@@ -125,7 +125,7 @@ def adjectives_against(name: str, *, natural: bool = False) -> tuple[str, ...]:
         found += [
             other
             for other in wordnet.antonyms(word, "adjective")
-            if other not in lexicon.VAGUE | lexicon.RELATIONAL_NOUNS
+            if other != "single" and other not in lexicon.VAGUE | lexicon.RELATIONAL_NOUNS
         ]
     if natural and word in lexicon.COLOURS:
         found = [other for other in found if other in _NATURAL]

@@ -24,6 +24,7 @@ _PLURAL_QUANTITIES = frozenset("couple lot lots number dozen bunch variety".spli
 """Nouns whose "of" leaves the number to the noun behind it: "a couple of dogs are"."""
 _BESIDE_COLOUR = lexicon.COLOURS | lexicon.SHADES | {"and", ",", "all"}
 _WEARING = [["in"], ["wearing"], ["wears"], ["wore"]]
+_PRONOUNS = lexicon.PRONOUNS - {"my", "your", "our"}
 _STOPS = lexicon.ARTICLES | lexicon.POSSESSIVES
 _DETERMINERS = lexicon.DETERMINERS | lexicon.POSSESSIVES | frozenset(lexicon.COUNTS)
 _BEFORE_RELATION = re.compile(r"[\s,]*((?:that|which|who)\s+(?:(?:is|are|was|were)\s+(?:being\s+)?)?)?")
@@ -43,6 +44,11 @@ class Layout:
         self._starts = [start for start, _ in self.tokens]
         self._phrases: dict[Span, Span] = {}
         self.denials: tuple[Negation, ...] = negations(caption)
+
+    @cached_property
+    def pronouns(self) -> list[int]:
+        """Numbers of the tokens that are pronouns of the third person."""
+        return [number for number, word in enumerate(self.words) if word in _PRONOUNS]
 
     def token_at(self, position: int) -> int:
         """Number of the first token at or after a position."""

@@ -56,11 +56,6 @@ def agreements(layout: Layout, item: int, mention: Span) -> tuple[frozenset[Agre
     return (frozenset(("neuter",)), "neuter") if known else (_ANY, None)
 
 
-def found(layout: Layout) -> list[int]:
-    """Numbers of the tokens that are pronouns."""
-    return [number for number, word in enumerate(layout.words) if word in AGREEMENT_OF]
-
-
 def referents(layout: Layout, number: int) -> list[int]:
     """The objects a pronoun (a token) may refer to.
 

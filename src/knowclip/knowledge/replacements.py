@@ -16,10 +16,10 @@ from knowclip.knowledge.wordnet import lemma
 from knowclip.types import Attribute, Relation, SceneGraph, SceneObject, Span
 
 T = TypeVar("T")
+Restated = tuple[str, Span, str]
+"""Another name of a relation, with the words to replace and the text for them."""
 
-PER_PLACE = 2
-"""Different replacements drawn for one object, attribute or relation."""
-
+_BEHIND_ACTION = lexicon.PREPOSITIONS | frozenset("and or while as together alone outdoors".split())
 _CHILDREN = frozenset("boy girl child kid baby toddler infant".split())
 _HAIR = frozenset("hair fur mane beard".split())
 _SUBJECTIVE = frozenset("size age height".split())
@@ -46,7 +46,11 @@ def object_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Ca
 
 
 def _drawn(choices: Sequence[T], draw: Random) -> list[T]:
-    return draw.sample(choices, min(PER_PLACE, len(choices))) if choices else []
+    """Two different ones (``draw.sample``, in a third of its time), or all there are."""
+    if len(choices) < 2:
+        return list(choices)
+    first, second = int(draw.random() * len(choices)), int(draw.random() * (len(choices) - 1))
+    return [choices[first], choices[second + (second >= first)]]
 
 
 def _meant(layout: Layout, item: SceneObject, mention: Span) -> str:
@@ -74,7 +78,7 @@ def _pronouns(layout: Layout, index: int, noun: str) -> list[Edit]:
         return []
     return [
         edit
-        for number in pronouns.found(layout)
+        for number in layout.pronouns
         if pronouns.AGREEMENT_OF[layout.words[number]] == was
         and pronouns.referents(layout, number) == [index]
         for edit in pronouns.turned(layout, number, now)
@@ -106,6 +110,8 @@ def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str,
     """Values against an attribute, as lemma and as the caption writes them."""
     if name.endswith("ing") and (verb := lemma(name, "verb")) != name:
         following = layout.word_at(span[1])
+        if following.isalpha() and following not in _BEHIND_ACTION and not following.endswith("ly"):
+            return []  # "climbing stairs", which the graph does not say
         preposition = following if following in lexicon.PREPOSITIONS else ""
         pairs = [
             (v, inflected(v, like=name, lemma=verb)) for v in alternatives.motions_against(verb, preposition)
@@ -144,8 +150,15 @@ def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[
         if ends and is_denied(layout, ends[1]):
             continue  # "washing no shirt"
         seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
-        choices = [*_prepositions(layout, relation, said), *_verbs(layout, relation, said)]
-        for name, edit in _drawn(choices, draw):
+        verb, preposition, tokens = _read(layout, relation)
+        if not verb and not preposition:
+            continue
+        item = graph.objects[relation.object].name.lower()
+        choices = list(_prepositions(layout, verb, preposition, tokens, item, said))
+        if verb:
+            choices += _verbs(layout, verb, preposition, tokens, item, said)
+        for name, span, text in _drawn(choices, draw):
+            edit = replacement(layout.caption, span, text)
             relations = tuple(_restated(r, relation, name) for r in graph.relations)
             changed = SceneGraph(graph.objects, graph.attributes, relations)
             yield Candidate("relation_replacement", (edit,), changed)
@@ -162,26 +175,27 @@ def _restated(other: Relation, relation: Relation, name: str) -> Relation:
     return Relation(other.subject, now + other.name[len(verb) :], other.object, other.span)
 
 
-def _prepositions(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str, Edit]]:
-    verb, preposition, tokens = _read(layout, relation)
-    item = layout.graph.objects[relation.object].name.lower()
+def _prepositions(
+    layout: Layout, verb: str, preposition: str, tokens: list[Span], item: str, said: Said
+) -> Iterator[Restated]:
+    """The relation with the preposition that excludes its own."""
     other = alternatives.preposition_against(preposition, item) if preposition else None
     if other is None or said.may_stand(other, item):
         return
+    if other == "onto" and layout.word_at(tokens[-1][1]) not in lexicon.DETERMINERS | lexicon.POSSESSIVES:
+        return  # "looking off camera"
     if other == "without" and any(denial.cue[0] >= tokens[-1][1] for denial in layout.denials):
         return  # "without long hair and no hat"
     if verb and (other == "without" or not (alternatives.is_motion(verb))):
         return
     first = 1 if verb else 0
-    span = tokens[first][0], tokens[-1][1]
-    yield f"{verb} {other}".strip(), replacement(layout.caption, span, other)
+    yield f"{verb} {other}".strip(), (tokens[first][0], tokens[-1][1]), other
 
 
-def _verbs(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str, Edit]]:
-    verb, preposition, tokens = _read(layout, relation)
-    if not verb:
-        return
-    item = layout.graph.objects[relation.object].name.lower()
+def _verbs(
+    layout: Layout, verb: str, preposition: str, tokens: list[Span], item: str, said: Said
+) -> Iterator[Restated]:
+    """The relation with other verbs."""
     if verb == "play" and "instrument" not in alternatives.noun_sorts(item):
         return  # nobody repairs football
     others = (
@@ -193,7 +207,7 @@ def _verbs(layout: Layout, relation: Relation, said: Said) -> Iterator[tuple[str
     for other in others:
         text = inflected(other, like=like, lemma=verb)
         if text is not None and not said.may_do(other):
-            yield f"{other} {preposition}".strip(), replacement(layout.caption, tokens[0], text)
+            yield f"{other} {preposition}".strip(), tokens[0], text
 
 
 def _read(layout: Layout, relation: Relation) -> tuple[str, str, list[Span]]:

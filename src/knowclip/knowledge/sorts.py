@@ -168,7 +168,7 @@ PREPOSITIONS = {
     "in front of": "behind", "inside": "outside", "outside": "inside", "into": "out of", "out of": "into",
     "onto": "off", "off": "onto", "with": "without", "near": "far from",
     "next to": "far from", "beside": "far from", "close to": "far from", "toward": "away from",
-    "towards": "away from", "away from": "towards", "through": "around", "up": "down", "down": "up",
+    "towards": "away from", "away from": "towards", "up": "down", "down": "up",
     "to the left of": "to the right of", "to the right of": "to the left of", "left of": "right of",
     "right of": "left of",
 }  # fmt: skip
@@ -205,7 +205,8 @@ WORN_PLURALS = frozenset("glasses shorts jeans pants".split())
 
 BARE_BEHIND = {
     "in": frozenset("uniform costume bed hand midair class line".split()),
-    "on": frozenset("stage foot board".split()),
+    "on": frozenset("stage foot board camera".split()),
+    "off": frozenset(("camera", "road")),
     "at": frozenset("home school".split()),
     "by": frozenset("car bus train boat bike bicycle foot hand".split()),
 }
