@@ -113,7 +113,9 @@ def _joined(layout: Layout, left: Place) -> Iterator[Edit]:
     for number in range(layout.token_at(left.phrase[1]) + 1, len(words)):
         if words[number - 1] == "." or words[number] in ("while", "as", *_RELATIVE):
             return
-        if words[number - 1] in _JOINS and number not in mentioned and words[number] not in _NO_VERBS:
+        if words[number] in lexicon.COLOURS or number in mentioned or words[number] in _NO_VERBS:
+            continue
+        if words[number - 1] in _JOINS:
             yield from _agree(layout, number, wordnet.lemma(words[number], "verb"), left)
 
 

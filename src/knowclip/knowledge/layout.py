@@ -287,7 +287,7 @@ class Layout:
         first = self.token_at(phrase[0])
         if first == 0 or self.words[first] in _DETERMINERS:
             return False
-        if first - 1 in self.mentioned:
+        if first - 1 in self.mentioned or self.caption[: phrase[0]].rstrip().endswith(("'s", "\u2019s")):
             return True
         before = self.words[max(0, first - 2) : first]
         return before[-1] in _STOPS or (before[0] in _STOPS and before[-1] not in lexicon.PREPOSITIONS)

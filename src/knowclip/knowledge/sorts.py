@@ -207,7 +207,7 @@ BARE_BEHIND = {
     "in": frozenset("uniform costume bed hand midair class line".split()),
     "on": frozenset("stage foot board camera".split()),
     "off": frozenset(("camera", "road")),
-    "at": frozenset("home school".split()),
+    "at": frozenset("home school bat".split()),
     "by": frozenset("car bus train boat bike bicycle foot hand".split()),
 }
 """Preposition -> nouns that go without a determiner behind it; others of their sort do not."""
