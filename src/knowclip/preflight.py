@@ -104,6 +104,21 @@ def captions(path: Path, what: str) -> None:
         existing(path, what)
 
 
+def graph(path: Path, what: str) -> None:
+    """Refuse what is no knowledge graph, or one of another version; its tables stay shut.
+
+    Raises:
+        ValueError: Naming what has to be changed, and what is wrong with the folder.
+    """
+    from knowclip.knowledge.graph_store import read_manifest
+
+    existing(path, what, folder=True)
+    try:
+        read_manifest(path)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from error
+
+
 def writable_file(path: Path, option: str = "--out") -> None:
     """Refuse a file that could not be written when all the work is done.
 

@@ -48,6 +48,8 @@ def check_recipe(recipe: Recipe) -> None:
         ImportError: A package is not installed.
     """
     check_settings(recipe)
+    if recipe.data.graph is not None:
+        preflight.graph(recipe.data.graph.path, "data.graph.path")
     for key, path, folder in _paths(recipe):
         if path is not None:
             preflight.existing(path, key, folder=folder)
@@ -121,7 +123,6 @@ def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
             preflight.captions(source.path, f"data.{name}.path")
         yield f"data.{name}.images", source and source.images, True
     yield "data.negatives.graphs", data.negatives.graphs, False
-    yield "data.graph.path", graph and graph.path, True
     for origin, root in graph.image_roots.items() if graph else ():
         yield f"data.graph.image_roots.{origin}", root, True
     kee = getattr(recipe.method, "kee", None)

@@ -129,6 +129,36 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["select", "pears.csv", "--out", "x.csv"],
         "CAPTIONS pears.csv does not exist",
     ),
+    "a graph that is none": (
+        ["train", "knowledge-clip", *RANDOM[2:], "data.graph.path=run"],
+        "data.graph.path run: not a knowledge graph",
+    ),
+    "a split of no graph": (["graph", "split", "run", "--out", "parts"], "GRAPH run: not a knowledge graph"),
+    "drawings below a file": (["graph", "drawings", "pairs.csv/x"], "OUT pairs.csv/x cannot be written"),
+    "an import by no reader": (["graph", "import", "conceptnit", "x"], "did you mean 'conceptnet'?"),
+    "measuring nothing": (["evaluate", "nowhere", "--data", "pairs.csv"], "nowhere is no file, no folder"),
+    "measuring on nothing": (["evaluate", "run", "--data", "pears.csv"], "--data pears.csv does not exist"),
+    "measuring against nothing": (
+        ["evaluate", "run", "--data", "pairs.csv", "--baseline", "ViT-B-33"],
+        "did you mean ViT-B-32",
+    ),
+    "a condition that is none": (
+        ["evaluate", "run", "--data", "run", "--require", "good"],
+        "'good' is no condition",
+    ),
+    "results below a file": (
+        ["evaluate", "run", "--data", "run", "--out", "pairs.csv/x"],
+        "cannot be written",
+    ),
+    "measuring on a toaster": (
+        ["evaluate", "run", "--data", "run", "--device", "toaster"],
+        "--device 'toaster'; allowed: cpu",
+    ),
+    "a task that does not exist": (["task", "vqaa", "scenes-base", "--data", "run"], "Did you mean 'vqa'?"),
+    "a setting that does not exist": (["task", "vqa", "scenes-base", "epoch=1"], "did you mean 'epochs'?"),
+    "a task of no model": (["task", "vqa", "nowhere"], "nowhere is no file, no folder"),
+    "a task on nothing": (["task", "vqa", "scenes-base", "--data", "x"], "--data x does not exist"),
+    "downloads below a file": (["data", "sugarcrepe", "--out", "pairs.csv/x"], "cannot be written"),
     "an alpha of two": (
         ["interpolate", "a", "b", "--data", "run", "--out", "x", "--alphas", "2"],
         "--alphas lie between 0",

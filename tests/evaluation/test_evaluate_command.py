@@ -44,7 +44,9 @@ def models(
         model.state_dict = lambda number=number: {"weight": torch.tensor(float(number))}
     monkeypatch.setattr(knowclip.models.loading, "load", lambda name, *, device=None: loaded[name])
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+    for name in loaded:  # what is no file and no name is refused before it is loaded
+        (tmp_path / "models" / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "models")
 
 
 def test_json_against_a_baseline(models: None, data_folder: Path, tmp_path: Path) -> None:

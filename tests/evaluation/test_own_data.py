@@ -34,6 +34,8 @@ def flat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, constant: Any) -> None
     constant.state_dict = lambda: {"weight": torch.tensor(1.0)}
     monkeypatch.setattr(knowclip.models.loading, "load", lambda name, *, device=None: constant)
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    for name in ("flat", "runs/clip", "runs/negclip"):  # what is not there is refused before it is loaded
+        (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
 
 

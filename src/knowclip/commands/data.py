@@ -28,8 +28,11 @@ def command(
         return
     if name is None:
         raise ValueError("give a benchmark or suite of `knowclip benchmarks`, or --formats")
+    from knowclip import preflight
     from knowclip.evaluation.benchmarks import registry
 
+    if out is not None:
+        preflight.writable_folder(out)
     names = registry.SUITES.get(name) or (registry.known(name, registry.BENCHMARKS),)
     cards = [registry.BENCHMARKS[each].card for each in names]
     for card in cards:

@@ -67,21 +67,20 @@ def command(
     from rich.console import Console
 
     from knowclip import preflight
-    from knowclip.data.formats.huggingface import is_hub
-
-    if not is_hub(data):
-        preflight.existing(data, "--data")
-    preflight.writable_folder(out)
     from knowclip.commands.benchmark_data import find
     from knowclip.commands.measuring import measure, text_only
     from knowclip.evaluation.gate import parse_condition
     from knowclip.evaluation.report import console_table, to_json, write_report
     from knowclip.progress import waiting
 
+    preflight.captions(data, "--data")
+    preflight.writable_folder(out)
     conditions = [parse_condition(text) for text in require or ()]
     names = list(dict.fromkeys([*filter(None, [baseline, *(c.against for c in conditions)]), model]))
     if len(names) == 1 and (baseline or any(condition.against for condition in conditions)):
         raise ValueError(f"the baseline is the model itself ({model}): name another one, or leave it out")
+    for name in names:
+        preflight.check_model(name, device=device)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     benchmarks, absent = find(data, suite or [], split, allow_missing=allow_missing)
     with waiting("training the text-only control"):

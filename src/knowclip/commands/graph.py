@@ -88,9 +88,12 @@ def drawings(
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
 ) -> None:
     """Draw the nouns of the OpenMoji scenes one by one, for 'import depictions'."""
+    from knowclip import preflight
     from knowclip.data.scenes.drawings import write_drawings
     from knowclip.data.scenes.sprites import LICENCE
 
+    preflight.require("scenes", "drawing")
+    preflight.writable_folder(out, "OUT")
     Console().print(f"{write_drawings(out, size=size)} drawings in {out}. {LICENCE}.", highlight=False)
 
 
@@ -160,6 +163,7 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Split into train, val and test without leakage through pairs or images; or as the publishers did."""
+    from knowclip import preflight
     from knowclip.knowledge.graph_images import read_image_set
     from knowclip.knowledge.graph_split import split as divide
     from knowclip.knowledge.graph_split import split_as_given
@@ -168,6 +172,9 @@ def split(
         raise ValueError(
             "--benchmark is for a split that is drawn: leave it out, or --given-val and --given-test"
         )
+    for each in (graph, given_val, given_test):
+        if each is not None:
+            preflight.graph(each, "GRAPH")
     given = {part: path for part, path in (("val", given_val), ("test", given_test)) if path}
     with fractions() as report:
         work: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, "report": report}

@@ -33,32 +33,34 @@ def command(
     from rich.console import Console
 
     from knowclip import preflight
-
-    if data is not None:
-        preflight.existing(data, "--data", folder=True)
-    if out is not None:
-        preflight.writable_folder(out)
     from knowclip.commands.loaded import tell_untrained
     from knowclip.commands.measuring import keep_found
     from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.tasks import registry
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
     from knowclip.evaluation.tasks.settings import parse_settings
-    from knowclip.models.loading import load
+    from knowclip.progress import waiting
 
     settings = parse_settings(options or [])
+    preflight.check_model(model, device=device)
+    if data is not None:
+        preflight.existing(data, "--data", folder=True)
+    if out is not None:
+        preflight.writable_folder(out)
     tasks = {
         each: registry.read(each, data, split=split, allow_missing=allow_missing)
         for each in registry.names_of(name)
     }
     tell_untrained(Path(model))
-    scorer = Scorer(load(model, device=device), cache=cache)
     results = []
-    with Console(stderr=True).status(name) as status:
+    with waiting(f"loading {model}") as following:
+        from knowclip.models.loading import load  # torch: after all that can be refused without it
+
+        scorer = Scorer(load(model, device=device), cache=cache)
         for each, task in tasks.items():
 
             def tell(stage: str, each: str = each) -> None:
-                status.update(f"{each}: {stage}")
+                following(f"{each}: {stage}")
 
             run = registry.run(task, scorer, settings=settings, seeds=range(seeds), progress=tell)
             results.append(run)
