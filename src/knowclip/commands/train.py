@@ -46,7 +46,7 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -m knowclip.cli train``."""
+    """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -q -m knowclip.cli train``."""
     from rich.console import Console
 
     from knowclip.config import load_recipe
