@@ -78,7 +78,7 @@ def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
     minutes = expected_minutes(step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()))
     return (
         f"About {max(1, round(minutes))} minutes here: a training step of {PAIRS} pairs takes {step:.2f} s "
-        f"({precision()}). Less where scenes are in the cache; the base of --from-scratch comes on top."
+        f"({precision()}).\nLess where scenes are in the cache; the base of --from-scratch comes on top."
     )
 
 
