@@ -203,13 +203,100 @@ def test_benchmark_files(tmp_path: Path, content: object, expected: ImageSet) ->
     assert read_image_set(file) == expected
 
 
+FLICKR, COCO = "1000268201_693b08cb0e.jpg", "COCO_val2014_000000391895.jpg"
+FILES = {
+    "karpathy by name": {
+        "images": [{"filename": FLICKR, "split": "test"}, {"filename": "b.jpg", "split": "train"}]
+    },
+    "karpathy of coco by name": {"images": [{"filename": COCO, "filepath": "val2014", "split": "val"}]},
+    "karpathy, number as text": {"images": [{"cocoid": "391895", "filename": "x.jpg", "split": "val"}]},
+    "coco": {"images": [{"id": 391895, "file_name": COCO}], "annotations": []},
+    "coco's form, other images": {"images": [{"id": 0, "file_name": FLICKR}], "annotations": []},
+    "vqa questions": {"questions": [{"image_id": 391895, "question": "?", "question_id": 1}]},
+    "lavis": [
+        {"image": f"val2014/{COCO}", "caption": ["a"]},
+        {"image": f"flickr30k-images/{FLICKR}", "caption": "b"},
+    ],
+    "sugarcrepe": {"0": {"filename": "000000391895.jpg", "caption": "a", "negative_caption": "b"}},
+    "vg image_data": [{"image_id": 5, "url": "https://x/VG_100K/5.jpg", "coco_id": 391895}],
+    "vg image_data without coco": [{"image_id": 5, "url": "https://x/VG_100K/5.jpg", "coco_id": -1}],
+    "vg 1.0": [{"id": 5, "url": "https://x/VG_100K_2/5.jpg", "coco_id": None}],
+    "aro": [{"image_id": "5", "image_path": "5.jpg", "relation_name": "on"}],
+    "json lines": f'{{"image": "{COCO}", "caption": "a"}}\n{{"image": "{FLICKR}", "caption": "b"}}\n',
+    "flickr8k tokens": f"{FLICKR}#0\tA dog .\n{FLICKR}#1\tA cat .\n",
+    "flickr8k test images": f"\ufeff{FLICKR}\r\n",
+    "kaggle": f"image,caption\n{FLICKR},A dog , a cat\n",
+    "flickr30k": f"image_name| comment_number| comment\n{FLICKR}| 0| A dog .\n",
+    "list of names": [FLICKR, f"train2014/{COCO}", "VG_100K/5.jpg"],
+}
+HELD = {
+    **dict.fromkeys(("karpathy by name", "coco's form, other images", "flickr8k tokens",
+                     "flickr8k test images", "kaggle", "flickr30k"), ({FLICKR}, set())),
+    **dict.fromkeys(("karpathy of coco by name", "karpathy, number as text", "coco", "vqa questions",
+                     "sugarcrepe"), (set(), {391895})),
+    **dict.fromkeys(("vg image_data without coco", "vg 1.0", "aro"), ({"vg/5"}, set())),
+    "lavis": ({f"flickr30k-images/{FLICKR}"}, {391895}), "vg image_data": ({"vg/5"}, {391895}),
+    "json lines": ({FLICKR}, {391895}), "list of names": ({FLICKR, "vg/5"}, {391895}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FILES)
+def test_image_lists_of_every_family(tmp_path: Path, family: str) -> None:
+    content = FILES[family]
+    text = content if isinstance(content, str) else json.dumps(content)
+    (tmp_path / "list").write_text(text, encoding="utf-8")
+    names, coco = HELD[family]
+    assert read_image_set(tmp_path / "list") == ImageSet(frozenset(names), frozenset(coco))
+
+
+def test_images_are_held_by_file_name(tmp_path: Path) -> None:
+    with graph_builder(tmp_path / "g") as builder:
+        for name in ("a", "b"):
+            builder.entity(name, None)
+            builder.image(name, f"Images/{name}.jpg", image_id=f"mine/image/{name}.jpg")
+            builder.triplet(name, "is", "red")
+        builder.finish((Source("mine", "CC0"),))
+    graph = filter_graph(
+        tmp_path / "g", tmp_path / "kept", without_images=ImageSet(frozenset({"Flickr/a.jpg"}))
+    )
+    assert triplets(graph) == {("b", "is", "red")}
+    assert graph.tally is not None and graph.tally.skipped == {"within an image to keep out": 1}
+
+
 @pytest.mark.parametrize(
-    "content", ["", "[]", '[{"id": 3}]', '{"annotations": []}', "[1", '{"images": [{}]}']
+    ("content", "message"),
+    [
+        ("", "holds no image"),
+        ("[]", "holds no image"),
+        ('[{"id": 3}]', r"neither 'cocoid', 'image_id' .* in \$\[0\]: it has the keys \['id'\]"),
+        ('[{"image_id": 3, "caption": "a"}]', r"'image_id' 3 may be of any data set"),
+        ('{"annotations": []}', "holds no image"),
+        ("[1", "neither JSON nor a record a line .*cut off"),
+        ('{"images": [{}]}', r"neither 'cocoid'.* in \$\.images\[0\]"),
+        ('{"images": [{"cocoid": -1, "split": "test"}]}', r"neither 'cocoid'.* in \$\.images\[0\]"),
+        (
+            '{"images": [{"filename": "a.jpg", "split": "train"}]}',
+            "holds no image to keep out, as all are of train",
+        ),
+        ('{"pictures": []}', "neither a list nor one under 'images'.*an object of \\['pictures'\\]"),
+        ("2412\n", r"line 1: '2412' may be of any data set: write vg/2412, coco/2412"),
+        ("id,caption\n1,a dog\n", "line 1: 'id' is no image"),
+    ],
 )
-def test_other_benchmark_files_are_refused(tmp_path: Path, content: str) -> None:
+def test_other_benchmark_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "benchmark").write_text(content)
-    with pytest.raises(ValueError, match=r"benchmark: (neither|holds no image)"):
+    with pytest.raises(ValueError, match=f"benchmark(: |, ){message}|{message}"):
         read_image_set(tmp_path / "benchmark")
+
+
+def test_an_image_list_that_is_no_file_or_no_utf8_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a folder; give the file that lists the images"):
+        read_image_set(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
+        read_image_set(tmp_path / "none.json")
+    (tmp_path / "wide.json").write_text("[]", encoding="utf-16")
+    with pytest.raises(ValueError, match=r"wide\.json is UTF-16"):
+        read_image_set(tmp_path / "wide.json")
 
 
 def test_a_published_split_is_kept_and_a_triplet_of_two_parts_trains_nothing(tmp_path: Path) -> None:

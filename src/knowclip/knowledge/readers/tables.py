@@ -47,8 +47,7 @@ def read_lines(
         path: The file, UTF-8.
         build: What to write to; this must be its only source of triplets.
         columns: Names of the file's columns, in order.
-        left_out: (reason, SQL condition) of records not taken, the first that holds; ``MALFORMED`` is one,
-            and after all of them a head that is the tail.
+        left_out: (reason, SQL condition) of records not taken, the first that holds; ``MALFORMED`` is one.
         triplet: SQL of head, relation, tail and weight.
         expected: The form of a record, in words, for messages.
         mostly_left_out: Join equal records while reading, so that those left out take no memory; costs time
@@ -62,7 +61,8 @@ def read_lines(
         FileNotFoundError: There is no such file.
     """
     check_text(path, f"lines '{expected}'")
-    left_out = [*left_out, (SELF_LOOP, f"{triplet[0]} = {triplet[2]}")]
+    if mostly_left_out:  # else ``GraphBuilder.finish`` finds them, a row a line
+        left_out = [*left_out, (SELF_LOOP, f"{triplet[0]} = {triplet[2]}")]
     scan = _scan(path, columns, delimiter, quote, skip)
     cases = " ".join(f"WHEN {condition} THEN {code}" for code, (_, condition) in enumerate(left_out))
     code = f"(CASE {cases} END)::UTINYINT"
@@ -178,8 +178,9 @@ def number(words: str) -> str:
 
 def placeholder(words: str) -> str:
     """SQL: whether ``words``, SQL too, is what programs write where a value is missing."""
-    known = f"lower({words}) IN ({', '.join(map(literal, PLACEHOLDERS))}) OR {words} = 'None'"
-    return f"(strlen({words}) < 5 AND ({known}))"  # most ids are longer: nothing to compare
+    trimmed = f"trim({words})"
+    known = f"lower({trimmed}) IN ({', '.join(map(literal, PLACEHOLDERS))}) OR {trimmed} = 'None'"
+    return f"(strlen({words}) < 8 AND ({known}))"  # most ids are longer: nothing to compare
 
 
 def wordless(uri: str) -> str:
