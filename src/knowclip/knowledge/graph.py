@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ class KnowledgeGraph:
     """
 
     def __init__(
-        self, path: str | Path, *, image_roots: dict[str, str | Path] | None = None, verify: bool = False
+        self, path: str | Path, *, image_roots: Mapping[str, str | Path] | None = None, verify: bool = False
     ) -> None:
         self.path = Path(path)
         manifest = read_manifest(self.path, verify=verify)
@@ -46,7 +47,7 @@ class KnowledgeGraph:
         names = [source.name for source in self.sources]
         if unknown := set(image_roots or {}) - set(names):
             raise ValueError(f"image_roots names {sorted(unknown)}; the sources of {path} are {names}")
-        roots = {source.name: source.image_root for source in self.sources} | (image_roots or {})
+        roots = {source.name: source.image_root for source in self.sources} | dict(image_roots or {})
         self._roots = [Path(roots[name]) for name in names]
 
     def __repr__(self) -> str:
