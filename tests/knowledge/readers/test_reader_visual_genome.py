@@ -59,6 +59,15 @@ def test_regions_relations_attributes(tmp_path: Path) -> None:
     assert graph.arrays.group[man] == graph.arrays.group[hat] >= 0 > graph.arrays.group[graph.entity("red")]
 
 
+def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
+    folder = vg(tmp_path / "vg", images=(), relationships=[{"image_id": 5, "relationships": [WEARS]}])
+    pictures = vg(tmp_path / "pictures")
+    graph = import_graph("visual-genome", folder, tmp_path / "g", options={"images": pictures})
+    assert graph.counts["images"] == 2 and graph.sources[0].options == {"images": str(pictures)}
+    with pytest.raises(FileNotFoundError, match="no such folder; the one that holds Visual Genome"):
+        import_graph("visual-genome", tmp_path / "none", tmp_path / "x")
+
+
 def test_old_keys_and_scene_graphs(tmp_path: Path) -> None:
     old = [{"id": 1, "names": ["man"], "x": 1, "y": 2, "width": 3, "height": 4}]
     old += [{"id": 2, "name": "hat", "x": 1, "y": 2, "w": 3, "h": 4, "attributes": ["red"]}]

@@ -102,7 +102,8 @@ def import_graph(
             builder.records += count
             builder.skip(reason, count)
         source = read(path, builder, **options)
-        origin = {"path": str(path) if isinstance(path, Path) else "", "options": options}
+        kept = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+        origin = {"path": str(path) if isinstance(path, Path) else "", "options": kept}
         builder.finish((source,), origin=origin)
     return KnowledgeGraph(out)
 

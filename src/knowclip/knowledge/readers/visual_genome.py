@@ -57,6 +57,8 @@ def read_visual_genome(
     """
     if max_relations < 0:
         raise ValueError(f"max_relations={max_relations}: must be 0 (all) or more")
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder; the one that holds Visual Genome's files is wanted")
     beside = path.parent / "images"
     folder = ImageFolder(images or path)
     if images is None and not folder.paths and beside.is_dir():
