@@ -76,3 +76,11 @@ def test_genuine_files(real_data: Path) -> None:
     attributes = {(first.objects[a.object].name, a.name) for a in first.attributes}
     assert {("clock", "green"), ("clock", "tall"), ("bike", "parked")} <= attributes
     assert all(thing.box is not None and thing.span is None for thing in first.objects)
+
+
+def test_an_object_has_no_relation_to_itself(tmp_path: Path) -> None:
+    said = [{"predicate": "on", "subject": item(1, "mat"), "object": item(k, "mat")} for k in (1, 2)]
+    write(tmp_path, attributes=[], relationships=[{"image_id": 1, "relationships": said}])
+    with pytest.warns(UserWarning, match="1 relations of an object with itself left out"):
+        graphs = read_visual_genome_graphs(tmp_path)
+    assert graphs[1].relations == (Relation(0, "on", 1),)

@@ -20,8 +20,8 @@ def read_visual_genome_graphs(folder: Path) -> dict[int, SceneGraph]:
     Records of one ``object_id`` in an image are one object. Names are lower-cased; graphs of images have no
     spans.
 
-    The genuine files hold a few broken records (no name, a box without area): these are left out with a
-    warning that counts them.
+    The genuine files hold a few broken records (no name, a box without area) and relations of an object with
+    itself: these are left out with a warning that counts them.
 
     Raises:
         ValueError: A file is missing, or more than 1% of its records are broken; names the first.
@@ -32,6 +32,8 @@ def read_visual_genome_graphs(folder: Path) -> dict[int, SceneGraph]:
             _read(path, part, images)
         elif required:
             raise ValueError(f"{folder}: no {part}.json (nor .gz or .zip), which Visual Genome's graphs need")
+    if loops := sum(graph.loops for graph in images.values()):
+        warnings.warn(f"{folder}: {loops} relations of an object with itself left out", stacklevel=2)
     return {key: graph.graph() for key, graph in images.items()}
 
 
@@ -64,11 +66,15 @@ class _ImageGraph:
         self.numbers: dict[int, int] = {}
         self.attributes: dict[tuple[int, str], Attribute] = {}
         self.relations: dict[tuple[int, str, int], Relation] = {}
+        self.loops = 0
 
     def add(self, part: str, record: dict[str, Any]) -> None:
         if part == "relationships":
             subject, item = self._object(record.get("subject")), self._object(record.get("object"))
             name = fields.words(record.get("predicate"), "predicate")
+            if subject == item:
+                self.loops += 1
+                return
             self.relations[subject, name, item] = Relation(subject, name, item)
             return
         item = self._object(record)
