@@ -1,11 +1,11 @@
-"""Does a change of shape change a number? Runs the working tree and an older revision side by side and compares.
+"""Does a change of shape change a number? Runs the working tree and an older revision, and compares.
 
     python scripts/same_numbers.py REV [--keep FOLDER] [--only NAME ...]
 
-Both run the same commands, one after the other, in one environment: scenes, parsed captions, negatives, an imported
-and split graph, twenty steps of every method, an evaluation. Every file that a command wrote is compared byte for
-byte, except for what tells the time or the machine; losses and scores are compared as numbers, to the last digit.
-With KNOWCLIP_REAL_DATA, the first captions of Flickr8k are parsed too. Exit code 1 where anything differs.
+Both run the same commands, one after the other, in one environment: scenes, parsed captions, negatives, an
+imported and split graph, twenty steps of every method, an evaluation. Files are compared byte for byte,
+losses and scores as numbers, to the last digit; what tells the time is left out. With KNOWCLIP_REAL_DATA, the
+first captions of Flickr8k are parsed too. Exit code 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ An unidentified man leans against an SUV next to an 11-year-old boy holding a sk
 A woman gives her friend a slice of pizza and a glass of red wine.
 There are no cars on the empty street, only a bicycle with a flat tire.
 """
-SMALL = "train.steps=20 train.batch_size=32 train.log_every=1 schedule.warmup=5 train.validate_every=20 data.cache_dir=cache"
+SMALL = (
+    "train.steps=20 train.batch_size=32 train.log_every=1 schedule.warmup=5 train.validate_every=20 "
+    "data.cache_dir=cache data.train.path=scenes data.val.path=scenes selection.suite=scenes "
+    "selection.metrics=[text_to_image_R@1]"
+)
 GRAPH = "data.graph.batch_size=16 data.graph.path=kg/parts/train"
 
 
@@ -85,13 +89,7 @@ def scores(folder: str) -> Callable[[Path], dict[str, object]]:
 
 def training(recipe: str, *overrides: str) -> Probe:
     """Twenty steps of a recipe on the small scenes."""
-    options = " ".join(
-        [
-            SMALL,
-            f"output.folder=runs/{recipe} data.train.path=scenes data.val.path=scenes selection.suite=scenes selection.metrics=[text_to_image_R@1]",
-            *overrides,
-        ]
-    )
+    options = " ".join([SMALL, f"output.folder=runs/{recipe}", *overrides])
     return Probe((f"train {recipe} {options}",), losses(f"runs/{recipe}"))
 
 
