@@ -30,7 +30,7 @@ from knowclip.evaluation.metrics import feature_ranks, relevance
 from knowclip.evaluation.scoring import Scorer
 from knowclip.models.clip import DualEncoder
 from knowclip.models.images import open_image
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from knowclip.types import ImageRef
 
 NOUNS = ("man", "woman", "dog", "cat", "horse", "bus", "table", "umbrella", "tree", "child")

@@ -104,7 +104,7 @@ def import_pykeen(path: str) -> dict[str, object]:
 
 def open_graph(out: str) -> dict[str, object]:
     """Open a graph: seconds, and all the resident memory it adds, mapped pages included."""
-    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
     before, clock = memory("VmRSS"), Clock()
     graph = KnowledgeGraph(out)
@@ -113,8 +113,8 @@ def open_graph(out: str) -> dict[str, object]:
 
 def sample(out: str) -> dict[str, object]:
     """Draw 100,000 text triplets: seconds, and the resident memory added that is not of mapped files."""
-    from knowclip.data.triplets import TripletSampler
-    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.data.graphs.sampler import TripletSampler
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
     graph = KnowledgeGraph(out)
     before, clock = memory("RssAnon"), Clock()

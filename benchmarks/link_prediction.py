@@ -26,9 +26,9 @@ from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory
 
 from knowclip.evaluation.feature_cache import Features
-from knowclip.evaluation.link_prediction import LinkSet, read_links, run_link_prediction
-from knowclip.evaluation.link_scorers import Side, View
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.evaluation.links.prediction import LinkSet, read_links, run_link_prediction
+from knowclip.evaluation.links.scorers import Side, View
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
 MODELS = {"ComplEx": ComplEx, "RotatE": RotatE}
 SIDES = ("tail", "head")

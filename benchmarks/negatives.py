@@ -21,11 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from knowclip.data.captions import read_captions
-from knowclip.data.dataset import draw_negatives
-from knowclip.knowledge.falsity import Said, lemmatised
-from knowclip.knowledge.negatives import SEMANTIC, generate
-from knowclip.knowledge.parsing import parse
+from knowclip.data.captions.dataset import draw_negatives
+from knowclip.data.captions.read import read_captions
+from knowclip.knowledge.negatives.falsity import Said, lemmatised
+from knowclip.knowledge.negatives.generate import SEMANTIC, generate
+from knowclip.knowledge.parsing.parsers import parse
 from knowclip.types import Example, Negative, SceneGraph
 
 Made = dict[str, list[Negative]]

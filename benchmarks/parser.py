@@ -22,11 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowclip.knowledge.factual import Score, Tuples, lemmatised, read_factual, score
-from knowclip.knowledge.factual_scheme import to_tuples
-from knowclip.knowledge.lexicon import COUNTS
-from knowclip.knowledge.parsing import parse
-from knowclip.knowledge.spacy_parser import installed_model, phrase_lemmas
+from knowclip.knowledge.parsing.factual_graphs import Score, Tuples, lemmatised, read_factual, score
+from knowclip.knowledge.parsing.factual_scheme import to_tuples
+from knowclip.knowledge.parsing.parsers import parse
+from knowclip.knowledge.parsing.spacy_parser import installed_model, phrase_lemmas
+from knowclip.knowledge.words.lexicon import COUNTS
 from knowclip.types import SceneGraph
 
 if TYPE_CHECKING:

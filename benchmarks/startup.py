@@ -24,7 +24,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from knowclip.knowledge.spacy_parser import installed_model
+from knowclip.knowledge.parsing.spacy_parser import installed_model
 
 CAPTION = "A brown dog chases a red ball"
 BOUNDS = {("help", "torch"): 0.25, ("typo", "torch"): 0.5, ("parse", "spacy"): 1.3}

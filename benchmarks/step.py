@@ -31,14 +31,14 @@ from torch.nn.utils import clip_grad_norm_
 
 from knowclip.build import build_method
 from knowclip.config import load_recipe
-from knowclip.data.captions import read_captions
-from knowclip.data.collate import Collator
-from knowclip.data.dataset import Item
-from knowclip.data.prepare import negatives_for
+from knowclip.data.captions.collate import Collator
+from knowclip.data.captions.dataset import Item
+from knowclip.data.captions.negatives import negatives_for
+from knowclip.data.captions.read import read_captions
 from knowclip.methods.base import Method
 from knowclip.models import text_length
 from knowclip.models.clip import DualEncoder
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from knowclip.models.text_length import sufficient_length, word_embedding
 from knowclip.training.optim import adamw
 from knowclip.training.step import backward

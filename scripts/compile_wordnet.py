@@ -17,7 +17,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-OUT = Path(__file__).parents[1] / "src/knowclip/knowledge/data/wordnet.json.gz"
+OUT = Path(__file__).parents[1] / "src/knowclip/knowledge/words/data/wordnet.json.gz"
 FILES = {"noun": "n", "verb": "v", "adjective": "a"}
 CONCRETE = {3, 5, 6, 8, 13, 14, 15, 17, 18, 19, 20, 25, 27}
 """lexnames(5WN) of what a picture can show: Tops, animal, artifact, body, food, group, location, object,

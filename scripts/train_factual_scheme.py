@@ -1,9 +1,9 @@
-"""Train how FACTUAL writes our scene graphs: ``src/knowclip/knowledge/factual_scheme.json.gz``.
+"""Train how FACTUAL writes our scene graphs: ``src/knowclip/knowledge/parsing/factual_scheme.json.gz``.
 
     python scripts/train_factual_scheme.py FACTUAL/train.csv [--held-out 3000] [--check]
 
 Parses the captions, aligns each graph with the human one, and fits the three choices of
-``knowclip.knowledge.factual_scheme``.
+``knowclip.knowledge.parsing.factual_scheme``.
 The held-out captions are only scored. Deterministic; ``--check`` writes nothing.
 """
 
@@ -23,8 +23,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from knowclip.knowledge.factual import FactualRow, Tuples, lemmatised, read_factual, score
-from knowclip.knowledge.factual_scheme import (
+from knowclip.knowledge.parsing.factual_graphs import FactualRow, Tuples, lemmatised, read_factual, score
+from knowclip.knowledge.parsing.factual_scheme import (
     WEIGHTS,
     Naming,
     Predicate,
@@ -35,8 +35,8 @@ from knowclip.knowledge.factual_scheme import (
     relation_words,
     surface,
 )
-from knowclip.knowledge.parsing import parse
-from knowclip.knowledge.spacy_parser import phrase_lemmas
+from knowclip.knowledge.parsing.parsers import parse
+from knowclip.knowledge.parsing.spacy_parser import phrase_lemmas
 from knowclip.types import SceneGraph
 
 Aligned = Sequence[tuple[SceneGraph, FactualRow]]

@@ -11,15 +11,19 @@ import knowclip
 
 ROOT = Path(knowclip.__file__).parent
 FLOORS = {
-    "types": 0, "config": 0, "atomic": 0, "caches": 0, "counts": 0, "files": 0, "locks": 0,
-    "members": 0, "progress": 0,
-    "data.formats": 1, "study": 1, "losses": 1, "evaluation.metrics": 1, "pixels": 1,
-    "knowledge": 2,
-    "data": 3, "models": 3, "preflight": 3,
-    "sources": 4, "data_checks": 4, "methods": 4, "evaluation": 4,
-    "training": 5, "export": 5, "serving": 5,
-    "build": 6,
-    "commands": 7, "cli": 7,
+    "types": 0, "config": 0,
+    "storage": 1, "console": 1, "study": 1, "losses": 1, "evaluation.metrics": 1,
+    "data.formats": 2, "knowledge.words": 2,
+    "knowledge": 3, "knowledge.graph": 3,
+    "knowledge.parsing": 4, "knowledge.readers": 4,
+    "knowledge.negatives": 5,
+    "data": 6, "data.images": 6, "models": 6,
+    "data.captions": 7, "data.scenes": 7, "models.loading": 7,
+    "data.graphs": 8, "preflight": 8,
+    "methods": 9, "evaluation": 9,
+    "training": 10, "export": 10, "serving": 10,
+    "build": 11,
+    "commands": 12, "cli": 12,
 }  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 

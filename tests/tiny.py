@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from knowclip.models.architectures import construct
 from knowclip.models.clip import DualEncoder
+from knowclip.models.loading.architectures import construct
 from knowclip.types import Batch
 
 VOCABULARY, LENGTH, IMAGE = 40, 8, 16

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from knowclip.data.images import decode
-from knowclip.data.triplet_collate import GraphDataset, Neighbours
-from knowclip.data.triplets import TripletSampler
-from knowclip.knowledge.graph import KnowledgeGraph
-from knowclip.knowledge.graph_build import graph_builder
-from knowclip.knowledge.graph_edit import merge
-from knowclip.knowledge.graph_store import Source
+from knowclip.data.graphs.collate import GraphDataset, Neighbours
+from knowclip.data.graphs.sampler import TripletSampler
+from knowclip.data.images.decoding import decode
+from knowclip.knowledge.graph.edit import merge
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.knowledge.graph.staging import graph_builder
+from knowclip.knowledge.graph.store import Source
 from tiny import IMAGE, tiny_model
 
 THINGS = ("dog", "cat", "horse", "house", "tree")

@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig
 
 from knowclip.models.clip import DualEncoder
-from knowclip.models.loading import build
+from knowclip.models.loading.load import build
 from knowclip.models.tokenizers import word_tokenizer
 
 CAPTIONS = [

@@ -10,15 +10,15 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load", "parse", "read_captions"]
 
 _LAZY = {
-    "load": "knowclip.models.loading",
-    "parse": "knowclip.knowledge.parsing",
-    "read_captions": "knowclip.data.captions",
+    "load": "knowclip.models.loading.load",
+    "parse": "knowclip.knowledge.parsing.parsers",
+    "read_captions": "knowclip.data.captions.read",
 }
 
 if TYPE_CHECKING:
-    from knowclip.data.captions import read_captions
-    from knowclip.knowledge.parsing import parse
-    from knowclip.models.loading import load
+    from knowclip.data.captions.read import read_captions
+    from knowclip.knowledge.parsing.parsers import parse
+    from knowclip.models.loading.load import load
 
 
 def __getattr__(name: str) -> Any:

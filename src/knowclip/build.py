@@ -16,7 +16,6 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch.optim import AdamW
 
-from knowclip.caches import cache_folder
 from knowclip.config import (
     DataConfig,
     GraphConfig,
@@ -27,33 +26,25 @@ from knowclip.config import (
     Recipe,
     StructureClipConfig,
 )
-from knowclip.data.collate import Collator
-from knowclip.data.dataset import CaptionDataset, draw_negatives
-from knowclip.data.fingerprint import DataFingerprint
-from knowclip.data.graph_checks import refuse_unreadable
-from knowclip.data.image_cache import ImageCache, PixelCache, TrunkCache
-from knowclip.data.images import ImageDecoder, decode, image_name, refuse_many, unreadable_images
-from knowclip.data.prepare import Prepared, group_ids, negatives_for, told_apart
-from knowclip.data.sampler import GlobalBatchSampler
-from knowclip.data.triplet_collate import GraphDataset, Neighbours, graph_images, relation_vocabulary
-from knowclip.data.triplets import TripletSampler
-from knowclip.data_checks import (
-    data_files,
-    refuse_overlap,
-    refuse_shared_images,
-    tell_workers,
-    tolerated,
-    tolerated_of_graph,
-)
+from knowclip.data.captions.collate import Collator
+from knowclip.data.captions.dataset import CaptionDataset, draw_negatives
+from knowclip.data.captions.fingerprint import DataFingerprint
+from knowclip.data.captions.negatives import Prepared, group_ids, negatives_for, told_apart
+from knowclip.data.captions.sampler import GlobalBatchSampler
+from knowclip.data.graphs.checks import refuse_unreadable
+from knowclip.data.graphs.collate import GraphDataset, Neighbours, graph_images, relation_vocabulary
+from knowclip.data.graphs.sampler import TripletSampler
+from knowclip.data.images.cache import ImageCache, PixelCache, TrunkCache
+from knowclip.data.images.decoding import ImageDecoder, decode, image_name, refuse_many, unreadable_images
 from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
-from knowclip.evaluation.leak_audit import images_of
-from knowclip.evaluation.link_prediction import also_in, answered_sides, read_links
-from knowclip.evaluation.link_scorers import TAUGHT, FusionLinks
-from knowclip.evaluation.suite import read_suite
+from knowclip.evaluation.controls.leak_audit import images_of
+from knowclip.evaluation.links.prediction import also_in, answered_sides, read_links
+from knowclip.evaluation.links.scorers import TAUGHT, FusionLinks
+from knowclip.evaluation.suites.folder import read_suite
 from knowclip.export.method import load_own_tensors, read_settings, save_method
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.base import Method
 from knowclip.methods.clip import Clip
 from knowclip.methods.joint import Joint
@@ -62,13 +53,22 @@ from knowclip.methods.negclip import NegClip
 from knowclip.methods.structure_clip import StructureClip
 from knowclip.methods.teacher import different_inputs
 from knowclip.models.clip import DualEncoder
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from knowclip.models.text_length import LengthRule
 from knowclip.models.tokenizers import Tokenizer
 from knowclip.models.towers import image_trunk
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.models.with_knowledge import WithKnowledge
-from knowclip.sources import Sources, read_sources
+from knowclip.preflight.pairs import (
+    data_files,
+    refuse_overlap,
+    refuse_shared_images,
+    tell_workers,
+    tolerated,
+    tolerated_of_graph,
+)
+from knowclip.preflight.recipes import Sources, read_sources
+from knowclip.storage.caches import cache_folder
 from knowclip.training.batches import EpochLoader
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.loop import Trainer

@@ -102,7 +102,7 @@ class NegativesConfig(Section):
     per_caption: NonNegativeInt = 0
     """Drawn anew for each caption in each epoch; 0 makes none."""
     kinds: tuple[str, ...] | None = None
-    """Which kinds of ``knowclip.knowledge.negatives.KINDS`` to make; null: the paper's swaps."""
+    """Which kinds of ``knowclip.knowledge.negatives.generate.KINDS`` to make; null: the paper's swaps."""
     parser: str = "spacy"
     """Parser of the captions: ``spacy`` or ``factual`` (a T5), with ``:MODEL`` for another model."""
     graphs: Path | None = None

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from knowclip.commands import convert, evaluate, interpolate, report
 from knowclip.export.open_clip import save_pretrained
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from tiny_models import CAPTIONS, make
 
 

@@ -14,8 +14,9 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 
 from knowclip.commands import demo, demo_base, demo_run, demo_speed
+from knowclip.commands.demo_methods import METHODS
 from knowclip.config import load_recipe
-from knowclip.models.loading import SHIPPED, load
+from knowclip.models.loading.load import SHIPPED, load
 from knowclip.types import Attribute, SceneGraph, SceneObject
 
 
@@ -88,13 +89,13 @@ def test_three_seeds_from_a_base_made_from_scratch(tmp_path: Path, monkeypatch: 
 
 
 def test_how_long_it_takes_follows_the_step_that_is_timed() -> None:
-    recipes = [load_recipe(f"scenes-{method}") for method in demo.METHODS]
+    recipes = [load_recipe(f"scenes-{method}") for method in METHODS]
     scenes = sum(demo_run.NUMBERS.values())
     seen = demo_speed.expected_minutes(0.33, recipes, seeds=1, scenes=scenes)
     assert 8 < seen < 12  # two cores with bf16: 569 to 636 s
     assert demo_speed.expected_minutes(0.99, recipes, seeds=1, scenes=scenes) > 2 * seen
     assert 2 * seen < demo_speed.expected_minutes(0.33, recipes, seeds=3, scenes=scenes) < 3 * seen
-    half = [load_recipe(f"scenes-{method}", ["train.steps=200"]) for method in demo.METHODS]
+    half = [load_recipe(f"scenes-{method}", ["train.steps=200"]) for method in METHODS]
     assert demo_speed.expected_minutes(0.33, half, seeds=1, scenes=scenes) < seen
     assert 0 < demo_speed.step_seconds("scenes-base", precision="fp32", timed=0) < 60
 

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from knowclip.config import find_recipe
-from knowclip.knowledge.graph_split import split
+from knowclip.knowledge.graph.split import split
 from tiny_graph import make_graph
 
 NOUNS = ("dog", "cat", "horse", "bird")

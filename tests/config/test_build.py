@@ -31,8 +31,8 @@ from knowclip.build import (
 )
 from knowclip.commands.train import command, open_run
 from knowclip.config import RECIPES, Recipe, load_recipe
-from knowclip.models.loading import load
-from knowclip.sources import read_source, read_sources
+from knowclip.models.loading.load import load
+from knowclip.preflight.recipes import read_source, read_sources
 from knowclip.training.validation import Validation
 from knowclip.types import Example, ImageRef
 
@@ -256,7 +256,7 @@ def test_every_option_of_a_source_reaches_its_reader(base, monkeypatch) -> None:
     )
     seen = {}
     monkeypatch.setattr(
-        "knowclip.sources.read_captions", lambda path, **given: seen.update(path=path, **given)
+        "knowclip.preflight.recipes.read_captions", lambda path, **given: seen.update(path=path, **given)
     )
     read_source(recipe.data.train)
     assert seen == options | {"path": Path("p"), "images": Path("i")}

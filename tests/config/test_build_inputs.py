@@ -13,10 +13,10 @@ from PIL import Image
 from knowclip.build import build_trainer
 from knowclip.config import load_recipe
 from knowclip.export.open_clip import save_pretrained
-from knowclip.knowledge.graph import KnowledgeGraph
-from knowclip.knowledge.graph_build import graph_builder
-from knowclip.knowledge.graph_store import Source
-from knowclip.models.loading import build, load
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.knowledge.graph.staging import graph_builder
+from knowclip.knowledge.graph.store import Source
+from knowclip.models.loading.load import build, load
 from knowclip.models.tokenizers import word_tokenizer
 
 CAPTION = "a red dog chases the blue cat and carries a green bird"

@@ -19,8 +19,8 @@ from PIL import Image
 from knowclip.build import build_trainer, fusion_links, load_method
 from knowclip.commands.train import open_run
 from knowclip.config import FusionConfig, GraphConfig, KnowledgeClipConfig, load_recipe
-from knowclip.evaluation.link_prediction import read_links, run_link_prediction
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.evaluation.links.prediction import read_links, run_link_prediction
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.models.fusion import GraphPropagation
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.training.step import backward

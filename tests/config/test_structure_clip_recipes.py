@@ -10,11 +10,11 @@ from accelerate import Accelerator
 
 from knowclip.build import build_method, build_trainer, load_method
 from knowclip.config import StructureClipConfig, load_recipe
-from knowclip.data.captions import read_captions
-from knowclip.data.collate import Collator
-from knowclip.data.dataset import Item
-from knowclip.data.prepare import negatives_for
-from knowclip.models.loading import load
+from knowclip.data.captions.collate import Collator
+from knowclip.data.captions.dataset import Item
+from knowclip.data.captions.negatives import negatives_for
+from knowclip.data.captions.read import read_captions
+from knowclip.models.loading.load import load
 from knowclip.training.optim import adamw
 from knowclip.training.step import backward
 

@@ -17,7 +17,7 @@ from knowclip.evaluation.benchmarks.base import NOT_IN_FILE, Benchmark
 from knowclip.evaluation.benchmarks.half_truth import HALF_TRUTH
 from knowclip.evaluation.benchmarks.retrieval import SETS, Retrieval
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
-from knowclip.evaluation.records import records
+from knowclip.evaluation.report.records import records
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.tasks import registry as tasks
 from knowclip.evaluation.tasks.linear_probe import LinearProbe

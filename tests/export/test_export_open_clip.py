@@ -16,7 +16,7 @@ from PIL import Image
 
 from knowclip.export import open_clip as export
 from knowclip.export.open_clip import save_pretrained
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from tiny_models import CAPTIONS, FAMILIES, make, pixels
 
 STOCK = sorted(set(FAMILIES) - {"timm_cnn_bert"})
@@ -151,7 +151,7 @@ def test_a_real_failure_to_write_leaves_the_previous_checkpoint(tmp_path):
 SAVE_AND_HANG = """
 import sys, time
 from knowclip.export import open_clip as export
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 save_file = export.save_file
 def save_then_hang(tensors, path, metadata):
     save_file(tensors, path, metadata=metadata)

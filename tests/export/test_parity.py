@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from knowclip.export.huggingface import save_transformers
 from knowclip.export.open_clip import save_pretrained
 from knowclip.export.parity import MENDED, PLAIN, measure, sample_picture, stock_open_clip, stock_transformers
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from tiny_models import make
 
 

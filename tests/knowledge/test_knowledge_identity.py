@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from knowclip.knowledge.identity import graph_key
-from knowclip.knowledge.negatives import generate
-from knowclip.knowledge.parsing import parse
+from knowclip.knowledge.content_hashes import graph_key
+from knowclip.knowledge.negatives.generate import generate
+from knowclip.knowledge.parsing.parsers import parse
 from knowclip.types import Attribute, Relation, SceneGraph, SceneObject
 
 
@@ -73,6 +73,6 @@ def test_neighbours_tell_objects_of_one_name_apart() -> None:
 def test_keys_are_signed_64_bit_and_stable_across_processes() -> None:
     assert graph_key("a dog", None) == graph_key("A dog!", SceneGraph((SceneObject("dog"),)))
     assert -(2**63) <= graph_key("a dog", None) < 2**63
-    code = "from knowclip.knowledge.identity import graph_key; print(graph_key('a dog', None))"
+    code = "from knowclip.knowledge.content_hashes import graph_key; print(graph_key('a dog', None))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert int(output) == graph_key("a dog", None) == 6155808132994360295

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from knowclip.data.triplet_collate import Neighbours, mixed, relation_vocabulary
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.data.graphs.collate import Neighbours, mixed, relation_vocabulary
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.types import Batch, ImageRef
@@ -260,8 +260,8 @@ def test_distillation_is_from_the_start_and_its_teacher_is_no_parameter(graph) -
 
 
 def test_another_teacher_of_another_width(graph) -> None:
-    from knowclip.models.architectures import construct
     from knowclip.models.clip import DualEncoder
+    from knowclip.models.loading.architectures import construct
     from tiny import Tokenizer
 
     student = tiny_model()

@@ -15,7 +15,7 @@ from knowclip.losses.distillation import folding_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.methods.negclip import NegClip, contrastive_loss, masks, own_choice
 from knowclip.methods.structure_clip import MEAN_STEPS, StructureClip, _views
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 from tiny import tiny_batch, tiny_model
 from tiny_models import make
 

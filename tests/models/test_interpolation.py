@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from knowclip.evaluation.gate import parse_condition
-from knowclip.evaluation.wise_ft import REQUIREMENT, choose, with_abilities
+from knowclip.evaluation.statistics.gate import parse_condition
+from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, choose, with_abilities
 from knowclip.models.interpolation import _between, interpolate
 from knowclip.types import Result
 from tiny_models import CAPTIONS, make, pixels

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 
 
 @pytest.mark.slow

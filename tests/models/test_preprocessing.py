@@ -12,7 +12,7 @@ from open_clip import factory, list_models, list_pretrained_tags_by_model, pretr
 from knowclip.export.open_clip import save_pretrained
 from knowclip.models import preprocessing
 from knowclip.models.interpolation import interpolate
-from knowclip.models.loading import build, load
+from knowclip.models.loading.load import build, load
 from tiny_models import TEXT, VIT, make
 
 TINY = {"embed_dim": 16, "vision_cfg": VIT, "text_cfg": {**TEXT, "vocab_size": 49408}}

@@ -15,9 +15,9 @@ import torch.multiprocessing as mp
 from accelerate import Accelerator
 from trainers import make_trainer
 
-from knowclip.data.triplet_collate import Neighbours, relation_vocabulary
+from knowclip.data.graphs.collate import Neighbours, relation_vocabulary
 from knowclip.export.method import load_own_tensors, own_tensors, save_method
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.knowledge_clip import KnowledgeClip
 from knowclip.training.batches import map_tensors, split
 from knowclip.training.mixed import MixedLoader
@@ -191,7 +191,7 @@ def test_temperatures_are_kept_where_clip_keeps_its_own(graph, tmp_path) -> None
 
 def test_saved_method_is_a_drop_in_clip_and_its_own_weights(graph, tmp_path) -> None:
     from knowclip.export.method import read_settings
-    from knowclip.models.loading import load
+    from knowclip.models.loading.load import load
     from tiny_models import FAMILIES
 
     (tmp_path / "x").mkdir()

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from trainers import MemoryEpochs, make_trainer
 
-from knowclip.data.fingerprint import DataFingerprint
-from knowclip.locks import locked
+from knowclip.data.captions.fingerprint import DataFingerprint
+from knowclip.storage.locks import locked
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.stopping import TrainingStopped
 from knowclip.types import Example, ImageRef
@@ -103,7 +103,7 @@ def test_a_second_training_in_one_folder_is_refused_by_the_process_number(tmp_pa
 HOLD = """
 import os, sys
 from pathlib import Path
-from knowclip.locks import locked
+from knowclip.storage.locks import locked
 with locked(Path(sys.argv[1]), doing="training"):
     child = os.fork()
     if child == 0:  # as a process that loads data, it outlives the trainer

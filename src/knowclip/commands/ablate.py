@@ -29,8 +29,8 @@ def command(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from knowclip.evaluation.report import to_json
-    from knowclip.sources import check_study
+    from knowclip.evaluation.report.write import to_json
+    from knowclip.preflight.recipes import check_study
     from knowclip.study import load_study
 
     chosen = load_study(study, overrides or [])

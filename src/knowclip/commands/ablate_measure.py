@@ -8,21 +8,21 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowclip.caches import cache_folder
 from knowclip.commands.loaded import load_model
 from knowclip.commands.measuring import keep, keep_found, paraphrases, text_only
 from knowclip.evaluation.derived import of_groups, with_main
-from knowclip.evaluation.link_prediction import answered_sides, read_links, run_link_prediction
-from knowclip.evaluation.suite import read_suite, run_suite
+from knowclip.evaluation.links.prediction import answered_sides, read_links, run_link_prediction
+from knowclip.evaluation.suites.folder import read_suite, run_suite
 from knowclip.evaluation.tasks import registry
 from knowclip.evaluation.tasks.settings import parse_settings
+from knowclip.storage.caches import cache_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from knowclip.commands.loaded import Loaded
-    from knowclip.evaluation.link_prediction import LinkSet
-    from knowclip.evaluation.link_scorers import LinkScorer
+    from knowclip.evaluation.links.prediction import LinkSet
+    from knowclip.evaluation.links.scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
     from knowclip.study import LinkMeasurement, Measured, Measurement, Study, TaskMeasurement
     from knowclip.types import Result

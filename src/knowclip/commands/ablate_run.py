@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from knowclip.atomic import atomic_file
 from knowclip.build import build_trainer
 from knowclip.commands.train import MAY_CHANGE, open_run
 from knowclip.config import Recipe, differences, load_recipe
-from knowclip.evaluation import ablation
-from knowclip.evaluation.plots import LIGHT
-from knowclip.evaluation.report import to_json
-from knowclip.evaluation.seeds import across_seeds
+from knowclip.console.progress import stages
+from knowclip.evaluation.report import ablation
+from knowclip.evaluation.report.plots import LIGHT
+from knowclip.evaluation.report.write import to_json
+from knowclip.evaluation.statistics.seeds import across_seeds
 from knowclip.models.text_length import word_embedding
-from knowclip.progress import stages
+from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
     from rich.console import Console

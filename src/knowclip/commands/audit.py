@@ -28,12 +28,12 @@ def command(
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
     from rich.console import Console
 
-    from knowclip import preflight
-    from knowclip.evaluation.leak_audit import audit, coco_ids, images_of
-    from knowclip.evaluation.own_data import split_or_all
-    from knowclip.evaluation.report import to_json
-    from knowclip.evaluation.suite import read_suite
-    from knowclip.progress import counting
+    from knowclip.console.progress import counting
+    from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
+    from knowclip.evaluation.report.write import to_json
+    from knowclip.evaluation.suites.folder import read_suite
+    from knowclip.evaluation.suites.own_data import split_or_all
+    from knowclip.preflight import machine as preflight
 
     preflight.captions(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")

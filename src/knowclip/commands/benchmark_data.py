@@ -28,8 +28,8 @@ def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing:
     from knowclip.evaluation.benchmarks.files import NO_PAIR
     from knowclip.evaluation.benchmarks.registry import SUITES
     from knowclip.evaluation.metrics import NoDataError
-    from knowclip.evaluation.own_data import NAMES
-    from knowclip.evaluation.suite import read_suite
+    from knowclip.evaluation.suites.folder import read_suite
+    from knowclip.evaluation.suites.own_data import NAMES
 
     _check(chosen)
     names = list(dict.fromkeys(name for one in chosen for name in SUITES.get(one, (one,))))
@@ -57,9 +57,9 @@ def _check(chosen: Sequence[str]) -> None:
 
 def _own(data: Path, names: Sequence[str], split: str | None, allow_missing: bool) -> Found:
     """Retrieval and swaps of captioned photos."""
-    from knowclip.caches import cache_folder
-    from knowclip.evaluation.own_data import read_own
-    from knowclip.progress import counting
+    from knowclip.console.progress import counting
+    from knowclip.evaluation.suites.own_data import read_own
+    from knowclip.storage.caches import cache_folder
 
     with counting("making negatives", unit="captions") as progress:
         found, absent = read_own(

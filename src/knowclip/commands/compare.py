@@ -32,7 +32,7 @@ def command(
     """
     from rich.console import Console
 
-    from knowclip.evaluation.report import to_json
+    from knowclip.evaluation.report.write import to_json
     from knowclip.evaluation.store import named_run, two_runs
 
     if b is None:
@@ -50,7 +50,7 @@ def command(
     if single:
         Console().print(_table(told, ours[0], theirs[0]))
     else:
-        from knowclip.evaluation.seeds import seeds_table
+        from knowclip.evaluation.statistics.seeds import seeds_table
 
         Console().print(seeds_table(told))
 
@@ -59,7 +59,7 @@ def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:
     """``{"benchmarks": {name: difference and values}, "absent": {name: reason}}``."""
     from dataclasses import asdict
 
-    from knowclip.evaluation.statistics import compare, holm, same_items
+    from knowclip.evaluation.statistics.bootstrap import compare, holm, same_items
 
     other = {result.benchmark: result for result in theirs.results}
     rows: dict[str, dict[str, Any]] = {}
@@ -85,7 +85,7 @@ def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:
 
 
 def _seeds(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
-    from knowclip.evaluation.seeds import across_seeds
+    from knowclip.evaluation.statistics.seeds import across_seeds
 
     pairs = enumerate(zip(ours, theirs, strict=True))
     by_seed = {seed: {"A": own.results, "B": other.results} for seed, (own, other) in pairs}
@@ -96,7 +96,7 @@ def _table(told: dict[str, Any], ours: Run, theirs: Run) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from knowclip.evaluation.summary import points
+    from knowclip.evaluation.report.summary import points
 
     table = Table(
         caption=f"A = {ours.name}, B = {theirs.name}; 95% bootstrap intervals over whole images; "

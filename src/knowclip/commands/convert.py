@@ -52,13 +52,13 @@ def command(
     differ (a centre crop one column apart, texts that one of them mends first): how far that moves
     embeddings is measured on the folder that was written, and printed.
     """
-    from knowclip import preflight
+    from knowclip.preflight import machine as preflight
 
     preflight.check_model(architecture or model, model if architecture else None)
     preflight.writable_folder(out, "OUT")
     from knowclip.export.huggingface import save_transformers
     from knowclip.export.open_clip import save_pretrained
-    from knowclip.models.loading import load
+    from knowclip.models.loading.load import load
 
     loaded = load(
         architecture or model,
@@ -81,7 +81,7 @@ def command(
 def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> None:
     """Print how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
     from knowclip.export.parity import TOLERANCE, measure, stock_open_clip, stock_transformers
-    from knowclip.models.transformers_clip import is_transformers_clip
+    from knowclip.models.loading.transformers_clip import is_transformers_clip
 
     stocks = [stock_transformers(folder) for folder in (source, out) if is_transformers_clip(folder)]
     if (out / "open_clip_config.json").is_file():

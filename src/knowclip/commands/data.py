@@ -28,8 +28,8 @@ def command(
         return
     if name is None:
         raise ValueError("give a benchmark or suite of `knowclip benchmarks`, or --formats")
-    from knowclip import preflight
     from knowclip.evaluation.benchmarks import registry
+    from knowclip.preflight import machine as preflight
 
     if out is not None:
         preflight.writable_folder(out)
@@ -72,8 +72,8 @@ def instructions(card: Card) -> str:
 
 def fetch(card: Card, folder: Path) -> None:
     """Download the files of a benchmark that may be downloaded, with a bar for each."""
+    from knowclip.console.progress import counting
     from knowclip.data.download import download
-    from knowclip.progress import counting
 
     if not card.downloads:
         print("  nothing here may be downloaded by a program; see «to do»")

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-METHODS = ("clip", "negclip")
-"""Continuations of the base, plain first; ``recipes/scenes-<method>.yaml``."""
+from knowclip.commands.demo_methods import METHODS
 
 
 def command(
@@ -27,10 +26,10 @@ def command(
 
     from rich.console import Console
 
-    from knowclip import preflight
     from knowclip.config import load_recipe
-    from knowclip.progress import waiting
-    from knowclip.sources import check_settings
+    from knowclip.console.progress import waiting
+    from knowclip.preflight import machine as preflight
+    from knowclip.preflight.recipes import check_settings
 
     start = time.perf_counter()
     recipes = [load_recipe(f"scenes-{method}", overrides or []) for method in METHODS]

@@ -19,15 +19,15 @@ from rich.console import Console
 from torch import nn
 from torch.nn import functional as F
 
-from knowclip.data.captions import read_captions
-from knowclip.data.image_cache import PixelCache
+from knowclip.console.progress import counting
+from knowclip.data.captions.read import read_captions
+from knowclip.data.images.cache import PixelCache
 from knowclip.data.scenes.nouns import COLOURS, NOUNS
-from knowclip.knowledge.visual_genome import read_visual_genome_graphs
-from knowclip.models.architectures import architecture
+from knowclip.knowledge.readers.visual_genome_scene_graphs import read_visual_genome_graphs
 from knowclip.models.clip import DualEncoder
-from knowclip.models.loading import build
+from knowclip.models.loading.architectures import architecture
+from knowclip.models.loading.load import build
 from knowclip.models.tokenizers import word_tokenizer
-from knowclip.progress import counting
 from knowclip.types import SceneGraph
 
 if TYPE_CHECKING:

@@ -14,27 +14,27 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from knowclip.atomic import atomic_file
 from knowclip.build import add_negatives, build_trainer
-from knowclip.caches import cache_folder
 from knowclip.commands import demo_base
-from knowclip.commands.demo import METHODS
+from knowclip.commands.demo_methods import METHODS
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, step_seconds
 from knowclip.commands.train import open_run
 from knowclip.config import Recipe, load_recipe
-from knowclip.data.captions import read_captions
+from knowclip.console.progress import counting, stages, waiting
+from knowclip.data.captions.read import read_captions
 from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.write import write_scenes
 from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
-from knowclip.evaluation.controls import TextOnly
-from knowclip.evaluation.report import console_table, to_json, write_report
+from knowclip.evaluation.controls.text_only import TextOnly
+from knowclip.evaluation.report.summary import Report
+from knowclip.evaluation.report.write import console_table, to_json, write_report
 from knowclip.evaluation.scoring import Scorer
-from knowclip.evaluation.seeds import across_seeds, seeds_table
-from knowclip.evaluation.suite import read_suite, run_suite
-from knowclip.evaluation.summary import Report
+from knowclip.evaluation.statistics.seeds import across_seeds, seeds_table
+from knowclip.evaluation.suites.folder import read_suite, run_suite
 from knowclip.export.open_clip import save_pretrained
-from knowclip.models.loading import SHIPPED, load
-from knowclip.progress import counting, stages, waiting
+from knowclip.models.loading.load import SHIPPED, load
+from knowclip.storage.atomic import atomic_file
+from knowclip.storage.caches import cache_folder
 from knowclip.types import Result
 
 SHIPPED_BASE = "scenes-base"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from knowclip.models.loading import load
+from knowclip.models.loading.load import load
 
 if TYPE_CHECKING:
     from knowclip.config import Recipe

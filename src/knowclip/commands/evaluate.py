@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from knowclip.evaluation.benchmarks.base import Benchmark
-    from knowclip.evaluation.gate import Condition
-    from knowclip.evaluation.summary import Report
+    from knowclip.evaluation.report.summary import Report
+    from knowclip.evaluation.statistics.gate import Condition
     from knowclip.types import Result
 
 FAILED = 3
@@ -66,12 +66,12 @@ def command(
     """
     from rich.console import Console
 
-    from knowclip import preflight
     from knowclip.commands.benchmark_data import find
     from knowclip.commands.measuring import measure, text_only
-    from knowclip.evaluation.gate import parse_condition
-    from knowclip.evaluation.report import console_table, to_json, write_report
-    from knowclip.progress import waiting
+    from knowclip.console.progress import waiting
+    from knowclip.evaluation.report.write import console_table, to_json, write_report
+    from knowclip.evaluation.statistics.gate import parse_condition
+    from knowclip.preflight import machine as preflight
 
     preflight.captions(data, "--data")
     preflight.writable_folder(out)
@@ -100,7 +100,7 @@ def command(
 
 def _tell(console: Console, summary: dict[str, object], out: Path) -> None:
     """What was read, what could not be measured, and where the results are."""
-    from knowclip.evaluation.records import absent_lines, record_lines
+    from knowclip.evaluation.report.records import absent_lines, record_lines
 
     for line in (*record_lines(summary), *absent_lines(summary)):
         console.print(line, markup=False)
@@ -109,7 +109,7 @@ def _tell(console: Console, summary: dict[str, object], out: Path) -> None:
 
 def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:
     """Print what became of every condition; leave with ``FAILED`` if one does not hold."""
-    from knowclip.evaluation.gate import check
+    from knowclip.evaluation.statistics.gate import check
 
     verdicts = [check(condition, runs, model) for condition in conditions]
     for verdict in verdicts:
@@ -124,7 +124,7 @@ def _report(
     from importlib.metadata import version
 
     from knowclip.commands.measuring import shown_cases
-    from knowclip.evaluation.summary import Report
+    from knowclip.evaluation.report.summary import Report
 
     return Report(
         title=f"knowclip: {list(runs)[-1]}",

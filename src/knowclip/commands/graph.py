@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from knowclip.commands.graph_views import AsJson, Graph, print_summary, print_tally, show, stats
-from knowclip.progress import fractions
+from knowclip.console.progress import fractions
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,7 +41,7 @@ def import_(
     origin: Any = path
     left_out = {}
     if source == "captions":
-        from knowclip.data.captions import read_captions
+        from knowclip.data.captions.read import read_captions
 
         assert path is not None
         pairs = read_captions(path)
@@ -88,9 +88,9 @@ def drawings(
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
 ) -> None:
     """Draw the nouns of the OpenMoji scenes one by one, for 'import depictions'."""
-    from knowclip import preflight
     from knowclip.data.scenes.drawings import write_drawings
     from knowclip.data.scenes.sprites import LICENCE
+    from knowclip.preflight import machine as preflight
 
     preflight.require("scenes", "drawing")
     preflight.writable_folder(out, "OUT")
@@ -106,7 +106,7 @@ def merge(
     as_json: AsJson = False,
 ) -> None:
     """Join graphs by the ids of their entities and relations."""
-    from knowclip.knowledge.graph_edit import merge as join
+    from knowclip.knowledge.graph.edit import merge as join
 
     with fractions() as report:
         graph = join(graphs, out, memory_limit=memory_limit, threads=threads, report=report)
@@ -128,8 +128,8 @@ def filter_(
     as_json: AsJson = False,
 ) -> None:
     """Keep some of a graph's triplets."""
-    from knowclip.knowledge.graph_edit import filter_graph
-    from knowclip.knowledge.graph_images import read_image_set
+    from knowclip.knowledge.graph.edit import filter_graph
+    from knowclip.knowledge.graph.excluded_images import read_image_set
 
     with fractions() as report:
         kept = filter_graph(
@@ -163,10 +163,10 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Split into train, val and test without leakage through pairs or images; or as the publishers did."""
-    from knowclip import preflight
-    from knowclip.knowledge.graph_images import read_image_set
-    from knowclip.knowledge.graph_split import split as divide
-    from knowclip.knowledge.graph_split import split_as_given
+    from knowclip.knowledge.graph.excluded_images import read_image_set
+    from knowclip.knowledge.graph.split import split as divide
+    from knowclip.knowledge.graph.split import split_as_given
+    from knowclip.preflight import machine as preflight
 
     if benchmark and (given_val or given_test):
         raise ValueError(

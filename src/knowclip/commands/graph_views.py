@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from knowclip.knowledge.graph import KnowledgeGraph
-    from knowclip.knowledge.graph_tally import Tally
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+    from knowclip.knowledge.graph.tally import Tally
 
 Graph = Annotated[Path, typer.Argument(help="Folder of a knowledge graph.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -26,8 +26,8 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Count and describe a graph: relations, degrees, modalities, licences."""
-    from knowclip.knowledge.graph import KnowledgeGraph
-    from knowclip.knowledge.graph_picture import draw_degrees
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+    from knowclip.knowledge.graph.picture import draw_degrees
 
     opened = KnowledgeGraph(graph, verify=verify)
     if plot:
@@ -43,9 +43,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what a graph says about an entity, as text and as a picture."""
-    from knowclip.knowledge.graph import KnowledgeGraph
-    from knowclip.knowledge.graph_picture import draw_neighbourhood
-    from knowclip.knowledge.graph_stats import neighbourhood_lines
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+    from knowclip.knowledge.graph.picture import draw_neighbourhood
+    from knowclip.knowledge.graph.statistics import neighbourhood_lines
 
     opened = KnowledgeGraph(graph)
     index = opened.entity(entity)
@@ -76,7 +76,7 @@ def print_tally(tally: Tally | None) -> None:
 
 def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
     """Print what ``graph`` holds, as tables or as one JSON object."""
-    from knowclip.knowledge.graph_stats import stats as describe
+    from knowclip.knowledge.graph.statistics import stats as describe
 
     facts = describe(graph)
     if as_json:

@@ -39,10 +39,10 @@ def command(
     """Sweep weight interpolation, choose alpha on validation data, save that checkpoint, plot the curve."""
     from rich.console import Console
 
-    from knowclip import preflight
-    from knowclip.evaluation.gate import parse_condition
-    from knowclip.evaluation.suite import read_suite
-    from knowclip.evaluation.wise_ft import REQUIREMENT, RULE, choose
+    from knowclip.evaluation.statistics.gate import parse_condition
+    from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, RULE, choose
+    from knowclip.evaluation.suites.folder import read_suite
+    from knowclip.preflight import machine as preflight
 
     steps = _alphas(alphas)
     conditions = [parse_condition(text) for text in require or [REQUIREMENT]]
@@ -51,10 +51,10 @@ def command(
         preflight.check_model(model, device=device)
     preflight.writable_folder(out)
     benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
+    from knowclip.console.progress import waiting
     from knowclip.export.open_clip import save_pretrained
     from knowclip.models.interpolation import interpolate, refuse_strangers
-    from knowclip.models.loading import load
-    from knowclip.progress import waiting
+    from knowclip.models.loading.load import load
 
     ends = load(base, device=device), load(tuned, device=device)
     refuse_strangers(*ends)
@@ -88,16 +88,16 @@ def _alphas(text: str) -> list[float]:
 
 def _measure(model: Any, benchmarks: list[Benchmark]) -> list[Result]:
     from knowclip.evaluation.scoring import Scorer
-    from knowclip.evaluation.suite import run_suite
-    from knowclip.evaluation.wise_ft import with_abilities
+    from knowclip.evaluation.statistics.wise_ft import with_abilities
+    from knowclip.evaluation.suites.folder import run_suite
 
     return with_abilities(run_suite(benchmarks, Scorer(model)))
 
 
 def _write_curve(out: Path, told: dict[str, Any]) -> None:
-    from knowclip.atomic import atomic_file
-    from knowclip.evaluation.plots import LIGHT, alpha_curve
-    from knowclip.evaluation.report import to_json
+    from knowclip.evaluation.report.plots import LIGHT, alpha_curve
+    from knowclip.evaluation.report.write import to_json
+    from knowclip.storage.atomic import atomic_file
 
     with atomic_file(out / "curve.json") as path:
         path.write_text(to_json(told) + "\n", encoding="utf-8")

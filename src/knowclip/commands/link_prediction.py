@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.link_prediction import LinkSet, Side
-    from knowclip.evaluation.link_scorers import LinkScorer
+    from knowclip.evaluation.links.prediction import LinkSet, Side
+    from knowclip.evaluation.links.scorers import LinkScorer
 
 
 def command(
@@ -43,8 +43,8 @@ def command(
 
     from rich.console import Console
 
-    from knowclip import preflight
     from knowclip.config import Among, LinkSide, Shown
+    from knowclip.preflight import machine as preflight
 
     for each in side or ():
         preflight.one_of("--side", each, get_args(LinkSide))
@@ -57,7 +57,7 @@ def command(
         preflight.writable_folder(out)
     from knowclip.commands.loaded import frequency, load_model
     from knowclip.commands.measuring import keep_found
-    from knowclip.evaluation.link_prediction import read_links, run_link_prediction
+    from knowclip.evaluation.links.prediction import read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
     links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
@@ -87,8 +87,8 @@ def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] 
     """
     from rich.console import Console
 
-    from knowclip.evaluation.link_prediction import SIDES, answered_sides
-    from knowclip.evaluation.link_scorers import TAUGHT
+    from knowclip.evaluation.links.prediction import SIDES, answered_sides
+    from knowclip.evaluation.links.scorers import TAUGHT
 
     answered = answered_sides(links, scorer)
     left_out = [side for side in wanted or SIDES if side not in answered]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.link_prediction import Modality
-    from knowclip.evaluation.link_scorers import LinkScorer
+    from knowclip.evaluation.links.prediction import Modality
+    from knowclip.evaluation.links.scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
     from knowclip.methods.base import Method
     from knowclip.models.clip import DualEncoder
@@ -38,7 +38,7 @@ class Loaded:
     def link_scorers(self, *, cache: Path | None = None) -> dict[str, LinkScorer]:
         """``plain``, and before it ``fusion``, if there is a fusion encoder."""
         from knowclip.build import fusion_links
-        from knowclip.evaluation.link_scorers import PlainClip
+        from knowclip.evaluation.links.scorers import PlainClip
         from knowclip.evaluation.scoring import Scorer
 
         found: dict[str, LinkScorer] = {}
@@ -52,7 +52,7 @@ def load_model(name: str, *, device: str | None = None) -> Loaded:
     """Load a checkpoint, of a run's folder the best, or anything else ``models.loading.load`` knows."""
     from knowclip.build import load_method
     from knowclip.export.method import SETTINGS
-    from knowclip.models.loading import load
+    from knowclip.models.loading.load import load
 
     tell_untrained(Path(name))
     for folder in (Path(name), Path(name) / "best"):
@@ -97,8 +97,8 @@ def best_step(run: Path) -> tuple[int | None, int]:
 
 def frequency(graph: Path, modality: Modality) -> LinkScorer:
     """The baseline that counts, of the train part of a graph that 'knowclip graph split' split."""
-    from knowclip.evaluation.link_frequency import Frequency
-    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.evaluation.links.frequency import Frequency
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
     if not (graph / "train").is_dir():
         raise ValueError(f"{graph} has no folder 'train' to count in: give what 'knowclip graph split' made")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from knowclip.evaluation.benchmarks.base import Benchmark, Choice
-    from knowclip.evaluation.controls import TextOnly
+    from knowclip.evaluation.controls.text_only import TextOnly
     from knowclip.evaluation.scoring import Scorer
     from knowclip.types import Result
 
@@ -40,11 +40,11 @@ def measure(
     Raises:
         ValueError: none can be measured.
     """
-    from knowclip.caches import cache_folder
     from knowclip.commands.loaded import load_model
+    from knowclip.console.progress import waiting
     from knowclip.evaluation.scoring import UnreadableError
-    from knowclip.evaluation.suite import run_suite
-    from knowclip.progress import waiting
+    from knowclip.evaluation.suites.folder import run_suite
+    from knowclip.storage.caches import cache_folder
 
     said = paraphrases(data)
     runs: dict[str, list[Result]] = {}
@@ -110,11 +110,11 @@ def text_only(
     data: Path, benchmarks: list[Benchmark], *, language_model: str | None = None, device: str | None = None
 ) -> TextOnly | None:
     """Train the control on the training captions beside the benchmark, where there are any."""
-    from knowclip.data.captions import read_captions
+    from knowclip.data.captions.read import read_captions
     from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
     from knowclip.evaluation.benchmarks.swaps import BlindScored
-    from knowclip.evaluation.controls import TextOnly
-    from knowclip.evaluation.language_model import CausalLanguageModel
+    from knowclip.evaluation.controls.language_model import CausalLanguageModel
+    from knowclip.evaluation.controls.text_only import TextOnly
 
     choices = [benchmark for benchmark in benchmarks if isinstance(benchmark, ChoiceBenchmark)]
     without = [b.card.name for b in choices if not (isinstance(b, BlindScored) and b.blind)]
@@ -139,8 +139,8 @@ def text_only(
 def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
     """Captions with their negatives: those of ``negatives.jsonl``, else made here from a sample."""
     from knowclip.evaluation.benchmarks.swaps import read_negatives
-    from knowclip.knowledge.negatives import generate
-    from knowclip.knowledge.parsing import parse
+    from knowclip.knowledge.negatives.generate import generate
+    from knowclip.knowledge.parsing.parsers import parse
 
     path = (data if data.is_dir() else data.parent) / "negatives.jsonl"
     if path.is_file():

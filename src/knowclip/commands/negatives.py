@@ -44,13 +44,13 @@ def command(
     Captions of one image, or in a row with one key, are all true: what one of them says is no negative of
     another.
     """
-    from knowclip import preflight
     from knowclip.commands.summary import show
-    from knowclip.knowledge.negatives import SEMANTIC
-    from knowclip.knowledge.negatives_html import write_page
+    from knowclip.console.progress import counting
+    from knowclip.knowledge.negatives.generate import SEMANTIC
+    from knowclip.knowledge.negatives.html_page import write_page
+    from knowclip.knowledge.parsing.caption_texts import by_image, parse_texts, read_texts
     from knowclip.knowledge.records import holds_captions, read_graphs, read_negatives, write_negatives
-    from knowclip.knowledge.texts import by_image, parse_texts, read_texts
-    from knowclip.progress import counting
+    from knowclip.preflight import machine as preflight
 
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -88,8 +88,8 @@ def command(
 def _negatives(
     records: Iterator[GraphRecord], kinds: list[str], most: int, seed: int, found: Counter[str]
 ) -> Iterator[NegativeRecord]:
-    from knowclip.knowledge.falsity import Said
-    from knowclip.knowledge.negatives import generate
+    from knowclip.knowledge.negatives.falsity import Said
+    from knowclip.knowledge.negatives.generate import generate
     from knowclip.knowledge.records import NegativeRecord
 
     for _, group in groupby(records, key=lambda record: record.image or record.key):

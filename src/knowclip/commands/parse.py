@@ -35,11 +35,11 @@ def command(
     batch_size: BatchSize = 256,
 ) -> None:
     """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
-    from knowclip import preflight
     from knowclip.commands.summary import show
+    from knowclip.console.progress import counting
+    from knowclip.knowledge.parsing.caption_texts import parse_texts, read_texts
     from knowclip.knowledge.records import write_graphs
-    from knowclip.knowledge.texts import parse_texts, read_texts
-    from knowclip.progress import counting
+    from knowclip.preflight import machine as preflight
 
     skipped: Counter[str] = Counter()
     found: Counter[str] = Counter()

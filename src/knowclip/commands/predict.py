@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.link_scorers import View
-    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.evaluation.links.scorers import View
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
 
 def command(
@@ -35,17 +35,17 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
-    from knowclip import preflight
     from knowclip.config import Shown
+    from knowclip.preflight import machine as preflight
 
     preflight.one_of("--modality", modality, get_args(Shown))
     preflight.existing(graph, "KG", folder=True)
     preflight.check_model(model, device=device)
     from knowclip.commands.loaded import load_model
-    from knowclip.evaluation.link_prediction import known_tails, predict_tails, tails_like, view_of
-    from knowclip.evaluation.link_scorers import TAUGHT
+    from knowclip.evaluation.links.prediction import known_tails, predict_tails, tails_like, view_of
+    from knowclip.evaluation.links.scorers import TAUGHT
     from knowclip.evaluation.tasks.output import to_json
-    from knowclip.knowledge.graph import KnowledgeGraph
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.types import ImageRef
 
     opened = KnowledgeGraph(graph)

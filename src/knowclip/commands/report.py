@@ -32,12 +32,12 @@ def command(
     """Set evaluated models beside each other: scores, abilities, classes, worst errors, published numbers."""
     from rich.console import Console
 
-    from knowclip import preflight
-    from knowclip.atomic import atomic_file
-    from knowclip.evaluation.records import record_lines
-    from knowclip.evaluation.report import console_table, model_card, write_report
+    from knowclip.evaluation.report.records import record_lines
+    from knowclip.evaluation.report.summary import Report
+    from knowclip.evaluation.report.write import console_table, model_card, write_report
     from knowclip.evaluation.store import find_runs
-    from knowclip.evaluation.summary import Report
+    from knowclip.preflight import machine as preflight
+    from knowclip.storage.atomic import atomic_file
 
     preflight.writable_folder(out)
     for run in runs:
@@ -68,7 +68,7 @@ def command(
 def _refuse_foreign(card: Path, measured: str) -> None:
     """A model card may only tell the numbers of the very weights it lies beside."""
     from knowclip.evaluation.scoring import model_hash
-    from knowclip.models.loading import load
+    from knowclip.models.loading.load import load
 
     own = model_hash(load(card))
     if own != measured:

@@ -23,10 +23,10 @@ def command(
 
     from rich.console import Console
 
-    from knowclip import preflight
+    from knowclip.console.progress import counting
     from knowclip.data.scenes.sprites import LICENCE
     from knowclip.data.scenes.write import write_scenes
-    from knowclip.progress import counting
+    from knowclip.preflight import machine as preflight
 
     preflight.require("scenes", "drawing scenes")
     preflight.writable_folder(out, "OUT")

@@ -32,11 +32,11 @@ def command(
     caption_column: CaptionColumn = None,
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
-    from knowclip import preflight
     from knowclip.commands.summary import show
-    from knowclip.data.captions import read_captions, repeated
-    from knowclip.data.selection import select, write_table
-    from knowclip.progress import counting
+    from knowclip.console.progress import counting
+    from knowclip.data.captions.read import read_captions, repeated
+    from knowclip.data.captions.selection import select, write_table
+    from knowclip.preflight import machine as preflight
 
     preflight.captions(captions, "CAPTIONS")
     for folder in exclude or ():
@@ -67,8 +67,8 @@ def command(
 
 def _without(examples: list[Example], folders: list[Path], *, beside: Path) -> list[Example]:
     """Leave out the images that benchmarks in the folders hold."""
-    from knowclip.evaluation.leak_audit import coco_id, coco_ids, images_of
-    from knowclip.evaluation.suite import read_suite
+    from knowclip.evaluation.controls.leak_audit import coco_id, coco_ids, images_of
+    from knowclip.evaluation.suites.folder import read_suite
 
     if not folders:
         return examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from knowclip.counts import read_line
+from knowclip.console.counts import read_line
 
 
 def show(

@@ -44,14 +44,14 @@ def command(
 
     from rich.console import Console
 
-    from knowclip import preflight
-    from knowclip.atomic import atomic_file
-    from knowclip.counts import read_line
-    from knowclip.data.captions import read_captions, repeated
-    from knowclip.data.prepare import negatives_for
-    from knowclip.evaluation.refine import FOLDS, blind_accuracy, refine, scored_items, write_items
-    from knowclip.knowledge.negatives import SEMANTIC
-    from knowclip.progress import counting
+    from knowclip.console.counts import read_line
+    from knowclip.console.progress import counting
+    from knowclip.data.captions.negatives import negatives_for
+    from knowclip.data.captions.read import read_captions, repeated
+    from knowclip.evaluation.controls.refine import FOLDS, blind_accuracy, refine, scored_items, write_items
+    from knowclip.knowledge.negatives.generate import SEMANTIC
+    from knowclip.preflight import machine as preflight
+    from knowclip.storage.atomic import atomic_file
 
     preflight.captions(folder, "FOLDER")
     preflight.known_kinds(kind or ())
@@ -102,8 +102,8 @@ def command(
 
 def _readable(examples: list[Example]) -> tuple[list[Example], Counter[str]]:
     """Leave out the captions of images that no model could be shown; how many there are of them."""
-    from knowclip.pixels import load_pixels
-    from knowclip.progress import counting
+    from knowclip.console.progress import counting
+    from knowclip.storage.pixels import load_pixels
 
     refs = dict.fromkeys(example.image for example in examples)
     broken = set()

@@ -32,14 +32,14 @@ def command(
     """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
     from rich.console import Console
 
-    from knowclip import preflight
     from knowclip.commands.loaded import tell_untrained
     from knowclip.commands.measuring import keep_found
+    from knowclip.console.progress import waiting
     from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.tasks import registry
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
     from knowclip.evaluation.tasks.settings import parse_settings
-    from knowclip.progress import waiting
+    from knowclip.preflight import machine as preflight
 
     settings = parse_settings(options or [])
     preflight.check_model(model, device=device)
@@ -54,7 +54,7 @@ def command(
     tell_untrained(Path(model))
     results = []
     with waiting(f"loading {model}") as following:
-        from knowclip.models.loading import load  # torch: after all that can be refused without it
+        from knowclip.models.loading.load import load  # torch: after all that can be refused without it
 
         scorer = Scorer(load(model, device=device), cache=cache)
         for each, task in tasks.items():

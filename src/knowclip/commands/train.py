@@ -50,8 +50,8 @@ def command(
     from rich.console import Console
 
     from knowclip.config import load_recipe
-    from knowclip.progress import stages
-    from knowclip.sources import check_recipe, read_sources
+    from knowclip.console.progress import stages
+    from knowclip.preflight.recipes import check_recipe, read_sources
 
     config = load_recipe(recipe, overrides or [])
     check_recipe(config)
@@ -110,9 +110,9 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
     Raises:
         ValueError: If another run is there, or the one to resume is not, or was of another recipe.
     """
-    from knowclip.atomic import recover
     from knowclip.config import load_recipe
-    from knowclip.locks import locked
+    from knowclip.storage.atomic import recover
+    from knowclip.storage.locks import locked
 
     run, last = recipe.output.folder, recipe.output.folder / "last"
     if run.is_dir() and os.environ.get("RANK", "0") == "0":
@@ -170,8 +170,8 @@ def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
     from knowclip.commands.train_report import NAMED
-    from knowclip.counts import read_line
-    from knowclip.data.captions import repeated
+    from knowclip.console.counts import read_line
+    from knowclip.data.captions.read import repeated
 
     total = sum(p.numel() for p in trainer.method.parameters())
     trained = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)

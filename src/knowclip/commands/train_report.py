@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowclip.atomic import atomic_file
+from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,8 +32,8 @@ def check_images(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
     Raises:
         ValueError: More are unreadable than training would allow.
     """
-    from knowclip.data.images import refuse_many, unreadable_images
-    from knowclip.progress import counting
+    from knowclip.console.progress import counting
+    from knowclip.data.images.decoding import refuse_many, unreadable_images
 
     lines = []
     for what, refs in _uncached(recipe, trainer, pairs).items():
@@ -49,7 +49,7 @@ def check_images(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
 
 
 def _uncached(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> dict[str, list[ImageRef]]:
-    from knowclip.data.triplet_collate import graph_images
+    from knowclip.data.graphs.collate import graph_images
 
     found = {}
     if pairs.train and recipe.data.cache == "none":
@@ -63,7 +63,7 @@ def _uncached(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> dict[str, list[
 
 def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run: Path) -> None:
     """Say how many images and pairs were left out because they cannot be read, before and in training."""
-    from knowclip.data.images import image_name
+    from knowclip.data.images.decoding import image_name
 
     named = {**pairs.unreadable, **met}
     if not named or console.quiet:

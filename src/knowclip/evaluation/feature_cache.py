@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.atomic import atomic_file
+from knowclip.storage.atomic import atomic_file
 from knowclip.types import ImageRef
 
 Features = NDArray[np.float32]

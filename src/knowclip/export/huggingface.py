@@ -20,10 +20,10 @@ from typing import Any
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from safetensors.torch import save_file
 
-from knowclip.atomic import atomic_folder
-from knowclip.models import transformers_clip
 from knowclip.models.clip import DualEncoder
-from knowclip.models.transformers_images import write_preprocessing
+from knowclip.models.loading import transformers_clip
+from knowclip.models.loading.transformers_images import write_preprocessing
+from knowclip.storage.atomic import atomic_folder
 
 _SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 """open_clip's names of OpenAI's two special tokens, and OpenAI's own."""

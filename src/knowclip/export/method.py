@@ -14,10 +14,10 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from knowclip.atomic import atomic_folder
 from knowclip.export.open_clip import save_pretrained
 from knowclip.methods.base import Method
-from knowclip.models.weight_files import read_content, read_json
+from knowclip.models.loading.weight_files import read_content, read_json
+from knowclip.storage.atomic import atomic_folder
 
 WEIGHTS, SETTINGS = "method.safetensors", "method.json"
 

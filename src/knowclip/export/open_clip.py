@@ -20,8 +20,8 @@ from open_clip.tokenizer import HFTokenizer
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from knowclip.atomic import atomic_folder
 from knowclip.models.clip import DualEncoder
+from knowclip.storage.atomic import atomic_folder
 
 Kind = Literal["open_clip", "knowclip"]
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from knowclip.atomic import atomic_file
-from knowclip.files import refuse_wide
+from knowclip.storage.atomic import atomic_file
+from knowclip.storage.text_files import refuse_wide
 from knowclip.types import Attribute, Negative, Relation, SceneGraph, SceneObject, Span
 
 

@@ -15,7 +15,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from knowclip.knowledge.phrases import PhraseIds
+    from knowclip.knowledge.parsing.triple_phrases import PhraseIds
     from knowclip.models.clip import DualEncoder
     from knowclip.models.with_knowledge import WithKnowledge
     from knowclip.types import Batch, Features

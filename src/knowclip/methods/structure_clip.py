@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
     from torch import Tensor
 
-    from knowclip.knowledge.phrases import PhraseIds
+    from knowclip.knowledge.parsing.triple_phrases import PhraseIds
     from knowclip.models.clip import DualEncoder
 
 TextFeatures = Literal["plain", "with_kee", "both"]

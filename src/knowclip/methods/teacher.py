@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from open_clip.tokenizer import HFTokenizer
 
-from knowclip.data.images import fingerprint, probe_image
+from knowclip.data.images.decoding import fingerprint, probe_image
 from knowclip.models.clip import DualEncoder
 from knowclip.types import Batch
 

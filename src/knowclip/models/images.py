@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from knowclip.pixels import load_pixels
+from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef
 
 ImageInput = ImageRef | str | Path | Image.Image

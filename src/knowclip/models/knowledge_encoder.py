@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from knowclip.knowledge.phrases import PADDING
+from knowclip.knowledge.parsing.triple_phrases import PADDING
 from knowclip.models.clip import DualEncoder
 from knowclip.models.set_transformers import BertOverSet, SetTransformer, open_bert
 from knowclip.models.text_length import word_embedding

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from knowclip.knowledge.parsing import parse
-from knowclip.knowledge.phrases import TripletIds, pack, triplet_ids
+from knowclip.knowledge.parsing.parsers import parse
+from knowclip.knowledge.parsing.triple_phrases import TripletIds, pack, triplet_ids
 from knowclip.models.clip import DualEncoder
 from knowclip.models.knowledge_encoder import KnowledgeEncoder
 from knowclip.models.text_length import word_embedding

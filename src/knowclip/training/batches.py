@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from knowclip.data.graph_rows import take
+from knowclip.data.graphs.rows import take
 from knowclip.types import Batch, Features, GraphBatch
 
 Record = TypeVar("Record", Batch, GraphBatch, Features)

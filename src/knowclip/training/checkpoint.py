@@ -23,8 +23,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from knowclip.atomic import atomic_folder, recover
-from knowclip.data.fingerprint import DataFingerprint
+from knowclip.data.captions.fingerprint import DataFingerprint
+from knowclip.storage.atomic import atomic_folder, recover
 from knowclip.training.rng import rng_state, set_rng_state
 
 TRAINING = "training.json"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from knowclip.data.triplet_collate import GraphDataset
+from knowclip.data.graphs.collate import GraphDataset
 from knowclip.training.batches import EpochLoader, loaded
 from knowclip.types import Batch, GraphBatch
 

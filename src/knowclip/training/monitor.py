@@ -12,7 +12,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from knowclip.progress import duration
+from knowclip.console.progress import duration
 from knowclip.training.runlog import RunLog
 
 _SILENCE = 30.0

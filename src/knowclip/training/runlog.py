@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from knowclip.atomic import atomic_file
+from knowclip.storage.atomic import atomic_file
 
 
 class RunLog:

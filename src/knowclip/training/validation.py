@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from knowclip.data.image_cache import ImageCache, PixelCache
+from knowclip.data.images.cache import ImageCache, PixelCache
 from knowclip.evaluation.benchmarks.base import Benchmark
-from knowclip.evaluation.link_prediction import LinkSet, Side, run_link_prediction
-from knowclip.evaluation.link_scorers import FusionLinks, PlainClip
+from knowclip.evaluation.links.prediction import LinkSet, Side, run_link_prediction
+from knowclip.evaluation.links.scorers import FusionLinks, PlainClip
 from knowclip.evaluation.scoring import Scorer
-from knowclip.evaluation.suite import run_suite
+from knowclip.evaluation.suites.folder import run_suite
 
 if TYPE_CHECKING:
     from torch import Tensor

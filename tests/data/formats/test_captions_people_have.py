@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from knowclip.data.captions import read_captions
-from knowclip.knowledge.texts import Text, read_texts
+from knowclip.data.captions.read import read_captions
+from knowclip.knowledge.parsing.caption_texts import Text, read_texts
 
 BUFFER = io.BytesIO()
 Image.new("RGB", (8, 6), (9, 99, 199)).save(BUFFER, "JPEG")
@@ -308,7 +308,7 @@ def test_names_of_other_systems_and_lemmas_beside_tokens() -> None:
 
 def test_saved_data_sets_keep_their_images() -> None:
     datasets = pytest.importorskip("datasets")
-    from knowclip.pixels import load_pixels
+    from knowclip.storage.pixels import load_pixels
 
     columns = {"image": ["a.jpg", "b.jpg", "a.jpg"], "caption": [["one", "two"], ["three"], ["four"]]}
     data = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.readers.registry import import_graph
 from knowclip.types import Triplet
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.readers import json_stream
 from knowclip.knowledge.readers.json_stream import iterate_array, iterate_object
 from knowclip.knowledge.readers.registry import READERS, import_graph, parse_options, reader_options

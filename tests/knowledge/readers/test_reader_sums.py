@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from knowclip.knowledge.graph import KnowledgeGraph
-from knowclip.knowledge.graph_build import graph_builder
-from knowclip.knowledge.graph_edit import filter_graph, merge
-from knowclip.knowledge.graph_images import ImageSet
-from knowclip.knowledge.graph_split import split, split_as_given
-from knowclip.knowledge.graph_store import Source
-from knowclip.knowledge.graph_tally import SELF_LOOP, Tally
+from knowclip.knowledge.graph.edit import filter_graph, merge
+from knowclip.knowledge.graph.excluded_images import ImageSet
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.knowledge.graph.split import split, split_as_given
+from knowclip.knowledge.graph.staging import graph_builder
+from knowclip.knowledge.graph.store import Source
+from knowclip.knowledge.graph.tally import SELF_LOOP, Tally
 from knowclip.knowledge.readers.registry import READERS, import_graph
 from knowclip.types import Example, ImageRef
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from knowclip.knowledge.graph import KnowledgeGraph
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.readers.registry import import_graph
 from knowclip.types import Triplet
 

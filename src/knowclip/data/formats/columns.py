@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.rows import MALFORMED, Options, Row
-from knowclip.files import IMAGE_SUFFIXES
+from knowclip.storage.text_files import IMAGE_SUFFIXES
 
 IMAGE_COLUMNS = (
     ("image", "filepath", "filename"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.rows import NO_IMAGE, NOT_UTF8, Format, Options, Row, check_split
-from knowclip.files import IMAGE_SUFFIXES, is_junk, read_text
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk, read_text
 
 
 def sidecar_rows(folder: Path, content: Any, options: Options) -> Iterator[Row]:

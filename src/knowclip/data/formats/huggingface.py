@@ -11,8 +11,8 @@ from typing import Any
 
 from knowclip.data.formats.columns import choose, record_rows
 from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split
-from knowclip.files import read_json
-from knowclip.members import arrow_table
+from knowclip.storage.members import arrow_table
+from knowclip.storage.text_files import read_json
 
 HUB = "hf-hub:"
 """In front of the name of a data set, and of ``:CONFIGURATION`` behind it, as in front of a model's."""

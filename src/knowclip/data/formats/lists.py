@@ -13,7 +13,7 @@ from typing import Any
 from knowclip.data.formats.columns import Record, choose, record_rows, tell_unused
 from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, Format, Options, Row, check_split, of_split
 from knowclip.data.formats.tables import read_table
-from knowclip.files import is_utf8, open_text
+from knowclip.storage.text_files import is_utf8, open_text
 
 LIST_NAME = re.compile(r"(?:.*[_-])?(train|val|test)\.json")
 _LOOKED_AT = 100

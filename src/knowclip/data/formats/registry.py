@@ -16,7 +16,7 @@ from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_
 from knowclip.data.formats.shards import SHARDS
 from knowclip.data.formats.tables import CSV, KAGGLE_FILE, SUFFIXES
 from knowclip.data.formats.texts import TEXT, TOKENS, recognise
-from knowclip.files import is_junk, open_text, read_json
+from knowclip.storage.text_files import is_junk, open_text, read_json
 
 FORMATS = (
     COCO,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from knowclip.files import is_utf8, looks_like
+from knowclip.storage.text_files import is_utf8, looks_like
 
 MALFORMED = "malformed record"
 LENGTH = "row of another length than the header"

@@ -14,8 +14,8 @@ from typing import Any
 
 from knowclip.data.formats.columns import captions_of
 from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, REPLACED, Format, Options, Row, check_split
-from knowclip.files import IMAGE_SUFFIXES, decode, is_junk
-from knowclip.members import open_file, tar_members, tar_repeated
+from knowclip.storage.members import open_file, tar_members, tar_repeated
+from knowclip.storage.text_files import IMAGE_SUFFIXES, decode, is_junk
 
 META = re.compile(r"__[^/]*__(/|\.|$)")
 """Members that describe the shard, which WebDataset's readers leave out."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from knowclip.data.formats.columns import LISTS, Columns, Record, choose, guessable, record_rows, tell_unused
 from knowclip.data.formats.rows import LENGTH, NOT_UTF8, Format, Options, Row, check_split, of_split
-from knowclip.files import IMAGE_SUFFIXES, is_utf8, looks_like, open_text, read_text
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_utf8, looks_like, open_text, read_text
 
 KAGGLE_FILE = "captions.txt"
 SUFFIXES = {".csv": ",", ".tsv": "\t"}

@@ -10,7 +10,7 @@ from typing import Any
 from knowclip.data.formats.columns import guessable
 from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, Format, Options, Row, check_split
 from knowclip.data.formats.tables import CSV, DELIMITERS, flickr8k_split, split_header
-from knowclip.files import IMAGE_SUFFIXES, is_utf8, open_text
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_utf8, open_text
 
 _TOKEN_LINE = re.compile(r"(?P<image>[^\t]+)#\d+\t(?P<caption>.*)")
 

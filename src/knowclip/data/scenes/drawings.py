@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from knowclip.atomic import atomic_folder
 from knowclip.data.scenes.nouns import COLOURS, NOUNS
 from knowclip.data.scenes.sprites import LICENCE, sprite
+from knowclip.storage.atomic import atomic_folder
 
 
 def write_drawings(out: Path, *, size: int = 64) -> int:

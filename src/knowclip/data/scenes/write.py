@@ -10,13 +10,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from knowclip.atomic import atomic_folder
 from knowclip.data.scenes import formats, questions
 from knowclip.data.scenes.drawing import draw
 from knowclip.data.scenes.entailment import snli_ve
 from knowclip.data.scenes.formats import Drawn
 from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.world import SPLITS, Scene, draw_scenes
+from knowclip.storage.atomic import atomic_folder
 
 _CHUNK = 500
 _README = """OpenMoji scenes, made by `knowclip scenes` with {settings}.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from knowclip.files import read_text
+from knowclip.storage.text_files import read_text
 
 NAMES = "classnames.txt"
 IMAGENET = 1000

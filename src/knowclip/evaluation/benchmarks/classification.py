@@ -14,7 +14,7 @@ from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.benchmarks.class_names import Named, class_names
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
 from knowclip.evaluation.metrics import NoDataError, NotHereError
-from knowclip.files import IMAGE_SUFFIXES, is_junk, read_text
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk, read_text
 from knowclip.types import ImageRef
 
 CLASSIFICATION = Card(

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from knowclip.atomic import atomic_folder
 from knowclip.data.formats.shards import META
 from knowclip.evaluation.benchmarks.files import matching
-from knowclip.files import IMAGE_SUFFIXES, is_junk
-from knowclip.members import open_file, tar_members
+from knowclip.storage.atomic import atomic_folder
+from knowclip.storage.members import open_file, tar_members
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 
 TORCHVISION: dict[str, str] = {
     "cifar-10-batches-py": "CIFAR10", "cifar-100-python": "CIFAR100", "MNIST/raw": "MNIST",

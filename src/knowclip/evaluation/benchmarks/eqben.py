@@ -29,7 +29,7 @@ from knowclip.evaluation.benchmarks.files import (
 )
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
 from knowclip.evaluation.benchmarks.winoground import RULE
-from knowclip.files import read_json
+from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef
 
 FILE = "eqben_subset_10percent_final.json"

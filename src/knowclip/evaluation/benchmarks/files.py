@@ -17,16 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from knowclip.atomic import atomic_file
-from knowclip.data.captions import CaptionSet, read_captions
+from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.evaluation.benchmarks.base import NOT_IN_FILE, Card
 from knowclip.evaluation.metrics import NoDataError, NotHereError
-from knowclip.files import is_junk, read_json, read_text
+from knowclip.storage.atomic import atomic_file
+from knowclip.storage.text_files import is_junk, read_json, read_text
 from knowclip.types import ImageRef
-
-TOLERATED_SHARE = 0.01
-"""More bad records or missing images than this share are an error, not bad luck."""
-
 
 NO_PAIR = "no image-caption pair"
 """What ``read_captions`` says of a folder or file without captions."""

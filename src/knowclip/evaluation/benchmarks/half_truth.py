@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from knowclip.data.captions import CaptionSet
+from knowclip.data.captions.read import CaptionSet
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.files import captioned
-from knowclip.knowledge.identity import stable_hash
-from knowclip.knowledge.layout import Layout
-from knowclip.knowledge.parsing import parse
+from knowclip.knowledge.content_hashes import stable_hash
+from knowclip.knowledge.negatives.mentions import Layout
+from knowclip.knowledge.parsing.parsers import parse
 from knowclip.types import Example, SceneGraph
 
 HALF_TRUTH = Card(

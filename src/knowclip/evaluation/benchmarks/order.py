@@ -19,8 +19,8 @@ from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, D
 from knowclip.evaluation.benchmarks.files import Record, collect, json_records, locate, text
 from knowclip.evaluation.benchmarks.images import CocoImages
 from knowclip.evaluation.metrics import NoDataError
-from knowclip.knowledge.identity import stable_hash
-from knowclip.knowledge.spacy_parser import installed_model
+from knowclip.knowledge.content_hashes import stable_hash
+from knowclip.knowledge.parsing.spacy_parser import installed_model
 
 MAX_WORDS = 30
 _STORE = "https://storage.googleapis.com/sfr-vision-language-research/datasets"

@@ -13,9 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from knowclip.data.captions import read_captions
+from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.data.captions.read import read_captions
 from knowclip.evaluation.benchmarks.base import Card, Choice, describe, missing_images
-from knowclip.evaluation.benchmarks.files import TOLERATED_SHARE, captioned
+from knowclip.evaluation.benchmarks.files import captioned
 from knowclip.evaluation.benchmarks.images import coco_home
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, nearest_wrong, relevance
 from knowclip.evaluation.scoring import Scorer

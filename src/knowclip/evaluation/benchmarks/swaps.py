@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.files import captioned, text
-from knowclip.evaluation.controls import Blind, strongest
+from knowclip.evaluation.controls.text_only import Blind, strongest
 from knowclip.evaluation.metrics import NotHereError, small_left_out
-from knowclip.files import read_text
+from knowclip.storage.text_files import read_text
 from knowclip.types import Example, ImageRef, Negative, Result
 
 SWAPS = Card(

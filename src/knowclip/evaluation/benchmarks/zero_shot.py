@@ -16,7 +16,7 @@ from knowclip.evaluation.benchmarks.files import captioned
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, macro_average
 from knowclip.evaluation.scoring import Scorer
-from knowclip.files import read_json
+from knowclip.storage.text_files import read_json
 from knowclip.types import Box, ImageRef, Result
 
 TEMPLATES = ("{a} {name}",)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.objectives import Objective
-from knowclip.files import IMAGE_SUFFIXES, is_junk
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 from knowclip.types import ImageRef
 
 TOLERATED_SHARE = 0.01

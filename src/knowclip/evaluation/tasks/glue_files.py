@@ -16,7 +16,7 @@ from knowclip.evaluation.benchmarks.files import matching, one_edition, only
 from knowclip.evaluation.metrics import NotHereError
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.tasks.glue import GlueTask
+    from knowclip.evaluation.tasks.glue_tasks import GlueTask
 
 HUB = "nyu-mll/glue"
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from knowclip.evaluation.records import records
-from knowclip.evaluation.statistics import interval
-from knowclip.evaluation.summary import bounds
-from knowclip.evaluation.tasks.glue import GLUE, glue_score
+from knowclip.evaluation.report.records import records
+from knowclip.evaluation.report.summary import bounds
+from knowclip.evaluation.statistics.bootstrap import interval
+from knowclip.evaluation.tasks.glue import glue_score
+from knowclip.evaluation.tasks.glue_tasks import GLUE
 from knowclip.types import Result
 
 if TYPE_CHECKING:

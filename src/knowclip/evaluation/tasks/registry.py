@@ -10,7 +10,8 @@ from pathlib import Path
 from knowclip.evaluation.benchmarks.base import Card
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.tasks.base import Task
-from knowclip.evaluation.tasks.glue import GLUE, read_glue
+from knowclip.evaluation.tasks.glue import read_glue
+from knowclip.evaluation.tasks.glue_tasks import GLUE
 from knowclip.evaluation.tasks.linear_probe import (
     LINEAR_PROBE,
     LinearProbe,

@@ -15,7 +15,7 @@ from torch import nn
 from knowclip.evaluation.benchmarks.base import class_table, describe, missing_images
 from knowclip.evaluation.metrics import macro_average
 from knowclip.evaluation.scoring import Scorer
-from knowclip.evaluation.statistics import RESAMPLES, Interval, bootstrap
+from knowclip.evaluation.statistics.bootstrap import RESAMPLES, Interval, bootstrap
 from knowclip.evaluation.tasks.base import Logits, Task, TaskItems
 from knowclip.evaluation.tasks.head import PooledHead, TokenHead
 from knowclip.evaluation.tasks.settings import HeadSettings

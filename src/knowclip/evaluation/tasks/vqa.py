@@ -19,7 +19,7 @@ from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
 from knowclip.evaluation.tasks.objectives import SoftAnswers
 from knowclip.evaluation.tasks.vqa_answers import normalise, soft_accuracy, tidy
-from knowclip.files import read_json
+from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef
 
 VQA = Card(

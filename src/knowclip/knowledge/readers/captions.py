@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source
-from knowclip.knowledge.readers.images import coco_id
+from knowclip.knowledge.graph.image_files import coco_id
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source
 from knowclip.types import Example
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source, literal
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source, literal
 from knowclip.knowledge.readers.tables import MALFORMED, blank, number, read_lines, wordless
 
 ASSERTIONS = Source("conceptnet", "CC BY-SA 4.0", "https://github.com/commonsense/conceptnet5/wiki/Downloads")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source
+from knowclip.knowledge.graph.image_files import ImageFolder
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.readers.conceptnet import concept
-from knowclip.knowledge.readers.images import ImageFolder
 
 _NUMBER = re.compile(r"[-_ ]*\d+$")
 

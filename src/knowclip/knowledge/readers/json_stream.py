@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from knowclip.files import is_junk, looks_like, refuse_wide
+from knowclip.storage.text_files import is_junk, looks_like, refuse_wide
 
 HEAD_BYTES = 1 << 12
 CHUNK_CHARACTERS = 1 << 22

@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from knowclip.knowledge.graph import KnowledgeGraph
-from knowclip.knowledge.graph_build import graph_builder
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.knowledge.graph.staging import graph_builder
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
-from knowclip.files import looks_like, refuse_wide
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import literal, watched
-from knowclip.knowledge.graph_tally import SELF_LOOP
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import literal, watched
+from knowclip.knowledge.graph.tally import SELF_LOOP
+from knowclip.storage.text_files import looks_like, refuse_wide
 
 HEAD_BYTES = 1 << 12
 MAX_LINE_BYTES = 1 << 18

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source, literal
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source, literal
 from knowclip.knowledge.readers import columns as named
 from knowclip.knowledge.readers.tables import (
     MALFORMED,

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import knowclip.knowledge.readers.visual_genome_records as fields
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source
+from knowclip.knowledge.graph.image_files import ImageFolder
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.readers.conceptnet import concept
-from knowclip.knowledge.readers.images import ImageFolder
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array
 
 SOURCE = Source("visual-genome", "CC BY 4.0", "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html")

@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source
-from knowclip.knowledge.readers.images import ImageFolder
+from knowclip.knowledge.graph.image_files import ImageFolder
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array, iterate_object
 
 SOURCE = Source(

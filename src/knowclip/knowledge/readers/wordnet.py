@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from knowclip.files import is_utf8, open_text
-from knowclip.knowledge.graph_build import GraphBuilder
-from knowclip.knowledge.graph_store import Source
+from knowclip.knowledge.graph.staging import GraphBuilder
+from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.readers.conceptnet import concept
+from knowclip.storage.text_files import is_utf8, open_text
 
 SOURCE = Source("wordnet", "WordNet licence", "https://wordnet.princeton.edu")
 

@@ -1,0 +1,1 @@
+"""What a person sees of a command: signs of life, and counts that add up."""

@@ -1,0 +1,1 @@
+"""Image-caption pairs: read, prepared, drawn, batched."""

@@ -1,0 +1,132 @@
+"""Examples with the negatives of this epoch, as a map-style dataset."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from torch.utils.data import Dataset
+
+from knowclip.data.images.decoding import image_name
+from knowclip.types import Example, Negative
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An example as one batch sees it: its image loaded, and the negatives drawn for it.
+
+    ``unreadable`` names the images that were to come here and could not be read, and says why.
+    """
+
+    example: Example
+    image: Tensor
+    negatives: tuple[Negative, ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+_IN_A_ROW = 20
+"""Images that may be unreadable one after the other: so many never are where a few of many are broken."""
+
+
+class CaptionDataset(Dataset[Item]):
+    """Image-caption pairs with hard-negative captions drawn anew each epoch.
+
+    The draw depends on ``(seed, epoch, index)`` alone, so any process, at any time, draws the same. Kinds of
+    negatives take turns in a random order, so that the commoner kind does not crowd out the rarer.
+
+    A pair whose image cannot be read gives its place to another one, drawn likewise: batches keep their size
+    on every process. The item tells of it.
+
+    Args:
+        examples: With their ``negatives``, as ``prepare.negatives_for`` fills them in.
+        load_image: Index of an example -> pixels or trunk features: ``ImageCache.loader``, ``ImageDecoder``;
+            a ValueError says that it cannot be read.
+        negatives_per_caption: How many to draw, without repetition; fewer where a caption has fewer.
+        captions_per_image: "all": an item is a caption. "one": an item is an image, with one of its captions
+            drawn each epoch; so no batch holds an image twice.
+        max_unreadable: Images that one process may fail to read before it raises.
+        seed: Of all draws.
+
+    Raises:
+        ValueError: No examples, or negatives asked for where no example has any.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        *,
+        load_image: Callable[[int], Tensor],
+        negatives_per_caption: int = 0,
+        captions_per_image: Literal["all", "one"] = "all",
+        max_unreadable: int = 0,
+        seed: int = 0,
+    ) -> None:
+        if not examples:
+            raise ValueError("a dataset needs at least one example")
+        if captions_per_image not in ("all", "one"):
+            raise ValueError(f"captions_per_image={captions_per_image!r} is neither 'all' nor 'one'")
+        if negatives_per_caption and not any(example.negatives for example in examples):
+            raise ValueError(
+                f"negatives_per_caption={negatives_per_caption}, but none of the {len(examples):,} examples "
+                "has a negative: fill them in with prepare.negatives_for, or ask for 0"
+            )
+        self.examples = examples
+        self.choices = _choices(examples, captions_per_image)
+        self._load_image = load_image
+        self._negatives_per_caption = negatives_per_caption
+        self._max_unreadable = max_unreadable
+        self._unreadable: set[str] = set()
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; worker processes must be started after it (no ``persistent_workers``)."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def __getitem__(self, index: int) -> Item:
+        draw = random.Random(f"{self._seed} {self._epoch} {index}")
+        unreadable: dict[str, str] = {}
+        while True:
+            position = draw.choice(self.choices[index])
+            example = self.examples[position]
+            negatives = draw_negatives(example.negatives, self._negatives_per_caption, draw)
+            try:
+                return Item(example, self._load_image(position), negatives, unreadable)
+            except ValueError as error:
+                self._unreadable.add(image_name(example.image))
+                if len(self._unreadable) > self._max_unreadable or len(unreadable) == _IN_A_ROW:
+                    raise
+                unreadable[image_name(example.image)] = str(error)
+                index = draw.randrange(len(self))
+
+
+def _choices(examples: Sequence[Example], captions_per_image: str) -> list[tuple[int, ...]]:
+    """For each item the positions of the examples it may show."""
+    if captions_per_image == "all":
+        return [(i,) for i in range(len(examples))]
+    by_image: dict[str, list[int]] = {}
+    for i, example in enumerate(examples):
+        by_image.setdefault(example.image_id, []).append(i)
+    return [tuple(positions) for positions in by_image.values()]
+
+
+def draw_negatives(negatives: Sequence[Negative], count: int, draw: random.Random) -> tuple[Negative, ...]:
+    """Draw up to ``count`` different negatives, the kinds taking turns in a random order."""
+    by_kind: dict[str, list[Negative]] = {}
+    for negative in negatives:
+        by_kind.setdefault(negative.kind, []).append(negative)
+    drawn: list[Negative] = []
+    while by_kind and len(drawn) < count:
+        for kind in draw.sample(list(by_kind), min(len(by_kind), count - len(drawn))):
+            drawn.append(by_kind[kind].pop(draw.randrange(len(by_kind[kind]))))
+            if not by_kind[kind]:
+                del by_kind[kind]
+    return tuple(drawn)

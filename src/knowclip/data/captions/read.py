@@ -1,0 +1,226 @@
+"""Image-caption pairs from the files people have; ``data.formats`` knows the formats."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.data.formats.registry import Source, find
+from knowclip.data.formats.rows import (
+    BROKEN,
+    EMPTY,
+    MALFORMED,
+    NOT_UTF8,
+    Options,
+    Row,
+    fault_of,
+    tell_encoding,
+    text_fault,
+)
+from knowclip.storage.members import exists
+from knowclip.storage.text_files import looks_like
+from knowclip.types import Example, ImageRef, Negative
+
+MISSING = "image not found"
+JOINED = "joined to the same pair, with its negatives"
+"""Lines of ``negatives.jsonl`` and ``swaps.jsonl`` are one for each negative."""
+GIVEN = "given"
+"""Kind of the negatives that a captions file brings itself."""
+
+_IMAGE_FOLDERS = (
+    "", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset",
+    "flickr30k_images", "flickr30k-images",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionSet:
+    """The pairs of one file, in its order, and how many records were skipped for which reason."""
+
+    source: Path
+    format: str
+    examples: list[Example] = field(repr=False)
+    skipped: Counter[str]
+
+    @property
+    def read(self) -> int:
+        """Records read: those that are kept, and those that are skipped."""
+        return len(self.examples) + self.skipped.total()
+
+
+def repeated(examples: Iterable[Example]) -> int:
+    """How many pairs are equal in image and caption to an earlier one: they are kept, and told."""
+    said = Counter((example.image_id, example.caption) for example in examples)
+    return said.total() - len(said)
+
+
+def read_captions(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    images: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    allow_missing: bool = False,
+) -> CaptionSet:
+    """Read image-caption pairs.
+
+    Args:
+        path: a captions file, a folder in which to find one (else its images with ``.txt`` sidecars), or
+            ``hf-hub:`` and the name of a data set. `knowclip data --formats` lists the formats.
+        format: one of ``data.formats.registry.NAMES``; found out from the file when None.
+        images: the folder that image names are relative to; looked for beside the file when None.
+        split: all splits when None. Karpathy's "train" takes in "restval"; Flickr8k's "val" is its "dev".
+        image_column: column of image names of a table, where the header leaves it open.
+        caption_column: column of captions of a table, likewise.
+        allow_missing: accept that more than 1% of the images are not there.
+
+    Returns:
+        Examples with ``image_id`` the image's name as the file writes it, and ``key`` ``"name#k"`` for the
+        k-th caption of that image; ``negatives`` where the file brings its own. Captions that are empty or
+        lack their image are skipped and counted.
+
+    Raises:
+        ValueError: nothing readable there, a column or split that does not exist, too many bad records.
+    """
+    source = find(Path(path), format, split)
+    if not source.format.images:
+        raise ValueError(
+            f"{source.path} is read as {source.format.name!r}, a caption a line without images: only 'parse' "
+            "and 'negatives' read it; give a table with the columns 'image' and 'caption', or another "
+            "format of `knowclip data --formats`"
+        )
+    options = Options(split=split, image_column=image_column, caption_column=caption_column)
+    rows = list(source.rows(options))
+    return _assemble(rows, source, Path(images) if images is not None else None, allow_missing)
+
+
+def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing: bool) -> CaptionSet:
+    """Check every row and make the examples."""
+    faults = [fault_of(row) or _image_fault(row.image) for row in rows]
+    skipped = Counter(fault for fault in faults if fault)
+    _refuse_broken(rows, faults, skipped, source)
+    good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
+    refs = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
+    seen: Counter[str] = Counter()
+    bringing: dict[tuple[str, str], int] = {}
+    examples: list[Example] = []
+    for _, image, text, false, _, _ in good:
+        number = seen[image]
+        seen[image] = number + 1
+        caption = text.strip()
+        if not caption:
+            skipped[EMPTY] += 1
+        elif image not in refs:
+            skipped[MISSING] += 1
+        elif false and (earlier := bringing.get((image, caption))) is not None:
+            skipped[JOINED] += 1
+            examples[earlier] = _joined(examples[earlier], false)
+        else:
+            example = Example(f"{image}#{number}", image, refs[image], caption)
+            if false:
+                bringing[image, caption] = len(examples)
+                example = _joined(example, false)
+            examples.append(example)
+    if not examples:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
+        raise ValueError(
+            f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
+        )
+    return CaptionSet(source.path, source.format.name, examples, skipped)
+
+
+def _joined(example: Example, false: Iterable[str]) -> Example:
+    """Add negatives that a file brings to those of a pair, each once."""
+    known = dict.fromkeys((*example.negatives, *(Negative(one, GIVEN) for one in false)))
+    return replace(example, negatives=tuple(known))
+
+
+def _image_fault(image: Any) -> str:
+    return text_fault(image) if image else MALFORMED
+
+
+def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], source: Source) -> None:
+    """Refuse a file many of whose records cannot be read: it is not what it was taken for.
+
+    Raises:
+        ValueError: naming the first of them, and the encoding of a text that is not UTF-8.
+    """
+    telling = BROKEN - {NOT_UTF8} if source.format.separate else BROKEN
+    broken = sum(counts[fault] for fault in telling)
+    if broken <= TOLERATED_SHARE * len(rows):
+        if counts[NOT_UTF8]:
+            tell_encoding(rows[faults.index(NOT_UTF8)], source.path)
+        return
+    first = next(i for i, fault in enumerate(faults) if fault in telling)
+    row, name = rows[first], source.format.name
+    if faults[first] == NOT_UTF8:
+        content = f"{row.image or ''} {row.caption or ''}".encode("utf-8", "surrogateescape")
+        raise ValueError(
+            f"{source.path} is not UTF-8 text: {counts[NOT_UTF8]:,} of {len(rows):,} records, the first at "
+            f"{row.where}; {looks_like(content)}"
+        )
+    raise ValueError(
+        f"{source.path}: {broken:,} of {len(rows):,} records lack an image name or a caption "
+        f"({faults[first]}), the first at {row.where}; is this really {name!r} data?"
+    )
+
+
+def _refs(names: list[str], source: Source, root: Path | None, allow_missing: bool) -> dict[str, ImageRef]:
+    """Image name to its file; what shards and saved data sets list, they hold."""
+    if source.format.name not in ("webdataset", "huggingface"):
+        return _locate(names, source.path, root, allow_missing)
+    folder = source.path if source.path.is_dir() else source.path.parent
+    if root is not None or source.format.name == "webdataset":
+        folder = root or folder
+    inside = [name for name in names if source.format.name == "webdataset" or ".arrow/" in name]
+    outside = sorted(set(names) - set(inside))
+    found = {name: ImageRef(folder / name) for name in inside}
+    return found | (_locate(outside, source.path, root, allow_missing) if outside else {})
+
+
+def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bool) -> dict[str, ImageRef]:
+    """Find the image file of every name that has one."""
+    roots = [root] if root is not None else list(_image_roots(source))
+    # The first folder that holds any of the first names: a few may be missing, never all.
+    root = next((r for r in roots if any(_file(r, name) for name in names[:100])), roots[0])
+    found = {name: ImageRef(path) for name in names if (path := _file(root, name)) is not None}
+    missing = len(names) - len(found)
+    if missing > TOLERATED_SHARE * len(names) and not allow_missing:
+        first = next(name for name in names if name not in found)
+        looked = ", ".join(map(str, roots)) if not found else str(root)
+        raise ValueError(
+            f"{source}: {missing:,} of {len(names):,} images, such as {first!r}, are not under {looked}. "
+            "Give their folder with images=..., or pass allow_missing=True"
+        )
+    return found
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The file of a name, which another system may have written: with backslashes, or accents apart."""
+    if exists(path := root / name):
+        return path
+    if name.isascii() and "\\" not in name:
+        return None
+    forms = (normalize(form, name.replace("\\", "/")) for form in ("NFC", "NFD"))
+    return next((path for form in forms if exists(path := root / form)), None)
+
+
+def _image_roots(source: Path) -> Iterator[Path]:
+    """Where the images of a captions file usually are."""
+    folder = source if source.is_dir() else source.parent
+    subfolders: Iterable[str] = _IMAGE_FOLDERS
+    if source.suffix == ".json" and source.name.startswith("captions_"):
+        subfolders = (source.stem.removeprefix("captions_"), *_IMAGE_FOLDERS)  # captions_val2017 -> val2017
+    for base in (folder, folder.parent):
+        for name in subfolders:
+            for candidate in (base / name, base / "images" / name):
+                if candidate.is_dir():
+                    yield candidate

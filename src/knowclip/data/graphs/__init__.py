@@ -1,0 +1,1 @@
+"""KnowledgeGraph to batches of triplets."""

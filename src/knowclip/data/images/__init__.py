@@ -1,0 +1,1 @@
+"""Images as training reads them: decoded, told apart, cached."""

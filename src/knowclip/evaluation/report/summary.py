@@ -1,0 +1,214 @@
+"""Results of several runs to one summary in JSON types, which tables, plots and pages are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from knowclip.evaluation.benchmarks.base import Choice
+from knowclip.evaluation.report.standings import abilities, best, published
+from knowclip.evaluation.statistics.bootstrap import compare, interval, same_items, wilson
+from knowclip.types import Result
+
+SCHEMA = 2
+RESERVED = ("schema", "methods", "baseline", "benchmarks", "absent", "abilities", "published")
+
+
+NO_FILES = "no files"
+"""How the reasons of benchmarks begin that nobody expected to be measured: many, of little interest."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is to be told.
+
+    Args:
+        title: of the page.
+        runs: Results by name of the run, weakest first: the last one is the run that the page is about.
+        baseline: the run that paired differences are taken against.
+        headline: one sentence on what was measured; made from the first benchmark when empty.
+        choices: cases of choice benchmarks by name, to be shown with pictures.
+        absent: benchmarks without data, and why.
+        provenance: how the numbers came about (commands, seeds, versions, licences, ``wall_seconds``), in
+            JSON types; stands at the top level of ``results.json``.
+    """
+
+    title: str
+    runs: Mapping[str, Sequence[Result]]
+    baseline: str
+    headline: str = ""
+    choices: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.baseline not in self.runs:
+            raise ValueError(f"baseline {self.baseline!r} is none of the runs {list(self.runs)}")
+        taken = sorted(set(self.provenance) & set(RESERVED))
+        if taken:
+            raise ValueError(f"provenance may not use the names {taken} of results.json")
+
+    def result(self, run: str, benchmark: str) -> Result | None:
+        """Look up what a run scored on a benchmark."""
+        return next((result for result in self.runs[run] if result.benchmark == benchmark), None)
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Names of the benchmarks that any run was measured on, in order."""
+        return list(dict.fromkeys(result.benchmark for results in self.runs.values() for result in results))
+
+
+def summarise(report: Report) -> dict[str, Any]:
+    """Everything but per-item scores, in JSON types: the content of ``results.json``.
+
+    ``methods.<run>.<metric>`` are plain floats; ``benchmarks.<name>.methods.<run>`` has the interval, the
+    paired difference against the baseline, n, and the details: tie rate, text-only control, classes.
+    ``benchmarks.<name>.best`` names the best run where it may be ranked; ``abilities`` sets compositional
+    against general ability; ``published`` holds papers' numbers on the same test sets.
+    """
+    methods = {
+        run: {metric: float(value) for result in results for metric, value in result.metrics.items()}
+        for run, results in report.runs.items()
+    }
+    benchmarks = {name: _benchmark(report, name) for name in report.benchmarks}
+    return {
+        "schema": SCHEMA,
+        "methods": methods,
+        "baseline": report.baseline,
+        "benchmarks": benchmarks,
+        "abilities": abilities(benchmarks, list(report.runs)),
+        "published": published(benchmarks),
+        "absent": dict(report.absent),
+        **report.provenance,
+    }
+
+
+def _benchmark(report: Report, name: str) -> dict[str, Any]:
+    results = {run: result for run in report.runs if (result := report.result(run, name)) is not None}
+    first = next(iter(results.values()))
+    baseline = results.get(report.baseline)
+    measured = {run: _run(result, baseline) for run, result in results.items()}
+    comparable = all(_comparable(result, first) for result in results.values())
+    return {
+        "title": first.details.get("title", name),
+        "protocol": first.details.get("protocol", ""),
+        "flaws": first.details.get("flaws", ""),
+        "main": first.main,
+        "best": best(measured) if comparable else [],
+        "same_items": comparable,
+        "methods": measured,
+    }
+
+
+def _run(result: Result, baseline: Result | None) -> dict[str, Any]:
+    """One cell of the table: n, metrics, interval, paired difference, and the details."""
+    paired = baseline is not None and baseline is not result and "correct" in result.items
+    paired = paired and baseline is not None and same_items(result, baseline)
+    details = {
+        key: v for key, v in result.details.items() if key not in ("title", "protocol", "flaws", "interval")
+    }
+    if "classes" in details:
+        details["classes"] = {name: _class(row) for name, row in details["classes"].items()}
+    return {
+        "n": result.n,
+        "metrics": {metric: float(value) for metric, value in result.metrics.items()},
+        "interval": asdict(interval(result)) if "correct" in result.items else result.details["interval"],
+        "difference": asdict(compare(result, baseline)) if paired and baseline else None,
+        "details": details,
+    }
+
+
+def _comparable(result: Result, other: Result) -> bool:
+    """Whether both are over the same items, as far as they tell."""
+    if "correct" not in result.items or "correct" not in other.items:
+        return result.n == other.n
+    return result is other or same_items(result, other)
+
+
+def _class(row: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = wilson(row["accuracy"], row["n"])
+    return {**row, "low": low, "high": high}
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """One sentence on the last run's first benchmark: its score, the baseline's, the paired difference."""
+    last = list(summary["methods"])[-1]
+    entries = list(summary["benchmarks"].values())
+    entry = next((entry for entry in entries if last in entry["methods"]), entries[0])
+    run, numbers = list(entry["methods"].items())[-1]
+    sentence = f"On {numbers['n']:,} items of {entry['title']}, {run} scores {percent(numbers['interval'])}"
+    if numbers["difference"] is None:
+        return f"{sentence}."
+    baseline = entry["methods"][summary["baseline"]]["interval"]
+    return (
+        f"{sentence}, {summary['baseline']} {percent(baseline)}: a paired difference of "
+        f"{points(numbers['difference'])} points."
+    )
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """What the last run's differences to the baseline come to; of one run, what it has over blind readers."""
+    run, baseline = list(summary["methods"])[-1], summary["baseline"]
+    cells = {
+        entry["title"]: (entry, entry["methods"][run])
+        for entry in summary["benchmarks"].values()
+        if run in entry["methods"]
+    }
+    paired = {title: found["difference"] for title, (_, found) in cells.items() if found["difference"]}
+    if paired:
+        sides = {
+            "better": [title for title, d in paired.items() if d["low"] > 0],
+            "worse": [title for title, d in paired.items() if d["high"] < 0],
+        }
+        told = [f"{word} on {_listed(titles)}" for word, titles in sides.items() if titles]
+        open_ = [title for title in paired if title not in sides["better"] + sides["worse"]]
+        told += [f"not to be told apart on {_listed(open_)}"] if open_ else []
+        return f"{run} against {baseline}: {'; '.join(told)}."
+    blind = {title: strongest_control(entry) for title, (entry, _) in cells.items()}
+    low = {title: found["interval"]["low"] for title, (_, found) in cells.items()}
+    above = [title for title, control in blind.items() if control and low[title] > control["accuracy"]]
+    within = [title for title, control in blind.items() if control and title not in above]
+    told = [f"sees more than a reader without the image on {_listed(above)}"] if above else []
+    told += [f"sees no more than a reader without the image on {_listed(within)}"] if within else []
+    return f"{run} {'; '.join(told)}." if told else ""
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return f"{len(titles)} benchmarks ({', '.join(titles)})" if len(titles) > 1 else titles[0]
+
+
+def percent(found: Mapping[str, float]) -> str:
+    """``93.1% [91.8, 94.3]``; of a single item (or image) no interval can be drawn."""
+    value = f"{100 * found['value']:.1f}%"
+    return f"{value} {bounds(found)}" if bounds(found) else value
+
+
+def bounds(found: Mapping[str, float]) -> str:
+    """``[91.8, 94.3]``, or nothing where there is one item or one image only."""
+    if found.get("clusters", found["n"]) < 2:
+        return ""
+    return f"[{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+
+
+def points(difference: Mapping[str, float]) -> str:
+    """``+41.2 [39.0, 43.5]``, in percentage points."""
+    effect, low, high = (100 * difference[key] for key in ("effect", "low", "high"))
+    return f"{effect:+.1f} [{low:+.1f}, {high:+.1f}]" if difference["n"] > 1 else f"{effect:+.1f}"
+
+
+def recalls(metrics: Mapping[str, float]) -> str:
+    """``R@5 71.2 · R@10 80.4``, of retrieval; nothing of other benchmarks."""
+    found = ((name.rsplit("R@", 1)[-1], value) for name, value in metrics.items() if "_R@" in name)
+    return " · ".join(f"R@{k} {100 * value:.1f}" for k, value in found if k != "1")
+
+
+def strongest_control(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The strongest text-only control of a benchmark over all runs (the text tower differs between runs)."""
+    return strongest(numbers["details"].get("text_only") for numbers in entry["methods"].values())
+
+
+def strongest(controls: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The text-only control of the highest accuracy; None where there is none."""
+    found = [dict(control) for control in controls if control]
+    return max(found, key=lambda control: float(control["accuracy"]), default=None)

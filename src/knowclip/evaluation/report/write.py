@@ -1,0 +1,137 @@
+"""A summary to JSON, a console table, Markdown, plots, a model card and one HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knowclip.evaluation.report import html_page as report_html
+from knowclip.evaluation.report import plots
+from knowclip.evaluation.report.records import absent_lines, count_or_names, record_lines
+from knowclip.evaluation.report.standings import MIN_RANKED
+from knowclip.evaluation.report.summary import Report, percent, points, recalls, strongest_control, summarise
+from knowclip.storage.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def console_table(summary: Mapping[str, Any]) -> Table:
+    """Main metrics with 95% intervals and paired differences, a row a model, for a terminal of 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    several = len(summary["methods"]) > 1
+    columns = [
+        Column("metric, model" if several else "metric", overflow="fold"),
+        Column("n", justify="right"),
+    ]
+    columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
+    beside = several or any(map(strongest_control, summary["benchmarks"].values()))
+    last = "points [interval]" if several else "text only"
+    columns += [Column(last, justify="right", no_wrap=True)] if beside else []
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    captions = [f"points: paired difference to {summary['baseline']} on the same items"] if several else []
+    captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
+    table.caption = "\n".join(captions) or None
+    for entry in summary["benchmarks"].values():
+        control = strongest_control(entry)
+        blind = f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}" if control else ""
+        if several:
+            told = blind.replace("\n", " ")
+            table.add_row(f"{entry['main']}, text only {told}" if told else entry["main"])
+        for run, found in entry["methods"].items():
+            score = "\n".join(filter(None, [percent(found["interval"]), recalls(found["metrics"])]))
+            difference = points(found["difference"]) if found["difference"] else ""
+            name, cell = (f"  {run}", difference) if several else (entry["main"], blind)
+            table.add_row(name, f"{found['n']:,}", score, *([cell] if beside else []))
+    return table
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The scores as a Markdown table: value, interval, n, paired difference in every cell; best in bold."""
+    runs = list(summary["methods"])
+    lines = [
+        f"| % [95% interval] | n | text only | {' | '.join(runs)} |",
+        f"|---|---|---|{'---|' * len(runs)}",
+    ]
+    for entry in summary["benchmarks"].values():
+        control = strongest_control(entry)
+        blind = (
+            f"{100 * control['accuracy']:.1f} {control.get('strongest', '')}".strip() if control else "none"
+        )
+        n = max(numbers["n"] for numbers in entry["methods"].values())
+        cells = [_markdown_cell(entry, run) for run in runs]
+        lines.append(f"| {entry['title']} (`{entry['main']}`) | {n:,} | {blind} | {' | '.join(cells)} |")
+    if len(runs) > 1:
+        lines += ["", f"In brackets after a score: paired difference to {summary['baseline']} in points."]
+    told = [*record_lines(summary), *absent_lines(summary)]
+    return "\n".join([*lines, *([""] if told else []), *(f"- {line}" for line in told)]) + "\n"
+
+
+def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
+    if run not in entry["methods"]:
+        return "no data: not run"
+    found = entry["methods"][run]
+    text = percent(found["interval"])
+    text = f"**{text}**" if run in entry["best"] else text
+    text = f"{text} ({points(found['difference'])})" if found["difference"] else text
+    text = f"{text} {recalls(found['metrics'])}".strip()
+    text = text if entry["same_items"] else f"{text}, n = {found['n']:,}: other items"
+    return text if found["n"] >= MIN_RANKED else f"{text} n < {MIN_RANKED}, not ranked"
+
+
+def model_card(summary: Mapping[str, Any], run: str, *, loading: str) -> str:
+    """``README.md`` of a checkpoint: how to load it, and what it scores with n, intervals and controls.
+
+    Args:
+        summary: as ``summarise`` gives it.
+        run: the run whose checkpoint it is.
+        loading: one paragraph on how the checkpoint is loaded.
+    """
+    if run not in summary["methods"]:
+        raise ValueError(f"no run {run!r}; there are {list(summary['methods'])}")
+    entries = {name: e for name, e in summary["benchmarks"].items() if run in e["methods"]}
+    front = {"library_name": "open_clip", "pipeline_tag": "zero-shot-image-classification", "tags": ["clip"]}
+    flaws = [f"- {e['title']}: {e['protocol']} {e['flaws']}".rstrip() for e in entries.values()]
+    return "\n".join(
+        [
+            "---",
+            *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
+            "---",
+            f"# {run}",
+            "",
+            loading.strip(),
+            "",
+            "## Evaluation",
+            "",
+            "Measured by knowclip on this checkpoint as it was saved and loaded again.",
+            "",
+            markdown(summary),
+            "### Protocols and known flaws",
+            "",
+            *flaws,
+            "",
+        ]
+    )
+
+
+def to_json(summary: Mapping[str, Any]) -> str:
+    """Text of ``results.json``; NaN is refused."""
+    return json.dumps(summary, indent=1, allow_nan=False)
+
+
+def write_report(report: Report, out: Path) -> dict[str, Any]:
+    """Write ``results.json``, ``report.{html,md}`` and ``plots/*.png`` to ``out``; return the summary."""
+    summary = summarise(report)
+    drawn = plots.all_plots(summary, plots.LIGHT)
+    files = {f"plots/{name}.png": image for name, image in drawn.items()}
+    files["report.html"] = report_html.render(report, summary, drawn).encode()
+    files["report.md"] = f"# {report.title}\n\n{markdown(summary)}".encode()
+    files["results.json"] = f"{to_json(summary)}\n".encode()
+    for name, content in files.items():
+        with atomic_file(out / name) as path:
+            path.write_bytes(content)
+    return summary

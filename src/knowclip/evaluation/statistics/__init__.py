@@ -1,0 +1,1 @@
+"""How sure a number is, and when a difference may be called one."""

@@ -1,0 +1,1 @@
+"""What is measured together: the benchmarks of a folder, or captioned photos of one's own."""

@@ -1,0 +1,1 @@
+"""KnowledgeGraph on disk: built, edited, split, described, read."""

@@ -1,0 +1,1 @@
+"""Scene graphs to hard-negative captions."""

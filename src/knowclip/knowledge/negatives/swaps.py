@@ -1,0 +1,234 @@
+"""Swaps that make a caption false (S2): two objects of a relation, or two attributes, change places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+from knowclip.knowledge.content_hashes import canonical_relation
+from knowclip.knowledge.negatives.agreement import Place, agreeing_edits
+from knowclip.knowledge.negatives.caption_editing import Edit, moved
+from knowclip.knowledge.negatives.mentions import Layout
+from knowclip.knowledge.words import exclusions as sorts
+from knowclip.knowledge.words import lexicon
+from knowclip.knowledge.words.alternatives import adjective_clusters
+from knowclip.types import Attribute, Relation, SceneGraph, Span
+
+_MAX_GROUP = 64
+"""Attributes of one dimension that are paired with each other."""
+
+_GOES_ON = lexicon.PREPOSITIONS | {"to"}
+_REPLACED = lexicon.ARTICLES | lexicon.POSSESSIVES
+_JOINS = frozenset("and or but while as then when whilst & yet".split())
+_RELATIVE = frozenset("who which that".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Edits that should make a caption false; the graph of the result, with the spans of the old text.
+
+    The graph is None where nobody knows what the result claims; ``affirms`` says that the edits take back a
+    denial of the caption.
+    """
+
+    kind: str
+    edits: tuple[Edit, ...]
+    graph: SceneGraph | None
+    affirms: bool = False
+
+
+def relation_swaps(layout: Layout) -> Iterator[Candidate]:
+    """``(o1, r, o2) -> (o2, r, o1)``: the two whole noun phrases change places.
+
+    Modifiers move with their noun, so that attributes stay true and only the relation becomes false.
+    """
+    names = [item.name.lower() for item in layout.graph.objects]
+    stated = Counter(
+        canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in layout.graph.relations
+    )
+    together = Counter(relation.span for relation in layout.graph.relations)
+    for relation in layout.graph.relations:
+        subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
+        if subject.split()[-1:] == item.split()[-1:] or _is_symmetric(name) or _is_one_way(name):
+            continue
+        if together[relation.span] > 1 or any(map(_is_no_thing, (subject, item))):
+            continue  # the first: "wearing shorts and a shirt", of which one would stay behind
+        if (
+            stated[canonical_relation(subject, name, item)] > 1
+            or canonical_relation(item, name, subject) in stated
+        ):
+            continue
+        ends = layout.ends(relation)
+        candidate = _swap_phrases(layout, relation, *ends) if ends else None
+        if candidate is not None:
+            yield candidate
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_no_thing(name: str) -> bool:
+    """Whether what is called an object does nothing and has nothing done to it: "green", "winter", "side"."""
+    first, last = name.split()[:1], name.split()[-1:]
+    return any(w in lexicon.COLOURS for w in first) or any(w in sorts.SETTINGS for w in last)
+
+
+def _is_symmetric(name: str) -> bool:
+    words = name.split()
+    return any(" ".join(words[first:]) in lexicon.SYMMETRIC for first in range(len(words)))
+
+
+def _is_one_way(name: str) -> bool:
+    return name in lexicon.NOT_SWAPPED or name.rpartition(" ")[2] in ("during", "without", "as")
+
+
+def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span) -> Candidate | None:
+    first, second = sorted((subject, item))
+    named = {subject: relation.subject, item: relation.object}
+    start, end = relation.span or first
+    limit = start if start >= first[1] else second[0]
+    left = layout.full_phrase(named[first], first, without=relation, limit=limit)
+    right = layout.full_phrase(named[second], second, without=relation, limit=len(layout.caption))
+    if any(map(layout.is_cut, (left, right))) or any(map(layout.may_be_verb, (first, second))):
+        return None
+    plural = [layout.is_plural(named[mention], mention) for mention in (first, second)]
+    if layout.word_at(start).endswith("ing") and right == second and not plural[1]:
+        return None  # "people playing hockey" are "hockey playing people"
+    if layout.breaks_coordination(left, named[first]) or layout.breaks_coordination(right, named[second]):
+        return None
+    if _leaves_half(layout, left, first, subject=left[1] <= start) or _leaves_half(
+        layout, right, second, subject=right[1] <= start
+    ):
+        return None
+    kept = (right[0], right[0])
+    if layout.starts_with(left, lexicon.POSSESSIVES) or layout.starts_with(right, lexicon.POSSESSIVES):
+        # "a girl holding her doll" -> "a doll holding her girl": the determiners stay where they are
+        if plural[0] != plural[1] or not all(
+            layout.starts_with(phrase, _REPLACED) for phrase in (left, right)
+        ):
+            return None
+        kept = right
+        left, right = layout.behind_first_word(left), layout.behind_first_word(right)
+    if left[1] > right[0] or any(a < end and start < b for a, b in (left, right)):
+        return None
+    exchange = {(relation.subject, subject): relation.object, (relation.object, item): relation.subject}
+    graph = _exchanged(layout, exchange, left, right)
+    if graph is None:
+        return None
+    if plural[0] != plural[1] and end <= left[0]:
+        return None  # "on a table are two cats": the verb agrees with what comes last
+    here, there = (named[first], first), (named[second], second)
+    agreed = agreeing_edits(
+        layout, Place(left, here, there), Place(right, there, here), verb=start, kept=kept
+    )
+    if agreed is None:
+        return None
+    edits = [
+        Edit(left, moved(layout.caption, right, left[0]), right),
+        Edit(right, moved(layout.caption, left, right[0]), left),
+    ]
+    return Candidate("relation_swap", (*edits, *agreed), graph)
+
+
+def _leaves_half(layout: Layout, phrase: Span, mention: Span, *, subject: bool) -> bool:
+    """Whether a phrase with what is said behind its noun would leave the rest of that behind.
+
+    "A boy carrying a kite" of "a boy carrying a kite and feeding a goat": half of a coordination. Behind what
+    is no subject, another verb may be the subject's ("a boy rides a horse in a field and waves").
+    """
+    number = layout.token_at(phrase[1])
+    if phrase[1] == mention[1] or not layout.words[number : number + 2]:
+        return False
+    number += layout.words[number] == ","
+    joins, following = [*layout.words[number : number + 2], "", ""][:2]
+    if joins not in _JOINS:
+        return False
+    said = layout.words[layout.token_at(mention[1]) : number]
+    again = following in lexicon.PREPOSITIONS or (
+        following.endswith(("ing", "ed"))
+        and any(word.endswith(("ing", "ed")) or word in _RELATIVE for word in said)
+    )
+    return subject or again
+
+
+def _exchanged(
+    layout: Layout, exchange: dict[tuple[int, Span], int], left: Span, right: Span
+) -> SceneGraph | None:
+    """The claims after two mentions changed places: what moved with them stays, the rest is of the other."""
+
+    def now(item: int, mention: Span | None, claim: Span | None) -> int:
+        if mention is None or (claim and any(a <= claim[0] and claim[1] <= b for a, b in (left, right))):
+            return item
+        return exchange.get((item, mention), item)
+
+    graph = layout.graph
+    attributes = [
+        Attribute(now(a.object, layout.said_of(a), a.span), a.name, a.span) for a in graph.attributes
+    ]
+    relations = []
+    for r in graph.relations:
+        subject, item = layout.ends(r) or (None, None)
+        relation = Relation(now(r.subject, subject, r.span), r.name, now(r.object, item, r.span), r.span)
+        if relation.subject == relation.object:
+            return None
+        relations.append(relation)
+    return SceneGraph(graph.objects, tuple(attributes), tuple(relations))
+
+
+def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
+    """``(a1, o1), (a2, o2) -> (a2, o1), (a1, o2)``: attributes of one dimension, of two objects.
+
+    Within a dimension (colour, size, material, count...) one value excludes the others, so that the swapped
+    text is false; nothing is swapped across dimensions, for a small dog on a brown chair may well be brown
+    itself.
+    """
+    graph = layout.graph
+    stated: list[set[tuple[str, str]]] = [set() for _ in graph.objects]
+    uses = Counter(attribute.name.lower() for attribute in graph.attributes)
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for index, attribute in enumerate(graph.attributes):
+        name = attribute.name.lower()
+        dimension, value = dimension_of(name)
+        stated[attribute.object].add((dimension, value))
+        said_again = layout.occurrences(name) > uses[name]
+        if attribute.span and dimension and not said_again and layout.stands_alone(attribute.span):
+            if dimension == "colour" and layout.is_complexion(attribute):
+                continue
+            if dimension == "action" and layout.word_at(attribute.span[1]) in _GOES_ON:
+                continue  # "preparing to run", "interacting with it"
+            groups.setdefault(dimension, []).append((index, value))
+    for dimension, group in groups.items():
+        for (i, value), (j, other_value) in combinations(group[:_MAX_GROUP], 2):
+            one, other = graph.attributes[i].object, graph.attributes[j].object
+            if value == other_value or graph.objects[one].name.lower() == graph.objects[other].name.lower():
+                continue
+            if (dimension, other_value) not in stated[one] and (dimension, value) not in stated[other]:
+                yield _swap_attributes(layout, i, j)
+
+
+def dimension_of(attribute: str) -> tuple[str, str]:
+    """What an attribute is a value of, and the value: equal for synonyms ("big", "large").
+
+    The dimension is empty where nobody knows that one value excludes the others ("electric", "fierce").
+    """
+    *shades, word = attribute.split() or [""]
+    dimension, value = lexicon.VALUES.get(word, ("", word))
+    if not dimension:
+        sorts = sorted(sort for sort, _ in adjective_clusters(word))
+        dimension = sorts[0] if sorts else "action" if word.endswith("ing") else ""
+    return dimension, " ".join([*shades, value])
+
+
+def _swap_attributes(layout: Layout, i: int, j: int) -> Candidate:
+    graph, caption = layout.graph, layout.caption
+    attributes = list(graph.attributes)
+    one, other = attributes[i], attributes[j]
+    attributes[i] = Attribute(other.object, one.name, one.span)
+    attributes[j] = Attribute(one.object, other.name, other.span)
+    here, there = one.span or (0, 0), other.span or (0, 0)
+    edits = (
+        Edit(here, moved(caption, there, here[0]), there),
+        Edit(there, moved(caption, here, there[0]), here),
+    )
+    return Candidate("attribute_swap", edits, SceneGraph(graph.objects, tuple(attributes), graph.relations))

@@ -1,0 +1,120 @@
+"""Captions of any format that ``data.formats`` knows, one at a time, with a count of what was skipped."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from knowclip.data.formats.registry import find
+from knowclip.data.formats.rows import EMPTY, NOT_UTF8, Options, Row, fault_of, tell_encoding, text_fault
+from knowclip.data.formats.tables import table_rows
+from knowclip.data.formats.texts import LINES, recognise
+from knowclip.knowledge.parsing.parsers import parse
+from knowclip.knowledge.records import GraphRecord
+from knowclip.storage.text_files import refuse_wide
+
+STDIN = "standard input"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A caption, its key and the image it is of.
+
+    The key is that of the key column, else ``image#k`` for the k-th caption of an image, as ``read_captions``
+    has it, else the number of the line or row, from 1.
+    """
+
+    key: str
+    caption: str
+    image: str | None = field(default=None, compare=False)
+
+
+def read_texts(
+    path: Path | None,
+    *,
+    column: str | None = None,
+    key_column: str | None = None,
+    skipped: Counter[str],
+) -> Iterator[Text]:
+    """Captions of a file or folder, or of standard input where ``path`` is None.
+
+    Formats are those of ``read_captions``, whose images need not be there, and plain text, a caption a line.
+    Any text is a table with a header when a column is named.
+
+    Args:
+        path: The file.
+        column: Column of the captions, where the header leaves it open.
+        key_column: Column of the keys.
+        skipped: Counts what is left out, by reason; it grows as texts are read.
+
+    Raises:
+        ValueError: if a column is not there, naming those that are, or the file is of no known format.
+    """
+    options = Options(caption_column=column, key_column=key_column, with_images=False)
+    rows = _standard_input(options) if path is None else _rows(path, options)
+    seen: Counter[str] = Counter()
+    for number, row in enumerate(rows, start=1):
+        fault = fault_of(row)
+        image = row.image if not fault and row.image and not text_fault(row.image) else None
+        key = row.key or (str(number) if image is None else f"{image}#{seen[image]}")
+        if image is not None:
+            seen[image] += 1
+        caption = "" if fault else row.caption.strip()
+        if caption:
+            yield Text(key, caption, image)
+        else:
+            if fault == NOT_UTF8 and not skipped[fault]:
+                tell_encoding(row, path or STDIN)
+            skipped[fault or EMPTY] += 1
+
+
+def _rows(path: Path, options: Options) -> Iterator[Row]:
+    source = find(path, None, None, text=True)
+    if options.columns and source.format.name in LINES:
+        source = find(path, "csv", None)
+    return source.rows(options)
+
+
+def _standard_input(options: Options) -> Iterator[Row]:
+    """Lines of standard input: a table, Flickr's tokens or plain text, by the first of them."""
+    lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
+    try:
+        first = lines.readline()
+        refuse_wide(first.encode("utf-8", "surrogateescape"), STDIN)
+        whole = chain([first] if first else [], lines)
+        kind = recognise(first, STDIN).name
+        if options.columns or kind not in LINES:
+            yield from table_rows(whole, STDIN, options)
+        else:
+            yield from LINES[kind](whole)
+    finally:
+        lines.detach()
+
+
+def by_image(texts: Iterable[Text]) -> Iterator[Text]:
+    """Texts in the order of the first of each image, so that all captions of an image follow each other."""
+    groups: dict[str, list[Text]] = {}
+    for text in texts:
+        groups.setdefault(text.key if text.image is None else f"\0{text.image}", []).append(text)
+    return chain.from_iterable(groups.values())
+
+
+def parse_texts(texts: Iterable[Text], *, parser: str, batch_size: int) -> Iterator[GraphRecord]:
+    """Parse captions as they come, keeping keys and images (see ``knowledge.parsing.parsers``)."""
+    iterator = iter(texts)
+    first = list(islice(iterator, 1))  # before a parser is loaded, which takes seconds: it may be refused
+    waiting: deque[Text] = deque()
+
+    def captions() -> Iterator[str]:
+        for text in chain(first, iterator):
+            waiting.append(text)
+            yield text.caption
+
+    for graph in parse(captions(), parser=parser, batch_size=batch_size):
+        text = waiting.popleft()
+        yield GraphRecord(text.key, text.caption, parser, graph, text.image)

@@ -1,0 +1,1 @@
+"""What words mean, and what excludes what."""

@@ -1,0 +1,51 @@
+"""From a name on the Hugging Face hub to a folder of its files, fetched once into the hub's own cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from knowclip.models.loading.weight_files import INDEX
+
+PREFIX = "hf-hub:"
+_SMALL = ["*.json", "*.txt", "*.model"]
+_OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_TRANSFORMERS = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+
+
+def fetch(name: str) -> Path:
+    """Fetch configuration, tokenizer and one set of weights of ``hf-hub:ORG/NAME``.
+
+    Repositories often hold the same weights in several formats: the first that is there is fetched alone.
+
+    Raises:
+        ValueError: If the hub cannot be reached, does not have it, or it holds no weights.
+    """
+    repository = name.removeprefix(PREFIX)
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=_SMALL))
+        for pattern in _weights_in(folder):
+            patterns = [*_SMALL, pattern, f"*/{pattern}"]
+            folder = Path(snapshot_download(repository, allow_patterns=patterns))
+            if any(folder.rglob(pattern)):
+                return folder
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"{PREFIX}{repository} cannot be fetched from the Hugging Face hub ({reason}): download it "
+            f"where there is a connection, with 'hf download {repository} --local-dir FOLDER', and give "
+            "FOLDER"
+        ) from error
+    raise ValueError(f"{PREFIX}{repository} holds no weights of open_clip, transformers or PEFT")
+
+
+def _weights_in(folder: Path) -> tuple[str, ...]:
+    if (folder / "open_clip_config.json").is_file():
+        return _OPEN_CLIP
+    if (folder / "adapter_config.json").is_file():
+        return _ADAPTERS
+    sharded = any(folder.rglob(f"model.safetensors{INDEX}"))
+    return _TRANSFORMERS[1:] if sharded else _TRANSFORMERS

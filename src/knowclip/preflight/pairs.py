@@ -1,0 +1,81 @@
+"""What a recipe's data must fit before training: held-out images kept apart, what may be unreadable."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from knowclip.config import Recipe
+from knowclip.data.captions.fingerprint import file_content
+from knowclip.data.images.identity import ImageFiles
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.types import Example
+
+
+def refuse_shared_images(graph: KnowledgeGraph, images: Sequence[Path]) -> None:
+    """Raise ValueError if the graph to learn from shows images of validation pairs or benchmarks.
+
+    A data set's graph often covers its val and test images alike, so this tells of both; images are compared
+    as files, by their place on disk and their content.
+    """
+    shared = sorted(ImageFiles(images).shared_with(ImageFiles(graph.image_paths()))) if images else []
+    if shared:
+        raise ValueError(
+            f"data.graph.path={graph.path} shows {len(shared)} validation images, such as {shared[0]}, "
+            "and would tell what they show: leave out what is no training image with 'knowclip graph filter "
+            "GRAPH --without-images FILE', FILE a Karpathy split or a benchmark's file"
+        )
+
+
+def refuse_overlap(examples: Sequence[Example], measured: Sequence[Path], *, share: float) -> int:
+    """Count the images that a run is selected on and learns from too; images are compared as files.
+
+    Raises:
+        ValueError: They are more than ``share`` of those it is selected on.
+    """
+    held_out = ImageFiles(measured)
+    shared = held_out.shared_with(ImageFiles(example.image.path for example in examples))
+    if len(shared) > share * len(held_out.states):
+        path, same = next(iter(shared.items()))
+        twin = "" if path == same else f" (the same file as {same})"
+        enough = math.ceil(1000 * len(shared) / len(held_out.states)) / 1000
+        raise ValueError(
+            f"{len(shared):,} of {len(held_out.states):,} validation images are training images too, by "
+            f"place on disk or content, such as {path}{twin}: numbers on them say little. Take them "
+            f"out of data.train or data.val, or allow them with data.max_overlap={enough:g}"
+        )
+    return len(shared)
+
+
+def tolerated(recipe: Recipe, examples: Sequence[Example]) -> int:
+    """Images of these pairs that may prove unreadable."""
+    return int(recipe.data.max_unreadable * len({example.image for example in examples}))
+
+
+def tolerated_of_graph(recipe: Recipe, graph: KnowledgeGraph | None) -> int:
+    """Images and regions of the graph that may prove unreadable."""
+    return 0 if graph is None else int(recipe.data.max_unreadable * len(graph.arrays.image_source))
+
+
+def data_files(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, str]:
+    """What a run depends on beside its pairs, and what tells the content."""
+    files = {} if graph is None else {"knowledge graph": graph.key}
+    if recipe.selection.links is not None:
+        files["graph of selection.links"] = KnowledgeGraph(recipe.selection.links.path / "val").key
+    if recipe.data.negatives.graphs is not None:
+        files["file of data.negatives.graphs"] = file_content(recipe.data.negatives.graphs)
+    return files
+
+
+def tell_workers(workers: int, *, processes: int) -> None:
+    """Say, once, if more processes are to load data than there are processors."""
+    processors = os.cpu_count() or 1
+    if workers * processes > processors:
+        print(
+            f"train.num_workers={workers} for {processes} training processes: this machine "
+            f"has {processors} processors, so fewer would be faster",
+            file=sys.stderr,
+        )

@@ -1,0 +1,166 @@
+"""A recipe against the machine it is to run on, before torch: files, outputs, packages, captions, steps.
+
+What is read here is not read again: ``build_trainer`` takes the :class:`Sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowclip.config import Recipe, SourceConfig
+from knowclip.data.captions.read import CaptionSet, read_captions
+from knowclip.preflight import machine as preflight
+from knowclip.storage.caches import cache_folder
+from knowclip.study import Study
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The image-caption pairs of a recipe's files."""
+
+    train: CaptionSet | None
+    val: CaptionSet | None
+
+
+def read_sources(recipe: Recipe) -> Sources:
+    """Read the pairs of a recipe, and compare their number with what it says of steps and batches.
+
+    Raises:
+        ValueError: Files that are no pairs, batches larger than the data, a warm-up longer than the run.
+    """
+    sources = Sources(*(source and read_source(source) for source in (recipe.data.train, recipe.data.val)))
+    check_length(recipe, sources)
+    return sources
+
+
+def read_source(config: SourceConfig) -> CaptionSet:
+    """Read one file of image-caption pairs."""
+    return read_captions(config.path, **config.model_dump(exclude={"path"}))
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe by what its keys say and what stands on disk, in an instant; nothing is read.
+
+    Raises:
+        ValueError: Naming the key.
+        ImportError: A package is not installed.
+    """
+    check_settings(recipe)
+    if recipe.data.graph is not None:
+        preflight.graph(recipe.data.graph.path, "data.graph.path")
+    for key, path, folder in _paths(recipe):
+        if path is not None:
+            preflight.existing(path, key, folder=folder)
+    preflight.writable_folder(recipe.output.folder, "output.folder")
+    graph = recipe.data.graph
+    if recipe.data.cache != "none" or _parses(recipe) or (graph is not None and graph.cache):
+        cache_folder(recipe.data.cache_dir)
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Refuse what is wrong with a recipe wherever its data lie: steps, names of models, parsers, packages.
+
+    Raises:
+        ValueError: Naming the key.
+        ImportError: A package is not installed.
+    """
+    _check_warmup(recipe, recipe.train.steps)
+    preflight.check_model(
+        recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained"
+    )
+    terms = recipe.knowledge
+    if terms is not None and terms.teacher is not None:
+        preflight.check_model(terms.teacher, key="method's teacher")
+    negatives = recipe.data.negatives
+    if negatives.kinds is not None:
+        preflight.known_kinds(negatives.kinds)
+    if _parses(recipe):
+        preflight.check_parser(negatives.parser)
+    if recipe.output.wandb is not None:
+        preflight.require("wandb", "output.wandb")
+
+
+def check_study(study: Study, *, seeds: Sequence[int] | None = None) -> None:
+    """Refuse a study of which any training or measurement could not be done; nothing is read.
+
+    Raises:
+        ValueError: A recipe that does not do, naming the arm; data, a graph or a model that is not there; a
+            seed, of those to be trained now, that is none of the study's.
+        ImportError: A package is not installed.
+    """
+    if unknown := sorted(set(seeds or ()) - set(study.seeds)):
+        told = ", ".join(map(str, study.seeds))
+        raise ValueError(f"seed {unknown[0]} is none of the study's, {told}; change them by seeds=[...]")
+    preflight.writable_folder(study.output, "output")
+    recipes = {arm: study.recipe(arm, study.seeds[0]) for arm in study.trained}
+    for arm, recipe in recipes.items():
+        try:
+            check_recipe(recipe)
+        except ValueError as error:
+            raise ValueError(f"arm {arm!r}: {error}") from error
+    precisions = {recipe.train.precision for recipe in recipes.values()}
+    if len(precisions) > 1:
+        raise ValueError(
+            f"the arms have train.precision {' and '.join(sorted(precisions))}: set one in the study's "
+            "overrides"
+        )
+    for arm in study.arms.values():
+        if arm.model is not None:
+            preflight.check_model(arm.model, key="model")
+    for part in (*study.measure, *study.tasks):
+        preflight.existing(part.data, "data")
+    for links in study.links:
+        preflight.existing(links.path, "links", folder=True)
+
+
+def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
+    """Key, path that has to be there, and whether it has to be a folder."""
+    data, graph = recipe.data, recipe.data.graph
+    for name, source in (("train", data.train), ("val", data.val)):
+        if source is not None:
+            preflight.captions(source.path, f"data.{name}.path")
+        yield f"data.{name}.images", source and source.images, True
+    yield "data.negatives.graphs", data.negatives.graphs, False
+    for origin, root in graph.image_roots.items() if graph else ():
+        yield f"data.graph.image_roots.{origin}", root, True
+    kee = getattr(recipe.method, "kee", None)
+    yield "method.kee.pretrained", kee and kee.pretrained, True
+    yield "selection.suite", recipe.selection.suite, True
+    yield "selection.links.path", recipe.selection.links and recipe.selection.links.path, True
+
+
+def _parses(recipe: Recipe) -> bool:
+    needs_graphs = recipe.data.negatives.per_caption or getattr(recipe.method, "kee", None) is not None
+    return bool(needs_graphs) and recipe.data.negatives.graphs is None
+
+
+def check_length(recipe: Recipe, sources: Sources) -> None:
+    """Refuse batches larger than the data, and a warm-up that outlasts the epochs; unread images aside.
+
+    Raises:
+        ValueError: Naming the numbers.
+    """
+    if sources.train is None or recipe.train.batch_size is None:
+        return
+    examples = sources.train.examples
+    images = len({example.image_id for example in examples})
+    left = images - (recipe.data.val_images if recipe.data.val is None else 0)
+    items = left if recipe.data.captions_per_image == "one" else len(examples)
+    if items < recipe.train.batch_size:
+        raise ValueError(
+            f"train.batch_size={recipe.train.batch_size} is more than the {items:,} items of an epoch: "
+            "choose a smaller one"
+        )
+    if recipe.train.epochs is not None and recipe.data.graph is None:
+        _check_warmup(recipe, recipe.train.epochs * (items // recipe.train.batch_size))
+
+
+def _check_warmup(recipe: Recipe, steps: int | None) -> None:
+    warmup = recipe.schedule.warmup
+    if steps is not None and warmup >= steps:
+        raise ValueError(
+            f"schedule.warmup is {warmup} steps and the run has {steps}: warm up for fewer steps, as with "
+            f"schedule.warmup={steps // 10}, or train for more"
+        )

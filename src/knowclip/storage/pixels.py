@@ -1,0 +1,58 @@
+"""Image files to RGB pixels, with errors that name the file; files may be members of tar shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from knowclip.storage.members import open_file
+from knowclip.types import ImageRef
+
+
+def load_pixels(ref: ImageRef) -> Image.Image:
+    """Decode an image as RGB, cropped to its box as ARO crops: what lies outside the image is black.
+
+    Raises:
+        ValueError: The file is missing, no image, cut short or corrupt, or the box does not meet the image.
+    """
+    with _opened(ref.path) as image:
+        pixels = image.convert("RGB")
+    if ref.box is None:
+        return pixels
+    _refuse_outside(ref, pixels.size)
+    x, y, width, height = ref.box
+    return pixels.crop((x, y, x + width, y + height))
+
+
+def check_pixels(ref: ImageRef) -> None:
+    """Raise what ``load_pixels`` would, several times sooner: a JPEG is decoded at an eighth of its size."""
+    with _opened(ref.path) as image:
+        size = image.size
+        image.draft(None, (1, 1))
+        image.load()
+    if ref.box is not None:
+        _refuse_outside(ref, size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with open_file(path) as file, Image.open(file) as image:
+            yield image
+    except FileNotFoundError as error:
+        raise ValueError(f"image {path} does not exist") from error
+    except Exception as error:  # Pillow's decoders raise nearly every type there is on corrupt data
+        raise ValueError(f"image {path} cannot be decoded: {error}") from error
+
+
+def _refuse_outside(ref: ImageRef, size: tuple[int, int]) -> None:
+    assert ref.box is not None
+    x, y, width, height = ref.box
+    if width < 1 or height < 1 or x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+        raise ValueError(
+            f"image {ref.path} is {size[0]}x{size[1]} pixels: the box (x, y, width, height) = {ref.box} "
+            "shows none of it"
+        )

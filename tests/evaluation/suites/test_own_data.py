@@ -1,0 +1,205 @@
+"""``evaluate --data photos.csv``: own photos; what of a suite is measured, and what is said of the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from knowclip.commands import compare, evaluate
+from knowclip.evaluation.benchmarks import vsr
+from knowclip.evaluation.benchmarks.swaps import BlindScored
+from knowclip.evaluation.metrics import SMALL, small_left_out
+from knowclip.evaluation.suites.folder import read_suite
+from knowclip.evaluation.suites.own_data import read_own
+
+app = typer.Typer()
+app.command()(evaluate.command)
+ANIMALS, THINGS = ("dog", "cat", "horse", "cow"), ("bench", "boat", "hill", "sofa", "wall", "car")
+
+
+@pytest.fixture
+def flat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, constant: Any) -> None:
+    import knowclip.build  # what it imports must not be what is put in its place here
+    import knowclip.models.loading.load
+
+    constant.state_dict = lambda: {"weight": torch.tensor(1.0)}
+    monkeypatch.setattr(knowclip.models.loading.load, "load", lambda name, *, device=None: constant)
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    for name in ("flat", "runs/clip", "runs/negclip"):  # what is not there is refused before it is loaded
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 captioned photos in a CSV without splits, one without its picture and one without a caption."""
+    root = tmp_path_factory.mktemp("photos")
+    lines = ["image,caption"]
+    for number in range(24):
+        name = f"photo {number}.jpg"
+        animal, thing = ANIMALS[number % 4], THINGS[number % 6]
+        Image.new("RGB", (16, 16), (9 * number, 0, 99)).save(root / name)
+        lines.append(f"{name},A brown {animal} {number} chases a white bird behind a red {thing}.")
+    (root / "photos.csv").write_text("\n".join([*lines, "photo 1.jpg,", "gone.jpg,A dog."]) + "\n")
+    return root
+
+
+def test_a_csv_gives_retrieval_and_swaps_in_one_command(flat: None, photos: Path) -> None:
+    arguments = ["flat", "--data", str(photos / "photos.csv"), "--allow-missing", "--out", "out"]
+    run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 0, run.output
+    summary = json.loads(Path("out/results.json").read_text())
+    assert list(summary["benchmarks"]) == ["image_to_text", "text_to_image", "swaps"]
+    assert "image_to_text: 26 records read = 24 kept + 2 skipped" in run.stderr
+    assert "image not found: 1" in run.stderr and "empty caption: 1" in run.stderr
+    assert "no text-only control" not in run.stderr
+    assert "R@5" in run.stdout and max(map(len, run.stdout.splitlines())) <= 80
+    swaps = summary["benchmarks"]["swaps"]["methods"]["flat"]
+    assert swaps["details"]["text_only"]["strongest"] in ("ngram", "classifier")
+    assert "out/flat" in str(next(Path("out").rglob("swaps@*.parquet")))
+    page = Path("out/report.html").read_text()
+    assert "Image-to-text retrieval, case by case" in page and page.count("data:image/jpeg") > 5
+
+
+def test_a_folder_of_captions_without_splits_is_measured_whole(photos: Path) -> None:
+    found, absent = read_own(photos, names=["image_to_text"], allow_missing=True)
+    assert len(found[0].examples) == 24 and not absent  # type: ignore[attr-defined]
+    found, _ = read_own(photos / "photos.csv", names=["swaps"], allow_missing=True)
+    assert isinstance(found[0], BlindScored) and found[0].blind and len(found[0].cases) > 24
+    with pytest.raises(ValueError, match=r"measured by image_to_text, .*, not by valse"):
+        read_own(photos, names=["valse"])
+    with pytest.raises(ValueError, match="no split"):
+        read_own(photos / "photos.csv", split="val", allow_missing=True)
+
+
+def test_kinds_of_few_items_are_left_out_and_said(flat: None, photos: Path) -> None:
+    assert small_left_out(["a"] * 172 + ["b"] * 3) == SMALL and small_left_out(["a"] * 4 + ["b"] * 3) == 1
+    lines = []
+    for kind, count in (("relation_swap", 12), ("attribute_swap", 3)):
+        for number in range(count):
+            record = {"key": f"{kind}{number}", "image_id": str(number), "image": f"photo {number}.jpg"}
+            record |= {"caption": f"right {kind} {number}", "negative": f"wrong {number}", "kind": kind}
+            lines.append(json.dumps(record | {"blind": {"ngram": [0, 1], "classifier": [1, 0]}}))
+    folder = Path("test")
+    shutil.copytree(photos, folder)
+    (folder / "photos.csv").unlink()
+    (folder / "swaps.jsonl").write_text("\n".join(lines) + "\n")
+    (benchmark,), _ = read_suite(folder, names=["swaps"])
+    assert benchmark.grade([1.0] * 12 + [0.0] * 3, [0.5] * 15).metrics == {  # type: ignore[attr-defined]
+        "swaps": 1.0,
+        "swaps_macro": 1.0,
+        "swaps_micro": 0.8,
+    }
+    run = CliRunner().invoke(app, ["flat", "--data", str(folder), "--benchmark", "swaps"])
+    assert run.exit_code == 0, run.output
+    assert "not in the mean over groups: attribute_swap: 3" in run.stderr
+    assert "no text-only control" not in run.stderr
+
+
+def test_the_rest_is_measured_and_what_is_missing_said(
+    flat: None, official_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(official_folder / "valse", tmp_path / "data/valse")
+    shutil.copytree(official_folder / "vsr", tmp_path / "data/vsr")
+    shutil.copytree(official_folder / "coco/val2017", tmp_path / "data/vsr/images")
+    chosen = ["--suite", "sugarcrepe", "--suite", "valse", "--suite", "vsr"]
+    run = CliRunner().invoke(app, ["flat", "--data", "data", *chosen, "--allow-missing", "--out", "out"])
+    assert run.exit_code == 0, run.output
+    assert list(json.loads(Path("out/results.json").read_text())["benchmarks"]) == ["vsr"]
+    assert "valse: no data: valse: none of 66 records can be measured" in run.stderr
+    assert "image not found: 55" in run.stderr and "000000000001.jpg" in run.stderr
+    assert "sugarcrepe, sugarcrepe_pp, sugarcrepe_pp_text: no files of theirs are there" in run.stderr
+
+
+def test_nothing_to_measure_names_the_nearest_only(flat: None, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run = CliRunner().invoke(app, ["flat", "--data", "empty"])
+    assert len(str(run.exception)) < 300, str(run.exception)
+    (tmp_path / "data" / "valse").mkdir(parents=True)
+    (tmp_path / "data" / "valse" / "existence.json").write_text("{}")
+    run = CliRunner().invoke(app, ["flat", "--data", "data"])
+    assert "valse: 1 of its 11 pieces" in str(run.exception) and len(str(run.exception)) < 600
+    run = CliRunner().invoke(app, ["flat", "--data", "nowhere.csv"])
+    assert "nowhere.csv does not exist" in str(run.exception)
+    run = CliRunner().invoke(app, ["flat", "--data", "data", "--suite", "vals"])
+    assert "Did you mean 'valse'" in str(run.exception)
+
+
+def test_unreadable_pictures_of_one_benchmark_do_not_stop_the_others(
+    flat: None, official_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: Any
+) -> None:
+    encode = constant.encode_image
+
+    def opened(images: list[Any], *, normalize: bool = False) -> torch.Tensor:
+        for ref in images:
+            Image.open(ref.path).load()
+        return encode(images, normalize=normalize)
+
+    constant.encode_image = opened
+    for name in ("vsr", "coco"):
+        shutil.copytree(official_folder / name, tmp_path / "data" / name)
+    broken = tmp_path / "data" / "vsr" / "images"
+    shutil.copytree(official_folder / "coco/val2017", broken)
+    for path in list(broken.iterdir())[:2]:
+        path.write_bytes(b"\xff\xd8 cut short")
+    monkeypatch.setattr(vsr, "VSR", dataclasses.replace(vsr.VSR, n=18))
+    names = ["--benchmark", "vsr", "--benchmark", "image_to_text"]
+    (tmp_path / "data" / "captions_test.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": i, "file_name": f"coco/val2017/{i:012d}.jpg"} for i in range(6)],
+                "annotations": [{"image_id": i, "caption": f"picture {i}"} for i in range(6)],
+            }
+        )
+    )
+    run = CliRunner().invoke(app, ["flat", "--data", "data", *names, "--out", "out"])
+    assert run.exit_code == 0, run.output
+    assert list(json.loads(Path("out/results.json").read_text())["benchmarks"]) == ["image_to_text"]
+    assert "vsr: no data: 2 of 6 images are missing or unreadable" in run.stderr
+
+
+def test_two_models_are_compared_by_name(flat: None, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import knowclip.models.loading.load
+
+    class Names:
+        """Tells every picture from every other by its file."""
+
+        def __init__(self, seed: int) -> None:
+            self.state_dict = lambda: {"weight": torch.tensor(float(seed))}
+            self.seed = seed
+
+        def rows(self, names: list[str]) -> torch.Tensor:
+            seeds = [sum(name.encode()) * 7 + self.seed for name in names]
+            made = [torch.randn(16, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+            return torch.nn.functional.normalize(torch.stack(made), dim=1)
+
+        def encode_image(self, images: list[Any], *, normalize: bool = False) -> torch.Tensor:
+            return self.rows([str(ref.path.name) for ref in images])
+
+        def encode_text(self, texts: list[str], *, normalize: bool = False) -> torch.Tensor:
+            return self.rows(texts)
+
+    models = {"runs/clip": Names(1), "runs/negclip": Names(2)}
+    monkeypatch.setattr(knowclip.models.loading.load, "load", lambda name, *, device=None: models[name])
+    data = ["--data", str(photos / "photos.csv"), "--benchmark", "image_to_text", "--allow-missing"]
+    run = CliRunner().invoke(app, ["runs/negclip", *data, "--baseline", "runs/clip", "--out", "E"])
+    assert run.exit_code == 0, run.output
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    comparing = typer.Typer()
+    comparing.command()(compare.command)
+    told = [
+        json.loads(CliRunner().invoke(comparing, [*folders, "--json"]).stdout)
+        for folders in (["E/negclip", "E/clip"], ["E"])
+    ]
+    assert told[0] == told[1] and (told[0]["a"], told[0]["b"]) == ("runs/negclip", "runs/clip")
+    wrong = CliRunner().invoke(comparing, ["E/clip", "E/nothing"])
+    assert "E/nothing holds no results; name one of" in str(wrong.exception)

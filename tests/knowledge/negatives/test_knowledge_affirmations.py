@@ -1,0 +1,69 @@
+"""No change inside a denial, but for taking it back."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowclip.knowledge.negatives.generate import SEMANTIC, generate
+from knowclip.knowledge.parsing.negation import is_negated
+from knowclip.knowledge.parsing.parsers import parse
+from knowclip.types import Relation, SceneGraph, SceneObject
+
+pytest.importorskip("spacy")
+
+
+def texts(caption: str) -> set[str]:
+    (graph,) = parse([caption])
+    found = (generate(caption, graph, kinds=list(SEMANTIC), seed=seed) for seed in range(8))
+    return {n.caption for several in found for n in several}
+
+
+@pytest.mark.parametrize(
+    ("caption", "kept", "affirmed"),
+    [
+        ("A man who is not wearing a hat walks a dog", "not wearing a hat", None),
+        ("An empty street with no cars", "no cars", "An empty street with cars"),
+        ("A boy without a helmet rides a bike", "without a helmet", "A boy with a helmet rides a bike"),
+        ("A boy with no helmet rides a bike", "with no helmet", "A boy with a helmet rides a bike"),
+        ("A boy wearing no shirt on a beach", "wearing no shirt", "A boy wearing a shirt on a beach"),
+        ("A man without any shoes on a beach", "without any shoes", "A man with shoes on a beach"),
+        ("Without a helmet, a boy rides a bike.", "a helmet", "With a helmet, a boy rides a bike."),
+        ("There are no dogs on the beach", "no dogs on the beach", None),
+        ("A table with neither a plate nor a cup", "neither a plate nor a cup", None),
+        ("A dog never chases a cat", "never chases a cat", None),
+        ("A man isn't riding a horse on a beach", "isn't riding a horse", None),
+    ],
+)  # fmt: skip
+def test_a_denial_stays_or_is_taken_back(caption: str, kept: str, affirmed: str | None) -> None:
+    found = texts(caption)
+    assert all(kept in text for text in found - {affirmed})
+    assert affirmed is None or affirmed in found
+
+
+def test_nothing_is_replaced_inside_a_denial_of_a_graph_that_claims_it() -> None:
+    """Another parser's graph may hold what the caption denies."""
+    caption = "A man not wearing a hat"
+    objects = (SceneObject("man", (2, 5)), SceneObject("hat", (20, 23)))
+    graph = SceneGraph(objects, (), (Relation(0, "wear", 1, (10, 17)),))
+    for n in generate(caption, graph, kinds=list(SEMANTIC)):
+        assert not any(is_negated(n.caption, span) for span in n.changed)
+
+
+def test_what_is_affirmed_is_claimed() -> None:
+    caption = "A boy without a helmet rides a bike"
+    (graph,) = parse([caption])
+    found = generate(caption, graph, kinds=["relation_replacement"])
+    (negative,) = [n for n in found if n.caption.startswith("A boy with a")]
+    assert negative.graph is not None
+    claims = negative.graph
+    names = [item.name for item in claims.objects]
+    assert ("boy", "with", "helmet") in {
+        (names[r.subject], r.name, names[r.object]) for r in claims.relations
+    }
+    (span,) = [item.span for item in claims.objects if item.name == "helmet"]
+    assert span and negative.caption[slice(*span)] == "helmet"
+
+
+def test_with_is_not_denied_twice() -> None:
+    assert not any("without" in text for text in texts("A woman with long hair and no hat"))
+    assert "A man without a dog" in texts("A man with a dog")

@@ -1,0 +1,83 @@
+"""What a swap changes around the phrases (verbs, pronouns), and what it must not tear apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowclip.knowledge.negatives.generate import generate
+from knowclip.knowledge.parsing.parsers import parse
+
+pytest.importorskip("spacy")
+
+
+def swaps(caption: str) -> set[str]:
+    (graph,) = parse([caption])
+    return {n.caption for n in generate(caption, graph, kinds=["relation_swap"])}
+
+
+@pytest.mark.parametrize(
+    ("caption", "swapped"),
+    [
+        # relative pronouns
+        ("A man who is wearing a hat walks a dog", "A hat that is wearing a man walks a dog"),
+        ("A woman who rides a horse is smiling", "A horse that rides a woman is smiling"),
+        ("A ball hits a man who runs", "A man hits a ball that runs"),
+        ("A wall on which a man sits", "A man on whom a wall sits"),
+        # verbs, of the first phrase and behind the second
+        ("A boy in dark blue clothes is kneeling.", "Dark blue clothes in a boy are kneeling."),
+        ("A dog that chases two cats is brown", "Two cats that chase a dog are brown"),
+        ("Two dogs run and chase a cat", "A cat runs and chases two dogs"),
+        ("A dog runs, jumps and catches two balls.", "Two balls run, jump and catch a dog."),
+        ("A man is skating down a set of stairs .", "A set of stairs is skating down a man ."),
+        ("The boys hold and eat an apple", "An apple holds and eats the boys"),
+        # pronouns of the place
+        ("A boy looks at himself in a mirror", "A mirror looks at itself in a boy"),
+        (
+            "A black dog carries an orange ball in his mouth as he swims .",
+            "An orange ball carries a black dog in its mouth as it swims .",
+        ),
+        (
+            "A boy rides his skateboard across a pipe on a building .",
+            "A building rides its skateboard across a pipe on a boy .",
+        ),
+        # capitals
+        ("A BMX rider jumps over a white ramp", "A white ramp jumps over a BMX rider"),
+        ("German shepherd jumps over a white ramp", "A white ramp jumps over German shepherd"),
+        ("Two Africans in red shawls", "Red shawls in two Africans"),
+    ],
+)
+def test_a_swap_agrees(caption: str, swapped: str) -> None:
+    assert swapped in swaps(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "swapped"),
+    [
+        ("A boy carrying a kite and feeding a goat.", {"A kite carrying a boy and feeding a goat."}),
+        ("A child eating food and smiling at the camera .", set()),
+        (
+            "A man who wears a hat and rides a horse smiles",
+            {"A hat that wears a man and rides a horse smiles"},
+        ),
+        ("A man and a woman on a bench", set()),
+        ("A little girl and a boy sit on a bench", set()),
+        ("A lady in blue jeans and a brown jacket", set()),
+        ("A man in a hat at night", {"A hat in a man at night"}),
+        ("Two people talk during a game", set()),
+    ],
+)  # fmt: skip
+def test_no_half_of_a_coordination_and_no_time_changes_places(caption: str, swapped: set[str]) -> None:
+    assert swaps(caption) == swapped
+
+
+@pytest.mark.parametrize(
+    ("caption", "torn"),
+    [
+        ("A man watches a dog chasing a cat and barking at a bird", "watches a man and barking"),
+        ("A man in a hat while holding a cup", "while holding a man in a hat"),
+        ("A girl in a dress but wearing boots", "but wearing a girl"),
+        ("A dog with a stick and jumping over a log", "log and jumping"),
+    ],
+)
+def test_what_is_said_behind_a_noun_is_moved_whole(caption: str, torn: str) -> None:
+    assert not any(torn in text for text in swaps(caption))
