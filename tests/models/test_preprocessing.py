@@ -61,7 +61,10 @@ def test_published_checkpoints_that_differ_are_a_question(weights, monkeypatch):
     [
         ("three", "'three' is no tag of Tiny; its tags are one, two"),
         ({"average": 1}, "keys mean, std, .*got average"),
-        ({"mean": [0.5]}, "one number a channel"),
+        ({"mean": [0.5, 0.5]}, "one number a channel"),
+        ({"mean": "half"}, "one number a channel"),
+        ({"mean": [123.7, 116.3, 103.5]}, "between 0 and 1, got .*: divide it by 255"),
+        ({"std": [0, 0, 0]}, r"std is that of pixels between 0 and 1, got \[0, 0, 0\]$"),
         ({"interpolation": "lanczos"}, "one of bicubic, bilinear"),
     ],
 )
@@ -69,6 +72,33 @@ def test_what_is_given_is_checked(weights, monkeypatch, preprocess, message):
     tags(monkeypatch, one={"mean": HALF}, two={})
     with pytest.raises(ValueError, match=message):
         load("Tiny", pretrained=weights, preprocess=preprocess)
+
+
+@pytest.mark.parametrize(
+    ("preprocess_cfg", "message"),
+    [
+        ({"mean": [123.7, 116.3, 103.5]}, "divide it by 255"),
+        ({"interpolation": "nearest"}, "one of bicubic, bilinear"),
+        ({"resize_mode": "stretch"}, "one of shortest, longest, squash"),
+        ({"std": [0.5, 0.5]}, "one number a channel"),
+    ],
+)
+def test_what_a_folder_or_an_architecture_says_is_checked_too(tmp_path, preprocess_cfg, message):
+    save_pretrained(build(TINY), tmp_path / "m")
+    for path in (tmp_path / "m" / "open_clip_config.json", tmp_path / "tiny.json"):
+        path.write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": preprocess_cfg}))
+    with pytest.raises(ValueError, match=rf"open_clip_config.json: preprocess: .*{message}"):
+        load(tmp_path / "m")
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "tiny.json")
+
+
+def test_an_unknown_key_of_a_folder_is_told(tmp_path):
+    save_pretrained(build(TINY), tmp_path)
+    config = {"model_cfg": TINY, "preprocess_cfg": {"image_mean": [0.5] * 3}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match="image_mean is no part of it and not used; it has mean, std"):
+        load(tmp_path)
 
 
 def test_a_folder_takes_no_other_preprocessing(tmp_path):

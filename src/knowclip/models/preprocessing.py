@@ -96,14 +96,39 @@ def checked(given: Preprocessing) -> Preprocessing:
     """
     if unknown := sorted(set(given) - set(_KEYS)):
         raise ValueError(f"preprocess has the keys {', '.join(_KEYS)}, got {', '.join(unknown)}")
-    allowed = {"interpolation": ("bicubic", "bilinear"), "resize_mode": ("shortest", "longest", "squash")}
-    for key, values in allowed.items():
-        if given.get(key, values[0]) not in values:
-            raise ValueError(f"preprocess: {key} is one of {', '.join(values)}, got {given[key]!r}")
-    for key in ("mean", "std"):
-        if key in given and len(given[key]) != 3:
-            raise ValueError(f"preprocess: {key} has one number a channel, three, got {given[key]!r}")
+    refuse_impossible(given)
     return given
+
+
+def refuse_impossible(preprocess_cfg: Preprocessing) -> None:
+    """Raise ValueError where values are none that pixels between 0 and 1 can be prepared with."""
+    allowed = {
+        "interpolation": ("bicubic", "bilinear", "random"),  # random: of training, here bicubic
+        "resize_mode": ("shortest", "longest", "squash"),
+    }
+    for key, values in allowed.items():
+        if (value := preprocess_cfg.get(key)) is not None and value not in values:
+            raise ValueError(f"preprocess: {key} is one of {', '.join(values[:3])}, got {value!r}")
+    for key in ("mean", "std"):
+        if (value := preprocess_cfg.get(key)) is None:
+            continue
+        numbers = list(value) if hasattr(value, "__len__") else [value]
+        if len(numbers) not in (1, 3) or not all(isinstance(one, int | float) for one in numbers):
+            raise ValueError(f"preprocess: {key} has one number a channel, three, got {value!r}")
+        if not all(0 <= one <= 1 and (one > 0 or key == "mean") for one in numbers):
+            raise ValueError(
+                f"preprocess: {key} is that of pixels between 0 and 1, got {value!r}"
+                + (": divide it by 255" if max(numbers) > 1 else "")
+            )
+
+
+def tell_unused(preprocess_cfg: Preprocessing) -> None:
+    """Warn of keys that no preprocessing has: a misspelt one would be left out in silence."""
+    if unknown := sorted(set(preprocess_cfg) - set(asdict(PreprocessCfg()))):
+        warnings.warn(
+            f"preprocess_cfg: {', '.join(unknown)} is no part of it and not used; it has {', '.join(_KEYS)}",
+            stacklevel=2,
+        )
 
 
 def of_timm_tower(model_cfg: dict[str, Any], given: Preprocessing | None) -> Preprocessing | None:

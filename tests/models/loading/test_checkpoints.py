@@ -69,6 +69,24 @@ def test_the_average_of_a_flat_file_is_taken(model, tmp_path):
     assert torch.equal(found["visual.proj"], state["visual.proj"])
 
 
+@pytest.mark.parametrize("key", ["swa_model", "swa_state_dict", "ema_weights", "averaged_model", "EMA"])
+def test_averages_are_told_by_their_key(model, key, tmp_path):
+    state = model.state_dict()
+    other = {name: tensor + 1 for name, tensor in state.items()}
+    with pytest.warns(UserWarning, match=rf"moving average \({key}\): the average is taken"):
+        found = read_state_dict(saved({"model": other, key: state, "avg_loss": 0.3}, tmp_path))
+    assert torch.equal(found["visual.proj"], state["visual.proj"])
+
+
+def test_further_weights_under_a_key_that_says_nothing_are_told(model, tmp_path):
+    state = model.state_dict()
+    other = {name: tensor + 1 for name, tensor in state.items()}
+    content = {"state_dict": state, "best": other, "optimizer": {"m": torch.ones(2, 2)}}
+    with pytest.warns(UserWarning, match="under 'state_dict' are taken; those under 'best' are not"):
+        found = read_state_dict(saved(content, tmp_path))
+    assert torch.equal(found["visual.proj"], state["visual.proj"])
+
+
 @pytest.mark.parametrize("both", [
     lambda s: {"student": s, "teacher": s},
     lambda s: {"model": {"student": s, "teacher": s}},
@@ -107,17 +125,40 @@ def test_what_is_no_temperature_is_refused(model, scale, tmp_path):
         load_weights(model, saved({**model.state_dict(), "logit_scale": torch.tensor(scale)}, tmp_path))
 
 
-@pytest.mark.parametrize("scale", [4.6052, 4.77, 2.659, 0.0])
+@pytest.mark.parametrize("scale", [4.6052, 4.77, 2.659, 1.0])
 def test_a_temperature_is_kept(model, scale, tmp_path):
     fresh = make("vit_quickgelu", tmp_path).model
     load_weights(fresh, saved({**model.state_dict(), "logit_scale": torch.tensor(scale)}, tmp_path))
     assert fresh.logit_scale.item() == pytest.approx(scale)
 
 
-def test_a_negative_scale_is_told_and_a_mad_bias_refused(model, tmp_path):
+@pytest.mark.parametrize(
+    ("scale", "told"), [(-2.66, "-2.66.*by 0.0699; .*negative one"), (0.07, "0.07.*by 1.07; .*near 0.07")]
+)
+def test_a_scale_that_is_likely_another_number_is_told(model, scale, told, tmp_path):
     fresh = make("vit_quickgelu", tmp_path).model
-    with pytest.warns(UserWarning, match="logit_scale is -2.66.*that of the temperature itself"):
-        load_weights(fresh, saved({**model.state_dict(), "logit_scale": torch.tensor(-2.66)}, tmp_path))
+    with pytest.warns(UserWarning, match=f"logit_scale is {told}"):
+        load_weights(fresh, saved({**model.state_dict(), "logit_scale": torch.tensor(scale)}, tmp_path))
+    assert fresh.logit_scale.item() == pytest.approx(scale)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.to("meta"), r"a shape alone \(device meta\)"),
+        (lambda t: t.to_sparse(), "a sparse tensor"),
+        (lambda t: t.to(torch.int8), "torch.int8"),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "a quantised tensor"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_tensors_that_hold_no_plain_numbers_are_named(model, change, told):
+    state = model.state_dict()
+    with pytest.raises(ValueError, match=rf"text_projection holds {told}, no floating-point numbers"):
+        load_state(model, {**state, "text_projection": change(state["text_projection"])}, "x.pt")
+
+
+def test_a_mad_bias_is_refused(tmp_path):
     siglip = make("siglip", tmp_path).model
     with pytest.raises(ValueError, match=r"logit_bias is 1e[+]06"):
         load_state(siglip, {**siglip.state_dict(), "logit_bias": torch.tensor(1e6)}, "x.pt")

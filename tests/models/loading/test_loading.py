@@ -305,11 +305,20 @@ def test_a_folder_whose_weights_have_another_size_is_not_resized(weights, tmp_pa
         load(tmp_path)
 
 
-def test_a_file_in_its_folder_says_what_the_folder_says(weights, tmp_path):
+@pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_pytorch_model.bin"])
+def test_a_configuration_in_its_folder_stands_for_the_weights_beside_it(weights, tmp_path, name):
     config = {"model_cfg": {**TINY, "quick_gelu": True}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     torch.save(weights, tmp_path / "open_clip_pytorch_model.bin")
-    assert same_text_features(load(tmp_path / "open_clip_pytorch_model.bin"), weights, quick_gelu=True)
+    assert same_text_features(load(tmp_path / name), weights, quick_gelu=True)
+
+
+def test_a_configuration_without_weights_beside_it_is_no_model_but_on_request(weights, tmp_path):
+    path = tmp_path / "open_clip_config.json"
+    path.write_text(json.dumps({"model_cfg": TINY}))
+    with pytest.raises(ValueError, match="one file of weights, found none"):
+        load(path)
+    assert load(path, pretrained="random").model.visual.image_size == (32, 32)
 
 
 def test_an_architecture_of_another_image_size_may_need_quickgelu_too(monkeypatch):

@@ -115,6 +115,12 @@ def test_a_torchscript_archive_gives_the_state_dict_of_its_program(make, tmp_pat
     assert found["tied"].dtype is torch.float16
 
 
+def test_a_pickle_that_is_called_safetensors_is_read_as_what_it_is(tmp_path):
+    for old in (False, True):
+        torch.save({"a": torch.ones(2)}, tmp_path / "x.safetensors", _use_new_zipfile_serialization=old)
+        assert read_content(tmp_path / "x.safetensors")["a"].tolist() == [1, 1]
+
+
 def test_older_formats_are_read(tmp_path):
     torch.save({"a": torch.ones(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     assert read_content(tmp_path / "old.pth")["a"].tolist() == [1, 1]

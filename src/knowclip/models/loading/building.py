@@ -33,7 +33,8 @@ def build(
         image_weights: File or ``package:NAME`` of ImageNet weights for the trunk of a timm image tower.
 
     Raises:
-        ValueError: If the configuration and tokenizer do not fit, or weights do not fit the tower.
+        ValueError: If the configuration and tokenizer do not fit, weights do not fit the tower, or pixels
+            cannot be prepared so.
     """
     config = {"quick_gelu": False, **deepcopy(model_cfg)}
     text_cfg = config["text_cfg"]
@@ -50,7 +51,10 @@ def build(
     config["text_cfg"] = fit_text_cfg(text_cfg, tokenizer)
     if "timm_model_name" in config["vision_cfg"]:
         config["vision_cfg"]["timm_model_pretrained"] = False  # would be fetched from a hub
-    model = architectures.construct(config, preprocessing.of_timm_tower(config, preprocess_cfg))
+    preprocess_cfg = preprocessing.of_timm_tower(config, preprocess_cfg)
+    if preprocess_cfg is not None:
+        preprocessing.refuse_impossible(preprocess_cfg)
+    model = architectures.construct(config, preprocess_cfg)
     if image_weights is not None:
         if "timm_model_name" not in config["vision_cfg"]:
             raise ValueError(

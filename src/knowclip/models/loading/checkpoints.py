@@ -135,11 +135,11 @@ def refuse_no_temperature(state: State, origin: object) -> None:
             f"the logarithm of the inverse temperature, between {-limit:.1f} and {limit:.1f} (OpenAI's is "
             f"4.6052). If the file holds the factor itself, save {right} in its place"
         )
-    if scale < 0:
+    if scale < 1:
         warnings.warn(
             f"{origin}: logit_scale is {scale:g}, so that cosines are multiplied by {math.exp(scale):.3g}; "
-            "it is the logarithm of the inverse temperature: a negative one is often that of the "
-            "temperature itself",
+            "it is the logarithm of the inverse temperature (CLIP begins at 2.6593): one near 0.07 is often "
+            "the temperature itself, a negative one its logarithm",
             stacklevel=2,
         )
     bias = float(state["logit_bias"]) if "logit_bias" in state else 0.0
@@ -168,8 +168,17 @@ def _differences(state: State, wanted: State) -> list[str]:
     missing = [f"{key} is missing" for key in wanted if key not in state]
     unknown = [f"{key} is unknown to it" for key in state if key not in wanted]
     kinds = [
-        f"{key} holds {state[key].dtype}, no floating-point numbers"
+        f"{key} holds {_kind(state[key])}, no floating-point numbers"
         for key in wanted
-        if key in state and wanted[key].is_floating_point() and not state[key].is_floating_point()
+        if key in state and wanted[key].is_floating_point() and _kind(state[key])
     ]
     return [*shapes, *missing, *unknown, *kinds]
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    """What a tensor holds that is no plain array of floating-point numbers, "" if it is one."""
+    if tensor.is_meta:
+        return "a shape alone (device meta)"
+    if tensor.is_quantized or tensor.layout != torch.strided:
+        return f"a {'quantised' if tensor.is_quantized else 'sparse'} tensor"
+    return "" if tensor.is_floating_point() else str(tensor.dtype)

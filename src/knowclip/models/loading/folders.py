@@ -10,7 +10,7 @@ from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import adapters, checkpoints, hub, transformers_clip
 from knowclip.models.loading.building import Activation, build, with_activation
 from knowclip.models.loading.weight_files import find_weights, read_json
-from knowclip.models.preprocessing import complete
+from knowclip.models.preprocessing import complete, tell_unused
 from knowclip.models.tokenizers import open_tokenizer
 from knowclip.storage.atomic import recover
 
@@ -55,7 +55,15 @@ def holds_config_of(path: Path) -> bool:
     """Whether a file of weights is the one of its folder, whose configuration says what it needs."""
     folder = path.parent
     known = _config_in(folder) is not None or transformers_clip.is_transformers_clip(folder)
-    return known and find_weights(folder) == path
+    return is_config(path) or (known and find_weights(folder) == path)
+
+
+def is_config(path: Path) -> bool:
+    """Whether a file is the configuration of a checkpoint folder: it stands for the folder's weights."""
+    if not path.is_file():
+        return False
+    named = path.name == "config.json" and transformers_clip.is_transformers_clip(path.parent)
+    return named or path.name in CONFIG_NAMES
 
 
 def _config_in(folder: Path) -> Path | None:
@@ -78,6 +86,7 @@ def _load_open_clip(config_path: Path, activation: Activation | None, adapter: P
             text_cfg["hf_model_name"] = str(folder / text_cfg["hf_model_name"])
     try:
         # a folder without a preprocess_cfg is read as stock open_clip reads it
+        tell_unused(config.get("preprocess_cfg") or {})
         preprocess_cfg = complete(config.get("preprocess_cfg"), None)
         model = build(model_cfg, tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
     except ValueError as error:
@@ -92,7 +101,11 @@ def _load_open_clip(config_path: Path, activation: Activation | None, adapter: P
 def _load_transformers(folder: Path, activation: Activation | None, adapter: Path | None) -> DualEncoder:
     model_cfg, preprocess_cfg = transformers_clip.read_config(folder)
     tokenizer = open_tokenizer(model_cfg["text_cfg"], source=folder)
-    model = build(with_activation(model_cfg, activation), tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
+    model_cfg = with_activation(model_cfg, activation)
+    try:
+        model = build(model_cfg, tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
     path = find_weights(folder)
     state = checkpoints.read_state_dict(path)
     state = state if adapter is None else adapters.merge(state, adapter)

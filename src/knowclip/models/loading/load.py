@@ -32,7 +32,7 @@ from knowclip.models import preprocessing
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import architectures, checkpoints, hub
 from knowclip.models.loading.building import Activation, build, build_architecture, without_pretrained
-from knowclip.models.loading.folders import holds_config_of, load_folder
+from knowclip.models.loading.folders import holds_config_of, is_config, load_folder
 from knowclip.models.loading.weight_files import INDEX, SUFFIXES, read_json
 from knowclip.storage.atomic import recover
 
@@ -71,7 +71,7 @@ def load(
     recover(path)
     if isinstance(name_or_path, str) and name in architectures.names():  # a folder of that name is ./NAME
         model = _from_name(name, pretrained, activation, preprocess)
-    elif path.suffix == ".json" and path.is_file() and not name.endswith(INDEX):
+    elif _is_architecture(path, pretrained):
         model = _from_json(path, pretrained, activation, preprocess)
     elif path.exists() and pretrained is not None:
         raise ValueError(
@@ -92,6 +92,12 @@ def load(
     origin = name if pretrained is None else f"{name} ({pretrained})"
     checkpoints.refuse_not_finite(model.model, origin)
     return model.to(device).eval()
+
+
+def _is_architecture(path: Path, pretrained: str | Path | None) -> bool:
+    """Whether a file describes a model to be built; the configuration of a folder stands for its weights."""
+    named = path.suffix == ".json" and not path.name.endswith(INDEX) and path.is_file()
+    return named and not (pretrained is None and is_config(path))
 
 
 def shipped_names() -> list[str]:

@@ -9,6 +9,7 @@ is taken, as timm does, and a warning says so.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,8 +18,8 @@ import torch
 
 State = dict[str, torch.Tensor]
 
-_AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema_model_state_dict",
-             "ema_model", "ema", "averaged_model", "shadow")  # fmt: skip
+_AVERAGE = re.compile(r"(?:.*_)?(?:ema|swa|avg|averaged?|shadow)(?:_.*)?", re.IGNORECASE)
+"""Key of a moving average: ``ema``, ``model_ema``, ``swa_state_dict``, ``averaged_model`` and their like."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "weights", "params", "net",
              "network", "clip", "clip_model", "checkpoint")  # fmt: skip
 """Keys of mappings around the weights, in the order in which they are looked for."""
@@ -34,7 +35,6 @@ _WRAPPING_MODULES = {
 
 _IMAGE_PARTS = ("visual", "vision_model", "image_encoder")
 _TEXT_PARTS = ("token_embedding", "text", "text_model", "text_encoder", "transformer")
-_AVERAGED_ROOTS = ("ema", "ema_model", "model_ema", "averaged_model")
 _FACTS = {"input_resolution", "context_length", "vocab_size", "n_averaged", "initted", "step"}
 """Numbers beside the weights: OpenAI's three, and counters of moving averages."""
 
@@ -80,15 +80,15 @@ def without_prefixes(state: State, origin: object) -> State:
 def _unwrap(content: Any, origin: object, depth: int = 0) -> State | None:
     if not isinstance(content, Mapping) or depth > 4:
         return None
-    found = {key: _unwrap(content[key], origin, depth + 1) for key in _AVERAGES + _WRAPPERS if key in content}
-    states = {key: state for key, state in found.items() if state is not None}
-    averages = [key for key in states if key in _AVERAGES]
-    plain = [key for key in states if key not in _AVERAGES]
-    if states:
-        _refuse_several(averages or plain, origin)
+    averages = _states(content, origin, depth, filter(_AVERAGE.fullmatch, filter(_is_text, content)))
+    plain = _states(content, origin, depth, (key for key in _WRAPPERS if key in content))
+    if averages or plain:
+        _refuse_several(list(averages or plain), origin)
+        chosen, state = next(iter((averages or plain).items()))
         if averages and plain:
-            _tell_average(origin, averages[0], plain)
-        return states[(averages or plain)[0]]
+            _tell_average(origin, chosen, plain)
+        _tell_left_out(content, {*averages, *plain}, chosen, state, origin)
+        return state
     tensors = {
         key: value for key, value in content.items() if isinstance(key, str) and torch.is_tensor(value)
     }
@@ -101,6 +101,15 @@ def _unwrap(content: Any, origin: object, depth: int = 0) -> State | None:
     }
     _refuse_several(list(others), origin)
     return next(iter(others.values()), None)
+
+
+def _is_text(key: Any) -> bool:
+    return isinstance(key, str)
+
+
+def _states(content: Mapping[str, Any], origin: object, depth: int, keys: Iterable[str]) -> dict[str, State]:
+    found = {key: _unwrap(content[key], origin, depth + 1) for key in keys}
+    return {key: state for key, state in found.items() if state is not None}
 
 
 def _bare(value: Any) -> State | None:
@@ -126,6 +135,23 @@ def _tell_average(origin: object, chosen: str, others: Iterable[str]) -> None:
     )
 
 
+def _tell_left_out(
+    content: Mapping[str, Any], known: set[str], chosen: str, state: State, origin: object
+) -> None:
+    """Warn of further weights of the same model under keys that say nothing (``best``, ``teacher``)."""
+    others = [
+        str(key)
+        for key, value in content.items()
+        if key not in known and (other := _bare(value)) is not None and len(other) == len(state)
+    ]
+    if others:
+        warnings.warn(
+            f"{origin}: the weights under {chosen!r} are taken; those under "
+            f"{', '.join(map(repr, others))} are not: to load them, save them alone",
+            stacklevel=2,
+        )
+
+
 def _common_prefix(state: State) -> str | None:
     """The first part of every name with its dot, if all have the same and more follows."""
     firsts = {name.partition(".")[0] for name in state if "." in name}
@@ -139,7 +165,7 @@ def _model_among(state: State, origin: object) -> State:
     roots = _roots(state)
     if "" in roots or not roots:
         return state
-    averages = [root for root in roots if root.split(".")[-1] in _AVERAGED_ROOTS]
+    averages = [root for root in roots if _AVERAGE.fullmatch(root.split(".")[-1])]
     if len(roots) > 1 and len(averages) != 1:
         raise ValueError(
             f"{origin}: holds several models, under {', '.join(map(repr, roots))}: save the one to load alone"
