@@ -26,9 +26,13 @@ def clip_loss(
     """Symmetric InfoNCE: pick the caption of each image, and the image of each caption, among the batch.
 
     ``-1/2B sum_i [log softmax_j(scale v_i.t_j)[i] + log softmax_j(scale v_j.t_i)[i]]``.
-    Also known as InfoNCE, NT-Xent or the multiple-negatives ranking loss (Radford et al. 2021, figure 3).
-    :func:`siglip_loss` judges each pair alone instead; :func:`~knowclip.losses.hard_negative.negclip_loss`
-    adds hard negatives.
+    Also known as InfoNCE, NT-Xent or the multiple-negatives ranking loss (Radford et al. 2021, figure 3; the
+    ``L_ITC`` of S3). The rest of the batch are the negatives, so a larger batch is a harder question.
+
+    Take it for weights that were trained with a softmax (no ``logit_bias``), :func:`siglip_loss` for those of
+    a sigmoid, whose temperature was learned together with a bias. Random captions of a batch rarely differ in
+    order or binding alone: :func:`~knowclip.losses.hard_negative.negclip_loss` adds captions that do,
+    :func:`~knowclip.losses.hinge.batch_hard_loss` asks for the hardest of the batch only.
 
     Args:
         image_features: ``v``.
@@ -69,7 +73,9 @@ def siglip_loss(
     """Sigmoid loss: is this caption of this image, yes or no, for every pair of the batch.
 
     ``-1/B sum_ij log sigmoid(z_ij (scale v_i.t_j + bias))``, ``z_ij`` = 1 on the diagonal and -1 off it
-    (Zhai et al. 2023, algorithm 1). The loss of models that carry a ``logit_bias``.
+    (Zhai et al. 2023, algorithm 1). The loss of models that carry a ``logit_bias``; others take
+    :func:`clip_loss`. Pairs do not compete, so each can be true or false on its own, and hard negatives are
+    one more sum: :func:`~knowclip.losses.hard_negative.negative_siglip_loss`.
 
     Args:
         image_features: ``v``.

@@ -32,9 +32,11 @@ def negclip_loss(
     """InfoNCE in which each image also chooses against the hard negatives of *all* captions of the batch.
 
     The image-to-text softmax has ``B + B N`` columns, the text-to-image softmax B (Yuksekgonul et al. 2023,
-    NegCLIP). With no usable negative it equals :func:`~knowclip.losses.contrastive.clip_loss`. A
-    caption's own negative is one column of many here; :func:`own_negative_loss` gives it a term of its
-    own. NegCLIP's second part, batches of look-alike images, is a matter of sampling, not of the loss.
+    NegCLIP). With no usable negative it equals :func:`~knowclip.losses.contrastive.clip_loss`, whose place it
+    takes; for models with a ``logit_bias`` :func:`negative_siglip_loss` does. A caption's own negative is one
+    column of many here; :func:`own_negative_loss` and :func:`~knowclip.losses.hinge.hinge_loss` give it a
+    term of its own. NegCLIP's second part, batches of look-alike images, is a matter of sampling, not of the
+    loss.
 
     Args:
         image_features: ``v``.
@@ -64,8 +66,12 @@ def own_negative_loss(
     """Each image chooses between its caption and that caption's own negatives: a softmax of ``1 + N``.
 
     ``mean_i -log softmax(scale [v_i.t_i, v_i.t_i1-, .. v_i.t_iN-])[0]`` over captions with a negative.
-    Nothing but the meaning tells these apart, so relations are learned much sooner than from the ``B + B N``
-    columns of :func:`negclip_loss`, where most of the gradient goes to other pictures.
+    Ours. Nothing but the meaning tells these apart, so relations are learned much sooner than from the
+    ``B + B N`` columns of :func:`negclip_loss`, where most of the gradient goes to other pictures.
+
+    Take it beside a contrastive loss, which alone keeps other pictures apart. It is the softmax of the choice
+    that :func:`~knowclip.losses.hinge.hinge_loss` makes by a margin: the negatives of a caption share it, so
+    that the hardest counts most, and a choice that is right goes on being sharpened.
 
     Args:
         image_features: ``v``.
@@ -112,7 +118,8 @@ def negative_siglip_loss(
     """Sigmoid loss of the hard-negative pairs, all labelled "no".
 
     ``-1/B sum_ijn log sigmoid(-(scale v_i.t_jn- + bias))``. The sigmoid loss is a sum over pairs, so
-    :func:`~knowclip.losses.contrastive.siglip_loss` plus this is NegCLIP for models with a ``logit_bias``.
+    :func:`~knowclip.losses.contrastive.siglip_loss` plus this is NegCLIP for models with a ``logit_bias``
+    (ours); for those without it is :func:`negclip_loss`.
 
     Args:
         image_features: ``v``.

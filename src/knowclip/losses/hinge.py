@@ -27,7 +27,11 @@ def hinge_loss(
 
     ``mean_in max(0, gamma - v_i.t_i + v_i.t_in-)``, over captions and those of their negatives that are
     false; 0 where there is none. The paper has one negative a caption.
-    :func:`~knowclip.losses.hard_negative.own_negative_loss` is the softmax of the same choice.
+
+    Take it beside a contrastive loss, as the paper does, to move the towers no further than the margin.
+    :func:`~knowclip.losses.hard_negative.own_negative_loss` is the softmax of the same choice, and never
+    rests; :func:`~knowclip.losses.hard_negative.negclip_loss` puts the negatives into the contrastive softmax
+    instead.
 
     Args:
         image_features: ``v``.
@@ -62,6 +66,10 @@ def batch_hard_loss(
     ``mean_i [m + max_j v_i.t~_j - v_i.t~_i]+ + [m + max_j v_j.t~_i - v_i.t~_i]+``, ``j != i``. Also known as
     VSE++ or max-of-hinges (Faghri et al. 2018). A batch of one gives 0.
 
+    Take it to repeat the released code; :func:`~knowclip.losses.contrastive.clip_loss` is the paper's, and
+    learns from every pair of the batch at once. A false negative that is not masked is likely to be the
+    hardest here, and then takes the whole gradient of its row.
+
     Args:
         image_features: ``v``.
         text_features: ``t~``, of any length.
@@ -70,6 +78,7 @@ def batch_hard_loss(
         mean_of_images: In the second term the mean over all ``v_j.t~_i``, the positive among them, in place
             of the hardest: what the authors' code begins with, for a hundred steps.
     """
+    # products, not cosines: the released code does not renormalise its t~
     scores = image_features @ text_features.T
     positive = scores.diag()
     left_out = false_negatives | torch.eye(len(scores), dtype=torch.bool, device=scores.device)

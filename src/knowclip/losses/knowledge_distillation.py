@@ -27,6 +27,10 @@ def distillation_loss(
     its teacher's. The rows, the mean of both and each one's own temperature are ours; the paper says KL on
     image-text pairs. False negatives need no mask: the teacher says how likely they are.
 
+    Take it beside losses that move the towers and know nothing of what they could do before (E2E, E2R, G2E).
+    It wants similarities kept, not embeddings: the two may differ in width, and may turn.
+    :func:`~knowclip.losses.distillation.folding_loss` ties each embedding to its own teacher's.
+
     Args:
         image_features: ``v``, L2-normalised.
         text_features: ``t``, L2-normalised.

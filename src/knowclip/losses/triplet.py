@@ -3,6 +3,12 @@
 ``Y`` and ``R`` are the fusion encoder's outputs (:mod:`knowclip.models.fusion`), ``-`` a masked element; what
 is compared by cosine comes L2-normalised. ``logit_scale`` is ``1 / tau``, learnable, one of each loss.
 
+What is to be asked of the trained model decides which to take: :func:`e2e_loss` learns to complete
+``(h, r, ?)`` and, with heads, ``(?, r, t)``; :func:`e2r_loss` to name the relation of ``(h, ?, t)``;
+:func:`g2e_loss` only shapes the entities' embeddings by what lies around them. All of them train the towers
+through the fusion encoder, so keep a term on pairs beside them
+(:func:`~knowclip.losses.knowledge_distillation.distillation_loss`, K7).
+
 Shape legend: S triplets, D fusion width, R relations.
 """
 
@@ -33,6 +39,9 @@ def e2e_loss(
     query of each tail. With heads in place of tails, ``Y(-, r_i, t_i)`` against ``Y(h_i, -, -)``, it is the
     head side [ours]. A triplet with nothing but known truths beside it gives 0.
 
+    The candidates are the step's: larger steps ask harder questions. Regions of one image share a background
+    that can give a tail away, so let steps hold several triplets of an image (``data.graph.same_image``).
+
     Args:
         query_features: ``Y(h, r, -)``.
         candidate_features: ``Y(-, -, t)``.
@@ -59,6 +68,9 @@ def e2r_loss(
 ) -> Float[Tensor, ""]:
     """Entity-relation (K5): cross-entropy of ``softmax(MLP(R(h_i, -, t_i)))`` over the relation vocabulary.
 
+    The vocabulary is fixed and whole, so step size and false negatives do not matter, as they do to
+    :func:`e2e_loss`; a relation that is new after training cannot be named.
+
     Args:
         relation_logits: ``MLP(R(h, -, t))``.
         relation_labels: ``r``.
@@ -78,6 +90,10 @@ def g2e_loss(
 
     Both ways, as :func:`e2e_loss`. Tails without a neighbour take no part, neither as rows nor as columns;
     without any other the loss is 0.
+
+    The dearest of the three: every neighbour goes through towers and fusion encoder. ``G^L(t)`` holds t
+    itself, in ``R(h, -, t)``, so it can be solved without a graph: compare with
+    ``data.graph.shuffle_neighbours``.
 
     Args:
         entity_features: ``Y(-, -, t)``.

@@ -22,6 +22,9 @@ class Clip(Method):
     Softmax (:func:`~knowclip.losses.contrastive.clip_loss`), or the sigmoid loss for models with a
     ``logit_bias``. Deviation from the papers: captions of the same image and equal captions are no negatives.
 
+    Choose it to fine-tune on pairs alone, and as the control beside the others: what more training on the
+    same pairs does by itself.
+
     Args:
         model: The towers to train.
     """
@@ -65,6 +68,7 @@ def batch_report(features: Features, false: Bool[Tensor, "B B"]) -> Report:
         features.logit_scale.detach(),
         false,
     )
+    # strictly the highest, so a tied batch (a constant tower) scores 0
     others = logits.masked_fill(torch.eye(len(logits), dtype=torch.bool, device=logits.device), float("-inf"))
     return {
         "image_to_text_accuracy": (logits.diag() > others.amax(dim=1)).float().mean().item(),

@@ -20,6 +20,10 @@ class Joint(StructureClip):
 
     The pairs learn by Structure-CLIP's terms and are no triplets besides, so each is encoded once.
 
+    Choose it where captions with negatives and a graph are both to hand; either alone trains faster as
+    :class:`~knowclip.methods.structure_clip.StructureClip` or
+    :class:`~knowclip.methods.knowledge_clip.KnowledgeClip`, the controls beside it.
+
     Args:
         model: The towers to train.
         knowledge: Of :class:`~knowclip.methods.knowledge_terms.KnowledgeTerms`.

@@ -28,6 +28,10 @@ class KnowledgeClip(Method):
     Deviations, all ours: E2E and G2E both ways and with known truths masked; a head side; neighbourhoods
     sampled; weights; a pair joins as one triplet, "image of" or "caption of". A step may hold no pairs.
 
+    Choose it for a knowledge graph to learn from or to complete. Its pairs have no contrastive loss of the
+    towers' own, only distillation and E2E, and no hard negatives: :class:`~knowclip.methods.joint.Joint` has
+    both.
+
     Args:
         model: The towers to train.
         knowledge: Of :class:`~knowclip.methods.knowledge_terms.KnowledgeTerms`.

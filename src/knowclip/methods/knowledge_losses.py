@@ -34,6 +34,7 @@ def e2e(features: KnowledgeFeatures) -> Term:
     known = with_pairs(features, features.known_tails, side="tail")
     tails = {"query_features": features.tail_queries, "candidate_features": features.tail_candidates}
     loss = e2e_loss(**tails, logit_scale=scale, known_true=known)
+    # a group below 0: head and tail share no image, so no background can give the tail away
     elsewhere = (groups[:, None] != groups) | (groups < 0)
     in_graph = {name: value[~features.from_pairs] for name, value in tails.items()}
     report = {"e2e_logit_scale": scale.item()}

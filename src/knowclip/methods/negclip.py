@@ -26,6 +26,11 @@ class NegClip(Method):
     Deviations from the paper: false negatives are masked, a negative that is a caption of another image of
     the batch among them; a caption may have several negatives; there are no hard-negative images.
 
+    Choose it where captions have negatives and the towers alone are to learn from them, with
+    ``own_negative_weight`` where relations come too slowly.
+    :class:`~knowclip.methods.structure_clip.StructureClip` has a hinge on them instead, and an encoder of the
+    captions' triples.
+
     Args:
         model: The towers to train.
         own_negative_weight: Weight of the extra choice between a caption and its own negatives

@@ -48,6 +48,11 @@ class StructureClip(NegClip):
     Deviations from the paper: false negatives are masked; a caption may have several negatives, which get the
     triples of their own graphs.
 
+    Choose it to compare with the paper, or where texts may be parsed when they are encoded: what the KEE adds
+    lies outside the towers unless it is folded. Without one (``kee=null``) it is contrastive training with a
+    hinge; :class:`~knowclip.methods.negclip.NegClip` puts the same negatives into the softmax.
+    :class:`~knowclip.methods.joint.Joint` adds a knowledge graph.
+
     Args:
         model: The towers to train.
         kee: Options of :class:`~knowclip.models.knowledge_encoder.KnowledgeEncoder`; None: there is none.
@@ -94,6 +99,7 @@ class StructureClip(NegClip):
         self.fold = fold
         self.fold_weight = fold_weight
         if contrastive == "batch_hard":
+            # a buffer, so that a resumed run does not begin with the mean again
             self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def settings(self) -> dict[str, Any]:
