@@ -107,10 +107,10 @@ from knowclip.storage.locks import locked
 with locked(Path(sys.argv[1]), doing="training"):
     child = os.fork()
     if child == 0:  # as a process that loads data, it outlives the trainer
+        print("held", flush=True)  # by the child: only now has it let go of what it inherited
         os.close(1)
         sys.stdin.read()
         os._exit(0)
-    print("held", flush=True)
     sys.stdin.read()
 """
 
