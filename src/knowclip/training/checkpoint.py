@@ -81,6 +81,7 @@ class Checkpointer:
         accelerator: Accelerator,
     ) -> None:
         """Replace ``RUN/last``. Every process must call it: each has a random state of its own."""
+        # before the others return: every process takes part in the gathering
         random = gather_object([rng_state()])
         if not accelerator.is_main_process:
             return
@@ -95,6 +96,7 @@ class Checkpointer:
             self.save(method, folder)
             _tell(folder, position)
             (folder / "trainer").mkdir()
+            # save_model, not save_file, which refuses tensors that share memory
             save_model(method, str(folder / "trainer" / "method.safetensors"))
             torch.save(state, folder / "trainer" / "state.pt")
 
@@ -166,6 +168,7 @@ class Checkpointer:
         try:
             yield
         except _UNREADABLE as error:
+            # torch tells of a cut-off file in paragraphs
             reason = " ".join(str(error).split()).split(". ")[0][:150] or type(error).__name__
             best = self.run / "best"
             way = f" from model.name={best}" if best.is_dir() else ""

@@ -53,6 +53,7 @@ class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor, counts: list[int]) -> Tensor:
         ctx.counts = counts
+        # F.pad counts axes from the last; the rows are the first
         padding = [0, 0] * (rows.ndim - 1) + [0, max(counts) - len(rows)]
         padded = F.pad(rows, padding).contiguous()
         everyone = [torch.empty_like(padded) for _ in counts]

@@ -28,6 +28,7 @@ from knowclip.training.stopping import Interrupted, StopRequest, TrainingStopped
 from knowclip.types import Batch
 
 MAX_LOGIT_SCALE = math.log(100)
+"""CLIP's own ceiling: no cosine counts more than a hundredfold (Radford et al. 2021)."""
 
 
 @dataclass(kw_only=True)
@@ -129,6 +130,7 @@ class Trainer:
                     if position.step == self.steps:
                         return
             except Exception:
+                # save_last is for all processes, and the others may be waiting elsewhere
                 if self.accelerator.num_processes == 1 and position.step > 0:
                     self._save_last(position)
                     self.monitor.say(f"step {position.step} is saved: --resume goes on from it")
@@ -148,6 +150,7 @@ class Trainer:
         """
         fresh = {image: reason for image, reason in met.items() if image not in position.unreadable}
         stopping, pending = stop.number is not None, position.to_validate
+        # one process that left alone would keep the others waiting for its gradients
         if self.accelerator.num_processes > 1:
             flags = torch.tensor([stopping, pending, bool(fresh)], device=self.accelerator.device).float()
             stopping, pending, more = (self.accelerator.reduce(flags, "sum") > 0).tolist()
@@ -166,16 +169,19 @@ class Trainer:
                 f"raise data.max_unreadable; step {position.step} is saved, --resume goes on from it"
             )
         if stopping:
+            # without a number of its own it was another process that was asked
             raise TrainingStopped(position, stop.number or signal.SIGTERM)
 
     def _step(self, wrapped: nn.Module, batch: Batch, position: Position) -> dict[str, float]:
         """Make one optimiser step and return the numbers for the log."""
         losses, report = backward(wrapped, batch, accelerator=self.accelerator, accumulate=self.accumulate)
+        # clipping at infinity changes nothing and still measures the norm, for the log and the check
         limit = math.inf if self.clip_grad is None else self.clip_grad
         norm = nn.utils.clip_grad_norm_(self.method.parameters(), limit).item()
         numbers = {name: loss.item() for name, loss in losses.items()}
         numbers = {"loss": sum(numbers.values()), **numbers, **report, "grad_norm": norm}
         numbers["lr"] = max(self.scheduler.get_last_lr())
+        # before the step, so that the weights of the last one are still whole
         if not math.isfinite(numbers["loss"]) or not math.isfinite(norm):
             raise ValueError(_non_finite(position.step + 1, numbers, batch))
         self.optimizer.step()
@@ -201,6 +207,7 @@ class Trainer:
             position.epoch, position.batch = position.epoch + 1, 0
 
     def _is_due(self, every: int | None, position: Position) -> bool:
+        # after its last batch, position stands at batch 0 of the next epoch
         due = position.batch == 0 if every is None else position.step % every == 0
         return due or position.step == self.steps
 
@@ -220,6 +227,7 @@ class Trainer:
                 metrics = None
             if metrics is not None:
                 self.monitor.validation(position.step, metrics)
+                # strictly: of equals the earlier stays
                 if position.best is None or metrics["selection"] > position.best:
                     position.best, position.best_step = metrics["selection"], position.step
                     self.checkpointer.save_best(self.method, position)

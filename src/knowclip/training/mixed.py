@@ -45,6 +45,7 @@ class MixedLoader:
 
     def _graphs(self, number: int, skip: int) -> Iterator[GraphBatch]:
         self.graph.set_epoch(number)
+        # an item is a whole step already
         options = {"batch_size": None, "sampler": range(skip, len(self.graph))}
         yield from loaded(self.graph, epoch=number, num_workers=self.num_workers, **options)
 

@@ -53,6 +53,7 @@ class Monitor:
         self._log = self._open_log(step=step) if self._open_log else None
         self._task = self._progress.add_task("train", total=self._steps, completed=step, status="")
         self._trained, self._seconds = 0, 0.0
+        # so that the first step is told whatever the clock says
         self._told = -math.inf
         self._restart_clock()
         return self
@@ -67,6 +68,7 @@ class Monitor:
         now = time.perf_counter()
         self._pairs += pairs
         self._trained, self._seconds, self._last = self._trained + 1, self._seconds + now - self._last, now
+        # the last step too, so that a short run has a line
         due = step % self._every == 0 or step == self._steps
         rate = self._pairs / (now - self._since)
         status = f"loss {numbers['loss']:.4f} · {rate:.0f} pairs/s"

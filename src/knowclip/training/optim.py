@@ -41,6 +41,7 @@ def parameter_groups(
         if not parameter.requires_grad:
             continue
         names.append(name)
+        # the longest: "knowledge." may have one factor, a part of it another
         prefix = max((p for p in lr_multipliers if name.startswith(p)), key=len, default=None)
         group_lr = lr * lr_multipliers[prefix] if prefix is not None else lr
         decay = 0.0 if parameter.ndim < 2 or any(part in name for part in NO_DECAY) else weight_decay
@@ -93,6 +94,7 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int, 
 
     def factor(step: int) -> float:
         if step < warmup:
+            # from 1/warmup, not 0, at which the first step would learn nothing
             return (step + 1) / warmup
         progress = min(1.0, (step - warmup) / (steps - warmup))
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
@@ -110,5 +112,6 @@ def replan(optimizer: torch.optim.Optimizer, scheduler: LambdaLR) -> tuple[float
     planned = zip(optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
     for group, base, factor in planned:
         group["lr"] = base * factor(scheduler.last_epoch)
+    # LambdaLR has no public way to say what it last gave, and the log asks for that
     scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
     return before, max(scheduler._last_lr)

@@ -35,7 +35,9 @@ class RunLog:
     ) -> None:
         self.path = run / "log.jsonl"
         _forget_after(self.path, step)
+        # a line at a time: whoever follows the file, or kills the run, has whole steps
         self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        # purge_step hides what an interrupted run had written from there on
         self._tensorboard = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
         self._wandb = _start_wandb(wandb_project, run, config) if wandb_project else None
 
@@ -70,6 +72,7 @@ def _forget_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines() if step else []
+    # a killed run may have left half a line
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
     with atomic_file(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

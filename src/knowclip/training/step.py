@@ -59,6 +59,7 @@ def backward(
 
 
 def _leaf(value: Tensor) -> Tensor:
+    # hashes and masks are gathered as well, and have no gradient
     return value.detach().requires_grad_(value.is_floating_point())
 
 

@@ -32,7 +32,10 @@ class TrainingStopped(KeyboardInterrupt):
 
 
 class Interrupted(BaseException):
-    """Work that can be done again was broken off by a request to stop."""
+    """Work that can be done again was broken off by a request to stop.
+
+    No Exception: what is interrupted must not take it for an error of its own and go on.
+    """
 
 
 class StopRequest:
