@@ -98,6 +98,7 @@ def image_key(ref: ImageRef) -> str:
 
 def digest(*parts: str) -> str:
     """Hash of several strings."""
+    # a separator that texts do not hold: ("ab", "c") is not ("a", "bc")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -132,6 +132,7 @@ def ranks(scores: FloatArray, relevant: Sequence[ArrayLike]) -> IntArray:
         if own.size == 0:
             raise ValueError(f"query {query} has no relevant item; leave it out and count it")
         bar = own.max() - TIE_TOLERANCE
+        # not (row >= bar): NaN is below nothing, so it counts against the query
         found[query] = np.count_nonzero(~(row < bar)) - np.count_nonzero(~(own < bar))
     return found
 
@@ -160,6 +161,7 @@ def nearest_wrong(
     Returns:
         ``[Q]`` each; index -1 and score -1 where every item of the gallery is right.
     """
+    # -1: the least that a cosine can be, and no index
     right, wrong = np.full(len(queries), -1.0), np.full(len(queries), -1.0)
     index = np.full(len(queries), -1)
     for start in range(0, len(queries), chunk):
@@ -243,6 +245,7 @@ def binary_correct(scores: ArrayLike, labels: ArrayLike) -> BoolArray:
     ordered = np.sort(values)[::-1]
     count = int(truth.sum())
     threshold = (ordered[count - 1] + ordered[count]) / 2
+    # half: a pair tied with each other lies half a tolerance on either side of the threshold
     return np.where(truth, values - threshold, threshold - values) > TIE_TOLERANCE / 2
 
 

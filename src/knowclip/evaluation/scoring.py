@@ -153,6 +153,7 @@ class Scorer:
         import torch
 
         with torch.inference_mode(), evaluation_mode(model):
+            # float32: NumPy has no bfloat16, and half precision ties cosines that differ
             return cast(Features, encode(inputs).float().cpu().numpy())
 
     def _report(self, lost: list[ImageRef], *, total: int, fresh: bool) -> None:
@@ -177,6 +178,7 @@ def model_hash(model: Any) -> str:
     import torch
 
     digest = hashlib.sha256()
+    # by name, so that the order of modules does not matter; as bytes, for NumPy has no bfloat16
     for name, tensor in sorted(model.state_dict().items()):
         array = tensor.detach().cpu().contiguous().flatten()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -107,6 +107,7 @@ def read_run(folder: Path) -> Run:
     if len(owners) > 1:
         raise ValueError(f"{folder} mixes results of several models or splits: {sorted(owners)}")
     latest: dict[str, Path] = {}
+    # written, not the file's time: copies of a folder keep the order
     for path in sorted(abouts, key=lambda path: abouts[path]["written"]):
         latest[abouts[path]["benchmark"]] = path
     about = next(iter(abouts.values()))

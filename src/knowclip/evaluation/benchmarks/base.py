@@ -300,6 +300,7 @@ def hardest_pairs(
     true, false = np.asarray(true_scores, dtype=float), np.asarray(false_scores, dtype=float)
     if true.shape != (len(owners),) or false.shape != true.shape:
         raise ValueError(f"scores of shape {true.shape} and {false.shape}; expected {len(owners)} of each")
+    # lexsort sorts by its last key first: the smallest margin of each owner comes first
     order = np.lexsort((true - false, owners))
     first = order[np.unique(np.asarray(owners)[order], return_index=True)[1]]
     return true[first], false[first]

@@ -122,6 +122,7 @@ def one_edition(card: Card, paths: Sequence[Path]) -> list[Path]:
     editions = {(path.parent, match[1], match[3]) if match else (path, "", "1") for path, match in matches}
     if len(editions) > 1:
         only(card, paths)
+    # a file that is not called a shard is the only one of one
     count = int(next(iter(editions))[2])
     if len(paths) != count:
         raise ValueError(
@@ -288,6 +289,7 @@ def collect(
     absent = {ref.path for case in cases for ref in case.refs if not os.path.isfile(ref.path)}
     lacking = [case for case in cases if any(ref.path in absent for ref in case.refs)]
     short = max(card.n - total, 0) if card.fixed else 0
+    # what the protocol leaves out is not bad: it was never to be measured
     bad = skipped["malformed record"] + len(lacking) + short
     if bad > TOLERATED_SHARE * max(total, card.n if card.fixed else 0):
         if not allow_missing:

@@ -74,6 +74,7 @@ def half_truths(
         donors[detail.relation].setdefault(detail.item_name, detail.item)
     cases: dict[str, Choice] = {}
     for detail in details:
+        # sorted, and drawn by the key: the same detail in every process
         absent = sorted(donors[detail.relation].keys() - named[detail.example.image_id])
         if absent and detail.example.key not in cases:
             name = absent[stable_hash(detail.example.key) % len(absent)]

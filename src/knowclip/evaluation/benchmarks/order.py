@@ -124,6 +124,7 @@ def _read(card: Card, folder: Path, file: str, split: str, allow_missing: bool) 
     def make(record: Record) -> Choice | None:
         image, caption, words, tags = record.content
         true = normalise(text(caption))
+        # NumPy takes no negative seed, and the hash is signed
         drawn = (normalise(shuffled) for shuffled in shuffles(words, tags, stable_hash(caption) & 0xFFFFFFFF))
         wrong = [shuffled for shuffled in dict.fromkeys(drawn) if shuffled != true]
         if not wrong:
@@ -148,6 +149,7 @@ def _tagged(captions: list[str]) -> Iterator[tuple[list[str], list[str]]]:
     """Words and Penn Treebank tags by spaCy's small English pipeline, as ARO."""
     import spacy
 
+    # the tagger alone is asked
     excluded = ["parser", "ner", "senter", "attribute_ruler", "lemmatizer"]
     pipeline = spacy.load(installed_model(), exclude=excluded)
     for document in pipeline.pipe(captions, batch_size=512):

@@ -230,6 +230,7 @@ class ParaphraseBenchmark:
         first = scorer.texts([case.first for case in self.cases])
         second = scorer.texts([case.second for case in self.cases])
         false = scorer.texts([case.false for case in self.cases])
+        # the nearer of the two false pairs counts: either caption could be the one confused
         true_scores = np.sum(first * second, axis=1)
         false_scores = np.maximum(np.sum(first * false, axis=1), np.sum(second * false, axis=1))
         groups = [case.group for case in self.cases]

@@ -149,6 +149,7 @@ class Retrieval:
         """What pages show of each query: an image and a caption of it; what is wrong each model says."""
         examples = self.examples
         if self.direction == "image_to_text":
+            # reversed, so that the first caption of each image stays
             first = {example.image_id: example for example in reversed(examples)}
             examples = [first[name] for name in dict.fromkeys(e.image_id for e in examples)]
             return tuple(Choice(e.image_id, e.image, e.caption, "", "", e.image_id) for e in examples)

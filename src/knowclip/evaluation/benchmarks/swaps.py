@@ -123,6 +123,7 @@ def read_items(path: Path, *, allow_missing: bool = False) -> BlindScored:
         try:
             record: dict[str, Any] = json.loads(line)
             choice = Choice(
+                # the line's number too: a caption has several negatives under one key
                 key=f"{record['key']}/{number}",
                 image=ImageRef((path.parent / record["image"]).resolve()),
                 true=text(record["caption"]),

@@ -155,6 +155,7 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
                 crops.append(crop)
             else:
                 skipped["object without name or box"] += 1
+    # sorted: class numbers do not depend on the order of the annotations
     numbers = {name: number for number, name in enumerate(sorted({name for _, _, name in crops}))}
     if not numbers:
         raise NoDataError(f"zero_shot_objects: no object to classify in {objects_path} ({dict(skipped)})")

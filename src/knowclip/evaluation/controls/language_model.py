@@ -60,6 +60,7 @@ class CausalLanguageModel:
 
         device = self.model.device
         lengths = torch.tensor([len(row) for row in rows], device=device)
+        # any id will do for padding: the mask leaves it out of attention and of the sum
         padded = torch.full((len(rows), int(lengths.max())), self.start, device=device)
         for number, row in enumerate(rows):
             padded[number, : len(row)] = torch.tensor(row, device=device)

@@ -100,6 +100,7 @@ def audit(
     for name, paths in benchmarks.items():
         found: dict[str, dict[Path, Path]] = {
             "coco_id": {p: by_id[i] for p in paths if (i := coco_id(p, known)) in by_id and i is not None},
+            # a name may be shared by chance (1.jpg), so signs are counted apart
             "file_name": {p: by_name[p.name] for p in paths if p.name in by_name},
         }
         own = read(paths) if read else None

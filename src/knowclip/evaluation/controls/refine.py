@@ -71,6 +71,7 @@ def scored_items(examples: Sequence[Example], training: Sequence[Example], *, se
 
 
 def _fold(image_id: str) -> int:
+    # by a hash: an image keeps its fold whatever else is tested
     return blake2b(image_id.encode("utf-8", "surrogatepass"), digest_size=4).digest()[0] % FOLDS
 
 
@@ -111,11 +112,13 @@ def refine(items: Sequence[Item], *, most: int = 0, seed: int = 0) -> list[Item]
     rng = np.random.default_rng(seed)
     kept: list[Item] = []
     for kind in sorted({item.negative.kind for item in items}):
+        # sorted, so that the draw does not depend on the order of the files
         own = sorted(
             (i for i in items if i.negative.kind == kind), key=lambda i: (i.example.key, i.negative.caption)
         )
         pairs = _mirrored(np.array([item.gaps for item in own]), rng)
         rng.shuffle(pairs)
+        # whole pairs only: half of one would tip the readers from 50%
         chosen = pairs[: most // 2] if most else pairs
         kept += [own[i] for i in sorted(i for pair in chosen for i in pair)]
     return kept
@@ -126,6 +129,7 @@ def _mirrored(gaps: NDArray[np.floating[Any]], rng: np.random.Generator) -> list
     edges = np.quantile(np.abs(gaps), np.arange(1, BINS) / BINS, axis=0)
     cells: dict[tuple[int, ...], list[int]] = {}
     for i in rng.permutation(len(gaps)):
+        # a gap of 0 has no mirror image: such an item is right half the time and decides nothing
         if np.all(gaps[i] != 0):
             magnitude = 1 + (np.abs(gaps[i]) > edges).sum(axis=0)
             cells.setdefault(tuple((np.sign(gaps[i]) * magnitude).astype(int)), []).append(int(i))

@@ -72,6 +72,7 @@ class CaptionClassifier:
         from sklearn.feature_extraction.text import HashingVectorizer
         from sklearn.linear_model import SGDClassifier
 
+        # its default drops words of one letter, "a" among them, by which negatives may give themselves away
         self.vectorizer = HashingVectorizer(ngram_range=(1, 3), token_pattern=r"\b\w+\b", n_features=2**20)
         self.classifier = SGDClassifier(loss="log_loss", alpha=1e-6, random_state=seed)
         features = self.vectorizer.transform([*captions, *negatives])

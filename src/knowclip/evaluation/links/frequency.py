@@ -30,6 +30,7 @@ class Frequency:
         texts = [str(a.relation_text[number]) for number in range(graph.counts["relations"])]
         self._column = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         columns = np.array([self._column[text] for text in texts])[np.asarray(a.relation)]
+        # entities of no triplet may lack a view, and count nothing
         used = np.unique(np.concatenate([a.head, a.tail]))
         self._row: dict[View, int] = {}
         rows = np.zeros(graph.counts["entities"], dtype=np.int64)

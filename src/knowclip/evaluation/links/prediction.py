@@ -173,6 +173,7 @@ def predict_tails(
     scores = scorer.tail_candidates(candidates) @ scorer.tail_queries([head], [relation])[0]
     if np.isnan(scores).any():
         raise ValueError("scores hold NaN; the weights have diverged: take an earlier checkpoint")
+    # stable: equal scores keep the order of the candidates on every machine
     best = np.argsort(-scores, kind="stable")[:k]
     return [(int(index), float(scores[index])) for index in best]
 
@@ -201,6 +202,7 @@ class _Run:
         self.phrases = links.relations
         # relations of two graphs may share their words, which is all that a model reads of them
         self.phrase = np.unique(self.phrases, return_inverse=True)[1]
+        # -1 of an entity that is no candidate: _known leaves those out
         self.column = np.full(links.graph.counts["entities"], -1)
         self.column[links.candidates] = np.arange(len(links.candidates))
 
@@ -284,6 +286,7 @@ class _Run:
     def _result(self, side: Side, ranks: Ranks, extra: dict[str, float]) -> Result:
         name, graph = f"link_{side}", self.links.graph
         texts = [self.phrases[relation] for relation in self.relations]
+        # by words: relations of two sources that read alike are one to a model
         reciprocal = macro_average(1 / ranks.rank, texts)
         metrics = rank_metrics(ranks, prefix=f"{name}_")
         metrics[f"{name}_mrr_per_relation"] = reciprocal.value

@@ -62,6 +62,7 @@ def filtered_ranks(
             keep[:] = False
             keep[np.asarray(allowed[query], dtype=np.int64)] = True
         keep[np.asarray(known[query], dtype=np.int64)] = False
+        # known answers include the true one; it is no rival of itself either way
         keep[answer] = False
         rivals = row[keep]
         better = np.count_nonzero(rivals > row[answer] + TIE_TOLERANCE)

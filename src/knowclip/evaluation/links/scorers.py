@@ -96,6 +96,7 @@ class PlainClip:
         parts = [self.scorer.texts(texts)] if texts else []
         parts += [self.scorer.images(images)] if images else []
         is_image = np.array([isinstance(entity, ImageRef) for entity in entities])
+        # the argsort of an argsort is its inverse: back to the order given
         order = np.argsort(np.argsort(is_image, kind="stable"), kind="stable")
         return np.concatenate(parts)[order]
 

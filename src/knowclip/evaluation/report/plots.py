@@ -176,5 +176,6 @@ def style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:
 def png(figure: Figure) -> bytes:
     """The same bytes for the same figure."""
     buffer = io.BytesIO()
+    # matplotlib writes its version there
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -93,6 +93,7 @@ def wilson(accuracy: float, n: int) -> tuple[float, float]:
     """Wilson's score interval of a share of ``n`` independent items (Wilson 1927), for single classes."""
     if n < 1:
         raise NoDataError("no items for an interval")
+    # the 97.5th percentile of the normal distribution: as LEVEL
     z = 1.959964
     centre = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
@@ -202,6 +203,7 @@ def _draw(
     counts = np.bincount(cell, minlength=height * width).reshape(height, width).astype(float)
     rng = np.random.default_rng(seed)
     draws = np.empty(resamples)
+    # so many picks at once as fill 32 MB
     block = max(1, min(resamples, 4_000_000 // height))
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)

@@ -56,6 +56,7 @@ def _row(results: Sequence[Result], against: Sequence[Result] | None) -> dict[st
     }
     if against is None:
         return row | {"difference": None}
+    # seed by seed: what a seed does to both (data order, negatives) cancels
     differences = np.subtract(numbers, _numbers(against))
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
     same_sign = bool((differences > 0).all() or (differences < 0).all())

@@ -75,5 +75,6 @@ def choose(
     allowed = [row for row in rows if row["allowed"]]
     if not allowed:
         raise ValueError(f"no alpha meets the conditions; at the base: {'; '.join(rows[0]['verdicts'])}")
+    # rounded: the last bits of a mean must not decide between equals
     best = max(allowed, key=lambda row: (round(row["metrics"][objective], 12), -row["alpha"]))
     return float(best["alpha"]), rows

@@ -33,6 +33,7 @@ def spearman(predicted: ArrayLike, values: ArrayLike) -> float:
 
 
 def _centred(values: NDArray[Any]) -> NDArray[Any]:
+    # ptp, for the mean of equal numbers may differ from them in the last bit
     return values - values.mean() if np.ptp(values) > 0 else np.zeros_like(values)
 
 

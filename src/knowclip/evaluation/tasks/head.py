@@ -81,6 +81,7 @@ class TokenHead(nn.Module):
         """Logits from (tokens, mask of real tokens) of both sides."""
         image_tokens, image_mask = image
         text_tokens, text_mask = text
+        # first, where it is read whatever the length of the text
         head = self.head.expand(len(text_tokens), 1, -1)
         queries = torch.cat([head, self.text(text_tokens)], dim=1)
         padding = torch.cat([torch.zeros_like(text_mask[:, :1]), ~text_mask], dim=1)

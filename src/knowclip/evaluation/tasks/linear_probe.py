@@ -105,6 +105,7 @@ def run_linear_probe(probe: LinearProbe, scorer: Scorer, *, seeds: Sequence[int]
             parts = x, y, scorer.images(probe.val.images), np.asarray(probe.val.labels)
         x_fit, y_fit, x_val, y_val = parts
         found = {c: topk_accuracy(_fit(x_fit, y_fit, c, classes, x_val), y_val) for c in STRENGTHS}
+        # of equals the stronger penalty, which trusts the features less
         best = max(found, key=lambda c: (found[c], -c))
         both, labels = np.concatenate([x_fit, x_val]), np.concatenate([y_fit, y_val])
         scores.append(_fit(both, labels, best, classes, x_test))
@@ -141,6 +142,7 @@ def _fit(
     model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(x, y)
     found = np.full((len(x_new), classes), -np.inf)
     logits = model.decision_function(x_new)
+    # of two classes scikit-learn gives one column: the second's
     found[:, model.classes_] = logits if logits.ndim == 2 else np.stack([-logits, logits], axis=1)
     return found
 

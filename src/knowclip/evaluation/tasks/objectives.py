@@ -76,6 +76,7 @@ class SoftAnswers:
         import torch
         from torch.nn import functional as F
 
+        # added, not set: unused places repeat an index with score 0, and must not erase its own
         targets = torch.zeros(len(rows), self.outputs).scatter_add(1, self.answers[rows], self.scores[rows])
         targets = targets.clamp(max=1).to(logits.device)
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(rows)

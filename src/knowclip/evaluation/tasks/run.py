@@ -67,6 +67,7 @@ def run_task(
         controls = {}
         if task.train.images is not None:
             progress("text-only control")
+            # the same head on zeros: what differs is the image alone, not the number of weights
             blind = [train[0].blind(), train[1]], [test[0].blind(), test[1]]
             controls["text_only"] = _text_only(task, _frozen(task, *blind, settings, seeds[0], progress))
     return _result(task, scorer, runs, seeds, settings, controls)
@@ -81,6 +82,7 @@ def _frozen(
     progress: Callable[[str], None],
 ) -> _Run:
     progress(f"training a head, seed {seed}")
+    # forked: measuring must not move the random numbers of what goes on around it
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = _head(train, task.objective.outputs, settings)

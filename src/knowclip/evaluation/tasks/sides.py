@@ -135,6 +135,7 @@ def _image_tokens(refs: Sequence[ImageRef], scorer: Scorer) -> Tokens:
     model: TokenEncoder = scorer.model  # type: ignore[assignment]
     readable = [ref for ref in distinct if ref not in scorer.missing]
     with torch.no_grad(), evaluation_mode(model):
+        # half precision: all tokens of all images are held at once
         found = torch.cat([model.encode_image_tokens(batch)[1].half().cpu() for batch in _batches(readable)])
     features = found.new_zeros(len(distinct), *found.shape[1:])
     features[[number for number, ref in enumerate(distinct) if ref not in scorer.missing]] = found

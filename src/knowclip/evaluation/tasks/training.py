@@ -42,6 +42,7 @@ def hold_out(
     names, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"{len(groups)} training items of one group: none can be held out for selection")
+    # at least one group on either side
     number = min(max(round(share * len(names)), 1), len(names) - 1)
     chosen = np.random.default_rng(seed).permutation(len(names))[:number]
     held = np.isin(codes, chosen)
@@ -68,6 +69,7 @@ def fit(
     if tower is not None:
         parameters.append({"params": tower.parameters(), "lr": settings.tower_lr})
     optimizer = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay)
+    # a generator of its own, so that heads of any shape see the items in one order
     order = torch.Generator().manual_seed(seed)
     best, weights = Fitted(0, -float("inf")), copy.deepcopy(trained.state_dict())
     for epoch in range(1, settings.epochs + 1):

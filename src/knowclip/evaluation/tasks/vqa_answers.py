@@ -72,5 +72,6 @@ def soft_accuracy(given: str, answers: Sequence[str]) -> float:
     if len(set(people)) > 1:
         people, given = [normalise(answer) for answer in people], normalise(given)
     said = people.count(given)
+    # leaving out one of those who said it, then one of those who did not
     with_one_out = min(1.0, (said - 1) / 3) * said if said else 0.0
     return (with_one_out + min(1.0, said / 3) * (len(people) - said)) / len(people)
