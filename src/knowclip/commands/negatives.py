@@ -48,7 +48,7 @@ def command(
     from knowclip.console.progress import counting
     from knowclip.knowledge.negatives.generate import SEMANTIC
     from knowclip.knowledge.negatives.html_page import write_page
-    from knowclip.knowledge.parsing.caption_texts import by_image, parse_texts, read_texts
+    from knowclip.knowledge.parsing.caption_texts import by_image, parse_texts, read_texts, refuse_none
     from knowclip.knowledge.records import holds_captions, read_graphs, read_negatives, write_negatives
     from knowclip.preflight import machine as preflight
 
@@ -68,6 +68,7 @@ def command(
         texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
         if path is not None:  # what is typed comes as it is typed
             texts = by_image(texts)
+        texts = refuse_none(texts, path, skipped)
         records = parse_texts(texts, parser=parser, batch_size=batch_size)
     with counting("making negatives", unit="captions") as progress:
 

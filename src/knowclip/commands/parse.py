@@ -37,7 +37,7 @@ def command(
     """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
     from knowclip.commands.summary import show
     from knowclip.console.progress import counting
-    from knowclip.knowledge.parsing.caption_texts import parse_texts, read_texts
+    from knowclip.knowledge.parsing.caption_texts import parse_texts, read_texts, refuse_none
     from knowclip.knowledge.records import write_graphs
     from knowclip.preflight import machine as preflight
 
@@ -49,6 +49,7 @@ def command(
     preflight.check_parser(parser)
     preflight.writable_file(out)
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
+    texts = refuse_none(texts, path, skipped)
 
     def counted(records: Iterator[GraphRecord]) -> Iterator[GraphRecord]:
         for number, record in enumerate(records, 1):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.storage.atomic import atomic_file
-from knowclip.storage.text_files import refuse_wide
+from knowclip.storage.text_files import refuse_no_text
 from knowclip.types import Attribute, Negative, Relation, SceneGraph, SceneObject, Span
 
 
@@ -189,7 +189,7 @@ def _short(value: Any) -> str:
 
 def _read(path: Path) -> Iterator[_Line]:
     with open(path, "rb") as file:
-        refuse_wide(file.peek(4096), path)
+        refuse_no_text(file.peek(4096), path)
         for number, line in enumerate(file, 1):
             where = f"{path}, line {number}"
             if line.isspace():

@@ -19,6 +19,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_MARKUP = (b"<!doctype", b"<html", b"<?xml")
+_MARKUP_HEAD = 16
 _BINARY = 1 / 8
 """A larger share of NUL bytes than this is no text of one byte a letter."""
 
@@ -40,10 +43,10 @@ def open_text(path: Path) -> TextIO:
     """Open a text to be read line by line; bytes that are not UTF-8 stay as ``is_utf8`` recognises them.
 
     Raises:
-        ValueError: it is UTF-16 or UTF-32, or no text at all.
+        ValueError: it is UTF-16 or UTF-32, no text at all, or stands for a text that is not there.
     """
     with open(path, "rb") as file:
-        refuse_wide(file.read(_HEAD), path)
+        refuse_no_text(file.read(_HEAD), path)
     return open(path, encoding="utf-8-sig", errors="surrogateescape")
 
 
@@ -64,7 +67,7 @@ def decode(content: bytes, where: str | Path) -> str:
     Raises:
         ValueError: it is not UTF-8; names ``where``, the line, and the encoding that it is likely in.
     """
-    refuse_wide(content[:_HEAD], where)
+    refuse_no_text(content[:_HEAD], where)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,22 +81,38 @@ def decode(content: bytes, where: str | Path) -> str:
 
 
 def looks_like(line: bytes) -> str:
-    """Which 8-bit encoding a line that is not UTF-8 is likely in, and what to do about it."""
+    """Which encoding a line that is not UTF-8 is likely in, and what to do about it."""
+    if name := _wide_name(line):
+        return f"it is {name}: convert it, as with `iconv -f {name} -t UTF-8`"
     windows = any(byte in line for byte in range(0x80, 0xA0))
     name, told = ("WINDOWS-1252", "cp1252 (Windows)") if windows else ("LATIN1", "Latin-1")
     return f"it may be {told}: convert it, as with `iconv -f {name} -t UTF-8`"
 
 
-def refuse_wide(head: bytes, where: str | Path) -> None:
-    """Refuse UTF-16, UTF-32 and binary files by their first bytes, with or without a byte-order mark."""
-    name = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if name is None and b"\0" in head and not _is_narrow(head):
-        name = next((name for name, codec in _WIDE if _reads_as(head, codec)), "")
+def refuse_no_text(head: bytes, where: str | Path) -> None:
+    """Refuse by its first bytes what is no text to be read.
+
+    That is UTF-16, UTF-32 and binary files, with or without a byte-order mark; and what stands in the place
+    of a file that was not fetched: Git LFS's pointers and web pages.
+    """
+    if head.startswith(_POINTER):
+        raise ValueError(f"{where} is a pointer of Git LFS, not the file: fetch it with `git lfs pull`")
+    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:_MARKUP_HEAD].lower().startswith(_MARKUP):
+        raise ValueError(f"{where} is an HTML or XML page: was a download answered with a web page?")
+    name = _wide_name(head)
     if name is None:
         return
     if not name:
         raise ValueError(f"{where} is not text: its first bytes are {head[:8]!r}")
     raise ValueError(f"{where} is {name} text; UTF-8 is read: convert it, as with `iconv -f {name} -t UTF-8`")
+
+
+def _wide_name(head: bytes) -> str | None:
+    """UTF-16 or UTF-32, "" of what is no text, None of what may be read."""
+    name = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if name is None and b"\0" in head and not _is_narrow(head):
+        name = next((name for name, codec in _WIDE if _reads_as(head, codec)), "")
+    return name
 
 
 _WIDE = (("UTF-32", "utf-32-le"), ("UTF-32", "utf-32-be"), ("UTF-16", "utf-16-le"), ("UTF-16", "utf-16-be"))

@@ -341,3 +341,76 @@ def test_a_data_set_by_name(monkeypatch, tmp_path) -> None:
         said("hf-hub:nowhere")
     with pytest.raises(ValueError, match=r"holds the images themselves .* hf-hub:hub/data"):
         said("hub/data/train-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    "nothing", ["nan", "NaN", "NULL", "None", "n/a", "<NA>", "\\N", "\u200b", " \ufeff "]
+)
+def test_a_placeholder_is_no_caption_and_no_negative(nothing: str) -> None:
+    lines = f"image\tcaption\tneg_caption\na.jpg\t{nothing}\t\nb.jpg\tnone of the cats\t{nothing}\n"
+    found = read_captions(write("c.tsv", lines))
+    assert [(one.caption, one.negatives) for one in found.examples] == [("none of the cats", ())]
+    assert found.skipped == {"empty caption": 1}
+    assert texts("c.tsv") == (["none of the cats"], {"empty caption": 1})
+    assert texts(write("c.txt", f"{nothing}\na dog\n")) == (["a dog"], {"empty caption": 1})
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.jsonl", "c.json", "c.txt", "c.token.txt", "f/metadata.csv"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "Git LFS.*git lfs pull"),
+        ("\n<!DOCTYPE html>\n<html>not found</html>\n", "an HTML or XML page"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_named(name: str, content: str, told: str) -> None:
+    path = write(name, content)
+    for reader in (read_captions, texts):
+        with pytest.raises(ValueError, match=f"{path.name} is .*{told}"):
+            reader(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("c.csv", "", "has no columns: it is empty"),
+        ("c.json", "[]", "has no columns: it is empty"),
+        ("c.jsonl", '[{"image": "a.jpg", "caption": "a dog"}]', "line 1 on, is a JSON object .*a .json file"),
+        ("c.json", '["a dog", "a cat"]', r"first 2 records, from \[0\] on, is a JSON object"),
+        ("c.csv", "image,caption\na.jpg,a dog, brown\n", "line 2; a field that holds .* in quotes"),
+        ("c.csv", "image,caption\nhttps://x.org/a.jpg,a dog\n", "not downloaded.*data.train.images=FOLDER"),
+    ],
+)
+def test_refusals_say_what_is_there(name: str, content: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_captions(write(name, content))
+
+
+def test_json_and_tables_are_told_by_their_first_line() -> None:
+    lines = '{"image": "a.jpg", "caption": "a dog"}\n{"image": "b.jpg", "caption": "a cat"}\n'
+    assert texts(write("c.txt", lines)) == (["a dog", "a cat"], {})
+    assert said("c.txt") == ["a dog", "a cat"]
+    assert texts(write("c.txt", "id,caption\n1,a dog\n2,a cat\n")) == (["a dog", "a cat"], {})
+    assert texts(write("c.txt", "dog, caption\nA cat, a dog and text\n"))[0][0] == "dog, caption"
+    for content in ('[{"image": "a.jpg", "caption": "a dog"}]', '{\n "images": []\n}', "[\n {}\n]"):
+        with pytest.raises(ValueError, match=r"c.txt holds JSON.* called .json"):
+            texts(write("c.txt", content))
+
+
+def test_a_text_belongs_to_its_image_whatever_case_its_ending_has() -> None:
+    write("f/A.JPG", JPEG)
+    write("f/A.TXT", "a dog")
+    found = read_captions("f")
+    assert ([one.caption for one in found.examples], found.skipped) == (["a dog"], {})
+
+
+@pytest.mark.parametrize("make", [lambda b: write("f/b.txt", b), lambda b: shard("f/s.tar", {
+    "a.jpg": JPEG, "a.txt": b"a dog", "b.jpg": JPEG, "b.txt": b})])  # fmt: skip
+def test_utf16_beside_others_is_named(make) -> None:
+    for name in ("a", "b"):
+        write(f"f/{name}.jpg", JPEG)
+    write("f/a.txt", "a dog")
+    make("a cat".encode("utf-16"))
+    with pytest.warns(UserWarning, match=r"b.* is not UTF-8; it is UTF-16: convert it"):
+        found = read_captions("f")
+    assert ([one.caption for one in found.examples], found.skipped) == (["a dog"], {"not UTF-8": 1})

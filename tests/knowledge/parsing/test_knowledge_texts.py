@@ -188,3 +188,15 @@ def test_what_a_user_can_mend(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="line 1, field 'caption': missing"):
         run("negatives", broken, "-o", tmp_path / "n.jsonl")
     assert list(tmp_path.iterdir()) == [broken]
+
+
+@pytest.mark.parametrize("command", ["parse", "negatives"])
+def test_no_caption_is_an_error_and_replaces_nothing(tmp_path: Path, command: str) -> None:
+    source, out = tmp_path / "c.csv", tmp_path / "out.jsonl"
+    source.write_text("image,caption\na.jpg,\nb.jpg,nan\n")
+    out.write_text("earlier")
+    with pytest.raises(ValueError, match=r"c\.csv gives no caption \(empty caption: 2\)"):
+        run(command, source, "--out", out)
+    with pytest.raises(ValueError, match=r"standard input gives no caption \(it is empty\)"):
+        run(command, "-", "--out", out, stdin="")
+    assert out.read_text() == "earlier"

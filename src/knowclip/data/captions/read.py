@@ -15,11 +15,13 @@ from knowclip.data.formats.registry import Source, find
 from knowclip.data.formats.rows import (
     BROKEN,
     EMPTY,
+    LENGTH,
     MALFORMED,
     NOT_UTF8,
     Options,
     Row,
     fault_of,
+    said,
     tell_encoding,
     text_fault,
 )
@@ -33,6 +35,7 @@ JOINED = "joined to the same pair, with its negatives"
 GIVEN = "given"
 """Kind of the negatives that a captions file brings itself."""
 
+_FETCH = "Images are not downloaded: do that first (as img2dataset does). "
 _IMAGE_FOLDERS = (
     "", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset",
     "flickr30k_images", "flickr30k-images",
@@ -115,7 +118,7 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
     for _, image, text, false, _, _ in good:
         number = seen[image]
         seen[image] = number + 1
-        caption = text.strip()
+        caption = said(text)
         if not caption:
             skipped[EMPTY] += 1
         elif image not in refs:
@@ -167,9 +170,11 @@ def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], sou
             f"{source.path} is not UTF-8 text: {counts[NOT_UTF8]:,} of {len(rows):,} records, the first at "
             f"{row.where}; {looks_like(content)}"
         )
+    quoted = "; a field that holds what separates the columns is to be in quotes"
     raise ValueError(
         f"{source.path}: {broken:,} of {len(rows):,} records lack an image name or a caption "
-        f"({faults[first]}), the first at {row.where}; is this really {name!r} data?"
+        f"({faults[first]}), the first at {row.where}{quoted if faults[first] == LENGTH else ''}; is this "
+        f"really {name!r} data?"
     )
 
 
@@ -198,7 +203,9 @@ def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bo
         looked = ", ".join(map(str, roots)) if not found else str(root)
         raise ValueError(
             f"{source}: {missing:,} of {len(names):,} images, such as {first!r}, are not under {looked}. "
-            "Give their folder with images=..., or pass allow_missing=True"
+            f"{_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
+            "data.val.images=FOLDER for train, --images FOLDER for select and swaps), or measure without "
+            "them (--allow-missing for evaluate); in Python images=..., allow_missing=True"
         )
     return found
 

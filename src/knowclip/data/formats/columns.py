@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.formats.rows import MALFORMED, Options, Row
+from knowclip.data.formats.rows import MALFORMED, Options, Row, said
 from knowclip.storage.text_files import IMAGE_SUFFIXES
 
 IMAGE_COLUMNS = (
@@ -59,8 +59,10 @@ def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
 
     Raises:
         ValueError: a column that is asked for is not there, or more than one guess is possible; lists the
-            columns and says how to name the right one.
+            columns and says how to name the right one; there are none.
     """
+    if not names:
+        raise ValueError(f"{path} has no columns: it is empty, or none of its records has named fields")
     image = _one(names, options.image_column, IMAGE_COLUMNS, "image", path, required=options.with_images)
     captions = _captions(names, options.caption_column, path)
     if options.key_column is not None and options.key_column not in names:
@@ -199,11 +201,11 @@ def parse_negatives(value: Any) -> tuple[str, ...] | None:
         return ()
     if isinstance(value, str):
         if not value.lstrip().startswith("["):
-            return (value.strip(),)
+            return (text,) if (text := said(value)) else ()
         value = parse_list(value)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         return None
-    return tuple(stripped for one in value if (stripped := one.strip()))
+    return tuple(stripped for one in value if (stripped := said(one)))
 
 
 def parse_list(text: str) -> Any:

@@ -18,14 +18,15 @@ def sidecar_rows(folder: Path, content: Any, options: Options) -> Iterator[Row]:
     check_split(options.split, [], folder)
     files = [path for path in sorted(folder.rglob("*")) if not is_junk(path.relative_to(folder))]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".txt"}
     for image in images:
         name = image.relative_to(folder).as_posix()
-        sidecar = image.with_suffix(".txt")
-        if sidecar.is_file():
+        sidecar = texts.get(image.with_suffix(""))
+        if sidecar is not None:
             yield from _captions(sidecar, name)
         else:
             yield Row(name, name, "")
-    owned = {image.with_suffix(".txt") for image in images}
+    owned = {texts.get(image.with_suffix("")) for image in images}
     for path in files:
         if path.suffix.lower() == ".txt" and path not in owned:
             yield Row(path.relative_to(folder).as_posix(), None, None, fault=NO_IMAGE)

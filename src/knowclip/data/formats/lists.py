@@ -40,7 +40,12 @@ def read_list(path: Path, content: Any, options: Options) -> Iterator[Row]:
 def read_json_lines(path: Path, content: Any, options: Options) -> Iterator[Row]:
     """A JSON object a line."""
     with open_text(path) as lines:
-        yield from _rows(_lines(lines), path, options)
+        yield from json_line_rows(lines, path, options)
+
+
+def json_line_rows(lines: Iterable[str], path: Path | str, options: Options) -> Iterator[Row]:
+    """Rows of the lines of JSON."""
+    yield from _rows(_lines(lines), path, options)
 
 
 def read_parquet(path: Path, content: Any, options: Options) -> Iterator[Row]:
@@ -87,7 +92,7 @@ def _lines(lines: Iterable[str]) -> Iterator[Record]:
 
 
 def _rows(
-    records: Iterable[Record], path: Path, options: Options, *, names: list[str] | None = None
+    records: Iterable[Record], path: Path | str, options: Options, *, names: list[str] | None = None
 ) -> Iterator[Row]:
     """Rows of records whose fields are those of the first hundred."""
     records = iter(records)
@@ -96,12 +101,17 @@ def _rows(
         names = list(
             dict.fromkeys(name for _, record, _ in first if isinstance(record, Mapping) for name in record)
         )
+        if first and not names:
+            raise ValueError(
+                f"{path}: none of its first {len(first)} records, from {first[0][0]} on, is a JSON object "
+                'with named fields ({"image": ..., "caption": ...}); a list of objects is a .json file'
+            )
     columns = choose(names, options, path)
     if options.with_images:
         tell_unused(names, columns, path)
     if options.split is not None and columns.split is None:
         raise ValueError(f"{path} has no field 'split', so it has no split {options.split!r}; leave it out")
-    return of_split(record_rows(chain(first, records), columns), options.split, path)
+    return of_split(record_rows(chain(first, records), columns), options.split, Path(path))
 
 
 LIST = Format(

@@ -18,6 +18,10 @@ REPLACED = "member that a later one of its name replaces"
 NO_IMAGE = "caption file without an image"
 BROKEN = frozenset({MALFORMED, LENGTH, NOT_UTF8})
 """Faults that, when many, say that a file is not what it was taken for."""
+_PLACEHOLDERS = frozenset({"nan", "null", "none", "n/a", "na", "#n/a", "<na>", "<null>", "\\n"})
+"""What tools write for a missing text (pandas, R, Excel, MySQL)."""
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+"""Letters of no width, which no library takes for blanks."""
 SPLIT_NAMES = {"val": ("val", "validation", "valid")}
 """What a split is called too, by Hugging Face's data sets."""
 
@@ -95,6 +99,12 @@ def text_fault(value: Any) -> str:
     except UnicodeEncodeError:
         return MALFORMED  # half a letter, as JSON can write it
     return NOT_UTF8
+
+
+def said(caption: str) -> str:
+    """A caption without the blanks about it; "" where it says nothing: a placeholder for a missing one."""
+    text = caption.strip().strip(_INVISIBLE).strip()
+    return "" if text.casefold() in _PLACEHOLDERS else text
 
 
 def tell_encoding(row: Row, path: Path | str | None) -> None:

@@ -71,10 +71,11 @@ def _is_pair(sample: Sample) -> bool:
 def _rows(shard: Path, key: str, members: Sample, image: str | None) -> Iterator[Row]:
     where = f"{shard.name}:{key}"
     text = members.get(".txt") or members.get(".json")
+    written = _read(shard, text) if text else b""
     try:
-        content = decode(_read(shard, text), where) if text else ""
+        content = decode(written, where)
     except ValueError:
-        yield Row(where, None, None, fault=NOT_UTF8)
+        yield Row(where, None, written.decode(errors="surrogateescape"), fault=NOT_UTF8)
         return
     captions = [content] if ".txt" in members or not text else _in_json(content)
     for caption in captions:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from knowclip.data.formats.columns import guessable
+from knowclip.data.formats.columns import CAPTION_COLUMNS, guessable
+from knowclip.data.formats.lists import JSON_LINES
 from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, Format, Options, Row, check_split
 from knowclip.data.formats.tables import CSV, DELIMITERS, flickr8k_split, split_header
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_utf8, open_text
 
+_COLUMN = re.compile(r"[A-Za-z_]\w*")
 _TOKEN_LINE = re.compile(r"(?P<image>[^\t]+)#\d+\t(?P<caption>.*)")
 
 
@@ -52,9 +55,11 @@ def recognise(first: str, where: str | Path) -> Format:
     """
     if _TOKEN_LINE.fullmatch(first.rstrip("\n")):
         return TOKENS
+    if first.lstrip()[:1] in ("{", "["):
+        return _of_json(first.strip(), where)
     for delimiter in DELIMITERS:
         names = split_header(first, delimiter)
-        if len(names) > 1 and guessable(names):
+        if len(names) > 1 and (guessable(names) or _is_header(names, first)):
             return CSV
     word = re.split(r"[\s,;|#]", first.strip(), maxsplit=1)[0].strip('"')
     if Path(word).suffix.lower() in IMAGE_SUFFIXES:
@@ -64,6 +69,24 @@ def recognise(first: str, where: str | Path) -> Format:
             "separates its columns"
         )
     return TEXT
+
+
+def _of_json(first: str, where: str | Path) -> Format:
+    """JSON lines, where the first is an object; another beginning of JSON is refused, the rest is text."""
+    try:
+        if isinstance(json.loads(first), dict):
+            return JSON_LINES
+    except (ValueError, RecursionError):
+        pass
+    if re.match(r"[\[{]\s*([\[{]|\"|$)", first):
+        raise ValueError(f"{where} holds JSON, and not an object a line: give it as a file called .json")
+    return TEXT
+
+
+def _is_header(names: Sequence[str], line: str) -> bool:
+    """Whether a line without an image column heads a table: single words, one of them "caption"."""
+    plain = all(_COLUMN.fullmatch(name) for name in names) and not re.search(r",\s", line.strip())
+    return plain and sum(name.casefold() in CAPTION_COLUMNS[0] for name in names) == 1
 
 
 TOKENS = Format(

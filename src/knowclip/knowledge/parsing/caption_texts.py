@@ -10,13 +10,23 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
+from knowclip.data.formats.lists import JSON_LINES, json_line_rows
 from knowclip.data.formats.registry import find
-from knowclip.data.formats.rows import EMPTY, NOT_UTF8, Options, Row, fault_of, tell_encoding, text_fault
+from knowclip.data.formats.rows import (
+    EMPTY,
+    NOT_UTF8,
+    Options,
+    Row,
+    fault_of,
+    said,
+    tell_encoding,
+    text_fault,
+)
 from knowclip.data.formats.tables import table_rows
 from knowclip.data.formats.texts import LINES, recognise
 from knowclip.knowledge.parsing.parsers import parse
 from knowclip.knowledge.records import GraphRecord
-from knowclip.storage.text_files import refuse_wide
+from knowclip.storage.text_files import refuse_no_text
 
 STDIN = "standard input"
 
@@ -64,7 +74,7 @@ def read_texts(
         key = row.key or (str(number) if image is None else f"{image}#{seen[image]}")
         if image is not None:
             seen[image] += 1
-        caption = "" if fault else row.caption.strip()
+        caption = "" if fault else said(row.caption)
         if caption:
             yield Text(key, caption, image)
         else:
@@ -81,19 +91,34 @@ def _rows(path: Path, options: Options) -> Iterator[Row]:
 
 
 def _standard_input(options: Options) -> Iterator[Row]:
-    """Lines of standard input: a table, Flickr's tokens or plain text, by the first of them."""
+    """Lines of standard input: a table, Flickr's tokens, JSON or plain text, by the first with text."""
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
     try:
-        first = lines.readline()
-        refuse_wide(first.encode("utf-8", "surrogateescape"), STDIN)
-        whole = chain([first] if first else [], lines)
-        kind = recognise(first, STDIN).name
-        if options.columns or kind not in LINES:
+        head = []
+        while not head or (head[-1] and not head[-1].strip()):
+            head.append(lines.readline())
+        refuse_no_text("".join(head).encode("utf-8", "surrogateescape"), STDIN)
+        whole = chain(filter(None, head), lines)
+        kind = recognise(head[-1], STDIN)
+        if kind is JSON_LINES:
+            yield from json_line_rows(whole, STDIN, options)
+        elif options.columns or kind.name not in LINES:
             yield from table_rows(whole, STDIN, options)
         else:
-            yield from LINES[kind](whole)
+            yield from LINES[kind.name](whole)
     finally:
         lines.detach()
+
+
+def refuse_none(texts: Iterable[Text], path: Path | None, skipped: Counter[str]) -> Iterator[Text]:
+    """Texts as they are; ``ValueError`` where there is none, so that no file is replaced with nothing."""
+    found = False
+    for text in texts:
+        found = True
+        yield text
+    if not found:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
+        raise ValueError(f"{path or STDIN} gives no caption ({reasons})")
 
 
 def by_image(texts: Iterable[Text]) -> Iterator[Text]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from knowclip.storage.text_files import is_junk, looks_like, refuse_wide
+from knowclip.storage.text_files import is_junk, looks_like, refuse_no_text
 
 HEAD_BYTES = 1 << 12
 CHUNK_CHARACTERS = 1 << 22
@@ -138,7 +138,7 @@ class _open:  # noqa: N801 (reads as the function it replaces)
         self.raw = self.path.open("rb")
         try:
             stream = self._unpacked()
-            refuse_wide(stream.peek(HEAD_BYTES)[:HEAD_BYTES], self.path)
+            refuse_no_text(stream.peek(HEAD_BYTES)[:HEAD_BYTES], self.path)
         except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
             self.raw.close()
             raise ValueError(f"{self.path}: {error}; download or copy the file again") from None

@@ -15,7 +15,7 @@ from typing import IO, cast
 from knowclip.knowledge.graph.staging import GraphBuilder
 from knowclip.knowledge.graph.store import literal, watched
 from knowclip.knowledge.graph.tally import SELF_LOOP
-from knowclip.storage.text_files import looks_like, refuse_wide
+from knowclip.storage.text_files import looks_like, refuse_no_text
 
 HEAD_BYTES = 1 << 12
 MAX_LINE_BYTES = 1 << 18
@@ -216,7 +216,7 @@ def check_text(path: Path, wanted: str) -> None:
         raise ValueError(f"{path}: {error}; it is damaged or cut off: download or copy it again") from None
     if not head.strip():
         raise ValueError(f"{path} is empty; a file of {wanted} is wanted")
-    refuse_wide(head, path)
+    refuse_no_text(head, path)
 
 
 def open_bytes(path: Path) -> IO[bytes]:
