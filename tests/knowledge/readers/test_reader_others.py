@@ -399,7 +399,7 @@ def test_cut_json_is_refused(tmp_path_factory: Any, content: list[Any], data: st
         ('{"a": 1}', r"at its beginning: '\[' expected, got '\{'"),
         ('[{"a": 1}, {"b" 2}]', r"in element \$\[1\]: Expecting ':'"),
         ("[1 2]", r"in element \$\[1\]: ',' expected, got '2'"),
-        ("<html>", "at its beginning"),
+        ("<html>", "is an HTML or XML page"),
         ("", "cut off"),
     ],
 )
