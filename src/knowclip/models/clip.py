@@ -224,6 +224,7 @@ class DualEncoder(nn.Module):
             text_features = torch.cat(
                 [self.encode_text(batch, normalize=True) for batch in _batches(texts, batch_size)]
             )
+        # float32: half precision ties cosines that differ
         return (image_features.float() @ text_features.float().T).cpu().numpy()
 
     def _ids(self, texts: Int[Tensor, "B L"] | str | Sequence[str]) -> Int[Tensor, "B L"]:

@@ -120,6 +120,7 @@ class FusionEncoder(nn.Module):
             index, role, real = _layout(entities, rows[group], relations=len(relations))
             outputs.append(self._encode(table[index] + roles[role], real))
             places.append(group)
+        # float32: cosines of autocast outputs are compared in losses and ranks
         both = torch.cat(outputs).float()[torch.cat(places).argsort()][inverse]
         return both[:, 0], both[:, 1]
 
@@ -163,6 +164,7 @@ class GraphPropagation(nn.Module):
         features = entity_features
         for layer in self.layers:
             messages = layer(edge_features) * features[heads]
+            # one type for both, as index_add wants: under autocast the linear layer gives half precision
             total = torch.zeros_like(features).index_add(0, tails, messages.to(features.dtype))
             features = torch.where(count > 0, total / count.clamp(min=1), features)
         return features
@@ -204,6 +206,7 @@ def _length(entities: Entities, rows: Int[Tensor, " M"]) -> Int[Tensor, " M"]:
 
 def _groups(lengths: Int[Tensor, " M"]) -> list[Int[Tensor, " m"]]:
     """Rows by length, no row more than half padding: a word beside an image would be almost all padding."""
+    # of one octave the longest is less than twice the shortest
     octave = lengths.float().log2().ceil()
     return [(octave == value).nonzero().flatten() for value in octave.unique()]
 

@@ -41,6 +41,7 @@ def refuse_strangers(base: DualEncoder, tuned: DualEncoder) -> None:
         if key not in first or key not in second or first[key].shape != second[key].shape
     ]
     differing = [f"{len(shapes)} weights ({shapes[0]})"] if shapes else []
+    # no weight shows the activation, yet a mean of both activations is a model of neither
     if bool(base.config.get("quick_gelu")) != bool(tuned.config.get("quick_gelu")):
         differing.append("the activation (quick_gelu)")
     pixels = base.model.visual.preprocess_cfg, tuned.model.visual.preprocess_cfg

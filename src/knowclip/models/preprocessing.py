@@ -169,6 +169,7 @@ def _plain(preprocess_cfg: Preprocessing) -> Preprocessing:
     for key in ("mean", "std", "size"):
         value = whole[key]
         count = 2 if key == "size" else 3
+        # tuples of floats: JSON brings lists, and one number for three channels
         whole[key] = (
             tuple(float(v) for v in value) if hasattr(value, "__len__") else (float(value or 0),) * count
         )

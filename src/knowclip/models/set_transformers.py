@@ -34,6 +34,7 @@ class SetTransformer(nn.Module):
             batch_first=True,
             norm_first=True,
         )
+        # torch has no nested tensors for norm_first: left on, it says so in a warning
         self.layers = nn.TransformerEncoder(
             layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
         )
@@ -63,6 +64,7 @@ class BertOverSet(nn.Module):
 
     def forward(self, elements: Float[Tensor, "M K W"], mask: Bool[Tensor, "M K"]) -> Float[Tensor, "M K W"]:
         """Encode the elements for which ``mask`` is True; what it says of the others means nothing."""
+        # one position for all: a set has no order
         positions = torch.zeros(elements.shape[:2], dtype=torch.long, device=elements.device)
         output = self.bert(inputs_embeds=elements, attention_mask=mask.long(), position_ids=positions)
         return output.last_hidden_state
@@ -93,6 +95,7 @@ def open_bert(folder: Path, *, layers: int) -> BertOverSet:
             f"{folder} holds a {config.model_type!r} of {config.num_hidden_layers} layers: the knowledge "
             f"encoder starts from a 'bert' of at least layers={layers}"
         )
+    # set before loading, so that the layers above are never made
     config.num_hidden_layers = layers
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     bert = BertModel.from_pretrained(folder, config=config, add_pooling_layer=False, local_files_only=True)

@@ -121,6 +121,7 @@ def encode_grouped(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:
     lengths = LengthRule.of(model).lengths(ids)
     if lengths is None or len(ids) < GROUPS * SMALLEST_GROUP:
         return encode_text(model, ids)
+    # by length, so that each chunk is padded to texts of its own kind
     order = lengths.argsort()
     groups = [(rows, int(lengths[rows[-1]])) for rows in order.chunk(GROUPS)]
     if sum(len(rows) * longest for rows, longest in groups) > WORTHWHILE * ids.numel():

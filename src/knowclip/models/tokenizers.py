@@ -42,6 +42,7 @@ def word_tokenizer(words: Iterable[str], *, context_length: int) -> HFTokenizer:
     if not known:
         raise ValueError("a word tokenizer needs at least one word, got none")
     pad, unk, sot, eot = SPECIAL_TOKENS.values()
+    # sorted: the same captions in any order give the same ids
     vocabulary = {word: index for index, word in enumerate([pad, unk, sot, *sorted(known), eot])}
     backend = Backend(models.WordLevel(vocabulary, unk_token=unk))
     backend.normalizer, backend.pre_tokenizer = normalizer, splitter

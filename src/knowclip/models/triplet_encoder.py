@@ -85,6 +85,7 @@ class LinkPredictor:
         _, tokens, mask = self.model.encode_text_tokens(texts) if texts else (None, None, None)
         pixels = self.model.encode_image_tokens(images)[1] if images else None
         found = self.triplets.fusion.entities(text_tokens=tokens, text_mask=mask, image_tokens=pixels)
+        # the argsort of an argsort is its inverse: texts come first in found
         order = is_image.int().argsort(stable=True).argsort().to(found.start.device)
         return Entities(found.tokens, found.start[order], found.length[order])
 

@@ -64,6 +64,7 @@ class WithKnowledge(nn.Module):
         return self.encoder(plain, triples, words=word_embedding(self.model.model).weight)
 
     def _parsed(self, texts: list[str]) -> list[TripletIds]:
+        # once a text: benchmarks ask for the same captions again, and parsing is the dear part
         new = [text for text in dict.fromkeys(texts) if text not in self._triplets]
         for text, graph in zip(new, parse(new, parser=self.parser), strict=True):
             self._triplets[text] = triplet_ids(graph, self.encoder.phrase_ids)

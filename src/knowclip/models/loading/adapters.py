@@ -89,6 +89,7 @@ def _update(
     rank = _of_layer(layer, config.get("rank_pattern"), config["r"])
     alpha = _of_layer(layer, config.get("alpha_pattern"), config["lora_alpha"])
     scale = alpha / (rank**0.5 if config.get("use_rslora") else rank)
+    # float64: the sum is rounded once, to the type of the base
     product = b.flatten(1).double() @ a.flatten(1).double()
     product = product.T if config.get("fan_in_fan_out") else product
     if product.numel() != like.numel() or a.shape[0] != rank:
@@ -96,6 +97,7 @@ def _update(
             f"{path}: {layer} has factors {list(b.shape)} and {list(a.shape)} of rank {rank}, which do not "
             f"make the base's {list(like.shape)}"
         )
+    # reshaped, for the factors of a convolution have axes of its kernel
     return (scale * product).reshape(like.shape).to(like.dtype)
 
 

@@ -221,6 +221,7 @@ def _side(positions: int, origin: object) -> int:
 
 
 def _without_weights(model_cfg: dict[str, Any]) -> dict[str, torch.Tensor]:
+    # meta: shapes are all that is asked, and some architectures have billions of weights
     with torch.device("meta"):
         return construct(model_cfg).state_dict()
 

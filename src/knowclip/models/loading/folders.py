@@ -79,6 +79,7 @@ def _load_open_clip(config_path: Path, activation: Activation | None, adapter: P
     text_cfg = model_cfg["text_cfg"]
     tokenizer = open_tokenizer(text_cfg, source=folder)
     if "hf_model_name" in text_cfg:
+        # the weights of the checkpoint follow: those of the hub would be fetched for nothing
         text_cfg["hf_model_pretrained"] = False
         if config_path.name == "knowclip_config.json":
             text_cfg["hf_model_name"] = str(folder)

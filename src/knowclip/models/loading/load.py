@@ -68,6 +68,7 @@ def load(
     if activation not in (None, "gelu", "quick_gelu"):
         raise ValueError(f"activation is 'gelu' or 'quick_gelu', got {activation!r}")
     name, path = str(name_or_path), Path(name_or_path)
+    # a run killed while it replaced the folder has the old one beside it
     recover(path)
     if isinstance(name_or_path, str) and name in architectures.names():  # a folder of that name is ./NAME
         model = _from_name(name, pretrained, activation, preprocess)
@@ -90,6 +91,7 @@ def load(
     else:
         model = _from_name(name, pretrained, activation, preprocess)
     origin = name if pretrained is None else f"{name} ({pretrained})"
+    # NaN loads without a word, and every cosine is NaN afterwards
     checkpoints.refuse_not_finite(model.model, origin)
     return model.to(device).eval()
 

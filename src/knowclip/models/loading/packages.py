@@ -51,6 +51,7 @@ def load_timm_weights(model: nn.Module, path: str | Path) -> None:
     """
     state = model.state_dict()
     given = _without_counters(read_state_dict(Path(path)))
+    # the package has the tensors of another port of the network, in the same order
     if not set(_without_counters(state)) <= set(given):
         with torch.device("meta"):  # the whole model: the order counts the classifier too
             whole = timm.create_model(model.default_cfg["architecture"]).state_dict()

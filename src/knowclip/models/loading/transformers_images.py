@@ -109,6 +109,7 @@ def _completed(path: Path, config: Json) -> Json:
 def _resize_mode(config: Json, image_size: int) -> str | None:
     """``shortest`` or ``squash``, as the settings come to; None if they come to neither."""
     steps = config["do_resize"] and config["do_rescale"] and not config.get("do_pad")
+    # files round 1/255 to a few digits
     if not steps or abs(config["rescale_factor"] * 255 - 1) > 1e-3:
         return None
     square = [image_size, image_size]

@@ -103,11 +103,13 @@ def _read_file(path: Path) -> Any:
     with path.open("rb") as file:
         head = file.read(9)
     try:
+        # safetensors: eight bytes of length, then JSON
         if head[8:] == b"{" or (path.suffix == ".safetensors" and not head.startswith((b"PK", b"\x80"))):
             return load_file(path)
         if head.startswith(b"PK"):
             if is_torchscript(path):
                 return read_torchscript(path)
+        # torch maps its zip format alone; the older one must be read
         with torch.serialization.safe_globals(harmless()):
             if path.suffix == ".safetensors":  # a pickle that is called so: torch goes by the name of a path
                 return torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)

@@ -78,6 +78,7 @@ def without_prefixes(state: State, origin: object) -> State:
 
 
 def _unwrap(content: Any, origin: object, depth: int = 0) -> State | None:
+    # deeper than trainers wrap; a pickle may hold itself
     if not isinstance(content, Mapping) or depth > 4:
         return None
     averages = _states(content, origin, depth, filter(_AVERAGE.fullmatch, filter(_is_text, content)))
@@ -92,6 +93,7 @@ def _unwrap(content: Any, origin: object, depth: int = 0) -> State | None:
     tensors = {
         key: value for key, value in content.items() if isinstance(key, str) and torch.is_tensor(value)
     }
+    # a matrix, for optimizers and logs hold mappings of numbers too
     if any(tensor.ndim > 1 for tensor in tensors.values()):
         return tensors
     others = {
