@@ -61,6 +61,7 @@ def download(
             _fetch(url, part, progress)
             break
         except HTTPError as error:
+            # timeouts, too many requests and server faults pass; what else the server says will not
             if error.code < 500 and error.code not in (408, 429):
                 raise OSError(f"{url}: the server says {error.code} {error.reason}") from error
             _give_up_or_wait(error, url, part, attempt, attempts, pause)
@@ -101,6 +102,7 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None] | N
         resumed = response.status == 206
         done = done if resumed else 0
         version = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        # a weak ETag names like contents, not equal bytes: If-Range does not take it (RFC 9110)
         if version and not version.startswith("W/"):
             version_file.write_text(version)
         else:

@@ -16,8 +16,10 @@ def permute(positions: Int[np.ndarray, " n"], size: int, key: list[int]) -> Int[
     A four-round Feistel network on the next even number of bits; what falls outside is sent through again
     until it falls inside (cycle walking; Black and Rogaway, 2002).
     """
+    # at most four times as many numbers as wanted, so that few tries fall outside
     half = max((max(size - 1, 1).bit_length() + 1) // 2, 1)
     mask = np.uint64((1 << half) - 1)
+    # four rounds of random functions pass for a random permutation (Luby and Rackoff 1988)
     keys = np.random.SeedSequence(key).generate_state(4, np.uint64)
     values = np.asarray(positions).astype(np.uint64)
     outside = np.ones(len(values), bool)

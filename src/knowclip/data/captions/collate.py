@@ -166,6 +166,7 @@ def text_key(text: str) -> int:
 
 def row_key(ids: Int[np.ndarray, " L"]) -> int:
     """64-bit signed content hash of token ids."""
+    # little-endian, so that the hash is the same on every machine; "ids " keeps it apart from texts'
     return _hash(b"ids " + ids.astype("<i4").tobytes())
 
 

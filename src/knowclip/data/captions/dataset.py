@@ -92,6 +92,7 @@ class CaptionDataset(Dataset[Item]):
         return len(self.choices)
 
     def __getitem__(self, index: int) -> Item:
+        # a text as seed: Python hashes it alike in every process
         draw = random.Random(f"{self._seed} {self._epoch} {index}")
         unreadable: dict[str, str] = {}
         while True:

@@ -116,6 +116,7 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
     bringing: dict[tuple[str, str], int] = {}
     examples: list[Example] = []
     for _, image, text, false, _, _ in good:
+        # before any is skipped, so that k counts as the file does, whatever images are there
         number = seen[image]
         seen[image] = number + 1
         caption = said(text)

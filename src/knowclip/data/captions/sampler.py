@@ -98,6 +98,7 @@ class GlobalBatchSampler:
         order = self._order()
         for batch in range(self._skip, self._batches):
             indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            # contiguous, and so that sizes differ by one at most: gathering pads to the largest
             start, stop = (len(indices) * r // self._world_size for r in (self._rank, self._rank + 1))
             yield indices[start:stop].tolist()
 
@@ -117,6 +118,7 @@ class GlobalBatchSampler:
         """Arrange a permutation so that each full batch begins as groups; then shuffle within batches."""
         parts = deque(self._parts(rng))
         heads = [_take(parts, self._group_slots) for _ in range(self._full)]
+        # those made last are short of groups: without this the epoch would end in easy batches
         rng.shuffle(heads)
         used = np.zeros(self._size, dtype=bool)
         used[[i for head in heads for i in head]] = True

@@ -39,6 +39,7 @@ class Reading:
         made: dict[str, bytes] = {}
         for start in range(0, len(new), _CHUNK):
             chunk = new[start : start + _CHUNK]
+            # the empty text ends in padding, whichever id that is
             empty, *rows = self._tokenize(["", *chunk]).to("cpu").numpy().astype(np.int32)
             made |= {text: _unpadded(row, empty[-1]) for text, row in zip(chunk, rows, strict=True)}
         if len(self._known) < _REMEMBERED:
@@ -53,6 +54,7 @@ class Reading:
     @cached_property
     def _knows_every_word(self) -> bool:
         """Whether words that nobody knows are told apart, by their letters: not so in a list of words."""
+        # two words that no list of words holds
         first, second = self(["qxzvw", "jkpwq"])
         return first != second
 
@@ -64,6 +66,7 @@ class Reading:
         """
         if not self._knows_every_word or not (first.isascii() and second.isascii()):
             return True
+        # 2: begin and end of text
         if max(len(first), len(second)) + 2 > self.context_length:
             return True
         return _plain(first) == _plain(second)

@@ -51,6 +51,7 @@ def karpathy_rows(path: Path, content: Any, options: Options) -> Iterator[Row]:
         if isinstance(folder, str) and isinstance(name, str):
             name = f"{folder}/{name}" if folder else name
         sentences = image.get("sentences")
+        # an image without captions is a record too, so that counts add up
         if sentences == []:
             yield Row(f"images[{i}]", name, "")
         for k, sentence in enumerate(sentences if isinstance(sentences, list) else [None]):

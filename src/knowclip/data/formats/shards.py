@@ -37,6 +37,7 @@ def shard_rows(path: Path, content: Any, options: Options) -> Iterator[Row]:
     for shard in shards:
         if shard != path and is_junk(shard.name):
             continue
+        # of members of one name tar readers give the last; the others are told
         for name in tar_repeated(shard):
             if Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Row(f"{shard.name}/{name}", None, None, fault=REPLACED)

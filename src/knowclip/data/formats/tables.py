@@ -34,6 +34,7 @@ def table_rows(
     lines: Iterable[str], path: Path | str, options: Options, *, delimiter: str | None = None
 ) -> Iterator[Row]:
     """Rows of the lines of a table; ``delimiter`` is taken where the header holds several or none."""
+    # csv stops at 131,072 characters, which a long text or an open quote exceeds
     csv.field_size_limit(1 << 30)
     numbered = enumerate(lines, start=1)
     number, first = next(((number, line) for number, line in numbered if line.strip()), (0, ""))
@@ -218,6 +219,7 @@ def flickr8k_split(rows: list[Row], folder: Path, split: str | None) -> Iterable
 
 
 def _drawn_split(name: str) -> str:
+    # a hash, not a random draw: files that are added later change no other file's split
     return {0: "dev", 1: "test"}.get(hashlib.blake2b(name.encode()).digest()[0] % 8, "train")
 
 

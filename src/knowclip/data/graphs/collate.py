@@ -113,6 +113,7 @@ class GraphDataset(Dataset[GraphBatch]):
     def _step(self, step: int, met: dict[ImageRef, str]) -> GraphBatch | None:
         """Make a step; None if an image was met that cannot be read: ``met`` then has it."""
         graph = self.sampler.graph
+        # the 1: another stream than the sampler's own of [seed, epoch, step]
         rng = np.random.default_rng([self.sampler.seed, self._epoch, step, 1])
         drawn = self._readable(mixed(self.sampler.batch(self._epoch, step), rng))
         ends = [*drawn.head, *drawn.tail]
@@ -169,6 +170,7 @@ class GraphDataset(Dataset[GraphBatch]):
             return Links(triplets, none, none.view(0, 2), none, 0), phrases.distinct
         near = self._neighbourhood(drawn, rng)
         ends = np.concatenate([drawn.heads, drawn.tails]).tolist()
+        # reversed, so that the first drawing of an entity shows it in its neighbourhood too
         shown = dict(zip(reversed(ends), reversed([*drawn.head, *drawn.tail]), strict=True))
         nodes = [shown.get(entity) or self._draw(entity, rng) for entity in near.entities.tolist()]
         keys = self._keys(nodes)
@@ -309,6 +311,7 @@ def _said(own: Any, phrases: Any, other: Any) -> Bool[np.ndarray, "M M"]:
     """
     same_query = (own[:, None] == own) & (phrases[:, None] == phrases)
     same_other = other[:, None] == other
+    # float32: NumPy multiplies matrices of booleans without BLAS, many times slower
     return (same_query.astype(np.float32) @ same_other.astype(np.float32)) > 0
 
 

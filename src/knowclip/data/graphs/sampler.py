@@ -131,6 +131,7 @@ class TripletSampler:
     def _taken(self, batches: int) -> Any:
         """Triplets of each source in the first ``batches`` batches; the largest share takes what is left."""
         taken = np.floor(self.shares * self.batch_size * batches).astype(np.int64)
+        # floors lose a little of every share; the largest feels it least
         taken[self._largest] += batches * self.batch_size - taken.sum()
         return taken
 
@@ -143,6 +144,7 @@ class TripletSampler:
         rows = np.empty(len(positions), np.int64)
         for number in np.unique(passes):
             here = passes == number
+            # another order each time the source has been gone through
             shuffled = permute(offsets[here], size, [self.seed, source, int(number)])
             rows[here] = a.source_order[start + shuffled]
         if self.same_image == 1:

@@ -254,6 +254,7 @@ def _write(
             np.lib.format.write_array_header_1_0(file, header)
             done = 0
             for block in blocks:
+                # zeros for the unreadable, so that row numbers stay those of the list
                 rows = np.zeros((len(block), *row.shape), row.dtype)
                 good = [i for i, image in enumerate(block) if not isinstance(image, str)]
                 unreadable |= {done + i: image for i, image in enumerate(block) if isinstance(image, str)}

@@ -117,6 +117,7 @@ class SplitPreprocess:
 
     def pixels(self, image: Image.Image) -> UInt8[Tensor, "3 H W"]:
         """Resize and crop, without normalisation."""
+        # undoes ToTensor's division exactly: a byte over 255 in float32 rounds back to itself
         return (self.resize(image) * 255).round().to(torch.uint8)
 
     def normalize(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
@@ -139,6 +140,7 @@ def fingerprint(preprocess: Preprocess) -> str:
         ValueError: It is random, as augmentation is; a cache would freeze it.
     """
     wide = probe_image()
+    # the third again: what is random differs from itself
     outputs = [preprocess(image) for image in (wide, wide.transpose(Image.Transpose.ROTATE_90), wide)]
     if not torch.equal(outputs[0], outputs[2]):
         raise ValueError("the preprocess is random, and a cache would freeze it: augment after the cache")

@@ -176,12 +176,14 @@ def _endless(items: list, random: Random) -> Iterator:
 
 
 def _scenes(split: str, seed: int) -> Iterator[list[Scene]]:
+    # a split's scenes do not depend on how many the others have
     random = Random(f"{seed}/{split}")
     relations = _endless(list(RELATIONS), random)
     pairs = {kind: _endless(list(combinations(COLOURS, 2)), random) for kind in (True, False)}
     said: set[str] = set()
     share = FULL_ORBITS[split]
     for index in count():
+        # evenly spread, so that any first stretch has the share
         both = (index * share) % 1 < share
         relation, colours = next(relations), next(pairs[both])
         while True:
