@@ -31,6 +31,7 @@ def graph_key(caption: str, graph: SceneGraph | None) -> int:
         return stable_hash("text\n" + normalised(caption))
     objects, claims = canonical_claims(graph)
     lines = [*sorted(objects), "", *sorted("\t".join(claim) for claim in claims)]
+    # "graph" and "text" before the content: a caption that reads like a graph has another key
     return stable_hash("graph\n" + "\n".join(lines))
 
 

@@ -147,6 +147,7 @@ def _stage(
 
 def _place(source: Source, sources: list[Source]) -> int:
     """Index of ``source`` among ``sources``, to which it is added under a name not yet taken."""
+    # an equal source is one, as where parts of a split are merged again
     if source in sources:
         return sources.index(source)
     taken, name, number = {other.name for other in sources}, source.name, 2

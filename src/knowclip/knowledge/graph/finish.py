@@ -76,6 +76,7 @@ def write_tables(
                 JOIN entities t ON {entity.format("s.tail")} = {entity.format("t.id")}
                 JOIN relations r ON {relation.format("s.relation")} = {relation.format("r.id")}"""
         )
+    # the largest table: its memory is wanted for the sorts below
     connection.execute("DROP TABLE stage_triplets")
     connection.execute(
         f"""CREATE TABLE images AS SELECT e.rowid::INTEGER AS entity, i.* EXCLUDE (entity)

@@ -30,6 +30,7 @@ class ImageFolder:
             raise FileNotFoundError(f"{root}: no such folder of images")
         self.root = root
         files = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        # sorted: which of equal names is first must not depend on the file system
         self.paths = sorted(path.as_posix() for path in files if not is_junk(path))
         self._by_name: dict[str, str] = {}
         for path in reversed(self.paths):  # the first of equal names wins

@@ -162,6 +162,7 @@ def _write_part(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path)
 def _assignment(path: Path, val: float, test: float, seed: int) -> str:
     """SQL of table ``parts``: every triplet with the part its group falls into."""
     entities, triplets, images = (table(path, name) for name in ("entities", "triplets", "images"))
+    # >> 11 leaves 53 bits of the hash, as many as a double holds: u is even over [0, 1)
     return f"""CREATE TABLE parts AS
         WITH image_of AS (
             SELECT entity, min(image_id) AS image_id FROM {images}

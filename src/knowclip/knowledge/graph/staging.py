@@ -156,6 +156,7 @@ class GraphBuilder:
             pa.array(values, kinds.get(kind, pa.int64()))
             for values, kind in zip(zip(*rows, strict=True), columns.values(), strict=True)
         ]
+        # through Arrow: DuckDB's executemany runs a statement a row
         self.connection.register("buffer", pa.table(arrays, names=list(columns)))
         self.connection.execute(f"INSERT INTO stage_{table} SELECT * FROM buffer")
         self.connection.unregister("buffer")
@@ -171,6 +172,7 @@ class GraphBuilder:
         self.flush()
         if len(sources) > MAX_SOURCES:
             raise ValueError(f"{len(sources)} sources in one graph; at most {MAX_SOURCES}")
+        # before numbering: an entity of nothing but a loop is none of the graph's
         staged = self._without_loops()
         if not staged:
             first = "".join(f" (first: {place})" for place in [*self._first.values()][:1])

@@ -71,6 +71,7 @@ def strongest(graph: KnowledgeGraph, entity: int, *, limit: int) -> list[tuple[i
     """The (head, relation, tail) indices of the heaviest triplets around ``entity``."""
     a = graph.arrays
     rows = np.unique(np.concatenate([graph.outgoing(entity), graph.incoming(entity)]))
+    # stable: of equal weights the graph's order, so that a picture is the same again
     rows = rows[np.argsort(-a.weight[rows], kind="stable")][:limit]
     return [(int(a.head[row]), int(a.relation[row]), int(a.tail[row])) for row in rows]
 

@@ -169,6 +169,7 @@ def connect(
         if threads < 1:
             raise ValueError(f"threads={threads}: must be at least 1")
         connection.execute(f"SET threads = {int(threads)}")
+    # empty, DuckDB writes nothing: by default it would spill into the working folder
     connection.execute(f"SET temp_directory = {literal(scratch or '')}")
     connection.execute("SET preserve_insertion_order = false")  # sorted where order matters: less memory
     # Dropped tables go back to the system at once; by default half a gigabyte of them is kept.

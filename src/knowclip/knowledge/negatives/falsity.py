@@ -126,6 +126,7 @@ def lemmatised(caption: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _lemma(word: str) -> str:
+    # noun, then verb: "rides" may be either, and both captions are read alike
     return wordnet.lemma(wordnet.lemma(word, "noun"), "verb")
 
 

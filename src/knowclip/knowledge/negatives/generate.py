@@ -77,11 +77,13 @@ def generate(
     candidates = [
         c for kind in dict.fromkeys(kinds) for c in islice(KINDS[kind](layout, draw, said), _MAX_CANDIDATES)
     ]
+    # before the checks: which of two equal results stays is then a fair draw
     draw.shuffle(candidates)
     seen = {*said.texts, lemmatised(caption)} if candidates else set()
     own = _Claims(graph, said)
     negatives: list[Negative] = []
     for candidate in candidates:
+        # replacements asked what is said before they were proposed; swaps only now
         if candidate.kind in SWAPS and candidate.graph and own.may_allow(candidate.graph):
             continue
         if (

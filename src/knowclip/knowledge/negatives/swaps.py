@@ -18,7 +18,7 @@ from knowclip.knowledge.words.alternatives import adjective_clusters
 from knowclip.types import Attribute, Relation, SceneGraph, Span
 
 _MAX_GROUP = 64
-"""Attributes of one dimension that are paired with each other."""
+"""Attributes of one dimension that are paired with each other: pairs grow as the square."""
 
 _GOES_ON = lexicon.PREPOSITIONS | {"to"}
 _REPLACED = lexicon.ARTICLES | lexicon.POSSESSIVES
@@ -215,6 +215,7 @@ def dimension_of(attribute: str) -> tuple[str, str]:
     *shades, word = attribute.split() or [""]
     dimension, value = lexicon.VALUES.get(word, ("", word))
     if not dimension:
+        # sorted: of several sorts the same one in every process
         sorts = sorted(sort for sort, _ in adjective_clusters(word))
         dimension = sorts[0] if sorts else "action" if word.endswith("ing") else ""
     return dimension, " ".join([*shades, value])

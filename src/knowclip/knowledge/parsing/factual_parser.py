@@ -68,6 +68,7 @@ def _generate(tokenizer: Any, network: Any, captions: list[str]) -> list[str]:
     """The graphs of captions as text, greedily decoded."""
     texts = [_PROMPT + caption.encode("utf-8", "replace").decode() for caption in captions]
     inputs = tokenizer(texts, padding=True, return_tensors="pt").to(network.device)
+    # greedy: a caption has one graph, whenever it is parsed
     tokens = network.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=_MAX_NEW_TOKENS)
     return list(tokenizer.batch_decode(tokens, skip_special_tokens=True))
 

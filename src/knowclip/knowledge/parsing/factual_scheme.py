@@ -160,6 +160,7 @@ def relation_words(name: str) -> str:
 def _choose(weights: Mapping[str, float], options: Sequence[Sequence[str]]) -> int:
     """Number of the option whose features weigh most, the first of equals."""
     scores = [sum([weights.get(feature, 0.0) for feature in features]) for features in options]
+    # of equals the first, which is the plain way to write it
     return scores.index(max(scores))
 
 

@@ -41,6 +41,7 @@ class Lemmas:
     def _lookup(self, word: str, part_of_speech: PartOfSpeech) -> str:
         from spacy.tokens import Doc
 
+        # a document of one word: the lemmatizer takes tokens, and the part of speech from them
         doc = Doc(self._vocab, words=[word], pos=[part_of_speech])
         form: str = self._lemmatizer.rule_lemmatize(doc[0])[0]
         if part_of_speech == "VERB":

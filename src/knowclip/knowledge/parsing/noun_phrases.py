@@ -39,6 +39,7 @@ class NounPhrases:
                 self._add(index)
             else:
                 alias[index] = named
+        # after the others: "of" comes before the noun that it names
         for index, named in alias.items():
             if named in self._object_of:
                 self._object_of[index] = self._object_of[named]

@@ -83,6 +83,7 @@ def _load(name: str) -> Language:
     import spacy
 
     try:
+        # disabled, not excluded: Lemmas asks the lemmatizer by itself, a word at a time
         return spacy.load(name, exclude=["ner", "senter", "attribute_ruler"], disable=["lemmatizer"])
     except OSError as error:
         raise ValueError(
@@ -119,6 +120,7 @@ def _pieces(captions: Iterable[str]) -> Iterator[tuple[str, tuple[int, str, int]
     for number, caption in enumerate(captions):
         offset = 0
         while len(caption) - offset > _PIECE:
+            # between words: half a word at either side would be two
             cut = caption.rfind(" ", offset + 1, offset + _PIECE)
             cut = offset + _PIECE if cut < 0 else cut + 1
             yield _shown(caption[offset:cut]), (number, caption, offset)

@@ -33,6 +33,7 @@ def triplets_of(graph: SceneGraph | None) -> tuple[Triplet, ...]:
     if graph is None:
         return ()
     names = [item.name for item in graph.objects]
+    # names, not numbers: two men of one caption read alike to the KEE
     related = [Triplet(names[r.subject], r.name, names[r.object]) for r in graph.relations]
     described = [Triplet(names[a.object], IS, a.name) for a in graph.attributes]
     return tuple(dict.fromkeys([*related, *described]))

@@ -39,6 +39,7 @@ def read_captions_as_triplets(
         if not example.caption.strip():
             build.skip("empty caption", 2)
             continue
+        # the source's name before both: two sets of captions may call their images alike
         image, caption = f"{name}/image/{example.image_id}", f"{name}/caption/{example.key}"
         path = example.image.path.resolve()
         build.entity(image, None)

@@ -114,6 +114,7 @@ def doubt_ids(rows: Sequence[Sequence[str]], path: Path) -> None:
 
 def _doubt_order(rows: Sequence[Sequence[str]], path: Path) -> None:
     """Tell where the second column differs from row to row as relations do not."""
+    # of so few rows nothing repeats whatever the columns are
     if len(rows) < _FEW_ROWS:
         return
     heads, relations, tails = (len({row[place] for row in rows}) for place in range(3))

@@ -90,8 +90,10 @@ class _Stream:
                     self.at = end
                     return value
             except json.JSONDecodeError as error:
+                # an element of this size is a quote or bracket that was never closed
                 if self.ended or len(self.buffer) - self.at > MAX_ELEMENT_CHARACTERS:
                     raise self._error(f"{where}: {error.msg}") from None
+            # twice as much each time: an element is decoded anew from its start, and so only a few times
             self._fill(max(CHUNK_CHARACTERS, len(self.buffer) - self.at))
 
     def _expect(self, character: str, where: str) -> None:

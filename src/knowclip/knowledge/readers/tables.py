@@ -66,6 +66,7 @@ def read_lines(
     scan = _scan(path, columns, delimiter, quote, skip)
     cases = " ".join(f"WHEN {condition} THEN {code}" for code, (_, condition) in enumerate(left_out))
     code = f"(CASE {cases} END)::UTINYINT"
+    # NULL where it is left out: such rows are equal and are joined into few
     head, relation, tail, weight = (f"CASE WHEN code IS NULL THEN {sql} END" for sql in triplet)
     lines, grouping = "1::UTINYINT", ""
     if mostly_left_out:
@@ -231,6 +232,7 @@ def open_text(path: Path) -> IO[str]:
 
 def _first_line(build: GraphBuilder, path: Path, query: str, delimiter: str, quote: str) -> int | str:
     """Line number of the first record that ``query`` finds: DuckDB keeps none, so the file is read again."""
+    # else any thread's first record may come
     build.connection.execute("SET preserve_insertion_order = true")
     found = build.connection.execute(f"{query} LIMIT 1").fetchone()
     build.connection.execute("SET preserve_insertion_order = false")

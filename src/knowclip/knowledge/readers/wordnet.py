@@ -94,6 +94,7 @@ def _read_synset(
     for symbol, offset, target_pos in zip(pointers[::4], pointers[1::4], pointers[2::4], strict=True):
         if symbol not in POINTERS and symbol not in INVERSE:
             raise ValueError(f"unknown pointer {symbol!r}")
+        # satellites ("s") stand in the file of adjectives, and their offsets count there
         targets.append((symbol, f"wn/{int(offset):08d}-{'a' if target_pos == 's' else target_pos}"))
     build.entity(synset, f"{words[0]}: {gloss.strip()}" if glosses else words[0])
     build.described += 1

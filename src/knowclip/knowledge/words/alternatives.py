@@ -107,6 +107,7 @@ def _offered(
     listed: Sorts, clusters: frozenset[Cluster], clusters_of: dict[str, frozenset[Cluster]]
 ) -> Iterable[str]:
     """First words of the other clusters of the sorts, without those that share a cluster."""
+    # sorted: draws from it must be the same in every process
     words = dict.fromkeys(cluster[0] for sort in sorted({s for s, _ in clusters}) for cluster in listed[sort])
     return (word for word in words if clusters.isdisjoint(clusters_of[word]))
 
