@@ -29,17 +29,17 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from knowclip.build import build_method
-from knowclip.config import load_recipe
+from knowclip.build.method import build_method
 from knowclip.data.captions.collate import Collator
 from knowclip.data.captions.dataset import Item
 from knowclip.data.captions.negatives import negatives_for
 from knowclip.data.captions.read import read_captions
-from knowclip.methods.base import Method
+from knowclip.methods.method import Method
 from knowclip.models import text_length
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.load import load
 from knowclip.models.text_length import sufficient_length, word_embedding
+from knowclip.recipe.load import load_recipe
 from knowclip.training.optim import adamw
 from knowclip.training.step import backward
 from knowclip.types import Batch, Example

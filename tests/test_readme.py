@@ -14,8 +14,8 @@ from PIL import Image
 
 import knowclip
 from knowclip.cli import build_app
-from knowclip.config import load_recipe
 from knowclip.preflight.machine import EXTRAS, open_clip_architectures, own_architectures, shipped_models
+from knowclip.recipe.load import load_recipe
 
 ROOT = Path(knowclip.__file__).parents[2]
 PAGES = [page for page in (ROOT / "README.md", ROOT / "docs/installation.md") if page.is_file()]

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from knowclip.commands import ablate, ablate_measure, ablate_run
 from knowclip.data.scenes.write import write_scenes
 from knowclip.knowledge.graph.split import split
-from knowclip.study import Measurement, load_study
+from knowclip.recipe.study import Measurement, load_study
 from knowclip.types import Result
 from tiny_graph import make_graph
 

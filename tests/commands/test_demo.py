@@ -15,8 +15,8 @@ from rich.console import Console
 
 from knowclip.commands import demo, demo_base, demo_run, demo_speed
 from knowclip.commands.demo_methods import METHODS
-from knowclip.config import load_recipe
 from knowclip.models.loading.load import SHIPPED, load
+from knowclip.recipe.load import load_recipe
 from knowclip.types import Attribute, SceneGraph, SceneObject
 
 

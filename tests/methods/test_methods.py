@@ -10,8 +10,8 @@ import torch
 
 from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.masks import false_negatives
-from knowclip.methods.base import Method
 from knowclip.methods.clip import Clip
+from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
 from tiny import tiny_batch, tiny_model
 

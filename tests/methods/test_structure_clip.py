@@ -8,14 +8,14 @@ import math
 import pytest
 import torch
 
-from knowclip.build import load_method
-from knowclip.config import KnowledgeEncoderConfig, StructureClipConfig
+from knowclip.build.method import load_method
 from knowclip.export.method import save_method
 from knowclip.losses.distillation import folding_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.methods.negclip import NegClip, contrastive_loss, masks, own_choice
 from knowclip.methods.structure_clip import MEAN_STEPS, StructureClip, _views
 from knowclip.models.loading.load import load
+from knowclip.recipe.methods.structure_clip import KnowledgeEncoderConfig, StructureClipConfig
 from tiny import tiny_batch, tiny_model
 from tiny_models import make
 

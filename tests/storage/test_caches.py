@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from knowclip.config import DataConfig
+from knowclip.recipe.data import DataConfig
 from knowclip.storage.caches import cache_folder
 
 

@@ -13,11 +13,11 @@ import torch.multiprocessing as mp
 from accelerate import Accelerator
 from torch import nn
 
-from knowclip.config import StructureClipConfig
-from knowclip.methods.base import Method
 from knowclip.methods.clip import Clip
+from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
 from knowclip.methods.structure_clip import StructureClip
+from knowclip.recipe.methods.structure_clip import StructureClipConfig
 from knowclip.training.batches import map_tensors
 from knowclip.training.distributed import gather
 from knowclip.training.step import backward

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_model
 from torch import nn
 
-from knowclip.methods.base import Method
+from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.loop import Trainer

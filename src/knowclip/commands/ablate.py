@@ -31,7 +31,7 @@ def command(
 
     from knowclip.evaluation.report.write import to_json
     from knowclip.preflight.recipes import check_study
-    from knowclip.study import load_study
+    from knowclip.recipe.study import load_study
 
     chosen = load_study(study, overrides or [])
     check_study(chosen, seeds=seed)

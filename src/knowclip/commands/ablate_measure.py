@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from knowclip.evaluation.links.prediction import LinkSet
     from knowclip.evaluation.links.scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
-    from knowclip.study import LinkMeasurement, Measured, Measurement, Study, TaskMeasurement
+    from knowclip.recipe.study import LinkMeasurement, Measured, Measurement, Study, TaskMeasurement
     from knowclip.types import Result
 
 BySeed = dict[int, dict[str, list["Result"]]]

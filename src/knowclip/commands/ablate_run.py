@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from knowclip.build import build_trainer
+from knowclip.build.trainer import build_trainer
 from knowclip.commands.train import MAY_CHANGE, open_run
-from knowclip.config import Recipe, differences, load_recipe
 from knowclip.console.progress import stages
 from knowclip.evaluation.report import ablation
 from knowclip.evaluation.report.plots import LIGHT
 from knowclip.evaluation.report.write import to_json
 from knowclip.evaluation.statistics.seeds import across_seeds
 from knowclip.models.text_length import word_embedding
+from knowclip.recipe.load import differences, load_recipe
+from knowclip.recipe.recipe import Recipe
 from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from knowclip.commands.ablate_measure import BySeed
-    from knowclip.methods.base import Method
-    from knowclip.study import Study
+    from knowclip.methods.method import Method
+    from knowclip.recipe.study import Study
     from knowclip.types import Result
 
 COST = "cost.json"

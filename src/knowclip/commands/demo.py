@@ -26,10 +26,10 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.config import load_recipe
     from knowclip.console.progress import waiting
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.recipes import check_settings
+    from knowclip.recipe.load import load_recipe
 
     start = time.perf_counter()
     recipes = [load_recipe(f"scenes-{method}", overrides or []) for method in METHODS]

@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from knowclip.build import add_negatives, build_trainer
+from knowclip.build.pairs import add_negatives
+from knowclip.build.trainer import build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.demo_methods import METHODS
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, step_seconds
 from knowclip.commands.train import open_run
-from knowclip.config import Recipe, load_recipe
 from knowclip.console.progress import counting, stages, waiting
 from knowclip.data.captions.read import read_captions
 from knowclip.data.scenes.sprites import LICENCE
@@ -33,6 +33,8 @@ from knowclip.evaluation.statistics.seeds import across_seeds, seeds_table
 from knowclip.evaluation.suites.folder import read_suite, run_suite
 from knowclip.export.open_clip import save_pretrained
 from knowclip.models.loading.load import SHIPPED, load
+from knowclip.recipe.load import load_recipe
+from knowclip.recipe.recipe import Recipe
 from knowclip.storage.atomic import atomic_file
 from knowclip.storage.caches import cache_folder
 from knowclip.types import Result
@@ -162,7 +164,11 @@ def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console)
 def _control(scenes: Path) -> TextOnly:
     """The text-only control, trained on the same parsed captions and negatives as the method."""
     recipe = _recipe("negclip", base=SHIPPED_BASE, scenes=scenes, out=Path("unused"), seed=0)
-    examples = add_negatives(read_captions(scenes, split="train").examples, recipe).examples
+    examples = add_negatives(
+        recipe.data.negatives,
+        read_captions(scenes, split="train").examples,
+        cache_dir=recipe.data.cache_dir,
+    ).examples
     pairs = [(example.caption, negative.caption) for example in examples for negative in example.negatives]
     images = [example.image for example in examples[:CONTROL_IMAGES]]
     return TextOnly([example.caption for example in examples], negatives=pairs, images=images)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from knowclip.models.loading.load import load
 
 if TYPE_CHECKING:
-    from knowclip.config import Recipe
+    from knowclip.recipe.recipe import Recipe
 
 TIMED = 2.0
 PAIRS = 256

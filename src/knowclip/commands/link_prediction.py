@@ -43,8 +43,8 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.config import Among, LinkSide, Shown
     from knowclip.preflight import machine as preflight
+    from knowclip.recipe.selection import Among, LinkSide, Shown
 
     for each in side or ():
         preflight.one_of("--side", each, get_args(LinkSide))

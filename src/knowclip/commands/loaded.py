@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from knowclip.evaluation.links.prediction import Modality
     from knowclip.evaluation.links.scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
-    from knowclip.methods.base import Method
+    from knowclip.methods.method import Method
     from knowclip.models.clip import DualEncoder
 
 
@@ -37,7 +37,7 @@ class Loaded:
 
     def link_scorers(self, *, cache: Path | None = None) -> dict[str, LinkScorer]:
         """``plain``, and before it ``fusion``, if there is a fusion encoder."""
-        from knowclip.build import fusion_links
+        from knowclip.build.validation import fusion_links
         from knowclip.evaluation.links.scorers import PlainClip
         from knowclip.evaluation.scoring import Scorer
 
@@ -50,7 +50,7 @@ class Loaded:
 
 def load_model(name: str, *, device: str | None = None) -> Loaded:
     """Load a checkpoint, of a run's folder the best, or anything else ``models.loading.load`` knows."""
-    from knowclip.build import load_method
+    from knowclip.build.method import load_method
     from knowclip.export.method import SETTINGS
     from knowclip.models.loading.load import load
 

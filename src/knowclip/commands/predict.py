@@ -35,8 +35,8 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
-    from knowclip.config import Shown
     from knowclip.preflight import machine as preflight
+    from knowclip.recipe.selection import Shown
 
     preflight.one_of("--modality", modality, get_args(Shown))
     preflight.existing(graph, "KG", folder=True)

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from knowclip.build import Pairs
-    from knowclip.config import Recipe
+    from knowclip.build.pairs import Pairs
+    from knowclip.recipe.recipe import Recipe
     from knowclip.training.loop import Trainer
 
 
@@ -49,9 +49,9 @@ def command(
     """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -q -m knowclip.cli train``."""
     from rich.console import Console
 
-    from knowclip.config import load_recipe
     from knowclip.console.progress import stages
     from knowclip.preflight.recipes import check_recipe, read_sources
+    from knowclip.recipe.load import load_recipe
 
     config = load_recipe(recipe, overrides or [])
     check_recipe(config)
@@ -61,7 +61,7 @@ def command(
         progress("reading captions", 0, None)
         sources = read_sources(config)
         progress("loading the model", 0, None)
-        from knowclip.build import build_trainer  # torch: after all that can be refused without it
+        from knowclip.build.trainer import build_trainer  # torch: after all that can be refused without it
         from knowclip.commands.train_report import check_images, go_on, tell_unreadable
         from knowclip.training.stopping import TrainingStopped
 
@@ -110,7 +110,7 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
     Raises:
         ValueError: If another run is there, or the one to resume is not, or was of another recipe.
     """
-    from knowclip.config import load_recipe
+    from knowclip.recipe.load import load_recipe
     from knowclip.storage.atomic import recover
     from knowclip.storage.locks import locked
 
@@ -139,7 +139,7 @@ def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) ->
     Raises:
         ValueError: As :func:`check_run`; or the data are not those of the run to resume.
     """
-    from knowclip.config import save_recipe
+    from knowclip.recipe.load import save_recipe
 
     check_run(recipe, resume=resume)
     if resume and trainer is not None and not trainer.checkpointer.refuse_other_data():
@@ -152,7 +152,7 @@ def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) ->
 
 
 def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
-    from knowclip.config import differences
+    from knowclip.recipe.load import differences
 
     changed = {
         key: (before, after)

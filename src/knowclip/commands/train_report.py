@@ -15,8 +15,8 @@ from knowclip.storage.atomic import atomic_file
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from knowclip.build import Pairs
-    from knowclip.config import Recipe
+    from knowclip.build.pairs import Pairs
+    from knowclip.recipe.recipe import Recipe
     from knowclip.training.loop import Trainer
     from knowclip.types import ImageRef
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from knowclip.export.open_clip import save_pretrained
-from knowclip.methods.base import Method
+from knowclip.methods.method import Method
 from knowclip.models.loading.weight_files import read_content, read_json
 from knowclip.storage.atomic import atomic_folder
 

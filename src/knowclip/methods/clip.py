@@ -8,7 +8,7 @@ import torch
 
 from knowclip.losses.contrastive import clip_loss, pair_logits, siglip_loss
 from knowclip.losses.masks import false_negatives
-from knowclip.methods.base import Losses, Method, Report
+from knowclip.methods.method import Losses, Method, Report
 from knowclip.types import Batch, Features
 
 if TYPE_CHECKING:

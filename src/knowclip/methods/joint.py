@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from knowclip.methods.base import Losses, Report
 from knowclip.methods.knowledge_terms import KnowledgeTerms
+from knowclip.methods.method import Losses, Report
 from knowclip.methods.structure_clip import StructureClip
 from knowclip.types import Batch, KnowledgeFeatures
 

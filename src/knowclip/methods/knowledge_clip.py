@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from knowclip.methods.base import Losses, Method, Report
 from knowclip.methods.knowledge_terms import KnowledgeTerms
+from knowclip.methods.method import Losses, Method, Report
 from knowclip.types import Batch, KnowledgeFeatures
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from knowclip.losses.contrastive import clip_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
 from knowclip.losses.masks import false_negatives
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss, ranked_first
-from knowclip.methods.base import Report
+from knowclip.methods.method import Report
 from knowclip.types import KnowledgeFeatures
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from knowclip.methods.base import Losses, Report
 from knowclip.methods.knowledge_losses import TERMS, pair_directions
+from knowclip.methods.method import Losses, Report
 from knowclip.methods.teacher import Teacher
 from knowclip.models.clip import DualEncoder
 from knowclip.models.fusion import Entities, joined

@@ -9,8 +9,8 @@ import torch
 from knowclip.losses.contrastive import siglip_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_logits, own_negative_loss
 from knowclip.losses.masks import false_negatives, usable_negatives
-from knowclip.methods.base import Losses, Method, Report
 from knowclip.methods.clip import batch_report
+from knowclip.methods.method import Losses, Method, Report
 from knowclip.types import Batch, Features
 
 if TYPE_CHECKING:

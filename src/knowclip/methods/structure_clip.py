@@ -12,8 +12,8 @@ from knowclip.losses.distillation import folding_loss
 from knowclip.losses.hard_negative import own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
-from knowclip.methods.base import Losses, Report
 from knowclip.methods.clip import batch_report
+from knowclip.methods.method import Losses, Report
 from knowclip.methods.negclip import NegClip, contrastive_loss, masks, own_choice, own_report
 from knowclip.models.knowledge_encoder import KnowledgeEncoder
 from knowclip.models.text_length import word_embedding

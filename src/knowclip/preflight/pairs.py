@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from knowclip.config import Recipe
 from knowclip.data.captions.fingerprint import file_content
 from knowclip.data.images.identity import ImageFiles
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.recipe.recipe import Recipe
 from knowclip.types import Example
 
 
@@ -50,14 +50,14 @@ def refuse_overlap(examples: Sequence[Example], measured: Sequence[Path], *, sha
     return len(shared)
 
 
-def tolerated(recipe: Recipe, examples: Sequence[Example]) -> int:
+def tolerated(share: float, examples: Sequence[Example]) -> int:
     """Images of these pairs that may prove unreadable."""
-    return int(recipe.data.max_unreadable * len({example.image for example in examples}))
+    return int(share * len({example.image for example in examples}))
 
 
-def tolerated_of_graph(recipe: Recipe, graph: KnowledgeGraph | None) -> int:
+def tolerated_of_graph(share: float, graph: KnowledgeGraph | None) -> int:
     """Images and regions of the graph that may prove unreadable."""
-    return 0 if graph is None else int(recipe.data.max_unreadable * len(graph.arrays.image_source))
+    return 0 if graph is None else int(share * len(graph.arrays.image_source))
 
 
 def data_files(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, str]:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowclip.config import Recipe, SourceConfig
 from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.preflight import machine as preflight
+from knowclip.recipe.data import SourceConfig
+from knowclip.recipe.recipe import Recipe
+from knowclip.recipe.study import Study
 from knowclip.storage.caches import cache_folder
-from knowclip.study import Study
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def check_settings(recipe: Recipe) -> None:
     preflight.check_model(
         recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained"
     )
-    terms = recipe.knowledge
+    terms = recipe.method.knowledge_terms
     if terms is not None and terms.teacher is not None:
         preflight.check_model(terms.teacher, key="method's teacher")
     negatives = recipe.data.negatives
@@ -132,7 +133,7 @@ def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
 
 
 def _parses(recipe: Recipe) -> bool:
-    needs_graphs = recipe.data.negatives.per_caption or getattr(recipe.method, "kee", None) is not None
+    needs_graphs = recipe.data.negatives.per_caption or recipe.method.reads_triples
     return bool(needs_graphs) and recipe.data.negatives.graphs is None
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from knowclip.methods.base import Method
+from knowclip.methods.method import Method
 from knowclip.storage.locks import locked
 from knowclip.training.batches import Epochs, to_device
 from knowclip.training.checkpoint import Checkpointer, Position

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from knowclip.methods.base import Losses, Report
+from knowclip.methods.method import Losses, Report
 from knowclip.training.batches import map_tensors, split
 from knowclip.training.distributed import gather
 from knowclip.training.rng import rng_state, set_rng_state

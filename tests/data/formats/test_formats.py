@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from knowclip.commands.data import list_formats
-from knowclip.config import CaptionFormat
 from knowclip.console.counts import read_line
 from knowclip.data.captions.read import CaptionSet, read_captions, repeated
 from knowclip.data.formats.registry import CODE, FORMATS, NAMES
 from knowclip.knowledge.parsing.caption_texts import Text, read_texts
+from knowclip.recipe.data import CaptionFormat
 
 PAGE = Path(__file__).parents[3] / "docs" / "captions.md"
 SAMPLES = [(each.name, file, text) for each in FORMATS for file, text in each.samples.items()]

@@ -28,7 +28,7 @@ ANIMALS, THINGS = ("dog", "cat", "horse", "cow"), ("bench", "boat", "hill", "sof
 
 @pytest.fixture
 def flat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, constant: Any) -> None:
-    import knowclip.build  # what it imports must not be what is put in its place here
+    import knowclip.build.trainer  # what it imports must not be what is put in its place here
     import knowclip.models.loading.load
 
     constant.state_dict = lambda: {"weight": torch.tensor(1.0)}

@@ -9,15 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from knowclip.config import (
-    LinksConfig,
-    Recipe,
-    Section,
-    describe_problem,
-    find_recipe,
-    load_recipe,
-    read_sections,
-)
+from knowclip.recipe.load import describe_problem, find_recipe, load_recipe, read_sections
+from knowclip.recipe.recipe import Recipe
+from knowclip.recipe.section import Section
+from knowclip.recipe.selection import LinksConfig
 
 STUDIES = Path(__file__).parent / "studies"
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from knowclip.build import build_trainer
-from knowclip.config import load_recipe
+from knowclip.build.trainer import build_trainer
+from knowclip.recipe.load import load_recipe
 from knowclip.training.mixed import MixedLoader
 
 METHODS = ("clip", "negclip", "structure-clip", "knowledge-clip", "scenes-joint")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from knowclip.config import find_recipe
 from knowclip.knowledge.graph.split import split
+from knowclip.recipe.load import find_recipe
 from tiny_graph import make_graph
 
 NOUNS = ("dog", "cat", "horse", "bird")

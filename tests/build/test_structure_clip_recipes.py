@@ -8,13 +8,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from knowclip.build import build_method, build_trainer, load_method
-from knowclip.config import StructureClipConfig, load_recipe
+from knowclip.build.method import build_method, load_method
+from knowclip.build.trainer import build_trainer
 from knowclip.data.captions.collate import Collator
 from knowclip.data.captions.dataset import Item
 from knowclip.data.captions.negatives import negatives_for
 from knowclip.data.captions.read import read_captions
 from knowclip.models.loading.load import load
+from knowclip.recipe.load import load_recipe
+from knowclip.recipe.methods.structure_clip import StructureClipConfig
 from knowclip.training.optim import adamw
 from knowclip.training.step import backward
 

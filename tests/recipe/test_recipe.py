@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from knowclip.config import Recipe, differences, find_recipe, load_recipe, save_recipe
+from knowclip.recipe.load import differences, find_recipe, load_recipe, save_recipe
+from knowclip.recipe.recipe import Recipe
 
 MINIMAL = """
 model: {name: ViT-B-32}

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from knowclip.build import build_trainer
-from knowclip.config import load_recipe
+from knowclip.build.trainer import build_trainer
 from knowclip.export.open_clip import save_pretrained
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.staging import graph_builder
 from knowclip.knowledge.graph.store import Source
 from knowclip.models.loading.load import build, load
 from knowclip.models.tokenizers import word_tokenizer
+from knowclip.recipe.load import load_recipe
 
 CAPTION = "a red dog chases the blue cat and carries a green bird"
 TRUNK = ("data.cache=trunk", "model.lock_image=true", "method.captions_as_triplets=false")

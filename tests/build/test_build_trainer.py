@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,19 @@ import typer
 from open_clip.tokenizer import SimpleTokenizer
 from typer.testing import CliRunner
 
-from knowclip.build import (
-    add_negatives,
-    build_accelerator,
-    build_method,
-    build_model,
-    build_optimizer,
-    build_pairs,
-    build_suite,
-    build_trainer,
-    build_validation,
-    hold_out,
-)
+from knowclip.build.accelerator import build_accelerator
+from knowclip.build.method import build_method
+from knowclip.build.model import build_model
+from knowclip.build.optimizer import build_optimizer
+from knowclip.build.pairs import add_negatives, build_pairs, hold_out
+from knowclip.build.trainer import build_trainer
+from knowclip.build.validation import build_suite, build_validation
 from knowclip.commands.train import command, open_run
-from knowclip.config import RECIPES, Recipe, load_recipe
+from knowclip.data.captions.negatives import Prepared
 from knowclip.models.loading.load import load
 from knowclip.preflight.recipes import read_source, read_sources
+from knowclip.recipe.load import RECIPES, load_recipe
+from knowclip.recipe.recipe import Recipe
 from knowclip.training.validation import Validation
 from knowclip.types import Example, ImageRef
 
@@ -72,7 +70,7 @@ def test_every_shipped_recipe_builds_and_trains(name, stand_in, graph_stand_in, 
 def test_learning_rates_of_the_photo_recipes_fit_their_towers(name) -> None:
     recipe = load_recipe(name)
     method = build_method(recipe.method, build_model(recipe.model))
-    groups = build_optimizer(recipe, method).param_groups
+    groups = build_optimizer(recipe.optimizer, method).param_groups
     assert {group["lr"] / recipe.optimizer.lr for group in groups} == {1, 5, 10}
     assert not any(p.requires_grad for p in method.model.model.visual.trunk.parameters())
 
@@ -188,7 +186,7 @@ def test_precision_reaches_accelerate(base) -> None:
         for precision, expected in (("fp32", "no"), ("bf16", "bf16")):
             AcceleratorState._reset_state()
             recipe = load_recipe("negclip", [*base, f"train.precision={precision}"])
-            assert build_accelerator(recipe).mixed_precision == expected
+            assert build_accelerator(recipe.train).mixed_precision == expected
         trainer, _ = build_trainer(recipe)
         open_run(recipe, resume=False)
         assert trainer.fit().best is not None
@@ -264,7 +262,7 @@ def test_every_option_of_a_source_reaches_its_reader(base, monkeypatch) -> None:
 
 def test_every_option_of_the_model_reaches_its_loader(base, monkeypatch) -> None:
     seen = {}
-    monkeypatch.setattr("knowclip.build.load", lambda name, **given: seen.update(name=name, **given))
+    monkeypatch.setattr("knowclip.build.model.load", lambda name, **given: seen.update(name=name, **given))
     build_model(
         load_recipe("clip", ["model={name: n, pretrained: p, activation: gelu, preprocess: t}"]).model
     )
@@ -273,9 +271,10 @@ def test_every_option_of_the_model_reaches_its_loader(base, monkeypatch) -> None
 
 def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_path) -> None:
     seen = {}
-    monkeypatch.setattr("knowclip.build.negatives_for", lambda examples, **given: seen.update(given))
+    monkeypatch.setattr("knowclip.build.pairs.negatives_for", lambda examples, **given: seen.update(given))
     options = "{per_caption: 3, kinds: [a], parser: p, graphs: g.jsonl, processes: 2}"
-    add_negatives([], load_recipe("negclip", [*base, f"data.negatives={options}"]))
+    config = load_recipe("negclip", [*base, f"data.negatives={options}"]).data.negatives
+    add_negatives(config, [], cache_dir=tmp_path / "cache")
     assert seen.pop("progress") is None
     assert seen == {
         "parser": "p", "graphs": Path("g.jsonl"), "kinds": ("a",), "processes": 2,
@@ -286,28 +285,34 @@ def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_pa
 def test_a_validation_reads_one_negative_a_caption(base) -> None:
     recipe = load_recipe("negclip", base)
     tokenizer = SimpleTokenizer(context_length=24)
-    pairs = build_pairs(recipe, read_sources(recipe), tokenizer=tokenizer)
-    every = add_negatives(read_source(recipe.data.val).examples, recipe).examples
+    pairs = build_pairs(recipe.data, read_sources(recipe), tokenizer=tokenizer)
+    examples = read_source(recipe.data.val).examples
+    every = add_negatives(recipe.data.negatives, examples, cache_dir=recipe.data.cache_dir).examples
     assert max(len(example.negatives) for example in every) > 1
     assert [len(e.negatives) for e in pairs.val] == [min(len(e.negatives), 1) for e in every]
-    again = build_pairs(recipe, read_sources(recipe), tokenizer=tokenizer)
+    again = build_pairs(recipe.data, read_sources(recipe), tokenizer=tokenizer)
     assert [e.negatives for e in again.val] == [e.negatives for e in pairs.val]
     assert max(len(example.negatives) for example in pairs.train) > 1
 
 
 def test_negatives_are_parsed_for_a_kee(base, monkeypatch) -> None:
     seen = {}
-    monkeypatch.setattr("knowclip.build.negatives_for", lambda examples, **given: seen.update(given))
-    add_negatives([], load_recipe("structure-clip", base))
-    assert seen["parse_negatives"]
-    add_negatives([], load_recipe("structure-clip", [*base, "method={name: structure_clip, kee: null}"]))
-    assert not seen["parse_negatives"]
+    monkeypatch.setattr(
+        "knowclip.build.pairs.negatives_for",
+        lambda examples, **given: seen.update(given) or Prepared([], Counter(), Counter()),
+    )
+    for method, parsed in (("method.kee.layers=1", True), ("method={name: structure_clip, kee: null}", False)):
+        recipe = load_recipe("structure-clip", [*base, method])
+        triples = recipe.method.reads_triples
+        build_pairs(recipe.data, read_sources(recipe), tokenizer=SimpleTokenizer(), triples=triples)
+        assert seen["parse_negatives"] == parsed
 
 
 def test_benchmarks_of_a_suite_are_measured_beside_the_pairs(base, monkeypatch) -> None:
-    monkeypatch.setattr("knowclip.build.read_suite", lambda folder, split: ([f"{folder} {split}"], {}))
+    monkeypatch.setattr("knowclip.build.validation.read_suite", lambda folder, split: ([f"{folder} {split}"], {}))
     recipe = load_recipe("clip", [*base, "selection.suite=scenes"])
-    assert build_suite(recipe) == ["scenes val"] and build_suite(load_recipe("clip", base)) == []
+    assert build_suite(recipe.selection) == ["scenes val"]
+    assert build_suite(load_recipe("clip", base).selection) == []
     assert build_validation([], None, suite=["scenes val"]).benchmarks == ["scenes val"]
     assert build_validation([], None) is None
 

@@ -16,13 +16,19 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
-from knowclip.build import build_trainer, fusion_links, load_method
+from knowclip.build.method import load_method
+from knowclip.build.trainer import build_trainer
+from knowclip.build.validation import fusion_links
 from knowclip.commands.train import open_run
-from knowclip.config import FusionConfig, GraphConfig, KnowledgeClipConfig, load_recipe
 from knowclip.evaluation.links.prediction import read_links, run_link_prediction
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.models.fusion import GraphPropagation
 from knowclip.models.triplet_encoder import LinkPredictor
+from knowclip.recipe.graph import GraphConfig
+from knowclip.models.loading.load import load
+from knowclip.recipe.load import load_recipe
+from knowclip.recipe.methods.knowledge_clip import KnowledgeClipConfig
+from knowclip.recipe.methods.knowledge_terms import FusionConfig
 from knowclip.training.step import backward
 
 
@@ -95,13 +101,12 @@ def test_every_field_changes_what_is_built(base) -> None:
 
 
 def test_a_named_teacher_is_loaded(base, world, monkeypatch) -> None:
-    from knowclip import build
-
     names = []
-    load = build.load
-    monkeypatch.setattr(
-        build, "load", lambda name, **options: names.append(str(name)) or load(name, **options)
-    )
+    for module in ("model", "method"):
+        monkeypatch.setattr(
+            f"knowclip.build.{module}.load",
+            lambda name, **options: names.append(str(name)) or load(name, **options),
+        )
     built(base, f"method.teacher={world / 'tiny.json'}")
     assert names == [str(world / "tiny.json")] * 2
 

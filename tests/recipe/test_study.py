@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from knowclip.study import STUDIES, load_study, slug
+from knowclip.recipe.study import STUDIES, load_study, slug
 
 CONTENT = {
     "title": "Two ways",

@@ -1,0 +1,171 @@
+"""A recipe -> a training run: its sections in the order in which they need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from knowclip.build.accelerator import build_accelerator
+from knowclip.build.batches import build_batches
+from knowclip.build.graph import build_graph, build_triplets, relations
+from knowclip.build.images import build_cache, unreadable
+from knowclip.build.method import build_method
+from knowclip.build.model import build_model
+from knowclip.build.optimizer import build_optimizer, build_scheduler
+from knowclip.build.output import build_checkpointer, build_monitor
+from knowclip.build.pairs import Pairs, build_pairs
+from knowclip.build.validation import build_link_validation, build_suite, build_validation
+from knowclip.console.progress import Stages
+from knowclip.data.captions.fingerprint import DataFingerprint
+from knowclip.data.images.cache import ImageCache
+from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.controls.leak_audit import images_of
+from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.methods.method import Method
+from knowclip.preflight.pairs import (
+    data_files,
+    refuse_overlap,
+    refuse_shared_images,
+    tell_workers,
+    tolerated,
+    tolerated_of_graph,
+)
+from knowclip.preflight.recipes import Sources, read_sources
+from knowclip.recipe.recipe import Recipe
+from knowclip.training.batches import Epochs
+from knowclip.training.loop import Trainer
+from knowclip.training.mixed import MixedLoader
+from knowclip.training.monitor import Monitor
+from knowclip.types import Example
+
+
+def build_trainer(
+    recipe: Recipe, *, sources: Sources | None = None, progress: Stages | None = None
+) -> tuple[Trainer, Pairs]:
+    """Build a training run; nothing is trained, but caches are made where the recipe asks for them.
+
+    Args:
+        recipe: What to build.
+        sources: Its image-caption pairs, where they were read already.
+        progress: Told of what is done while captions are parsed and images decoded.
+
+    Raises:
+        ValueError: If files, models and options do not fit together.
+    """
+    sources = sources or read_sources(recipe)
+    accelerator = build_accelerator(recipe.train)
+    set_seed(recipe.seed)  # the same weights on every process
+    model = build_model(recipe.model).to(accelerator.device)
+    with accelerator.main_process_first():  # it parses and fills caches, the others read them
+        graph = build_graph(recipe.data.graph)
+        method = build_method(
+            recipe.method,
+            model,
+            parser=recipe.data.negatives.parser,
+            cache=recipe.data.cache,
+            relations=relations(recipe.data.graph, graph),
+        )
+        pairs, suite, cache = _data(recipe, method, sources, graph, progress=progress)
+    batches = _batches(recipe, method, pairs.train, cache, graph, accelerator=accelerator, progress=progress)
+    roots = recipe.data.graph.image_roots if recipe.data.graph else {}
+    validate = build_validation(
+        pairs.val,
+        cache,
+        suite=suite,
+        enhanced=method.with_knowledge(),
+        links=build_link_validation(recipe.selection.links, method, graph, image_roots=roots),
+        max_unreadable=recipe.data.max_unreadable,
+    )
+    set_seed(recipe.seed + accelerator.process_index)  # other dropout on every process
+    steps = recipe.train.steps or recipe.train.epochs * len(batches)
+    optimizer = build_optimizer(recipe.optimizer, method)
+    data = DataFingerprint(
+        {"training pairs": pairs.train, "validation pairs": pairs.val}, data_files(recipe, graph)
+    )
+    trainer = Trainer(
+        method=method,
+        batches=batches,
+        optimizer=optimizer,
+        scheduler=build_scheduler(recipe.schedule, optimizer, steps=steps),
+        steps=steps,
+        accelerator=accelerator,
+        checkpointer=build_checkpointer(recipe.output, data, method=recipe.method.name),
+        monitor=_monitor(recipe, steps=steps, accelerator=accelerator),
+        validate=validate,
+        selection=recipe.selection.metrics,
+        max_unreadable=_tolerated(recipe, pairs, graph),
+        **recipe.train.model_dump(include={"accumulate", "clip_grad", "validate_every", "save_every"}),
+    )
+    return trainer, pairs
+
+
+def _data(
+    recipe: Recipe,
+    method: Method,
+    sources: Sources,
+    graph: KnowledgeGraph | None,
+    *,
+    progress: Stages | None,
+) -> tuple[Pairs, list[Benchmark], ImageCache | None]:
+    """Pairs, benchmarks of validation and the images of both; what is learned from kept out of the latter."""
+    model, data = method.model, recipe.data
+    triples = recipe.method.reads_triples
+    pairs = build_pairs(data, sources, tokenizer=model.tokenizer, triples=triples, progress=progress)
+    suite = build_suite(recipe.selection)
+    measured = [*(e.image.path for e in pairs.val), *(p for b in suite for p in images_of(b))]
+    if graph is not None:
+        refuse_shared_images(graph, measured)
+    pairs = replace(pairs, overlap=refuse_overlap(pairs.train, measured, share=data.max_overlap))
+    cache = build_cache(data, model, pairs, progress=progress)
+    return pairs.without_images(unreadable(data, pairs, cache, progress=progress)), suite, cache
+
+
+def _batches(
+    recipe: Recipe,
+    method: Method,
+    examples: Sequence[Example],
+    cache: ImageCache | None,
+    graph: KnowledgeGraph | None,
+    *,
+    accelerator: Accelerator,
+    progress: Stages | None,
+) -> Epochs:
+    """Batches of pairs, steps of triplets, or both side by side."""
+    data, train = recipe.data, recipe.train
+    if accelerator.is_main_process:
+        tell_workers(train.num_workers, processes=accelerator.num_processes)
+    shared = {"seed": recipe.seed, "accelerator": accelerator}
+    pairs = None
+    if examples:
+        sizes = {"batch_size": train.batch_size, "num_workers": train.num_workers}
+        pairs = build_batches(data, method, examples, cache, **sizes, **shared)
+    if graph is None:
+        return pairs
+    triplets = build_triplets(
+        data.graph,
+        graph,
+        method.model,
+        hops=recipe.method.knowledge_terms.hops,
+        sentences=bool(recipe.method.knowledge_terms.sentence_weight),
+        steps_per_epoch=None if pairs is None else len(pairs),
+        cache_dir=data.cache_dir,
+        max_unreadable=data.max_unreadable,
+        progress=progress,
+        **shared,
+    )
+    return MixedLoader(pairs, triplets, num_workers=train.num_workers)
+
+
+def _monitor(recipe: Recipe, *, steps: int, accelerator: Accelerator) -> Monitor:
+    values, silent = recipe.model_dump(mode="json"), not accelerator.is_main_process
+    return build_monitor(
+        recipe.output, values, steps=steps, log_every=recipe.train.log_every, silent=silent
+    )
+
+
+def _tolerated(recipe: Recipe, pairs: Pairs, graph: KnowledgeGraph | None) -> int:
+    share = recipe.data.max_unreadable
+    return tolerated(share, pairs.train) + tolerated_of_graph(share, graph)

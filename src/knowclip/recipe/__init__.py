@@ -1,0 +1,1 @@
+"""Typed recipes and studies: one file a section; YAML plus ``key=value`` overrides."""

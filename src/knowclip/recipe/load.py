@@ -1,0 +1,121 @@
+"""Recipes as files: found by name or path, read with overrides, saved whole, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from knowclip.recipe.recipe import Recipe
+from knowclip.recipe.section import Section
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe that ships with knowclip (by name) or a YAML file, and apply overrides.
+
+    Args:
+        name_or_path: ``negclip``, or ``my/recipe.yaml``.
+        overrides: ``section.key=value``, the value as YAML writes it (``null``, ``[a, b]``, ``1e-5``).
+
+    Raises:
+        ValueError: Naming the recipe, and the key, what was got and what is allowed.
+    """
+    path = find_recipe(name_or_path)
+    try:
+        recipe = Recipe.model_validate(read_sections(path, Recipe, overrides))
+    except ValidationError as error:
+        problems = "; ".join(describe_problem(problem) for problem in error.errors())
+        raise ValueError(f"recipe {path}: {problems}") from error
+    recipe._source = path
+    return recipe
+
+
+def read_sections(path: Path, kind: type[Section], overrides: Sequence[str]) -> dict[str, Any]:
+    """Read the YAML file of a recipe, or of another ``kind``, with overrides applied and nothing validated.
+
+    Raises:
+        ValueError: It is no YAML, holds no sections, or an override is not of the form ``section.key=value``.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} should hold sections ({', '.join(kind.model_fields)}), got {values!r}")
+    for override in overrides:
+        _apply(values, override)
+    return values
+
+
+def find_recipe(name_or_path: str | Path, *, folder: Path = RECIPES, kind: str = "recipe") -> Path:
+    """Locate a recipe: a path that exists, or the name of one that ships with knowclip in ``folder``.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = {recipe.stem: recipe for recipe in sorted(folder.glob("*.yaml"))}
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    near = get_close_matches(str(name_or_path), shipped, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"no {kind} {str(name_or_path)!r}: no such file; {hint}shipped: {', '.join(shipped)}")
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write every value of a recipe, defaults included, so that it can be loaded again."""
+    values = recipe.model_dump(mode="json")
+    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Name the dotted keys whose values differ: ``{key: (old, new)}``."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    keys = [*before, *(key for key in after if key not in before)]
+    return {k: (before.get(k), after.get(k)) for k in keys if before.get(k) != after.get(k)}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one dotted key in nested dictionaries."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ValueError(f"an override reads section.key=value, got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"override {override!r}: {text!r} is no valid YAML value") from error
+    *parents, last = key.split(".")
+    for depth, parent in enumerate(parents):
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
+            raise ValueError(f"override {override!r}: {'.'.join(parents[: depth + 1])} has no keys in it")
+    values[last] = value
+
+
+def describe_problem(problem: Mapping[str, Any]) -> str:
+    """``optimizer.lr: got 'fast'; input should be a valid number``."""
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "value_error":
+        message = str(problem["ctx"]["error"])
+        return f"{key}: {message}" if key else message
+    if problem["type"] == "missing":
+        return f"{key} is missing: set it in the recipe or as {key}=VALUE"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{key}: got {problem['input']!r}; {message}"

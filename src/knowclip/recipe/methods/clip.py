@@ -1,0 +1,20 @@
+"""CLIP: nothing to choose."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from knowclip.recipe.data import DataConfig
+from knowclip.recipe.methods.section import MethodSection
+
+
+class ClipConfig(MethodSection):
+    """``methods/clip.py``."""
+
+    name: Literal["clip"]
+    implementation: ClassVar[str] = "knowclip.methods.clip:Clip"
+
+    def check_data(self, data: DataConfig) -> None:
+        """Refuse negatives."""
+        if data.negatives.per_caption:
+            raise ValueError("method clip uses no negatives: set data.negatives.per_caption to 0")

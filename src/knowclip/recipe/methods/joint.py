@@ -1,0 +1,21 @@
+"""Options of Structure-CLIP and Knowledge-CLIP in one training."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from knowclip.recipe.methods.knowledge_terms import KnowledgeConfig
+from knowclip.recipe.methods.structure_clip import StructureClipConfig
+
+
+class JointConfig(StructureClipConfig):
+    """``methods/joint.py``: structure_clip's options, and those of Knowledge-CLIP's terms."""
+
+    name: Literal["joint"]
+    implementation: ClassVar[str] = "knowclip.methods.joint:Joint"
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+
+    @property
+    def knowledge_terms(self) -> KnowledgeConfig:
+        """Those of ``knowledge``."""
+        return self.knowledge

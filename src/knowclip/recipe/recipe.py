@@ -1,0 +1,95 @@
+"""Everything a training run depends on, and what its sections ask of each other.
+
+Unknown keys are refused with the nearest name; every default is declared in its section and nowhere else.
+Paths are relative to the working directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, PrivateAttr, SerializeAsAny, model_validator
+
+from knowclip.recipe.data import DataConfig
+from knowclip.recipe.methods.registry import read_method
+from knowclip.recipe.methods.section import MethodSection
+from knowclip.recipe.model import ModelConfig
+from knowclip.recipe.optimizer import OptimizerConfig, ScheduleConfig
+from knowclip.recipe.output import OutputConfig
+from knowclip.recipe.section import Section
+from knowclip.recipe.selection import SelectionConfig
+from knowclip.recipe.train import TrainConfig
+
+
+class Recipe(Section):
+    """Everything a training run depends on."""
+
+    model: ModelConfig
+    data: DataConfig
+    method: Annotated[SerializeAsAny[MethodSection], BeforeValidator(read_method)]
+    train: TrainConfig
+    output: OutputConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    selection: SelectionConfig = SelectionConfig()
+    seed: int = 0
+    _source: Path | None = PrivateAttr(default=None)
+
+    @property
+    def source(self) -> Path | None:
+        """The file it was read from."""
+        return self._source
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        self.method.check_data(self.data)
+        self._fits_graph()
+        self._fits_optimizer()
+        self._fits_data()
+        return self
+
+    def _fits_graph(self) -> None:
+        terms, graph = self.method.knowledge_terms, self.data.graph
+        reads_graph = terms is not None and terms.reads_graph
+        if reads_graph != (graph is not None):
+            raise ValueError(
+                f"method {self.method.name} learns from a knowledge graph: set data.graph.path and "
+                "data.graph.batch_size"
+                if reads_graph
+                else f"method {self.method.name} learns from no triplets: leave data.graph out"
+            )
+        if graph is not None and graph.shuffle_neighbours and not terms.g2e_weight:
+            raise ValueError("data.graph.shuffle_neighbours is G2E's control: leave it out with g2e_weight=0")
+        if self.data.train is None and self.method.needs_pairs:
+            raise ValueError(
+                "data.train is missing: set it in the recipe or as data.train.path=VALUE (only "
+                "knowledge_clip with kd_weight=0 learns from a graph alone)"
+            )
+        if (self.data.train is None) != (self.train.batch_size is None):
+            raise ValueError(
+                "train.batch_size counts pairs: set it with data.train, leave it out (null) without"
+            )
+
+    def _fits_optimizer(self) -> None:
+        terms = self.method.knowledge_terms
+        parts = {"kee.": self.method.reads_triples, "knowledge.": terms is not None and terms.fuses}
+        for prefix, there in parts.items():
+            if not there and any(key.startswith(prefix) for key in self.optimizer.lr_multipliers):
+                raise ValueError(
+                    f"optimizer.lr_multipliers has {prefix!r}, a part that {self.method.name} has not with "
+                    "these options: leave it out"
+                )
+
+    def _fits_data(self) -> None:
+        data, model = self.data, self.model
+        if data.group_share and not data.negatives.per_caption:
+            raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
+        if data.cache == "trunk" and not model.lock_image:
+            raise ValueError("data.cache=trunk is for a trunk that stays as it is: set model.lock_image=true")
+        if model.trunk_dropout and data.cache != "trunk":
+            raise ValueError(
+                "model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk"
+            )
+        if data.val is not None and data.val_images:
+            raise ValueError("data.val and data.val_images both say what to validate on: give one of them")

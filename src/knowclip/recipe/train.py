@@ -1,0 +1,37 @@
+"""Section ``train``: how long and how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from knowclip.recipe.section import Section
+
+
+class TrainConfig(Section):
+    """How long and how."""
+
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    """Optimiser steps, in place of epochs."""
+    batch_size: PositiveInt | None = None
+    """Pairs of one optimiser step, over all processes: the pool of in-batch negatives."""
+    accumulate: PositiveInt = 1
+    """Micro-batches that fit the memory; the gradients stay those of the whole batch."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    clip_grad: PositiveFloat | None = 1.0
+    """Largest global norm of the gradient."""
+    num_workers: NonNegativeInt = 0
+    """Processes that load data, for each training process."""
+    log_every: PositiveInt = 10
+    validate_every: PositiveInt | None = None
+    """Optimiser steps; null: every epoch."""
+    save_every: PositiveInt | None = None
+    """Optimiser steps between writings of ``last``; null: every epoch."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"give either epochs or steps, got epochs={self.epochs} and steps={self.steps}")
+        return self
