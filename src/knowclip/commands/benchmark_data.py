@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,19 +32,28 @@ def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing:
     from knowclip.evaluation.suites.own_data import NAMES
 
     _check(chosen)
-    names = list(dict.fromkeys(name for one in chosen for name in SUITES.get(one, (one,))))
-    named = [name for name in chosen if name not in SUITES]
+    members = {one: SUITES.get(one, (one,)) for one in chosen}
+    names = list(dict.fromkeys(name for several in members.values() for name in several))
+    strange = [one for one, several in members.items() if not set(several) & set(NAMES)]
+    own_names = [name for name in names if name in NAMES] + strange  # which ``read_own`` refuses by name
     if not data.is_dir():
-        return _own(data, named, split, allow_missing)
+        return _own(data, own_names, split, allow_missing)
     try:
         return read_suite(data, names=names, split=split or "test", allow_missing=allow_missing, strict=False)
     except NoDataError as error:
-        if split is not None or not set(named) <= set(NAMES):
+        if split is not None or strange:
             raise
         try:
-            return _own(data, named, split, allow_missing)
+            return _own(data, own_names, split, allow_missing)
         except ValueError as own:
             raise (error if NO_PAIR in str(own) else own) from None
+
+
+def unmeasured(chosen: Sequence[str], absent: Collection[str]) -> list[str]:
+    """What of ``chosen`` could not be measured: a benchmark, or a suite with none of its benchmarks."""
+    from knowclip.evaluation.benchmarks.registry import SUITES
+
+    return [one for one in chosen if set(SUITES.get(one, (one,))) <= set(absent)]
 
 
 def _check(chosen: Sequence[str]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FAILED = 3
 """Exit code where a condition of ``--require`` does not hold; errors have 1."""
+INCOMPLETE = 4
+"""Exit code where a benchmark that was named could not be measured, and others were."""
 
 
 def command(
@@ -33,7 +35,8 @@ def command(
         typer.Option(
             "--suite",
             "--benchmark",
-            help="A suite or a benchmark (knowclip benchmarks), repeatable; default: all.",
+            help="A suite or a benchmark (knowclip benchmarks), repeatable; default: all. Exit code 4 if one "
+            "of them cannot be measured and others are.",
         ),
     ] = None,
     split: Annotated[
@@ -96,6 +99,16 @@ def command(
         Console(highlight=False).print(console_table(summary))
     _tell(console, summary, out)
     _enforce(conditions, runs, model)
+    _tell_incomplete(console, suite or [], absent)
+
+
+def _tell_incomplete(console: Console, chosen: Sequence[str], absent: dict[str, str]) -> None:
+    """Leave with ``INCOMPLETE`` if what was named could not be measured; the others' results are kept."""
+    from knowclip.commands.benchmark_data import unmeasured
+
+    if names := unmeasured(chosen, absent):
+        console.print(f"named and not measured (see above): {', '.join(names)}", markup=False)
+        raise typer.Exit(INCOMPLETE)
 
 
 def _tell(console: Console, summary: dict[str, object], out: Path) -> None:

@@ -154,3 +154,34 @@ def test_codes_of_countries_are_no_names(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="called by country codes"):
         read_classification(tmp_path)
     assert named(["BMW", "VW"], tmp_path) == ["BMW", "VW"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "lines", "expected"),
+    [
+        (["0", "1"], "0 cat\n1 hot dog\n", ["cat", "hot dog"]),
+        (["0", "1"], "1: hot dog\n0: cat\n", ["cat", "hot dog"]),
+        (["0", "1"], "0,cat\n1,hot dog\n2,cow\n", ["cat", "hot dog"]),
+        (["a3f9", "b2e1"], "b2e1\thot dog\na3f9\tcat\n", ["cat", "hot dog"]),
+        (["cat", "dog"], "cat food\nhot dog\n", ["cat food", "hot dog"]),  # names, in order
+    ],
+)
+def test_lines_that_begin_with_the_folder_s_name(tmp_path: Path, folders, lines, expected) -> None:
+    (tmp_path / "classnames.txt").write_text(lines)
+    assert named(folders, tmp_path) == expected
+
+
+def test_folders_that_are_no_classes_are_told(tmp_path: Path) -> None:
+    pictures(tmp_path / "test", "cat", "dog")
+    (tmp_path / "test" / "cow").mkdir()
+    (tmp_path / "test" / "cow" / "a.heic").write_bytes(b"x")
+    assert read_classification(tmp_path).notes == ["1 folders without an image are no classes here: cow"]
+
+
+def test_where_the_classes_of_another_layout_belong(tmp_path: Path) -> None:
+    pictures(tmp_path, "cat", "dog")
+    with pytest.raises(ValueError, match=r"own folders of images are classes, put them into .*test"):
+        read_classification(tmp_path)
+    pictures(tmp_path / "test", "cat")
+    with pytest.raises(ValueError, match="holds images of one class alone, cat"):
+        read_classification(tmp_path)

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
-from knowclip.commands import audit, compare, evaluate, report
+from knowclip.commands import audit, benchmark_data, compare, evaluate, report
 from knowclip.evaluation.store import find_runs
 from knowclip.evaluation.suites.folder import read_suite
 
@@ -160,6 +161,44 @@ def test_mistakes_are_one_line(models: None, data_folder: Path, arguments: list[
     run = CliRunner().invoke(app, [*arguments, "--data", str(data_folder)])
     assert isinstance(run.exception, ValueError)
     assert message in str(run.exception)
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [(["vg_relation", "winoground"], 4), (["vg_relation", "aro"], 0), (["vg_relation", "sugarcrepe"], 4)],
+)
+def test_what_was_named_and_not_measured_decides_the_exit_code(
+    models: None, data_folder: Path, named: list[str], code: int
+) -> None:
+    """A suite is measured as far as there are files: one benchmark of it is enough."""
+    arguments = [part for name in named for part in ("--benchmark", name)]
+    run = CliRunner().invoke(app, ["flat", "--data", str(data_folder), *arguments, "--out", "kept"])
+    assert run.exit_code == code, run.output
+    assert "vg_relation" in json.loads(Path("kept/results.json").read_text())["benchmarks"]
+    assert (f"named and not measured (see above): {named[1]}" in run.stderr) == (code == 4)
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        (["sugarcrepe"], ""),
+        (["general"], ["image_to_text", "text_to_image"]),
+        (["general", "aro"], ""),
+        (["text_to_image"], ["text_to_image"]),
+    ],
+)
+def test_own_photos_are_measured_by_what_was_named_or_by_nothing(
+    tmp_path: Path, named: list[str], found: list[str] | str
+) -> None:
+    for name, color in (("a", 9), ("b", 200)):
+        Image.new("RGB", (8, 8), (color, 9, 9)).save(tmp_path / f"{name}.jpg")
+    (tmp_path / "c.csv").write_text("image,caption\na.jpg,a red dog\nb.jpg,a blue cat\n")
+    if found:
+        benchmarks, _ = benchmark_data.find(tmp_path / "c.csv", named, None, allow_missing=False)
+        assert [benchmark.card.name for benchmark in benchmarks] == found
+    else:
+        with pytest.raises(ValueError, match=rf"holds captioned images: .* not by {named[-1]}, which"):
+            benchmark_data.find(tmp_path / "c.csv", named, None, allow_missing=False)
 
 
 def test_importing_the_command_is_cheap() -> None:

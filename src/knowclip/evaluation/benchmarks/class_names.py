@@ -18,6 +18,7 @@ IMAGENET = 1000
 _WORDNET_ID = re.compile(r"(n\d{8})(?:[-_. ]+(.*\D.*))?")
 _NUMBERED = re.compile(r"\d+[-_. ]+(\D.*)")
 _ID = re.compile(r"(?:class|label|category|cls|c|id)?[-_ ]?(\d+)", re.IGNORECASE)
+_BEFORE_NAME = re.compile(r"\s*[\s,:;=]\s*")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing"))
 
 
@@ -69,7 +70,7 @@ def shared_names(names: Sequence[str], ids: Sequence[str]) -> dict[str, list[str
 def _listed(path: Path, folders: Sequence[str], *, from_zero: bool) -> list[str]:
     """Names of a list: by id where each line begins with one, else by the folders' numbers or their order."""
     lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    by_id = _by_id(lines)
+    by_id = _by_id(lines) or _by_folder(lines, folders)
     if by_id and set(folders) <= by_id.keys():
         return [by_id[folder] for folder in folders]
     numbers = [int(match[1]) for folder in folders if (match := _ID.fullmatch(folder))]
@@ -89,6 +90,15 @@ def _by_id(lines: Sequence[str]) -> Mapping[str, str]:
     if not all(len(part) == 2 and _plain_wordnet_id(part[0]) for part in parts):
         return {}
     return {id: names.split(",")[0].strip() for id, names in parts}
+
+
+def _by_folder(lines: Sequence[str], folders: Sequence[str]) -> Mapping[str, str]:
+    """``0 cat``, ``0: cat``, ``0,cat`` on every line, in any order: folder to name."""
+    if any(map(_plain_wordnet_id, folders)):
+        return {}  # lists of these have several names a line
+    parts = [_BEFORE_NAME.split(line, maxsplit=1) for line in lines]
+    found = {part[0]: part[1].strip() for part in parts if len(part) == 2 and part[1].strip()}
+    return found if len(found) == len(lines) and set(folders) <= found.keys() else {}
 
 
 def _places(path: Path, numbers: Sequence[int], count: int, *, from_zero: bool) -> list[int]:

@@ -83,7 +83,14 @@ def _nothing(folder: Path, split: str) -> NoDataError:
                     f"{home / name} holds images, but no two folders of classes: sort them into "
                     f"{home / name}/<class>/"
                 )
-    return NotHereError(f"no labelled images of {split!r} under {folder}: expected {CLASSIFICATION.layout}")
+    near = ""
+    if alone := _with_images(folder / split):
+        near = f"; {folder / split} holds images of one class alone, {alone[0].name}"
+    elif _classes(folder):
+        near = f"; if its own folders of images are classes, put them into {folder / split}"
+    return NotHereError(
+        f"no labelled images of {split!r} under {folder}: expected {CLASSIFICATION.layout}{near}"
+    )
 
 
 def _split_folder(home: Path, split: str) -> Path | None:
@@ -92,11 +99,18 @@ def _split_folder(home: Path, split: str) -> Path | None:
 
 def _classes(folder: Path) -> list[Path]:
     """Subfolders with images, if there are two at least."""
+    found = _with_images(folder)
+    return found if len(found) > 1 else []
+
+
+def _with_images(folder: Path) -> list[Path]:
+    return [path for path in _subfolders(folder) if any(map(_is_image, _images_of(path).iterdir()))]
+
+
+def _subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    places = (path for path in sorted(folder.iterdir()) if path.is_dir() and not is_junk(path.name))
-    found = [path for path in places if any(map(_is_image, _images_of(path).iterdir()))]
-    return found if len(found) > 1 else []
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_junk(path.name)]
 
 
 def _images_of(place: Path) -> Path:
@@ -120,6 +134,7 @@ def _read(folder: Path, home: Path, places: Sequence[Path], *, named: bool) -> Z
         if not is_junk(path.name)
     ]
     images = [(label, path) for label, path in files if _is_image(path)]
+    empty = [path for path in _subfolders(folder) if path not in classes]
     keys = [f"{ids[label]}/{path.name}" for label, path in images]
     return ZeroShot(
         card=CLASSIFICATION,
@@ -131,8 +146,13 @@ def _read(folder: Path, home: Path, places: Sequence[Path], *, named: bool) -> Z
         templates=_templates(places),
         keys=keys,
         skipped={"no image file": len(files) - len(images)} if len(files) > len(images) else {},
-        notes=found.notes,
+        notes=[*found.notes, *_told_empty(empty)],
     )
+
+
+def _told_empty(folders: Sequence[Path]) -> list[str]:
+    named = ", ".join(path.name for path in folders[:3]) + (" ..." if len(folders) > 3 else "")
+    return [f"{len(folders)} folders without an image are no classes here: {named}"] if folders else []
 
 
 def _named(ids: list[str], home: Path, places: Sequence[Path], *, from_zero: bool, strict: bool) -> Named:
