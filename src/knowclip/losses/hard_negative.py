@@ -52,6 +52,7 @@ def negclip_loss(
     negative_logits = negative_logits.masked_fill(~usable_negatives.flatten(1), float("-inf"))
     labels = torch.arange(len(logits), device=logits.device)
     image_to_text = F.cross_entropy(torch.cat([logits, negative_logits], dim=1), labels)
+    # negatives have no image of their own, so they ask for none
     return (image_to_text + F.cross_entropy(logits.T, labels)) / 2
 
 

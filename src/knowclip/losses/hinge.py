@@ -50,6 +50,7 @@ def hinge_loss(
     positive = (image_features * text_features).sum(dim=-1, keepdim=True)
     negative = torch.einsum("bd,bnd->bn", image_features, negative_features)
     costs = (margin - positive + negative).relu().masked_fill(~own_negatives, 0)
+    # min=1: a batch without a usable negative gives 0, not 0 / 0
     return costs.sum() / own_negatives.sum().clamp(min=1)
 
 

@@ -107,6 +107,7 @@ def g2e_loss(
     logits = pair_logits(entity_features, graph_features, logit_scale, left_out)
     # a row of which the diagonal alone is left has loss 0
     labels = torch.arange(len(logits), device=logits.device)
+    # summed, for the mean is over the tails with a neighbour, not over all rows
     total = F.cross_entropy(logits, labels, reduction="sum")
     total = total + F.cross_entropy(logits.T, labels, reduction="sum")
     return total / (2 * has_graph.sum().clamp(min=1))

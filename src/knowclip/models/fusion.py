@@ -73,6 +73,7 @@ class FusionEncoder(nn.Module):
         self.head_token = nn.Parameter(0.02 * torch.randn(1, width))
         self.roles = nn.Parameter(0.02 * torch.randn(3, width))
         rates = torch.linspace(0, drop_path, layers).tolist()
+        # timm's Block has no bias of queries, keys and values unless asked; CLIP's towers have it
         self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True, drop_path=rate) for rate in rates)
         self.norm = nn.LayerNorm(width)
 

@@ -245,7 +245,7 @@ def test_trunk_cache_equals_the_trunk(tmp_path):
     got = torch.stack([load(i) for i in range(10)])
     expected = trunk(torch.stack([preprocess()(load_pixels(ref)) for ref in refs])).detach()
     assert got.dtype == torch.float16 and got.shape == (10, 5, 3, 3)
-    torch.testing.assert_close(got.float(), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(got.float(), expected, rtol=1e-3, atol=1e-3)  # float16 rows
 
 
 def test_trunk_cache_is_keyed_by_weights(tmp_path):
@@ -276,7 +276,7 @@ def test_trunk_cache_masks_unreadable_images(tmp_path):
     assert json.loads((cache.path / "unreadable.json").read_text()).keys() == {"5"}
     load = cache.loader(refs[6:])
     expected = trunk(preprocess()(load_pixels(refs[7]))[None])[0].detach()
-    torch.testing.assert_close(load(1).float(), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(load(1).float(), expected, rtol=1e-3, atol=1e-3)  # float16 rows
 
 
 @pytest.mark.conformance

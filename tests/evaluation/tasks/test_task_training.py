@@ -165,7 +165,7 @@ def test_tokens_are_the_model_s_own_and_encoded_once(tmp_path: Path) -> None:
     tokens, mask = text.take(torch.tensor([1, 2]))
     assert mask.sum(1).tolist() == [mask.shape[1]] * 2 and torch.equal(tokens[0], tokens[1])
     expected = model.eval().encode_image_tokens(refs)[1]
-    assert torch.allclose(image.take(torch.arange(3))[0], expected, atol=1e-2)
+    assert torch.allclose(image.take(torch.arange(3))[0], expected, atol=1e-2)  # kept in half precision
     with pytest.raises(ValueError, match="tasks with images"):
         sides_of(TaskItems(["1"], ["one"]), Scorer(model), kind="tokens")
 

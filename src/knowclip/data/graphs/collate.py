@@ -336,6 +336,7 @@ def _ids(graph: KnowledgeGraph, drawn: TripletBatch, row: int) -> tuple[str, str
 def _texts_first(links: Links, used: list[Entity], *, with_graph: bool) -> dict[str, Any]:
     """Number entities as a GraphBatch does: its texts, then its images."""
     is_image = torch.tensor([isinstance(entity, ImageRef) for entity in used])
+    # the argsort of an argsort is its inverse: the place that each entity moves to
     number = is_image.int().argsort(stable=True).argsort()
     heads, relations, tails = links.triplets.unbind(dim=1)
     fields: dict[str, Any] = {"triplets": torch.stack([number[heads], relations, number[tails]], dim=1)}

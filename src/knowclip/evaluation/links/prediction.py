@@ -27,6 +27,7 @@ Indices = NDArray[np.int64]
 SIDES: tuple[Side, ...] = ("tail", "head", "relation")
 Modality = Literal["text", "image"]
 CHUNK = 256
+"""Queries whose scores against all entities are held at once."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from knowclip.evaluation.metrics import NoDataError
 from knowclip.types import Result
 
 RESAMPLES = 2000
+"""So that 50 draws lie beyond either end of a 95% interval."""
 LEVEL = 0.95
 
 

@@ -37,6 +37,7 @@ LINEAR_PROBE = Card(
 STRENGTHS = tuple(10.0**power for power in range(-3, 6))
 """Inverse L2 strengths (scikit-learn's C) that are tried, from strong to weak."""
 MAX_ITERATIONS = 1000
+"""As in CLIP's own probe."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def answer_vocabulary(answers: Sequence[Sequence[str]], *, size: int = MAX_ANSWE
     for people in answers:
         for answer, score in _targets(people).items():
             worth[answer] += score
+    # of equal worth by name, so that every process has the same vocabulary
     return [answer for answer, _ in sorted(worth.items(), key=lambda item: (-item[1], item[0]))[:size]]
 
 

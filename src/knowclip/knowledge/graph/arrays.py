@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 ARRAYS_VERSION = 2
+"""Part of their folder's name: arrays that an older version built are built anew, never misread."""
 BATCH_ROWS = 1 << 17
 _BOX, _SIZE = ("x", "y", "width", "height"), ("image_width", "image_height")
 

@@ -125,6 +125,7 @@ class KnowledgeGraph:
         low, end = a.out_indptr[head], a.out_indptr[np.asarray(head) + 1]
         wanted = _key(relation, tail)
         high, last = end.copy(), len(a.tail) - 1
+        # as many halvings as the longest slice takes; the others stand still
         for _ in range(int(np.max(end - low, initial=0)).bit_length()):
             open_ = low < high
             middle = np.minimum((low + high) // 2, last)
@@ -149,6 +150,7 @@ class KnowledgeGraph:
 
 
 def _key(relation: Any, tail: Any) -> Int[np.ndarray, " n"]:
+    # one number a pair, so that one comparison orders both
     return np.asarray(relation, np.int64) << 32 | np.asarray(tail, np.int64)
 
 

@@ -33,6 +33,7 @@ FORMAT_VERSION = 1
 MANIFEST = "graph.json"
 TABLES = ("entities", "images", "relations", "triplets")
 MAX_SOURCES = 255
+"""A triplet's source is kept in one byte."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ MAX_NEGATIVES = 64
 """Most negatives of one caption: bounds the work on very long texts."""
 
 _MAX_CANDIDATES = 1_024
+"""Of one kind: swaps pair attributes, so that a very long text has too many to check."""
 
 
 def generate(

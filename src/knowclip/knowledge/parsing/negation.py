@@ -50,6 +50,7 @@ _PART_OF_PHRASE = frozenset("of with for without".split())
 _QUANTIFIERS = frozenset("no zero neither hardly barely scarcely almost".split())
 _DEGREES = frozenset("very so too that quite really".split())
 _LONGEST_LIST = 6
+"""Words behind a comma in which the "or" of its list must follow."""
 
 
 @lru_cache(maxsize=1 << 12)

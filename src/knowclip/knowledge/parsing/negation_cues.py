@@ -64,6 +64,7 @@ _LABELS = frozenset(
 )
 """What "no parking" and "do not enter" are written on: "a no parking sign" is there."""
 _LONGEST_LABEL = 5
+"""Words in which what it is written on must follow: "no left turn on red *sign*"."""
 
 _KEYS = frozenset(
     "no not nt without w sans zero nor neither nobody noone none nothing nowhere never cannot hardly barely "
