@@ -242,6 +242,11 @@ def test_held_out_images_are_the_same_whatever_the_order() -> None:
         hold_out(examples, images=9)
 
 
+def test_two_things_to_validate_on_are_refused_with_what_to_set(base) -> None:
+    with pytest.raises(ValueError, match=r"set data\.val=null to hold out .*or data\.val_images=0"):
+        built(base, "data.val_images=4")
+
+
 def test_val_images_are_taken_from_the_training_set(base) -> None:
     trainer = built(base, "data.val=null", "data.val_images=4")
     assert (len(trainer.pairs.train), len(trainer.pairs.val)) == (16, 8)

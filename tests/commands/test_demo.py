@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+import typer
 from accelerate.state import AcceleratorState
 from rich.console import Console
 
@@ -17,6 +19,8 @@ from knowclip.commands import demo, demo_base, demo_run, demo_speed
 from knowclip.commands.demo_methods import METHODS
 from knowclip.models.loading.load import SHIPPED, load
 from knowclip.recipe.load import load_recipe
+from knowclip.training.checkpoint import Position
+from knowclip.training.stopping import TrainingStopped
 from knowclip.types import Attribute, SceneGraph, SceneObject
 
 
@@ -98,6 +102,24 @@ def test_how_long_it_takes_follows_the_step_that_is_timed() -> None:
     half = [load_recipe(f"scenes-{method}", ["train.steps=200"]) for method in METHODS]
     assert demo_speed.expected_minutes(0.33, half, seeds=1, scenes=scenes) < seen
     assert 0 < demo_speed.step_seconds("scenes-base", precision="fp32", timed=0) < 60
+
+
+def test_the_estimate_says_if_other_programs_are_at_work() -> None:
+    assert demo_speed.others_work(0.2) == ""
+    assert "load 512.0 on" in demo_speed.others_work(512.0)
+
+
+def test_a_stopped_demo_says_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def stop(*_, **__) -> None:
+        raise TrainingStopped(Position(step=7), signal.SIGINT)
+
+    monkeypatch.setattr(demo_run, "expectation", lambda *_, **__: "About a minute")
+    monkeypatch.setattr(demo_run, "make_scenes", lambda *_: tmp_path)
+    monkeypatch.setattr(demo_run, "train_methods", stop)
+    with pytest.raises(typer.Exit) as ended:
+        demo.command([], out=tmp_path / "demo", full=False, from_scratch=False)
+    assert ended.value.exit_code == 130
+    assert "stopped after step 7; the demo begins anew" in capsys.readouterr().out
 
 
 def test_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

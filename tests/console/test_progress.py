@@ -110,3 +110,12 @@ def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_durations() -> None:
     assert [duration(seconds) for seconds in (0.4, 7, 750, 3723)] == ["0:00", "0:07", "12:30", "1:02:03"]
+
+
+def test_a_bar_without_an_end_says_nothing_of_time_left() -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=80)
+    for total, told in ((None, False), (40, True)):
+        with progress._bars(terminal, "captions") as update:
+            update("parsing", 3, total)
+        assert ("left" in screen.getvalue()) == told

@@ -110,7 +110,8 @@ def test_preprocessing_is_the_configuration_s(tmp_path):
 @pytest.mark.parametrize(
     ("content", "box", "message"),
     [
-        (b"not an image", None, "image .*broken.png cannot be decoded"),
+        (b"not an image", None, "image .*broken.png cannot be decoded: it is no image of a known format$"),
+        (b"", None, "image .*broken.png cannot be decoded: it is empty$"),
         (None, None, "image .*broken.png does not exist"),
         (b"truncated", None, "image .*broken.png cannot be decoded"),
         (b"whole", (50, 0, 5, 5), r"broken.png is .*\(50, 0, 5, 5\) shows none"),

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from trainers import MemoryEpochs, make_trainer
 
 from knowclip.data.captions.fingerprint import DataFingerprint
 from knowclip.storage.locks import locked
+from knowclip.training import monitor
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.stopping import TrainingStopped
 from knowclip.types import Example, ImageRef
@@ -88,6 +90,22 @@ def test_a_signal_in_the_first_validation_saves_the_start(tmp_path) -> None:
         make_trainer(tmp_path, validate=validate).fit()
     assert stopped.value.position.step == 0
     assert make_trainer(tmp_path, validate=score).fit(resume=True).step == 4
+
+
+def test_a_long_validation_gives_signs_of_life_and_the_bar_says_when_it_is_over(
+    tmp_path, capfd, monkeypatch
+) -> None:
+    monkeypatch.setattr(monitor, "_SILENCE", 0.01)
+
+    def validate(model):
+        assert trainer.monitor._progress.tasks[0].fields["status"] == "validating"
+        time.sleep(0.1)
+        return score(model)
+
+    trainer = make_trainer(tmp_path, validate=validate)
+    trainer.fit()
+    assert "step 4/4: validating: 0:00 so far" in capfd.readouterr().err
+    assert trainer.monitor._progress.tasks[0].fields["status"] != "validating"
 
 
 def test_a_second_training_in_one_folder_is_refused_by_the_process_number(tmp_path) -> None:

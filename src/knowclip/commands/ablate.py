@@ -37,9 +37,11 @@ def command(
     check_study(chosen, seeds=seed)
     from knowclip.commands.ablate_measure import measure
     from knowclip.commands.ablate_run import tell, train
+    from knowclip.commands.train_report import stops_told
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    costs = train(chosen, console, seeds=seed)
+    with stops_told(console, "what is trained is kept, the same command goes on"):
+        costs = train(chosen, console, seeds=seed)
     if seed:
         console.print(f"trained: seeds {', '.join(map(str, seed))}, in {chosen.output}")
         return

@@ -26,6 +26,7 @@ def command(
 
     from rich.console import Console
 
+    from knowclip.commands.train_report import stops_told
     from knowclip.console.progress import waiting
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.recipes import check_settings
@@ -45,12 +46,13 @@ def command(
         following("timing this processor for two seconds")
         told = demo_run.expectation(recipes, seeds=len(seeds))
     console.print(told, soft_wrap=True)
-    base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
-    scenes = demo_run.make_scenes(console)
-    runs = {}
-    for seed in seeds:
-        folder = out if seed == 0 else out / f"seed-{seed}"
-        settings = {"seed": seed, "overrides": overrides or [], "console": console}
-        runs[seed] = demo_run.train_methods(folder, base, scenes, **settings)
+    with stops_told(console, "the demo begins anew next time, but for its scenes, which are kept"):
+        base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
+        scenes = demo_run.make_scenes(console)
+        runs = {}
+        for seed in seeds:
+            folder = out if seed == 0 else out / f"seed-{seed}"
+            settings = {"seed": seed, "overrides": overrides or [], "console": console}
+            runs[seed] = demo_run.train_methods(folder, base, scenes, **settings)
     measured = demo_run.measure(runs, base, scenes, console)
     demo_run.report(out, measured, base, seconds=time.perf_counter() - start, console=console)

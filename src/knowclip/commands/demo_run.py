@@ -18,7 +18,7 @@ from knowclip.build.pairs import add_negatives
 from knowclip.build.trainer import build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.demo_methods import METHODS
-from knowclip.commands.demo_speed import PAIRS, expected_minutes, step_seconds
+from knowclip.commands.demo_speed import PAIRS, expected_minutes, others_work, step_seconds
 from knowclip.commands.train import open_run
 from knowclip.console.progress import counting, stages, waiting
 from knowclip.data.captions.read import read_captions
@@ -81,6 +81,7 @@ def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
     return (
         f"About {max(1, round(minutes))} minutes here: a training step of {PAIRS} pairs takes {step:.2f} s "
         f"({precision()}).\nLess where scenes are in the cache; the base of --from-scratch comes on top."
+        + others_work()
     )
 
 

@@ -77,6 +77,19 @@ def expected_minutes(step: float, recipes: Sequence[Recipe], *, seeds: int, scen
     return (trained + (ONCE + scenes * DRAWN + seeds * PAIR_OF_RUNS) / cores) / 60
 
 
+def others_work(load: float | None = None) -> str:
+    """A line where other programs keep the processors busy, of which the estimate then holds; else nothing.
+
+    Args:
+        load: Processes that ran or waited to, mean of the last minute; None: the machine's own number.
+    """
+    processors = os.cpu_count() or 1
+    load = os.getloadavg()[0] if load is None else load
+    if load <= processors:
+        return ""
+    return f"\nOther programs are at work (load {load:.1f} on {processors} processors): less without them."
+
+
 def _timed_steps(recipe: Recipe, scenes: int) -> float:
     """How many steps of 256 pairs a training has the work of."""
     if recipe.train.steps is None:

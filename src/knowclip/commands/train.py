@@ -187,6 +187,6 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
         lines.append(f"{pairs.overlap:,} validation images are training images too (data.max_overlap)")
     if pairs.alike:
         lines.append(f"{pairs.alike:,} negatives left out: the model reads their caption in them")
-    lines += [f"{count:,} training captions have a {kind} negative" for kind, count in pairs.kinds.items()]
+    lines += [f"{count:,} training captions have negatives by {kind}" for kind, count in pairs.kinds.items()]
     lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
     return lines

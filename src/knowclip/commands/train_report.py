@@ -6,9 +6,12 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from knowclip.storage.atomic import atomic_file
 
@@ -85,3 +88,15 @@ def go_on() -> str:
         return "the same 'accelerate launch' command with --resume at its end"
     given = [argument for argument in sys.argv[1:] if argument != "--resume"]
     return shlex.join(["knowclip", *given, "--resume"])
+
+
+@contextmanager
+def stops_told(console: Console, way: str) -> Iterator[None]:
+    """End a command that trains as part of its work: say where it stopped, and ``way``, what is left."""
+    from knowclip.training.stopping import TrainingStopped
+
+    try:
+        yield
+    except TrainingStopped as stopped:
+        console.print(f"stopped after step {stopped.position.step:,}; {way}", markup=False, soft_wrap=True)
+        raise typer.Exit(128 + stopped.number) from stopped

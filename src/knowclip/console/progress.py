@@ -88,7 +88,7 @@ def _shown(unit: str) -> Iterator[Stages]:
         with _bars(console, unit) as update:
             yield update
     else:
-        with Lines(unit).running() as update:
+        with Lines(unit, FIRST, EVERY).running() as update:
             yield update
 
 
@@ -107,15 +107,16 @@ def _bars(console, unit: str) -> Iterator[Stages]:  # type: ignore[no-untyped-de
     tasks: dict[str, TaskID] = {}
     amount = DownloadColumn() if unit == "bytes" else TextColumn("{task.fields[amount]}")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), amount)
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(compact=True))
+    times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"), TimeRemainingColumn(compact=True))
     with Progress(*columns, *times, console=console, transient=True) as bars:
 
         def update(label: str, done: float, total: float | None) -> None:
             if label not in tasks:
                 for earlier in tasks.values():
                     bars.update(earlier, visible=False)
-                tasks[label] = bars.add_task(label, total=total, amount="")
-            bars.update(tasks[label], completed=done, total=total, amount=_amount(done, total, unit))
+                tasks[label] = bars.add_task(label, total=total, amount="", left="")
+            said = {"amount": _amount(done, total, unit), "left": "" if total is None else "left"}
+            bars.update(tasks[label], completed=done, total=total, **said)
 
         yield update
 
@@ -125,6 +126,8 @@ class Lines:
     """Plain lines of what goes on, written by a thread: they come while a model is being loaded, too."""
 
     unit: str = ""
+    first: float = FIRST
+    every: float = EVERY
     _label: str = ""
     _done: float = 0
     _total: float | None = None
@@ -159,9 +162,9 @@ class Lines:
             self._done, self._total = done, total
 
     def _write(self, stop: Event) -> None:
-        pause = FIRST
+        pause = self.first
         while not stop.wait(pause):
-            pause = EVERY
+            pause = self.every
             with self._lock:
                 if self._label:
                     self._told = self._label

@@ -45,7 +45,8 @@ def refuse_overlap(examples: Sequence[Example], measured: Sequence[Path], *, sha
         raise ValueError(
             f"{len(shared):,} of {len(held_out.states):,} validation images are training images too, by "
             f"place on disk or content, such as {path}{twin}: numbers on them say little. Take them "
-            f"out of data.train or data.val, or allow them with data.max_overlap={enough:g}"
+            "out of data.train or data.val; hold images of data.train out in place of data.val, as with "
+            f"data.val=null data.val_images=200; or allow them with data.max_overlap={enough:g}"
         )
     return len(shared)
 
@@ -74,8 +75,9 @@ def tell_workers(workers: int, *, processes: int) -> None:
     """Say, once, if more processes are to load data than there are processors."""
     processors = os.cpu_count() or 1
     if workers * processes > processors:
+        each = f" for each of {processes} training processes" if processes > 1 else ""
         print(
-            f"train.num_workers={workers} for {processes} training processes: this machine "
-            f"has {processors} processors, so fewer would be faster",
+            f"train.num_workers={workers}{each}: this machine has {processors} processors, so fewer would be "
+            "faster",
             file=sys.stderr,
         )

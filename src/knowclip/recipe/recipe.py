@@ -92,4 +92,7 @@ class Recipe(Section):
                 "model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk"
             )
         if data.val is not None and data.val_images:
-            raise ValueError("data.val and data.val_images both say what to validate on: give one of them")
+            raise ValueError(
+                "data.val and data.val_images both say what to validate on: set data.val=null to hold out "
+                "images of data.train, or data.val_images=0"
+            )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from knowclip.storage.members import open_file
 from knowclip.types import ImageRef
@@ -44,8 +44,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError as error:
         raise ValueError(f"image {path} does not exist") from error
+    except UnidentifiedImageError as error:  # its text names the file once more, as Python prints objects
+        raise ValueError(f"image {path} cannot be decoded: {_what_it_is(path)}") from error
     except Exception as error:  # Pillow's decoders raise nearly every type there is on corrupt data
         raise ValueError(f"image {path} cannot be decoded: {error}") from error
+
+
+def _what_it_is(path: Path) -> str:
+    with open_file(path) as file:
+        return "it is no image of a known format" if file.read(1) else "it is empty"
 
 
 def _refuse_outside(ref: ImageRef, size: tuple[int, int]) -> None:

@@ -220,9 +220,9 @@ class Trainer:
         if not position.to_validate:
             return
         if self.accelerator.is_main_process:
-            self.monitor.validating(position.step)
             try:
-                metrics = self._measured(stop)
+                with self.monitor.validating(position.step):
+                    metrics = self._measured(stop)
             except Interrupted:
                 metrics = None
             if metrics is not None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from knowclip.console.progress import duration
+from knowclip.console.progress import Lines, duration
 from knowclip.training.runlog import RunLog
 
 _SILENCE = 30.0
@@ -38,6 +45,7 @@ class Monitor:
         console = Console(stderr=True)
         self._lines = open_log is not None and (not console.is_terminal or console.is_dumb_terminal)
         self._progress = Progress(
+            SpinnerColumn(),
             TextColumn("step"),
             MofNCompleteColumn(),
             BarColumn(),
@@ -82,11 +90,17 @@ class Monitor:
             self._log.write(step, "train", {**numbers, "pairs_per_second": rate})
         self._restart_clock()
 
-    def validating(self, step: int) -> None:
-        """Say that a validation begins."""
-        if self._lines:
-            self.say(f"step {step:,}/{self._steps:,}: validating")
+    @contextmanager
+    def validating(self, step: int) -> Iterator[None]:
+        """Say that a validation begins, goes on and, by what the bar shows then, is over."""
         self._progress.update(self._task, status="validating")
+        with ExitStack() as told:
+            if self._lines:
+                self.say(f"step {step:,}/{self._steps:,}: validating")
+                lines = told.enter_context(Lines(every=_SILENCE, first=_SILENCE).running())
+                lines(f"step {step:,}/{self._steps:,}: validating", 0, None)
+            yield
+        self._progress.update(self._task, status="")
 
     def validation(self, step: int, numbers: Mapping[str, float]) -> None:
         """Take note of a validation; its time does not count as training time."""

@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import unicodedata
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -256,6 +257,27 @@ def test_columns_are_guessed_only_where_one_guess_is_possible() -> None:
             read(path)
     assert said(path, caption_column="text") == texts(path, column="text")[0] == ["a cat"]
     assert said(write("u.csv", "image,caption,comment,path\na.jpg,a dog,x,y\n")) == ["a dog"]
+
+
+def test_an_image_column_that_is_not_known_is_told_where_captions_of_an_image_matter() -> None:
+    path = write("own.csv", "bild;description\na.jpg;A cat.\na.jpg;A dog.\n")
+    with pytest.warns(UserWarning, match=r"'bild', 'description'.*counts as one of its own.*--key-column"):
+        assert texts(path)[0] == ["A cat.", "A dog."]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert texts(path, key_column="bild")[0] == ["A cat.", "A dog."]
+        assert texts(write("known.csv", "photo;description\na.jpg;A cat.\n"))[0] == ["A cat."]
+        assert texts(write("alone.csv", "caption\nA cat.\n"))[0] == ["A cat."]
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.jsonl"])
+def test_a_split_that_no_column_tells_is_refused_with_what_to_set(name) -> None:
+    rows = {
+        "own.csv": "image,caption\na.jpg,A cat.\n",
+        "own.jsonl": '{"image": "a.jpg", "caption": "A cat."}\n',
+    }
+    with pytest.raises(ValueError, match=r"so it has no split 'val'; ask for none .*data\.val\.split=null"):
+        read_captions(write(name, rows[name]), split="val")
 
 
 def test_keys_and_images_go_with_the_captions() -> None:

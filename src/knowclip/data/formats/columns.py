@@ -25,6 +25,9 @@ IMAGE_COLUMNS = (
         "img_path",
         "img_name",
         "path",
+        "photo",
+        "picture",
+        "img",
     ),
 )
 """Names of image columns: the second row is looked at where the first has none."""
@@ -72,8 +75,16 @@ def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
     return Columns(image, captions, options.key_column, negatives, folded.get(SPLIT_COLUMN))
 
 
-def tell_unused(names: Sequence[str], columns: Columns, path: Path | str) -> None:
-    """Warn of columns that NegCLIP trains on and that are not used here."""
+def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, options: Options) -> None:
+    """Warn of columns that NegCLIP trains on and that are not used here; of images that no column names."""
+    if not options.with_images:
+        if columns.image is None and columns.key is None and len(names) > len(columns.captions):
+            warnings.warn(
+                f"{path}: none of its columns {list(names)} is known to name images, so each row counts as "
+                "one of its own; if a column says which captions belong together, name it: --key-column NAME",
+                stacklevel=2,
+            )
+        return
     for name in names:
         if name.casefold() in UNUSED_COLUMNS:
             used = f"; the negatives of its column {columns.negatives!r} are" if columns.negatives else ""

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.columns import Record, choose, record_rows, tell_unused
-from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, Format, Options, Row, check_split, of_split
+from knowclip.data.formats.rows import (
+    MALFORMED,
+    NO_SPLIT,
+    NOT_UTF8,
+    Format,
+    Options,
+    Row,
+    check_split,
+    of_split,
+)
 from knowclip.data.formats.tables import read_table
 from knowclip.storage.text_files import is_utf8, open_text
 
@@ -107,10 +116,9 @@ def _rows(
                 'with named fields ({"image": ..., "caption": ...}); a list of objects is a .json file'
             )
     columns = choose(names, options, path)
-    if options.with_images:
-        tell_unused(names, columns, path)
+    tell_unused(names, columns, path, options)
     if options.split is not None and columns.split is None:
-        raise ValueError(f"{path} has no field 'split', so it has no split {options.split!r}; leave it out")
+        raise ValueError(f"{path} has no field 'split', so it has no split {options.split!r}{NO_SPLIT}")
     return of_split(record_rows(chain(first, records), columns), options.split, Path(path))
 
 

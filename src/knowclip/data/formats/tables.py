@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.columns import LISTS, Columns, Record, choose, guessable, record_rows, tell_unused
-from knowclip.data.formats.rows import LENGTH, NOT_UTF8, Format, Options, Row, check_split, of_split
+from knowclip.data.formats.rows import LENGTH, NO_SPLIT, NOT_UTF8, Format, Options, Row, check_split, of_split
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_utf8, looks_like, open_text, read_text
 
 KAGGLE_FILE = "captions.txt"
@@ -47,8 +47,7 @@ def table_rows(
     quoted = delimiter == "," or delimiter == ";" or first.startswith('"')
     header = split_header(first, delimiter) if first else []
     columns = choose(header, options, path)
-    if options.with_images:
-        tell_unused(header, columns, path)
+    tell_unused(header, columns, path, options)
     at = header.index(columns.image) if columns.image else None
     rest = (line for _, line in numbered)
     records = _records(rest, delimiter, quoted, len(header), at, start=number + 1)
@@ -57,7 +56,7 @@ def table_rows(
         return
     rows = [row for _, row in _rows(records, header, columns)]
     if Path(path).name != KAGGLE_FILE:
-        raise ValueError(f"{path} has no column 'split', so it has no split {options.split!r}; leave it out")
+        raise ValueError(f"{path} has no column 'split', so it has no split {options.split!r}{NO_SPLIT}")
     yield from flickr8k_split(rows, Path(path).parent, options.split)
 
 
