@@ -23,9 +23,9 @@ from knowclip.commands.train import open_run
 from knowclip.evaluation.links.prediction import read_links, run_link_prediction
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.models.fusion import GraphPropagation
+from knowclip.models.loading.load import load
 from knowclip.models.triplet_encoder import LinkPredictor
 from knowclip.recipe.graph import GraphConfig
-from knowclip.models.loading.load import load
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.methods.knowledge_clip import KnowledgeClipConfig
 from knowclip.recipe.methods.knowledge_terms import FusionConfig

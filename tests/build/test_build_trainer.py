@@ -306,7 +306,10 @@ def test_negatives_are_parsed_for_a_kee(base, monkeypatch) -> None:
         "knowclip.build.pairs.negatives_for",
         lambda examples, **given: seen.update(given) or Prepared([], Counter(), Counter()),
     )
-    for method, parsed in (("method.kee.layers=1", True), ("method={name: structure_clip, kee: null}", False)):
+    for method, parsed in (
+        ("method.kee.layers=1", True),
+        ("method={name: structure_clip, kee: null}", False),
+    ):
         recipe = load_recipe("structure-clip", [*base, method])
         triples = recipe.method.reads_triples
         build_pairs(recipe.data, read_sources(recipe), tokenizer=SimpleTokenizer(), triples=triples)
@@ -314,7 +317,9 @@ def test_negatives_are_parsed_for_a_kee(base, monkeypatch) -> None:
 
 
 def test_benchmarks_of_a_suite_are_measured_beside_the_pairs(base, monkeypatch) -> None:
-    monkeypatch.setattr("knowclip.build.validation.read_suite", lambda folder, split: ([f"{folder} {split}"], {}))
+    monkeypatch.setattr(
+        "knowclip.build.validation.read_suite", lambda folder, split: ([f"{folder} {split}"], {})
+    )
     recipe = load_recipe("clip", [*base, "selection.suite=scenes"])
     assert build_suite(recipe.selection) == ["scenes val"]
     assert build_suite(load_recipe("clip", base).selection) == []

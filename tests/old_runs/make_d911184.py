@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from knowclip.build import load_method
+from knowclip.build.method import load_method
 from knowclip.export.open_clip import save_pretrained
 from knowclip.models.loading import build
 from knowclip.models.tokenizers import word_tokenizer

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from knowclip.build import load_method
+from knowclip.build.method import load_method
 from knowclip.commands import train
 
 OLD = Path(__file__).with_name("d911184")

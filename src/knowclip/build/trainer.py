@@ -161,9 +161,7 @@ def _batches(
 
 def _monitor(recipe: Recipe, *, steps: int, accelerator: Accelerator) -> Monitor:
     values, silent = recipe.model_dump(mode="json"), not accelerator.is_main_process
-    return build_monitor(
-        recipe.output, values, steps=steps, log_every=recipe.train.log_every, silent=silent
-    )
+    return build_monitor(recipe.output, values, steps=steps, log_every=recipe.train.log_every, silent=silent)
 
 
 def _tolerated(recipe: Recipe, pairs: Pairs, graph: KnowledgeGraph | None) -> int:

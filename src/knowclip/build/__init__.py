@@ -1,0 +1,1 @@
+"""Recipe -> objects, a builder a section: the only place where configuration meets constructors."""

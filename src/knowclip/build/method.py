@@ -1,0 +1,95 @@
+"""Section ``method`` -> what is learned around the model; and a saved method again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from knowclip.export.method import load_own_tensors, read_settings
+from knowclip.methods.method import Method
+from knowclip.methods.teacher import different_inputs
+from knowclip.models.clip import DualEncoder
+from knowclip.models.loading.load import load
+from knowclip.recipe.methods.joint import JointConfig
+from knowclip.recipe.methods.knowledge_clip import KnowledgeClipConfig
+from knowclip.recipe.methods.knowledge_terms import KnowledgeConfig
+from knowclip.recipe.methods.registry import method_section
+from knowclip.recipe.methods.section import MethodSection
+from knowclip.recipe.methods.structure_clip import StructureClipConfig
+
+
+def build_method(
+    config: MethodSection,
+    model: DualEncoder,
+    *,
+    parser: str = "spacy",
+    cache: str = "none",
+    relations: Sequence[str] = (),
+) -> Method:
+    """Build a method around a model; the other keys of its section are its arguments.
+
+    Args:
+        config: Section of a recipe.
+        model: To train.
+        parser: Name of the parser of its captions, for a method that reads their triples.
+        cache: What images come as, for a method with a teacher: ``none``, ``pixels`` or ``trunk``.
+        relations: Vocabulary of the knowledge graph, for a method that reads one.
+
+    Raises:
+        ValueError: A teacher that would misread what is prepared for ``model``.
+    """
+    options = config.model_dump(exclude={"name"})
+    if isinstance(config, StructureClipConfig):
+        options["parser"] = parser
+    if isinstance(config, KnowledgeClipConfig):
+        options |= _learned_from(config, model, relations, cache=cache, key="method.teacher")
+    if isinstance(config, JointConfig):
+        options["knowledge"] |= {"captions_as_triplets": False} | _learned_from(
+            config.knowledge, model, relations, cache=cache, key="method.knowledge.teacher"
+        )
+    return method_class(config)(model, **options)
+
+
+def method_class(section: MethodSection | type[MethodSection]) -> type[Method]:
+    """Import the class that a method's section names."""
+    module, _, name = section.implementation.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _learned_from(
+    config: KnowledgeConfig, model: DualEncoder, relations: Sequence[str], *, cache: str, key: str
+) -> dict[str, Any]:
+    return {"relations": relations, "teacher": build_teacher(config, model, cache=cache, key=key)}
+
+
+def build_teacher(config: KnowledgeConfig, model: DualEncoder, *, cache: str, key: str) -> DualEncoder:
+    """Load the model to distil: the one at ``key`` of the recipe, or that which the run starts from.
+
+    Raises:
+        ValueError: It would misread what is prepared for ``model``.
+    """
+    if config.teacher is None:
+        return model
+    teacher = load(config.teacher, device=model.device)
+    if differs := different_inputs(teacher, model, cache=cache):
+        raise ValueError(
+            f"{key}={config.teacher} has another {differs} than the model that learns, and is given what is "
+            f"prepared for that one: name a teacher that shares it, or leave {key} out to distil the model "
+            "that the run starts from"
+        )
+    return teacher
+
+
+def load_method(folder: str | Path) -> Method:
+    """Load a method with weights of its own from a checkpoint folder, to ask or evaluate it, in eval mode.
+
+    Raises:
+        ValueError: The folder holds a CLIP alone, or weights that do not fit.
+    """
+    folder = Path(folder)
+    name, settings = read_settings(folder)
+    method = method_class(method_section(name))(load(folder), **settings)
+    load_own_tensors(method, folder)
+    return method.eval()

@@ -1,0 +1,24 @@
+"""Section ``model`` -> the CLIP to train."""
+
+from __future__ import annotations
+
+from knowclip.models.clip import DualEncoder
+from knowclip.models.loading.load import load
+from knowclip.recipe.model import ModelConfig
+
+
+def build_model(config: ModelConfig) -> DualEncoder:
+    """Load the model to train."""
+    model = load(
+        config.name,
+        pretrained=config.pretrained,
+        activation=config.activation,
+        preprocess=config.preprocess,
+    )
+    if config.lock_image:
+        model.lock_image_trunk(dropout=config.trunk_dropout)
+    if config.freeze_batch_norm:
+        model.freeze_batch_norm()
+    if config.unlocked_text_layers is not None:
+        model.lock_text_layers(unlocked=config.unlocked_text_layers)
+    return model

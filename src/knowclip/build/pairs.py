@@ -1,0 +1,128 @@
+"""Section ``data`` -> training and validation pairs with their negatives."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from knowclip.console.progress import Stages
+from knowclip.data.captions.dataset import draw_negatives
+from knowclip.data.captions.negatives import Prepared, negatives_for, told_apart
+from knowclip.data.images.decoding import image_name
+from knowclip.models.tokenizers import Tokenizer
+from knowclip.preflight.recipes import Sources
+from knowclip.recipe.data import DataConfig, NegativesConfig
+from knowclip.storage.caches import cache_folder
+from knowclip.types import Example, ImageRef
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Training and validation pairs, and what became of the records.
+
+    ``skipped`` counts records that were left out, by reason; ``kinds`` training captions that have a negative
+    of each kind; ``without`` training captions that have none, by reason; ``alike`` negatives that were left
+    out because the model reads their caption in them. ``unreadable`` says why images are left out,
+    ``overlap`` counts validation images that are training images too.
+    """
+
+    train: list[Example]
+    val: list[Example]
+    skipped: Counter[str]
+    kinds: Counter[str] = field(default_factory=Counter)
+    without: Counter[str] = field(default_factory=Counter)
+    alike: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    overlap: int = 0
+
+    def without_images(self, broken: Mapping[ImageRef, str]) -> Pairs:
+        """Leave out the pairs whose image cannot be read, for the reason given, and count them."""
+        train, val = ([e for e in part if e.image not in broken] for part in (self.train, self.val))
+        lost = len(self.train) + len(self.val) - len(train) - len(val)
+        named = {image_name(image): reason for image, reason in broken.items()}
+        skipped = self.skipped + Counter({"unreadable image": lost})
+        return replace(self, train=train, val=val, skipped=skipped, unreadable=named)
+
+
+def build_pairs(
+    config: DataConfig,
+    sources: Sources,
+    *,
+    tokenizer: Tokenizer,
+    triples: bool = False,
+    progress: Stages | None = None,
+) -> Pairs:
+    """Make the negatives of training and validation pairs, which are held out here if the recipe says so.
+
+    Args:
+        config: Section of a recipe.
+        sources: Its pairs, as they were read.
+        tokenizer: The model's; negatives that read like their caption for it are left out.
+        triples: Whether the method reads the triples of captions and negatives.
+        progress: Told of the parsing.
+    """
+    if sources.train is None:
+        return Pairs([], sources.val.examples if sources.val else [], Counter())
+    train, skipped = sources.train.examples, Counter(sources.train.skipped)
+    if sources.val is not None:
+        val, skipped = sources.val.examples, skipped + sources.val.skipped
+    else:
+        train, val = hold_out(train, images=config.val_images)
+    if not config.negatives.per_caption and not triples:
+        return Pairs(train, val, skipped)
+    make = partial(
+        add_negatives, config.negatives, triples=triples, cache_dir=config.cache_dir, progress=progress
+    )
+    prepared = told_apart(make(train), tokenizer)
+    if val:
+        val = [one_negative(example) for example in told_apart(make(val), tokenizer).examples]
+    return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without, prepared.alike)
+
+
+def one_negative(example: Example) -> Example:
+    """Keep one negative, always the same: a caption may have twenty, too many for each validation."""
+    return replace(example, negatives=draw_negatives(example.negatives, 1, random.Random(example.key)))
+
+
+def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example], list[Example]]:
+    """Split off the pairs of so many images: the same ones for every seed, machine and order of the file.
+
+    Raises:
+        ValueError: If nothing would be left to train on.
+    """
+    ids = sorted({e.image_id for e in examples}, key=lambda i: hashlib.blake2b(i.encode()).digest())
+    if images >= len(ids):
+        raise ValueError(f"data.val_images={images} of {len(ids)} images leaves none to train on")
+    chosen = set(ids[:images])
+    train = [example for example in examples if example.image_id not in chosen]
+    return train, [example for example in examples if example.image_id in chosen]
+
+
+def add_negatives(
+    config: NegativesConfig,
+    examples: Sequence[Example],
+    *,
+    triples: bool = False,
+    cache_dir: Path | None = None,
+    progress: Stages | None = None,
+) -> Prepared:
+    """Give each example its scene graph, parsed or the user's own, and its hard negatives.
+
+    These are the same for every seed of a recipe, which decides what is drawn of them: several seeds parse
+    once.
+    """
+    return negatives_for(
+        examples,
+        parser=config.parser,
+        graphs=config.graphs,
+        kinds=config.kinds,
+        parse_negatives=triples,
+        processes=config.processes,
+        cache=cache_folder(cache_dir),
+        progress=progress and partial(progress, "parsing captions"),
+    )
