@@ -157,7 +157,7 @@ def test_one_record_of_each_fault(tmp_path: Path, reader: str) -> None:
     assert set(tally.first) == malformed and all(str(tmp_path) in where for where in tally.first.values())
     assert not any(t.head == t.tail for t in map(graph.triplet, range(graph.counts["triplets"])))
     assert graph.counts["triplets"] == tally.kept
-    assert tally.lines()[0].startswith(f"read {tally.read:,} records = {tally.kept:,} kept")
+    assert tally.lines()[0].startswith(f"{tally.read:,} records read = {tally.kept:,} kept")
 
 
 def test_what_the_reader_of_captions_left_out_counts_too(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from knowclip.console.counts import read_line
+
 SELF_LOOP = "head equals tail"
 """Why a triplet (x, r, x) is left out, whatever it comes from: it teaches to answer with the query."""
 
@@ -33,16 +35,12 @@ class Tally:
     first: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """For people: the sum in one line, then a line for every reason."""
-        parts = [f"{self.kept:,} kept", f"{self.merged:,} merged into equal ones"]
-        if self.described:
-            parts.append(f"{self.described:,} describing entities or images")
-        parts.append(f"{sum(self.skipped.values()):,} left out")
-        where = {reason: f" (first: {place})" for reason, place in self.first.items()}
-        left_out = sorted(self.skipped.items(), key=lambda item: (-item[1], item[0]))
+        """For people: the sum in one line, then where the first malformed record of each reason stands."""
+        skipped = dict(sorted(self.skipped.items(), key=lambda item: (-item[1], item[0])))
+        whole = read_line(self.kept, skipped, merged=self.merged, described=self.described, what="records")
         return [
-            f"read {self.read:,} records = {' + '.join(parts)}",
-            *(f"  left out {count:,}: {reason}{where.get(reason, '')}" for reason, count in left_out),
+            whole,
+            *(f"  the first {reason}: {self.first[reason]}" for reason in skipped if reason in self.first),
         ]
 
     def to_json(self) -> dict[str, Any]:
