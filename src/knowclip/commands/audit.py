@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
 
 def command(
     train: Annotated[Path, typer.Argument(help="Captioned training images, as `knowclip train` reads them.")],
@@ -23,6 +24,9 @@ def command(
     look: Annotated[
         bool, typer.Option(help="Compare looks too (perceptual hashes): reads every image.")
     ] = True,
+    images: ImagesFolder = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
@@ -38,12 +42,19 @@ def command(
     preflight.captions(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")
     benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
-    captions = split_or_all(train, train_split, usual="train")
+    captions = split_or_all(
+        train,
+        train_split,
+        usual="train",
+        images=images,
+        image_column=image_column,
+        caption_column=caption_column,
+    )
     trained = list(dict.fromkeys(example.image.path for example in captions.examples))
-    images = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
-    total = len(trained) + sum(map(len, images.values()))
+    tested = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
+    total = len(trained) + sum(map(len, tested.values()))
     with counting("reading images", total=total if look else None, unit="images") as progress:
-        told = audit(trained, images, known=coco_ids([train, benchmark]), look=look, progress=progress)
+        told = audit(trained, tested, known=coco_ids([train, benchmark]), look=look, progress=progress)
     print(to_json(told)) if json else Console().print(_table(told, len(trained)))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from knowclip.evaluation.benchmarks.base import Benchmark
@@ -13,7 +13,14 @@ Found = tuple[list["Benchmark"], dict[str, str]]
 """Benchmarks, and of the others why they cannot be measured."""
 
 
-def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing: bool) -> Found:
+def find(
+    data: Path,
+    chosen: Sequence[str],
+    split: str | None,
+    *,
+    allow_missing: bool,
+    columns: Mapping[str, Any] | None = None,
+) -> Found:
     """The benchmarks ``chosen`` that ``data`` has the files for.
 
     Args:
@@ -21,6 +28,7 @@ def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing:
         chosen: suites and benchmarks by name; none: all.
         split: None: "test"; of own photos all where they have no such split.
         allow_missing: accept incomplete copies.
+        columns: how captions are to be read (``read_own``); then ``data`` are photos of one's own.
 
     Raises:
         ValueError: nothing can be measured.
@@ -36,15 +44,16 @@ def find(data: Path, chosen: Sequence[str], split: str | None, *, allow_missing:
     names = list(dict.fromkeys(name for several in members.values() for name in several))
     strange = [one for one, several in members.items() if not set(several) & set(NAMES)]
     own_names = [name for name in names if name in NAMES] + strange  # which ``read_own`` refuses by name
-    if not data.is_dir():
-        return _own(data, own_names, split, allow_missing)
+    columns = {key: value for key, value in (columns or {}).items() if value is not None}
+    if columns or not data.is_dir():
+        return _own(data, own_names, split, allow_missing, columns)
     try:
         return read_suite(data, names=names, split=split or "test", allow_missing=allow_missing, strict=False)
     except NoDataError as error:
         if split is not None or strange:
             raise
         try:
-            return _own(data, own_names, split, allow_missing)
+            return _own(data, own_names, split, allow_missing, columns)
         except ValueError as own:
             raise (error if NO_PAIR in str(own) else own) from None
 
@@ -64,7 +73,9 @@ def _check(chosen: Sequence[str]) -> None:
             known(name, {**BENCHMARKS, **dict.fromkeys(SUITES, ())})
 
 
-def _own(data: Path, names: Sequence[str], split: str | None, allow_missing: bool) -> Found:
+def _own(
+    data: Path, names: Sequence[str], split: str | None, allow_missing: bool, columns: Mapping[str, Any]
+) -> Found:
     """Retrieval and swaps of captioned photos."""
     from knowclip.console.progress import counting
     from knowclip.evaluation.suites.own_data import read_own
@@ -76,6 +87,7 @@ def _own(data: Path, names: Sequence[str], split: str | None, allow_missing: boo
             names=names,
             split=split,
             allow_missing=allow_missing,
+            columns=columns,
             cache=cache_folder() / "negatives",
             progress=progress,
         )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -60,6 +62,9 @@ def command(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Accept that over 1% of records or images are missing.")
     ] = False,
+    images: ImagesFolder = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
 ) -> None:
     """Measure MODEL with intervals, the text-only control beside every choice, and paired differences.
 
@@ -85,7 +90,8 @@ def command(
     for name in names:
         preflight.check_model(name, device=device)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    benchmarks, absent = find(data, suite or [], split, allow_missing=allow_missing)
+    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    benchmarks, absent = find(data, suite or [], split, allow_missing=allow_missing, columns=columns)
     with waiting("training the text-only control"):
         control = text_only(data, benchmarks, language_model=language_model, device=device)
     where = {"split": split or "test", "out": out, "device": device, "allow_missing": allow_missing}

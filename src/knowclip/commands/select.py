@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from knowclip.types import Example
 
 ImageColumn = Annotated[str | None, typer.Option(help="Column of image names, where a table leaves it open.")]
+ImagesFolder = Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")]
 CaptionColumn = Annotated[str | None, typer.Option(help="Column of captions, likewise.")]
 
 
@@ -19,7 +20,7 @@ def command(
     captions: Annotated[Path, typer.Argument(help="Captioned images, as `knowclip train` reads them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write; its images stay where they are.")],
     split: Annotated[str | None, typer.Option(help="Split; Karpathy's train takes in restval.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")] = None,
+    images: ImagesFolder = None,
     objects: Annotated[int, typer.Option(min=0, help="Fewest objects of a caption.")] = 2,
     attributes: Annotated[int, typer.Option(min=0, help="Fewest attributes.")] = 2,
     relations: Annotated[int, typer.Option(min=0, help="Fewest relations.")] = 1,

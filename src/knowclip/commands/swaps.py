@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
 
 if TYPE_CHECKING:
     from knowclip.types import Example
@@ -30,7 +30,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Same seed, same test.")] = 0,
     parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
     processes: Annotated[int, typer.Option(min=1, help="Processes that parse.")] = 1,
-    images: Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")] = None,
+    images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
 ) -> None:

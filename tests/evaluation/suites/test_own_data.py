@@ -53,6 +53,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_columns_of_one_s_own_making_and_a_folder_of_images_elsewhere(flat: None, photos: Path) -> None:
+    table = (photos / "photos.csv").read_text().replace("image,caption", "bild,inhalt")
+    Path("eigene.csv").write_text(table)
+    arguments = ["flat", "--data", "eigene.csv", "--benchmark", "text_to_image", "--allow-missing"]
+    run = CliRunner().invoke(app, arguments)
+    assert "--image-column NAME for evaluate" in str(run.exception)
+    named = ["--image-column", "bild", "--caption-column", "inhalt", "--images", str(photos), "--out", "out"]
+    run = CliRunner().invoke(app, [*arguments, *named])
+    assert run.exit_code == 0, run.output
+    assert "24 kept" in run.output
+
+
 def test_a_csv_gives_retrieval_and_swaps_in_one_command(flat: None, photos: Path) -> None:
     arguments = ["flat", "--data", str(photos / "photos.csv"), "--allow-missing", "--out", "out"]
     run = CliRunner().invoke(app, arguments)

@@ -205,8 +205,8 @@ def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bo
         raise ValueError(
             f"{source}: {missing:,} of {len(names):,} images, such as {first!r}, are not under {looked}. "
             f"{_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
-            "data.val.images=FOLDER for train, --images FOLDER for select and swaps), or measure without "
-            "them (--allow-missing for evaluate); in Python images=..., allow_missing=True"
+            "data.val.images=FOLDER for train, --images FOLDER for evaluate, select and swaps), or measure "
+            "without them (--allow-missing for evaluate); in Python images=..., allow_missing=True"
         )
     return found
 

@@ -148,9 +148,9 @@ def _refusal(
     wanted = repr(given) if given is not None else " or ".join(map(repr, known))
     count = found if found is not None else sum(name.casefold() in known for name in names)
     override = {
-        "image": "data.train.image_column=NAME for train, --image-column NAME for select and swaps",
+        "image": "data.train.image_column=NAME for train, --image-column NAME for evaluate, select and swaps",
         "caption": "data.train.caption_column=NAME for train, --column NAME for parse and negatives, "
-        "--caption-column NAME for select and swaps",
+        "--caption-column NAME for evaluate, select and swaps",
         "key": "--key-column NAME",
     }[role]
     image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)

@@ -7,8 +7,9 @@ made here, and their blind readers are trained on the captions of other images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from knowclip.data.captions.negatives import Progress, negatives_for
 from knowclip.data.captions.read import CaptionSet, read_captions
@@ -33,6 +34,7 @@ def read_own(
     names: Sequence[str] = (),
     split: str | None = None,
     allow_missing: bool = False,
+    columns: Mapping[str, Any] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Benchmark], dict[str, str]]:
@@ -43,6 +45,7 @@ def read_own(
         names: of ``NAMES``; ``DEFAULT`` where there are none.
         split: of the captions; None: "test" where there is one, else all of them.
         allow_missing: accept that more than 1% of the images are not there.
+        columns: ``images``, ``image_column`` and ``caption_column`` of ``read_captions``.
         cache: folder that keeps negatives by content.
         progress: told how many captions have their negatives.
 
@@ -54,7 +57,7 @@ def read_own(
             f"{path} holds captioned images: they can be measured by {', '.join(NAMES)}, not by "
             f"{', '.join(strange)}, which has files of its own (see `knowclip data {strange[0]}`)"
         )
-    captions = split_or_all(path, split, usual=TEST, allow_missing=allow_missing)
+    captions = split_or_all(path, split, usual=TEST, allow_missing=allow_missing, **columns or {})
     makers: dict[str, Callable[[], Benchmark]] = {
         IMAGE_TO_TEXT.name: lambda: Retrieval("image_to_text", captions.examples, captions.skipped),
         TEXT_TO_IMAGE.name: lambda: Retrieval("text_to_image", captions.examples, captions.skipped),
@@ -71,20 +74,26 @@ def read_own(
     return found, absent
 
 
-def split_or_all(path: Path, split: str | None, *, usual: str, allow_missing: bool = False) -> CaptionSet:
+def split_or_all(path: Path, split: str | None, *, usual: str, **reading: Any) -> CaptionSet:
     """The captions of ``split``; where that is None of the ``usual`` one, or all if there is no such split.
+
+    Args:
+        path: of the captions.
+        split: asked for.
+        usual: asked for where there is none.
+        reading: other arguments of ``read_captions``.
 
     Raises:
         ValueError: the captions cannot be read, or ``split`` is not there.
     """
     if split is not None:
-        return read_captions(path, split=split, allow_missing=allow_missing)
+        return read_captions(path, split=split, **reading)
     try:
-        return read_captions(path, split=usual, allow_missing=allow_missing)
+        return read_captions(path, split=usual, **reading)
     except ValueError as error:
         if "no split" not in str(error):
             raise
-    return read_captions(path, allow_missing=allow_missing)
+    return read_captions(path, **reading)
 
 
 def _swaps(captions: CaptionSet, cache: Path | None, progress: Progress | None) -> Benchmark:
