@@ -9,6 +9,7 @@ import typer
 
 from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
 
+
 def command(
     train: Annotated[Path, typer.Argument(help="Captioned training images, as `knowclip train` reads them.")],
     benchmark: Annotated[
