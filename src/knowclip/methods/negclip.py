@@ -47,6 +47,7 @@ class NegClip(Method):
         text_features, filled = self.encode_texts(tokens).split(
             [len(batch.texts), len(tokens) - len(batch.texts)]
         )
+        # zeros: masked slots enter products, whose gradient would be 0 * NaN with what lies in memory
         empty = filled.new_zeros(*batch.negative_mask.shape, filled.shape[-1])
         return Features(
             image_features=self.encode_images(batch),

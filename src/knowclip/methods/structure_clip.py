@@ -156,10 +156,12 @@ class StructureClip(NegClip):
     ) -> Tensor:
         views = _views(features, self.contrastive_features)
         if self.contrastive == "infonce":
+            # with no usable negative NegCLIP's loss is CLIP's own
             usable = usable & self.negatives_in_softmax
             return _mean([contrastive_loss(view, false, usable) for view in views])
         pairs = {"image_features": features.image_features, "false_negatives": false}
         options = {"margin": BATCH_HARD_MARGIN, "mean_of_images": bool(self.steps < MEAN_STEPS)}
+        # a validation is no step of the hundred
         self.steps += self.training
         return _mean(
             [batch_hard_loss(**pairs, text_features=view.text_features, **options) for view in views]

@@ -113,6 +113,7 @@ def negatives_for(
     chosen = tuple(SWAPS if kinds is None else kinds)
     options = (parser if graphs is None else None, chosen, parse_negatives, seed)
     lines = _cached(images, options, cache, processes, progress)
+    # lines come image by image, examples may not
     order = [i for several in numbers.values() for i in several]
     filled = {i: line for i, line in zip(order, lines, strict=True) if line != _NO_GRAPH}
     return _filled(examples, filled, graphs)

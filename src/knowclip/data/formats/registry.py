@@ -134,6 +134,7 @@ def _is_json_lines(path: Path) -> bool:
     """Whether a file called ``.json`` holds an object in each of its first two lines."""
     with open_text(path) as lines:
         try:
+            # two lines: an object on one line alone is JSON as well
             return all(isinstance(json.loads(next(lines, "")), dict) for _ in range(2))
         except (ValueError, RecursionError):
             return False

@@ -117,6 +117,7 @@ def _draw_pair(
     split: str, relation: str, colours: tuple[str, str], novel: bool, random: Random
 ) -> tuple[str, str]:
     nouns = list(NOUNS)
+    # many times the number of pairs of nouns: if none is found, none is left
     for _ in range(100_000):
         first, second = random.sample(nouns, 2)
         owners = [relation_owner(relation, first, second)]

@@ -231,6 +231,7 @@ class Images:
 
     def __call__(self, name: str) -> ImageRef:
         """The first file of that name; a path that does not exist where there is none."""
+        # folder / "/x" is "/x": an absolute name would be looked for outside of the folder
         if not name or name.startswith("/"):
             raise ValueError(f"{name!r} is no image name")
         found = next((path for root in self.roots if os.path.isfile(path := root / name)), None)

@@ -153,6 +153,7 @@ def shuffled_images(benchmark: ChoiceBenchmark, scorer: Scorer, *, seed: int = 0
     follower = {
         files[order[i]]: files[order[i - 1]] for i in range(len(files))
     }  # one cycle: none keeps its own
+    # reversed, so that of several boxes of a file the first stays
     first_of = {ref.path: ref for ref in reversed(benchmark.images)}
     others = [first_of[follower[ref.path]] for ref in benchmark.images]
     true, false = scorer.pair_scores(others, benchmark.true), scorer.pair_scores(others, benchmark.false)

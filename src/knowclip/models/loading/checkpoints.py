@@ -109,6 +109,7 @@ def load_state(model: nn.Module, state: State, origin: object) -> None:
         raise ValueError(
             f"{origin} holds no weights of this architecture: {'; '.join(differing[:5])}{more}{sizes}"
         )
+    # after the shapes: before them it may be missing
     refuse_no_temperature(state, origin)
     model.load_state_dict(state)
 
