@@ -85,6 +85,16 @@ def test_train_says_when_the_best_is_the_start(stand_in, trained, best, capsys, 
     assert ("that is the start: training raised none of it" in told) == (best == 0)
 
 
+@pytest.mark.parametrize("metric", ["swaps", "with_kee_swaps_macro"])
+def test_swaps_that_no_caption_gives_are_refused_before_training(stand_in, world, tmp_path, metric) -> None:
+    path = tmp_path / "val.csv"
+    path.write_text("image,caption\nval000.png,A dog.\nval001.png,Here and now.\n")
+    overrides = [f"data.val={{path: {path}, images: {world / 'images'}}}", f"selection.metrics=[{metric}]"]
+    with pytest.raises(ValueError, match=f"'{metric}' cannot be measured: none of 2 validation captions has"):
+        built(stand_in, *overrides)
+    assert built(stand_in, *overrides[:1], "selection.metrics=[text_to_image_R@1]").pairs.val
+
+
 @pytest.fixture
 def base(stand_in) -> list[str]:
     return stand_in

@@ -29,6 +29,7 @@ from knowclip.preflight.pairs import (
     data_files,
     refuse_overlap,
     refuse_shared_images,
+    refuse_unmeasured,
     tell_workers,
     tolerated,
     tolerated_of_graph,
@@ -115,6 +116,7 @@ def _data(
     triples = recipe.method.reads_triples
     pairs = build_pairs(data, sources, tokenizer=model.tokenizer, triples=triples, progress=progress)
     suite = build_suite(recipe.selection)
+    refuse_unmeasured(recipe.selection.metrics, pairs.val, [each.card.name for each in suite])
     measured = [*(e.image.path for e in pairs.val), *(p for b in suite for p in images_of(b))]
     if graph is not None:
         refuse_shared_images(graph, measured)

@@ -14,6 +14,9 @@ from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.recipe.recipe import Recipe
 from knowclip.types import Example
 
+SWAPS = "swaps"
+"""Benchmark of validation captions against their negatives, and the beginning of its metrics' names."""
+
 
 def refuse_shared_images(graph: KnowledgeGraph, images: Sequence[Path]) -> None:
     """Raise ValueError if the graph to learn from shows images of validation pairs or benchmarks.
@@ -49,6 +52,24 @@ def refuse_overlap(examples: Sequence[Example], measured: Sequence[Path], *, sha
             f"data.val=null data.val_images=200; or allow them with data.max_overlap={enough:g}"
         )
     return len(shared)
+
+
+def refuse_unmeasured(metrics: Sequence[str], examples: Sequence[Example], suite: Sequence[str]) -> None:
+    """Raise ValueError if swaps are to select, and no validation caption has a negative.
+
+    Args:
+        metrics: Of ``selection.metrics``.
+        examples: Validation pairs, with their negatives.
+        suite: Names of the benchmarks of ``selection.suite``.
+    """
+    wanted = [name for name in metrics if name.removeprefix("with_kee_").startswith(SWAPS)]
+    if not wanted or SWAPS in suite or any(example.negatives for example in examples):
+        return
+    raise ValueError(
+        f"selection.metrics: {wanted[0]!r} cannot be measured: none of {len(examples):,} validation captions "
+        "has a negative, for they name nothing that surely becomes false when it is swapped or replaced. "
+        "Bring other captions (data.val), or select by retrieval: selection.metrics=[text_to_image_R@1]"
+    )
 
 
 def tolerated(share: float, examples: Sequence[Example]) -> int:
