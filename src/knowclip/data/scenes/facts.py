@@ -110,6 +110,7 @@ def complementary(asked: Iterable[Fact], *, limit: int, random: Random) -> list[
     for question in sorted(by_question):
         groups = sorted(by_question[question].values(), key=len, reverse=True)
         sizes = range(2, len(groups) + 1)
+        # of equal blocks the one with more answers, where guessing is worth less
         kept = max(sizes, key=lambda k, groups=groups: (k * len(groups[k - 1]), k), default=0)
         for group in groups[:kept]:
             random.shuffle(group)

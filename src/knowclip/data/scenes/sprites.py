@@ -34,6 +34,7 @@ def _luminance(hex_colour: str) -> float:
     if len(digits) == 3:
         digits = "".join(c + c for c in digits)
     red, green, blue = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    # the luma of ITU-R BT.601: the eye sees green brightest
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
@@ -63,6 +64,7 @@ def sprite(noun: str, colour: str) -> Image.Image:
     """The drawing of ``noun`` in ``colour``: RGBA, cropped, longest side SPRITE_SIZE pixels."""
     openmoji, resvg = _require()
     svg = (openmoji.get_openmoji_svg_data() / f"{NOUNS[noun]}.svg").read_text(encoding="utf-8")
+    # larger than a sprite, for the transparent border is cut off next
     png = resvg.svg_to_bytes(svg_string=recolour(svg, COLOURS[colour]), width=160, skip_system_fonts=True)
     image = Image.open(io.BytesIO(png)).convert("RGBA")
     image = image.crop(image.getbbox())

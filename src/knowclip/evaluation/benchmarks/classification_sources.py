@@ -50,6 +50,7 @@ def unpack(home: Path, splits: Sequence[str]) -> Path | None:
         target = home / UNPACKED / split
         if target.is_dir():
             return target
+        # by length first, so that 10.tar comes after 9.tar
         shards = sorted(matching(home / split, "*.tar"), key=lambda path: (len(path.name), path.name))
         if shards:
             if not (home / TEXTS[0]).is_file():

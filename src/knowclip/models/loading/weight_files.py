@@ -109,10 +109,10 @@ def _read_file(path: Path) -> Any:
         if head.startswith(b"PK"):
             if is_torchscript(path):
                 return read_torchscript(path)
-        # torch maps its zip format alone; the older one must be read
         with torch.serialization.safe_globals(harmless()):
             if path.suffix == ".safetensors":  # a pickle that is called so: torch goes by the name of a path
                 return torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+            # torch maps its zip format alone, and raises on the older one
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except _BROKEN as error:
         raise ValueError(f"{path}: {_explain(error, head)}") from error
