@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import torch
 from accelerate import Accelerator
@@ -23,6 +22,7 @@ from knowclip.training.batches import Epochs, to_device
 from knowclip.training.checkpoint import Checkpointer, Position
 from knowclip.training.monitor import Monitor
 from knowclip.training.optim import replan
+from knowclip.training.selection import is_best, selection_score
 from knowclip.training.step import backward
 from knowclip.training.stopping import Interrupted, StopRequest, TrainingStopped
 from knowclip.types import Batch
@@ -227,8 +227,7 @@ class Trainer:
                 metrics = None
             if metrics is not None:
                 self.monitor.validation(position.step, metrics)
-                # strictly: of equals the earlier stays
-                if position.best is None or metrics["selection"] > position.best:
+                if is_best(metrics["selection"], position.best):
                     position.best, position.best_step = metrics["selection"], position.step
                     self.checkpointer.save_best(self.method, position)
                 position.to_validate = False
@@ -243,7 +242,7 @@ class Trainer:
                 metrics = dict(self.validate(self.method.model))
         finally:
             self.method.train()
-        return metrics | {"selection": select(metrics, self.selection)}
+        return metrics | {"selection": selection_score(metrics, self.selection)}
 
     def _save_last(self, position: Position) -> None:
         if self._saved == position:
@@ -282,23 +281,6 @@ class Trainer:
                 f"planned for {planned:,} steps before: the schedule is drawn anew over {self.steps:,}, the "
                 f"learning rate here is {now:.3g} (it was {before:.3g})"
             )
-
-
-def select(metrics: Mapping[str, float], selection: tuple[str, ...]) -> float:
-    """Mean of the selection metrics.
-
-    Raises:
-        ValueError: If one is missing or not finite.
-    """
-    for name in selection:
-        if not math.isfinite(metrics.get(name, math.nan)):
-            near = [] if name in metrics else get_close_matches(name, metrics, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(
-                f"selection.metrics: {name!r} is {metrics.get(name, 'not measured')}; {hint}"
-                f"validation gives {', '.join(sorted(metrics)) or 'nothing'}"
-            )
-    return sum(metrics[name] for name in selection) / len(selection)
 
 
 def _unreadable(batch: Batch) -> dict[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowclip.data.captions import negatives as prepare
-from knowclip.data.captions.negatives import group_ids, negatives_for
+from knowclip.data.captions.negatives import group_ids, negatives_for, sources_of_negatives
 from knowclip.data.captions.read import read_captions
 from knowclip.data.captions.user_graphs import ground, read_graphs
 from knowclip.knowledge.parsing.parsers import parse
@@ -129,6 +129,20 @@ def test_cache_is_keyed_by_captions_images_kinds_and_seed(tmp_path):
     renamed = [example("x", RIDE, "c.jpg"), example("y", "A dog.", "d.jpg")]
     assert negatives_for(renamed, cache=tmp_path).examples[0].key == "x"
     assert len(list(tmp_path.iterdir())) == 6  # names of files decide nothing
+
+
+def test_cache_is_keyed_by_all_code_and_tables_that_decide(tmp_path, monkeypatch):
+    sources = sources_of_negatives()
+    decisive = {"spacy_parser.py", "negation.py", "lexicon.py", "generate.py", "swaps.py", "wordnet.json.gz"}
+    assert decisive <= {path.name for path in sources}
+    caches = [tmp_path / "before", tmp_path / "after"]
+    negatives_for([example("1", RIDE, "a.jpg")], cache=caches[0])
+    (tmp_path / "lexicon.py").write_text("another word list")
+    changed = [*sources[1:], tmp_path / "lexicon.py"]
+    monkeypatch.setattr("knowclip.data.captions.negatives.sources_of_negatives", lambda: changed)
+    negatives_for([example("1", RIDE, "a.jpg")], cache=caches[1])
+    before, after = ({path.name for path in cache.iterdir()} for cache in caches)
+    assert before and after and before.isdisjoint(after)
 
 
 def test_interrupted_preparation_leaves_no_cache(tmp_path):

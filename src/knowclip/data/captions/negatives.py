@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from knowclip import knowledge
 from knowclip.data.captions.token_identity import Reading
 from knowclip.data.captions.user_graphs import read_graphs
 from knowclip.knowledge.negatives.falsity import Said
@@ -248,11 +249,16 @@ def _record(
     return {"caption": caption, **graph_to_json(graph), "negatives": told}
 
 
+def sources_of_negatives() -> list[Path]:
+    """Our code and tables that decide graphs and negatives: all of ``knowledge/``, parser and words too."""
+    folder = Path(inspect.getfile(knowledge)).parent
+    return [*sorted(folder.rglob("*.py")), *sorted(folder.rglob("*.gz"))]
+
+
 def _key(images: list[_Image], options: tuple) -> str:
     """Hash everything that decides the result: images, options, our code and table, the parser's model."""
     digest = hashlib.blake2b(repr(options).encode(), digest_size=12)
-    folder = Path(inspect.getfile(generate)).parent
-    for source in (*sorted(folder.rglob("*.py")), *sorted(folder.rglob("*.gz"))):
+    for source in sources_of_negatives():
         digest.update(source.read_bytes())
     kind, _, model = (options[0] or "").partition(":")
     if kind == "spacy" and any(None in image.graphs for image in images):
