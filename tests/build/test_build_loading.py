@@ -5,14 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import shutil
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from knowclip.build.trainer import build_trainer
+from knowclip.commands.train_report import tell_unreadable
 from knowclip.recipe.load import load_recipe
 from knowclip.training.mixed import MixedLoader
 
@@ -86,7 +89,9 @@ def test_one_broken_image_is_skipped_and_named_with_and_without_a_cache(
     named = {**pairs.unreadable, **position.unreadable}
     assert list(named) == [str(tmp_path / "data" / "7.jpg")] and "cannot be decoded" in named.popitem()[1]
     assert pairs.skipped["unreadable image"] == (cache == "pixels")
-    with pytest.raises(ValueError, match=r"unreadable.*max_unreadable|7\.jpg cannot be decoded"):
+    tell_unreadable(Console(file=(told := StringIO()), width=400), pairs, position.unreadable, tmp_path)
+    assert told.getvalue().startswith("120 pairs = 119 used + 1 skipped (unreadable image); 1 unreadable")
+    with pytest.raises(ValueError, match=r"unreadable.*7\.jpg cannot be decoded.*raise data\.max_unreadable"):
         build_trainer(load_recipe("clip", [*overrides, "data.max_unreadable=0"]))[0].fit()
 
 

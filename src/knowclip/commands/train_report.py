@@ -71,13 +71,15 @@ def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run:
     named = {**pairs.unreadable, **met}
     if not named or console.quiet:
         return
-    lost = sum(image_name(example.image) in met for example in pairs.train)
+    before = pairs.skipped["unreadable image"]
+    total = len(pairs.train) + len(pairs.val) + before
+    lost = before + sum(image_name(example.image) in met for example in pairs.train)
     file = run / "unreadable.json"
     with atomic_file(file) as partial:
         partial.write_text(json.dumps(named, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(
-        f"{len(pairs.train):,} training pairs = {len(pairs.train) - lost:,} trained on + {lost:,} skipped "
-        f"(unreadable image); {len(named):,} unreadable images in all: {file}",
+        f"{total:,} pairs = {total - lost:,} used + {lost:,} skipped (unreadable image); {len(named):,} "
+        f"unreadable images in all: {file}",
         markup=False,
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,9 @@ def test_boxes_of_one_file_are_different_images(tmp_path):
 def test_second_build_reads_what_the_first_wrote(tmp_path, monkeypatch):
     refs = noise(tmp_path, 4)
     first = build(refs, tmp_path / "cache")
-    monkeypatch.setattr("knowclip.data.images.cache.load_pixels", lambda ref: pytest.fail("decoded again"))
+    monkeypatch.setattr(
+        "knowclip.data.images.cache.prepared", lambda ref, transform: pytest.fail("decoded again")
+    )
     second = build(refs, tmp_path / "cache")
     assert second.path == first.path
     assert torch.equal(second.loader(refs)(3), first.loader(refs)(3))
@@ -288,3 +291,14 @@ def test_genuine_photos(real_data, tmp_path):
     load, decode = cache.loader(refs), ImageDecoder(refs, preprocess(size=64))
     for i in range(0, 112, 7):
         assert torch.equal(cache.normalize(load(i)[None])[0], decode(i))
+
+
+def test_an_image_that_nothing_is_left_of_is_named_with_and_without_a_cache(tmp_path):
+    refs = noise(tmp_path, 120)
+    Image.new("RGB", (4000, 1)).save(refs[7].path)
+    narrow = preprocess(resize_mode="longest")
+    told = r"image .*7\.png of 4000x1 pixels cannot be prepared: "
+    with pytest.raises(ValueError, match=told):
+        ImageDecoder(refs, narrow)(7)
+    cache = PixelCache.build(refs, preprocess=narrow, folder=tmp_path / "cache", tolerated=0.01)
+    assert list(cache.unreadable) == [refs[7]] and re.match(told, cache.unreadable[refs[7]])

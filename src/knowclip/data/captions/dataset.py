@@ -73,7 +73,8 @@ class CaptionDataset(Dataset[Item]):
         if negatives_per_caption and not any(example.negatives for example in examples):
             raise ValueError(
                 f"negatives_per_caption={negatives_per_caption}, but none of the {len(examples):,} examples "
-                "has a negative: fill them in with prepare.negatives_for, or ask for 0"
+                "has a negative, and captions that name no relation or attribute give none: bring others, or "
+                "ask for 0 (in a recipe data.negatives.per_caption=0)"
             )
         self.examples = examples
         self.choices = _choices(examples, captions_per_image)
@@ -104,7 +105,11 @@ class CaptionDataset(Dataset[Item]):
             except ValueError as error:
                 self._unreadable.add(image_name(example.image))
                 if len(self._unreadable) > self._max_unreadable or len(unreadable) == _IN_A_ROW:
-                    raise
+                    raise ValueError(
+                        f"{len(self._unreadable):,} images are unreadable, and data.max_unreadable allows "
+                        f"{self._max_unreadable:,} of these data: {error}. Repair the files, leave them out "
+                        "of the captions, or raise data.max_unreadable"
+                    ) from error
                 unreadable[image_name(example.image)] = str(error)
                 index = draw.randrange(len(self))
 

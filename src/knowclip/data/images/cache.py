@@ -24,9 +24,15 @@ import numpy as np
 import torch
 
 from knowclip.console.counts import TOLERATED_SHARE
-from knowclip.data.images.decoding import Preprocess, SplitPreprocess, fingerprint, probe_image, refuse_many
+from knowclip.data.images.decoding import (
+    Preprocess,
+    SplitPreprocess,
+    fingerprint,
+    prepared,
+    probe_image,
+    refuse_many,
+)
 from knowclip.storage.atomic import atomic_folder
-from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -216,10 +222,9 @@ def _decoded(
 
     def attempt(ref: ImageRef) -> Tensor | str:
         try:
-            image = load_pixels(ref)
+            return prepared(ref, transform)
         except ValueError as error:
             return str(error)
-        return transform(image)
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         pending: deque = deque()

@@ -36,7 +36,7 @@ class ImageDecoder:
 
     def __call__(self, i: int) -> Float[Tensor, "3 H W"]:
         """Decode and preprocess ``refs[i]``."""
-        return self.preprocess(load_pixels(self.refs[i]))
+        return prepared(self.refs[i], self.preprocess)
 
 
 def image_name(ref: ImageRef) -> str:
@@ -90,7 +90,22 @@ def decode(refs: Sequence[ImageRef], *, preprocess: Preprocess) -> Float[Tensor,
     Raises:
         ValueError: Naming the file that is missing or unreadable.
     """
-    return torch.stack([preprocess(load_pixels(ref)) for ref in refs])
+    return torch.stack([prepared(ref, preprocess) for ref in refs])
+
+
+def prepared(ref: ImageRef, preprocess: Preprocess) -> Tensor:
+    """Decode and preprocess an image.
+
+    Raises:
+        ValueError: Naming the file that is missing, unreadable, or of a size that nothing is left of.
+    """
+    image = load_pixels(ref)
+    try:
+        return preprocess(image)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise ValueError(
+            f"image {image_name(ref)} of {image.width}x{image.height} pixels cannot be prepared: {error}"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
