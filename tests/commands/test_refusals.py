@@ -46,6 +46,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "'words'",
     ),
     "an architecture with a typo": ([*TRAIN, "model.name=ViT-B-33"], "did you mean ViT-B-32"),
+    "the same photos to learn from and to be judged by": (GOOD, "as with data.val=null data.val_images=200"),
     "weights that no one names": (
         [*TRAIN, "model.pretrained=null"],
         "model.name=ViT-B-32 needs weights: set model.pretrained=TAG",

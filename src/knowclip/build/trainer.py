@@ -25,9 +25,9 @@ from knowclip.evaluation.benchmarks.base import Benchmark
 from knowclip.evaluation.controls.leak_audit import images_of
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.method import Method
+from knowclip.preflight.overlap import refuse_overlap
 from knowclip.preflight.pairs import (
     data_files,
-    refuse_overlap,
     refuse_shared_images,
     refuse_unmeasured,
     tell_workers,

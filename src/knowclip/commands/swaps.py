@@ -11,7 +11,11 @@ import typer
 from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
 
 if TYPE_CHECKING:
-    from knowclip.types import Example
+    from knowclip.types import Example, ImageRef
+
+UNREADABLE = "image cannot be read"
+NAMED = 20
+"""Unreadable images that are named on the screen."""
 
 
 def command(
@@ -71,8 +75,8 @@ def command(
 
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
     source = read_captions(folder, split=split, **columns)
-    examples, unreadable = _readable(source.examples)
-    skipped = source.skipped + unreadable
+    examples, broken = _readable(source.examples)
+    skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
     tested = prepared(examples, "making negatives")
     training: list[Example] = []
     if split is not None:
@@ -96,26 +100,28 @@ def command(
     Console().print(
         f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}"
     )
-    line = read_line(len(examples), skipped, repeated=repeated(examples))
-    Console(soft_wrap=True).print(line, highlight=False)
+    told = Console(soft_wrap=True, highlight=False)
+    for reason in broken[:NAMED]:
+        told.print(f"skipped: {reason}", markup=False)
+    told.print(read_line(len(examples), skipped, repeated=repeated(examples)))
 
 
-def _readable(examples: list[Example]) -> tuple[list[Example], Counter[str]]:
-    """Leave out the captions of images that no model could be shown; how many there are of them."""
+def _readable(examples: list[Example]) -> tuple[list[Example], list[str]]:
+    """Leave out the captions of images that no model could be shown; why those cannot be read."""
     from knowclip.console.progress import counting
     from knowclip.storage.pixels import load_pixels
 
     refs = dict.fromkeys(example.image for example in examples)
-    broken = set()
+    broken: dict[ImageRef, str] = {}
     with counting("reading images", total=len(refs), unit="images") as progress:
         for number, ref in enumerate(refs, start=1):
             try:
                 load_pixels(ref)
-            except ValueError:
-                broken.add(ref)
+            except ValueError as error:
+                broken[ref] = str(error)
             progress(number)
     kept = [example for example in examples if example.image not in broken]
-    return kept, +Counter({"image cannot be read": len(examples) - len(kept)})
+    return kept, list(broken.values())
 
 
 def _cells(part: dict[str, Any] | None) -> list[str]:

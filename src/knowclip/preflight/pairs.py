@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -31,27 +30,6 @@ def refuse_shared_images(graph: KnowledgeGraph, images: Sequence[Path]) -> None:
             "and would tell what they show: leave out what is no training image with 'knowclip graph filter "
             "GRAPH --without-images FILE', FILE a Karpathy split or a benchmark's file"
         )
-
-
-def refuse_overlap(examples: Sequence[Example], measured: Sequence[Path], *, share: float) -> int:
-    """Count the images that a run is selected on and learns from too; images are compared as files.
-
-    Raises:
-        ValueError: They are more than ``share`` of those it is selected on.
-    """
-    held_out = ImageFiles(measured)
-    shared = held_out.shared_with(ImageFiles(example.image.path for example in examples))
-    if len(shared) > share * len(held_out.states):
-        path, same = next(iter(shared.items()))
-        twin = "" if path == same else f" (the same file as {same})"
-        enough = math.ceil(1000 * len(shared) / len(held_out.states)) / 1000
-        raise ValueError(
-            f"{len(shared):,} of {len(held_out.states):,} validation images are training images too, by "
-            f"place on disk or content, such as {path}{twin}: numbers on them say little. Take them "
-            "out of data.train or data.val; hold images of data.train out in place of data.val, as with "
-            f"data.val=null data.val_images=200; or allow them with data.max_overlap={enough:g}"
-        )
-    return len(shared)
 
 
 def refuse_unmeasured(metrics: Sequence[str], examples: Sequence[Example], suite: Sequence[str]) -> None:

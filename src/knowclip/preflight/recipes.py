@@ -11,6 +11,7 @@ from pathlib import Path
 
 from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.preflight import machine as preflight
+from knowclip.preflight.overlap import refuse_same_paths
 from knowclip.recipe.data import SourceConfig
 from knowclip.recipe.recipe import Recipe
 from knowclip.recipe.study import Study
@@ -29,10 +30,14 @@ def read_sources(recipe: Recipe) -> Sources:
     """Read the pairs of a recipe, and compare their number with what it says of steps and batches.
 
     Raises:
-        ValueError: Files that are no pairs, batches larger than the data, a warm-up longer than the run.
+        ValueError: Files that are no pairs, batches larger than the data, a warm-up longer than the run, more
+            images to train and to validate on than ``data.max_overlap`` allows.
     """
     sources = Sources(*(source and read_source(source) for source in (recipe.data.train, recipe.data.val)))
     check_length(recipe, sources)
+    if sources.train is not None and sources.val is not None:
+        share = recipe.data.max_overlap
+        refuse_same_paths(sources.train.examples, sources.val.examples, share=share)
     return sources
 
 

@@ -142,6 +142,7 @@ def test_command_from_any_captioned_folder(tmp_path: Path) -> None:
         )
         assert done.exit_code == 0 and "solved by readers" in done.output
     assert "42 captions read = 40 kept + 2 skipped (empty caption: 1, image cannot be read: 1)" in done.output
+    assert f"skipped: image {folder / 'cut.jpg'} cannot be decoded" in done.output
     header = [line for line in done.output.splitlines() if "classifier" in line or "refined:" in line]
     assert len(header) == 2 and max(map(len, header)) <= 80
     columns = [" ".join(pair) for pair in zip(header[0].split(), header[1].split()[1:], strict=True)]

@@ -47,11 +47,17 @@ def to_json(content: Any) -> str:
 
 
 def console_table(results: Sequence[Result]) -> Table:
-    """One row a metric: value, interval of the main one, the text-only control, n; below, what was read."""
+    """One row a metric: value, interval of the main one, the text-only control, n; below, what was read.
+
+    A metric is named without its task, which stands beside it: 80 columns hold ``link_relation``,
+    ``mrr_per_relation``.
+    """
     from rich.table import Column, Table
 
-    metric = Column("metric", overflow="fold")
-    table = Table("task", metric, "value", "95% interval", "text only", "n")
+    controlled = any("text_only" in result.details for result in results)
+    numbers = ("value", "95% interval", *(["text only"] if controlled else []), "n")
+    columns = [Column(name, justify="right", no_wrap=True) for name in numbers]
+    table = Table("task", Column("metric", overflow="fold"), *columns)
     told = ["values in %, but ranks, their ratios to chance and counts as they are"]
     for result in results:
         facts = summary(result)
@@ -60,10 +66,10 @@ def console_table(results: Sequence[Result]) -> Table:
             main = name == result.main
             table.add_row(
                 result.benchmark,
-                name,
+                name.removeprefix(f"{result.benchmark}_"),
                 _shown(name, value),
                 bounds(facts["interval"]) if main else "",
-                f"{100 * blind:.1f}" if main and blind is not None else "",
+                *([f"{100 * blind:.1f}" if main and blind is not None else ""] if controlled else []),
                 f"{result.n:,}",
             )
         told += [f"{result.benchmark}: {line}"] if (line := records(facts)) else []
