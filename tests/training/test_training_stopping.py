@@ -108,6 +108,17 @@ def test_a_long_validation_gives_signs_of_life_and_the_bar_says_when_it_is_over(
     assert trainer.monitor._progress.tasks[0].fields["status"] != "validating"
 
 
+def test_a_validation_is_told_in_lines_of_80_columns_and_what_decides_first() -> None:
+    recalls = {f"{way}_R@{k}": k / 10 for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)}
+    lines = monitor.validation_lines(recalls | {"swaps_micro": 0.9, "swaps": 0.8, "selection": 0.1})
+    assert lines == [
+        "selection 0.1000",
+        "image_to_text_R@1 0.1000 · R@5 0.5000 · R@10 1.0000",
+        "text_to_image_R@1 0.1000 · R@5 0.5000 · R@10 1.0000",
+        "swaps_micro 0.9000 · swaps 0.8000",
+    ]
+
+
 def test_a_second_training_in_one_folder_is_refused_by_the_process_number(tmp_path) -> None:
     with (
         locked(tmp_path, doing="training"),
