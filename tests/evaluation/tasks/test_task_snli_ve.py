@@ -62,6 +62,32 @@ def test_unusable_records_are_counted_and_refused(tmp_path: Path) -> None:
     assert read_snli_ve(tmp_path, allow_missing=True).skipped == {"no gold label": 1, "image not there": 1}
 
 
+def test_labels_are_read_in_any_case_and_others_refused(tmp_path: Path) -> None:
+    pictures(tmp_path, "1", "2")
+    (tmp_path / "snli_ve_test.jsonl").write_text(line("1", "neutral", 4))
+    train = tmp_path / "snli_ve_train.jsonl"
+    train.write_text(line("1", "ENTAILMENT", 1) + line("2", " Neutral ", 2))
+    task = read_snli_ve(tmp_path)
+    assert (list(task.train.kinds), task.skipped) == (["entailment", "neutral"], {})
+    train.write_text(line("1", "entailment", 1) + line("2", "2", 2))
+    with pytest.raises(
+        ValueError, match=r"train\.jsonl, record 2: the label is '2', which is none of entail"
+    ):
+        read_snli_ve(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"), [("utf-16", "is UTF-16 text"), ("latin1", r"is not UTF-8 text: .*line 1.*Latin-1")]
+)
+def test_other_encodings_are_named(tmp_path: Path, encoding: str, told: str) -> None:
+    pictures(tmp_path, "1")
+    record = json.loads(line("1", "neutral", 4)) | {"sentence2": "Un café."}
+    written = json.dumps(record, ensure_ascii=False) + "\n"
+    (tmp_path / "snli_ve_train.jsonl").write_bytes(written.encode(encoding))
+    with pytest.raises(ValueError, match=rf"snli_ve_train\.jsonl {told}"):
+        read_snli_ve(tmp_path)
+
+
 def test_a_truncated_line_is_named(tmp_path: Path) -> None:
     pictures(tmp_path, "1")
     (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1) + '{"Flickr30K_ID": "1", "gol')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,9 +18,12 @@ from knowclip.evaluation.benchmarks.files import matching, only
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
 from knowclip.evaluation.tasks.objectives import Classification
+from knowclip.storage.text_files import read_text
 from knowclip.types import ImageRef
 
 LABELS = ("entailment", "neutral", "contradiction")
+UNDECIDED = ("-", "", "nan")
+"""What stands where annotators did not agree."""
 SNLI_VE = Card(
     name="snli_ve",
     title="SNLI-VE",
@@ -115,19 +119,25 @@ def _split_of(path: Path) -> str:
 
 
 def _read(path: Path) -> Iterator[Pair]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if path.suffix == ".csv":
-            records: Iterator[tuple[int, Any]] = enumerate(csv.DictReader(file), start=2)
-        else:
-            records = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
-        for number, record in records:
-            try:
-                yield _pair(json.loads(record) if isinstance(record, str) else record)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path}, record {number}: no SNLI-VE record ({type(error).__name__}: {error}); is the "
-                    "file cut short?"
-                ) from error
+    file = io.StringIO(read_text(path), newline="")
+    if path.suffix == ".csv":
+        records: Iterator[tuple[int, Any]] = enumerate(csv.DictReader(file), start=2)
+    else:
+        records = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+    for number, record in records:
+        try:
+            pair = _pair(json.loads(record) if isinstance(record, str) else record)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{path}, record {number}: no SNLI-VE record ({type(error).__name__}: {error}); is the "
+                "file cut short?"
+            ) from error
+        if pair.label not in (*LABELS, *UNDECIDED):
+            raise ValueError(
+                f"{path}, record {number}: the label is {pair.label!r}, which is none of {', '.join(LABELS)} "
+                "(nor '-', where annotators did not agree): write these words"
+            )
+        yield pair
 
 
 def _pair(record: Mapping[str, Any]) -> Pair:
@@ -137,8 +147,12 @@ def _pair(record: Mapping[str, Any]) -> Pair:
     hypothesis = record["hypothesis"] if "hypothesis" in record else record["sentence2"]
     stem = str(image).removesuffix(".jpg")
     return Pair(
-        record["pairID"], stem, hypothesis.strip(), record["gold_label"], record.get("flickr8k_split")
+        record["pairID"], stem, hypothesis.strip(), _label(record["gold_label"]), record.get("flickr8k_split")
     )
+
+
+def _label(written: Any) -> str:
+    return "" if written is None else str(written).strip().casefold()
 
 
 def _usable(pairs: list[Pair], images: Mapping[str, Path], skipped: Counter[str]) -> list[Pair]:
