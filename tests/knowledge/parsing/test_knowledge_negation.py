@@ -30,6 +30,8 @@ from knowclip.knowledge.parsing.parsers import parse
         ("Hardly any people on the beach", "Hardly any", "people", "people on the beach"),
         ("A car missing a wheel", "missing a", "wheel", "wheel"),
         ("a road with no cars and a dog", "no", "cars", "cars"),
+        ("A man fails to catch a ball and runs", "fails to", "catch a ball", "catch a ball"),
+        ("A boy refusing to eat a carrot", "refusing to", "eat a carrot", "eat a carrot"),
     ],
 )
 def test_how_far_a_denial_reaches(text: str, cue: str, denied: str, scope: str) -> None:
@@ -180,3 +182,13 @@ def test_nothing_is_claimed_that_a_caption_denies(
     caption: str, objects: list[str], attributes: set[tuple[str, str]], relations: set[tuple[str, str, str]]
 ) -> None:
     assert graph(caption) == (objects, attributes, relations)
+
+
+def test_what_somebody_fails_to_do_is_not_claimed() -> None:
+    captions = ["A man fails to catch a ball", "A girl unable to reach the cup stands on a chair"]
+    found = [
+        ([o.name for o in g.objects], [(g.objects[r.subject].name, r.name, g.objects[r.object].name)
+                                       for r in g.relations])
+        for g in parse(captions)
+    ]  # fmt: skip
+    assert found == [(["man"], []), (["girl", "chair"], [("girl", "stand on", "chair")])]

@@ -47,7 +47,10 @@ _CUES: dict[Kind, dict[str, tuple[tuple[str, ...], ...]]] = {
         "nobody, no one, no - one, no-one, noone, no body, none, nothing, nowhere, neither of,"
         "not all, not every, not everyone, not everybody, not everything"
     ),
-    "clause": _table(f"not, {_NT}, nt, never, no longer"),
+    "clause": _table(
+        f"not, {_NT}, nt, never, no longer, fail to, fails to, failed to, failing to, refuse to, refuses to,"
+        "refused to, refusing to, decline to, declines to, declined to, declining to, unable to"
+    ),
 }
 _NO_CUES = _table(
     """not only, not just, not merely, not simply, not solely, not to mention, not unlike, not least, or
@@ -70,6 +73,7 @@ _KEYS = frozenset(
     "no not nt without w sans zero nor neither nobody noone none nothing nowhere never cannot hardly barely "
     "scarcely free empty devoid void bare bereft stripped absent lack lacks lacking lacked absence instead "
     "than except excepting excluding apart aside save lieu opposed exception missing place out isnt arent "
+    "fail fails failed failing refuse refuses refused refusing decline declines declined declining unable "
     "wasnt werent dont doesnt didnt hasnt havent hadnt wont cant couldnt wouldnt shouldnt aint".split()
 )
 """One word of every cue, the rarest."""
