@@ -119,3 +119,12 @@ def test_a_bar_without_an_end_says_nothing_of_time_left() -> None:
         with progress._bars(terminal, "captions") as update:
             update("parsing", 3, total)
         assert ("left" in screen.getvalue()) == told
+
+
+def test_a_label_that_comes_back_is_shown_again() -> None:
+    screen = io.StringIO()
+    with progress._bars(Console(file=screen, force_terminal=True, width=80), "") as update:
+        for label in ("images", "texts", "images"):
+            update(label, 1, 2)
+            time.sleep(0.3)
+    assert screen.getvalue().rindex("images") > screen.getvalue().rindex("texts")

@@ -54,6 +54,16 @@ def pictures(tmp_path: Path) -> list[ImageRef]:
     return refs
 
 
+def test_progress_counts_what_is_encoded_and_only_that(pictures: list[ImageRef]) -> None:
+    scorer, told = Scorer(Tiny(), batch_size=2), []
+    scorer.progress = lambda *counts: told.append(counts)
+    scorer.pair_scores(pictures[:3], ["a cat", "a dog", "rain"])
+    scorer.pair_scores(pictures[:4], ["a cat"] * 4)
+    assert told == [
+        ("images", 2, 3), ("images", 3, 3), ("texts", 2, 3), ("texts", 3, 3), ("images", 1, 1),
+    ]  # fmt: skip
+
+
 def test_each_distinct_input_is_encoded_once(pictures: list[ImageRef]) -> None:
     model = Tiny()
     scorer = Scorer(model, batch_size=2)

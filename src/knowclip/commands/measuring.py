@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from knowclip.console.progress import Stages
     from knowclip.evaluation.benchmarks.base import Benchmark, Choice
     from knowclip.evaluation.controls.text_only import TextOnly
     from knowclip.evaluation.scoring import Scorer
@@ -41,7 +43,7 @@ def measure(
         ValueError: none can be measured.
     """
     from knowclip.commands.loaded import load_model
-    from knowclip.console.progress import waiting
+    from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
     from knowclip.evaluation.suites.folder import run_suite
     from knowclip.storage.caches import cache_folder
@@ -50,13 +52,16 @@ def measure(
     runs: dict[str, list[Result]] = {}
     failed: dict[str, str] = {}
     for name in names:
-        with waiting(f"loading {name}") as label:
+        with stages() as update:
+            update(f"loading {name}", 0, None)
             loaded = load_model(name, device=device)
             cache = cache_folder() / "features"
             for suffix, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
-                    label(f"measuring {name + suffix} on {benchmark.card.name}")
+                    label = f"{benchmark.card.name}{suffix}"
+                    update(label, 0, None)
+                    scorer.progress = partial(_encoding, update, label)
                     try:
                         found = run_suite([benchmark], scorer, text_only=control, paraphrases=said)
                     except UnreadableError as error:
@@ -67,6 +72,10 @@ def measure(
     if not any(runs.values()):
         raise ValueError("; ".join(dict.fromkeys(failed.values())))
     return runs, failed
+
+
+def _encoding(update: Stages, label: str, what: str, done: int, total: int) -> None:
+    update(f"{label}: {what}", done, total)
 
 
 def shown_cases(benchmark: Benchmark) -> Sequence[Choice]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -104,19 +104,20 @@ def _bars(console, unit: str) -> Iterator[Stages]:  # type: ignore[no-untyped-de
         TimeRemainingColumn,
     )
 
-    tasks: dict[str, TaskID] = {}
+    shown, task = "", cast("TaskID | None", None)
     amount = DownloadColumn() if unit == "bytes" else TextColumn("{task.fields[amount]}")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), amount)
     times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"), TimeRemainingColumn(compact=True))
     with Progress(*columns, *times, console=console, transient=True) as bars:
 
         def update(label: str, done: float, total: float | None) -> None:
-            if label not in tasks:
-                for earlier in tasks.values():
-                    bars.update(earlier, visible=False)
-                tasks[label] = bars.add_task(label, total=total, amount="", left="")
+            nonlocal shown, task
+            if label != shown or task is None:
+                if task is not None:
+                    bars.update(task, visible=False)
+                shown, task = label, bars.add_task(label, total=total, amount="", left="")
             said = {"amount": _amount(done, total, unit), "left": "" if total is None else "left"}
-            bars.update(tasks[label], completed=done, total=total, **said)
+            bars.update(task, completed=done, total=total, **said)
 
         yield update
 

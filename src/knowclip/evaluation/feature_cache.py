@@ -42,9 +42,15 @@ class FeatureCache:
                 self.disk.update(zip(arrays["keys"].tolist(), arrays["features"], strict=True))
 
     def add(
-        self, items: Sequence[Any], encode: Callable[[list[Any]], dict[Any, Features]], batch_size: int
+        self,
+        items: Sequence[Any],
+        encode: Callable[[list[Any]], dict[Any, Features]],
+        batch_size: int,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Encode the items not known yet; what fails to encode is simply absent.
+
+        ``progress`` is told how many of how many are encoded.
 
         Raises:
             ValueError: the model gives NaN or infinite features.
@@ -60,6 +66,8 @@ class FeatureCache:
             encoded: dict[Hashable, Features] = {}
             for first in range(0, len(shard), batch_size):
                 encoded |= encode(shard[first : first + batch_size])
+                if progress is not None:
+                    progress(min(start + first + batch_size, len(unknown)), len(unknown))
             _refuse_diverged(encoded)
             self.memory.update(encoded)
             if self.folder and encoded:

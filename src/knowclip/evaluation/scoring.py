@@ -75,6 +75,8 @@ class Scorer:
         self.enhancer: TextEnhancer | None = None
         self.batch_size = batch_size
         self.max_missing = max_missing
+        self.progress: Callable[[str, int, int], None] | None = None
+        """Told "images" or "texts", how many of them are encoded, and how many are to be."""
         self.missing: dict[ImageRef, str] = {}
         store = None if cache is None else cache / self.model_hash
         self._images = FeatureCache(store and store / "images", image_key)
@@ -104,7 +106,7 @@ class Scorer:
         """
         wanted = dict.fromkeys(refs)
         new = [ref for ref in wanted if ref not in self.missing]
-        self._images.add(new, self._encode_images, self.batch_size)
+        self._images.add(new, self._encode_images, self.batch_size, self._told("images"))
         lost = [ref for ref in wanted if ref in self.missing]
         self._report(lost, total=len(wanted), fresh=not set(lost).isdisjoint(new))
         return self._images.rows(refs)
@@ -115,8 +117,11 @@ class Scorer:
         if blank:
             raise ValueError(f"{len(blank)} of {len(texts)} texts are empty, the first at index {blank[0]}")
         distinct = sorted(dict.fromkeys(texts), key=len)  # like lengths together: models cut to the longest
-        self._texts.add(distinct, self._encode_texts, self.batch_size)
+        self._texts.add(distinct, self._encode_texts, self.batch_size, self._told("texts"))
         return self._texts.rows(texts)
+
+    def _told(self, what: str) -> Callable[[int, int], None] | None:
+        return self.progress and partial(self.progress, what)
 
     def pair_scores(self, refs: Sequence[ImageRef], texts: Sequence[str]) -> NDArray[np.float32]:
         """Cosine of each image with the text beside it, ``[n]``."""

@@ -33,5 +33,8 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(f"give either epochs or steps, got epochs={self.epochs} and steps={self.steps}")
+            raise ValueError(
+                f"give either epochs or steps, got epochs={self.epochs} and steps={self.steps}: set one to "
+                "null, as with train.epochs=null train.steps=100"
+            )
         return self
