@@ -164,15 +164,16 @@ class Scorer:
     def _report(self, lost: list[ImageRef], *, total: int, fresh: bool) -> None:
         if not lost:
             return
-        first = f"first: {lost[0].path} ({self.missing[lost[0]]})"
+        path, reason = str(lost[0].path), self.missing[lost[0]]
+        first = f"first: {reason if path in reason else f'{path} ({reason})'}"
         if len(lost) > self.max_missing * total or len(lost) == total:
             raise UnreadableError(
-                f"{len(lost)} of {total} images are missing or unreadable, more than the "
+                f"{len(lost):,} of {total:,} images are missing or unreadable, more than the "
                 f"{self.max_missing:.1%} (and never all) allowed; {first}. "
                 "Restore the files, or pass --allow-missing (max_missing=1.0) to count their items as wrong."
             )
         if fresh:
-            message = f"{len(lost)} of {total} images are unreadable; their items count as wrong; {first}"
+            message = f"{len(lost):,} of {total:,} images are unreadable; their items count as wrong; {first}"
             warnings.warn(message, stacklevel=3)
 
 

@@ -125,7 +125,7 @@ def test_the_rest_is_measured_and_what_is_missing_said(
     shutil.copytree(official_folder / "coco/val2017", tmp_path / "data/vsr/images")
     chosen = ["--suite", "sugarcrepe", "--suite", "valse", "--suite", "vsr"]
     run = CliRunner().invoke(app, ["flat", "--data", "data", *chosen, "--allow-missing", "--out", "out"])
-    assert run.exit_code == 0, run.output
+    assert run.exit_code == 4, run.output
     assert list(json.loads(Path("out/results.json").read_text())["benchmarks"]) == ["vsr"]
     assert "valse: no data: valse: none of 66 records can be measured" in run.stderr
     assert "image not found: 55" in run.stderr and "000000000001.jpg" in run.stderr
@@ -174,7 +174,7 @@ def test_unreadable_pictures_of_one_benchmark_do_not_stop_the_others(
         )
     )
     run = CliRunner().invoke(app, ["flat", "--data", "data", *names, "--out", "out"])
-    assert run.exit_code == 0, run.output
+    assert run.exit_code == 4, run.output
     assert list(json.loads(Path("out/results.json").read_text())["benchmarks"]) == ["image_to_text"]
     assert "vsr: no data: 2 of 6 images are missing or unreadable" in run.stderr
 
