@@ -1,6 +1,10 @@
 """Files over HTTP that are complete or not there: resumed where a transfer broke off, checked, then renamed.
 
 Only the standard library. What has arrived lies in ``NAME.part`` beside the destination until it is whole.
+
+Not a library, because none goes on with a part of an earlier call and refuses to mix two versions of a file:
+pooch (1.9.0) checks and renames but begins every transfer anew, and so does fsspec's ``get`` (2026.9), which
+checks nothing; huggingface_hub (2.4.0) resumes, without ``If-Range``, what its own server names by hash.
 """
 
 from __future__ import annotations

@@ -199,10 +199,16 @@ def test_sorts_are_words_and_their_offers_are_english() -> None:
         "dogs", "buses", "scarves", "police officers", "cameras", "women", "sheep",
     ]  # fmt: skip
     assert plural("shorts") == "shorts"
+    words = "photo piano zoo potato stomach church human brother spiderman half elf luggage deer"
+    assert " ".join(map(plural, words.split())) == (
+        "photos pianos zoos potatoes stomachs churches humans brothers spidermen halves elves luggage deer"
+    )
     forms = [("sit", "riding"), ("carry", "rode"), ("hit", "rode"), ("throw", "rode"), ("wash", "rides")]
     assert [inflected(verb, like=like, lemma="ride") for verb, like in forms] == [
         "sitting", "carried", "hit", None, "washes",
     ]  # fmt: skip
+    pasts = {"work": "worked", "learn": "learned", "read": "read", "light": "lit", "run": None, "come": None}
+    assert {verb: inflected(verb, like="asked", lemma="ask") for verb in pasts} == pasts
 
 
 def test_words_that_exclude_each_other_are_unrelated() -> None:
@@ -227,6 +233,17 @@ def test_words_that_exclude_each_other_are_unrelated() -> None:
 def test_the_table_of_words() -> None:
     assert wordnet.lemma("men", "noun") == "man" and wordnet.lemma("running", "verb") == "run"
     assert wordnet.lemma("xyzzy", "noun") == "xyzzy"
+    nouns = {
+        "cows": "cow",
+        "hands": "hand",
+        "stairs": "stair",
+        "pants": "pants",
+        "shorts": "shorts",
+        "boss": "boss",
+    }
+    assert {noun: wordnet.lemma(noun, "noun") for noun in nouns} == nouns
+    verbs = {"swinging": "swing", "singing": "sing", "riding": "ride", "racing": "race", "oranges": "oranges"}
+    assert {verb: wordnet.lemma(verb, "verb") for verb in verbs} == verbs
     assert wordnet.senses("puppy", "noun") & wordnet.implied("puppy", "noun")
     assert wordnet.senses("dog", "noun") & wordnet.implied("puppy", "noun")
     assert "dry" in wordnet.antonyms("wet", "adjective")

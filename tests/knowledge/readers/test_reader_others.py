@@ -114,6 +114,23 @@ def test_visualsem_nodes_need_an_id_and_a_sense_with_words(tmp_path: Path) -> No
     }
 
 
+def test_visualsem_counts_half_surrogate_pairs(tmp_path: Path) -> None:
+    entry = {"s": "bn:1n", "r": "is-a"}
+    folder = visualsem(tmp_path / "vs", {"bn:2n": [entry], "bn:3n": [entry], "bn:\ud83d": [entry]})
+    nodes = {
+        "bn:1n": {"ms": "dog"},
+        "bn:2n": {"ms": "pet"},
+        "bn:3n": {"ms": "fox \ud83d"},
+        "bn:\ud83d": {"ms": "x"},
+    }
+    (folder / "nodes.v2.json").write_text(json.dumps(nodes))
+    glosses = [{"available_languages": ["en"]}, {"bn:2n": {"en": ["kept \ud83d"]}}]
+    (folder / "gloss_files" / "nodes.glosses.json").write_text(json.dumps(glosses))
+    graph = import_graph("visualsem", folder, tmp_path / "g")
+    assert [graph.arrays.entity_text[index] for index in range(2)] == ["dog", "pet: kept ?"]
+    assert sorted(graph.sources[0].skipped.values()) == [2, 2]
+
+
 DOG = (
     "00000010 05 n 02 dog 0 Canis_familiaris 0 003 "
     "@ 00000020 n 0000 #m 00000030 n 0000 ! 00000020 n 0101 | pet"
@@ -399,6 +416,13 @@ def test_cut_json_is_refused(tmp_path_factory: Any, content: list[Any], data: st
         ('{"a": 1}', r"at its beginning: '\[' expected, got '\{'"),
         ('[{"a": 1}, {"b" 2}]', r"in element \$\[1\]: Expecting ':'"),
         ("[1 2]", r"in element \$\[1\]: ',' expected, got '2'"),
+        (
+            '[{"a": 1}, {"b": 2',
+            r"in element \$\[1\]: Expecting ',' delimiter \(the file ends there: it is cut off\)",
+        ),
+        ('["one", "tw', r"in element \$\[1\]: Unterminated string .* cut off"),
+        ("[" * 100_000 + "]" * 100_000, r"in element \$\[0\]: maximum recursion depth"),
+        ("[1, " + "9" * 5000 + "]", r"in element \$\[1\]: Exceeds the limit"),
         ("<html>", "is an HTML or XML page"),
         ("", "cut off"),
     ],

@@ -152,6 +152,7 @@ def test_compressed_files(tmp_path: Path, ending: str) -> None:
 BAD_OBJECTS = {
     "no name": {key: value for key, value in MAN.items() if key != "name"},
     "blank name": {**MAN, "name": "  "},
+    "half a surrogate pair": {**MAN, "name": "man \ud83d"},
     "name without words": {**MAN, "name": "_ /"},
     "empty names": {**HAT, "names": []},
     "no id": {**MAN, "object_id": None},

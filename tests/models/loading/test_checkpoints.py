@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from knowclip.models.loading.checkpoints import load_state, load_weights, read_state_dict
+from knowclip.models.loading.checkpoints import load_state, read_state_dict, to_open_clip
 from tiny_models import make
 
 
@@ -19,6 +19,11 @@ def model():
 def saved(content: object, folder: Path) -> Path:
     torch.save(content, folder / "x.pt")
     return folder / "x.pt"
+
+
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """A bare file into a model of its shape, as ``load`` does it."""
+    load_state(model, to_open_clip(read_state_dict(path), path), path)
 
 
 def prefixed(state, prefix):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from knowclip.evaluation.metrics import TIE_TOLERANCE, MacroAverage, NoDataError, macro_average
+from knowclip.evaluation.metrics import TIE_TOLERANCE, MacroAverage, NoDataError, macro_average, tie_rate
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import ImageRef, Result
 
@@ -282,7 +282,7 @@ def compared(
         "true_score": np.asarray(true_scores, dtype=np.float32),
         "false_score": np.asarray(false_scores, dtype=np.float32),
     }
-    ties = {"tie_rate": float(np.mean(np.abs(true_scores - false_scores) <= TIE_TOLERANCE))}
+    ties = {"tie_rate": tie_rate(true_scores, false_scores)}
     details = describe(card, used=len(keys), skipped=skipped, missing=missing) | graded.details() | ties
     return Result(card.name, card.main, graded.n, metrics, items | graded.columns(), details)
 

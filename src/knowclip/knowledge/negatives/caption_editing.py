@@ -12,11 +12,16 @@ from knowclip.knowledge.words import wordnet
 from knowclip.knowledge.words.lexicon import (
     COUNTS,
     DETERMINERS,
+    HARD_CH,
+    NO_MEN,
+    PLURAL_IN_OES,
     PLURAL_NOUNS,
     PLURAL_OF,
     POSSESSIVES,
     PREPOSITIONS,
     QUANTITY_NOUNS,
+    RARE_PASTS,
+    UNCHANGED_PARTICIPLE,
     UNCHANGED_PAST,
     UNCHANGED_PLURAL,
     VAGUE,
@@ -26,6 +31,7 @@ from knowclip.types import Span
 
 _LAST_ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
 _ARTICLE_ENDS = frozenset("aAnN \t\n")
+_CONSONANT_O = re.compile("[^aeiou]o$")
 _FIRST_WORD = re.compile(r"[^\W_]+")
 _NATIONAL = re.compile(r"(?:ian|ican|ean|ese|ish)s?$")
 """Endings of unknown words that are of a country: "Brazilian", "Swedish"."""
@@ -161,7 +167,8 @@ def third_person(lemma: str) -> str:
         return _SINGULAR_OF[lemma]
     if _ends_in_consonant_y(lemma):
         return f"{lemma[:-1]}ies"
-    return f"{lemma}es" if lemma.endswith(("s", "sh", "ch", "x", "z", "o")) else f"{lemma}s"
+    sibilant = lemma.endswith(("s", "sh", "ch", "x", "z")) and lemma not in HARD_CH
+    return f"{lemma}es" if sibilant or _CONSONANT_O.search(lemma) else f"{lemma}s"
 
 
 def inflected(verb: str, *, like: str, lemma: str) -> str | None:
@@ -176,8 +183,8 @@ def inflected(verb: str, *, like: str, lemma: str) -> str | None:
     irregular = irregular_forms(verb, "verb")
     if like.endswith("ing"):
         return next((form for form in irregular if form.endswith("ing")), f"{_stem(verb)}ing")
-    past = [form for form in irregular if not form.endswith(("ing", "s"))]
-    if verb in UNCHANGED_PAST or len(past) > 1:
+    past = [form for form in irregular if not form.endswith(("ing", "s")) and form not in RARE_PASTS]
+    if verb in UNCHANGED_PAST or verb in UNCHANGED_PARTICIPLE or len(past) > 1:
         return verb if verb in UNCHANGED_PAST else None
     regular = f"{verb[:-1]}ied" if _ends_in_consonant_y(verb) else f"{_stem(verb)}ed"
     return past[0] if past else regular
@@ -191,11 +198,15 @@ def plural(noun: str) -> str:
     if head in UNCHANGED_PLURAL:
         return noun
     forms = irregular_forms(head, "noun")  # some are Latin ("camerae") or old ("busses")
-    irregular = [f for f in forms if f.endswith("ves") or not f.endswith(("a", "ae", "i", "s"))]
+    irregular = [f for f in forms if f.endswith("ves") or not f.endswith(("a", "ae", "i", "s", "hren"))]
     if irregular:
         return f"{before}{space}{irregular[0]}"
-    if head.endswith("man"):
+    if head.endswith("man") and head not in NO_MEN:
         return f"{noun[:-2]}en"
+    if head.endswith(("alf", "elf")):
+        return f"{noun[:-1]}ves"
+    if head.endswith("o") and head not in PLURAL_IN_OES:
+        return f"{noun}s"
     return before + space + third_person(head)
 
 

@@ -82,7 +82,8 @@ class Said:
     @cached_property
     def _nouns(self) -> frozenset[str]:
         named = {item.name.lower() for graph in self._graphs for item in graph.objects}
-        return frozenset({wordnet.lemma(word, "noun") for word in self._words} | named)
+        singular = {wordnet.lemma(word, "noun") for word in self._words}
+        return self._words | singular | named  # "glasses" are worn, or several of a glass
 
     @cached_property
     def _noun_clusters(self) -> frozenset[Cluster]:

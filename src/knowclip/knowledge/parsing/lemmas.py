@@ -53,6 +53,8 @@ class Lemmas:
         first, hyphen, rest = word.partition("-")
         if hyphen and not word.endswith("s"):  # mothers-in-law
             return self(first, "NOUN") + hyphen + rest
+        if word.endswith(("ches", "shes")) and word[:-2] in self._known["noun"]:
+            return word[:-2]  # WordNet knows a man called Bunche
         singular = word.removesuffix("s")
         lens = word.endswith("ses") and word[-4:-3] not in tuple("aeiou")
         if singular not in self._known["noun"] or lens:
@@ -97,6 +99,10 @@ class Lemmas:
         if word.endswith("ying") and f"{word[:-4]}ie" in known:
             return f"{word[:-4]}ie"
         stem = word.removesuffix("ing") if word.endswith("ing") else word.removesuffix("ed")
-        if stem == word or not re.search("[aeiouy]", stem):
+        if stem == word:
             return form
+        if not re.search("[aeiouy]", stem):
+            return word  # "sled" has no ending
+        if stem[-1] == stem[-2:-1] and stem[:-1] in known:
+            return stem[:-1]  # "sitted"
         return f"{stem}e" if stem.endswith(_SOFT) or _DOUBLES.fullmatch(stem) else stem

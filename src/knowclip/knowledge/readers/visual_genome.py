@@ -23,6 +23,7 @@ from knowclip.knowledge.graph.staging import GraphBuilder
 from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.readers.conceptnet import concept
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array
+from knowclip.storage.text_files import is_utf8
 
 SOURCE = Source("visual-genome", "CC BY 4.0", "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html")
 
@@ -189,6 +190,8 @@ class _Reader:
             phrase = " ".join(str(record.get("phrase") or "").split())
             if not phrase:
                 raise fields.BadRecordError("no phrase")
+            if not is_utf8(phrase):
+                raise fields.BadRecordError("the phrase holds half a surrogate pair, which is no letter")
             number = fields.integer(record, "region_id", "id")
             region, words = f"vg/{image.id}/region/{number}", f"vg/{image.id}/phrase/{number}"
             self._show(image, region, record)

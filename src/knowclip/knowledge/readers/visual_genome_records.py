@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from knowclip.storage.text_files import is_utf8
 from knowclip.types import Box
 
 
@@ -39,6 +40,8 @@ def words(value: Any, what: str, alias: Mapping[str, str] | None = None) -> str:
     text = " ".join(value.lower().split()) if isinstance(value, str) else ""
     if not text.strip("/_ "):  # a concept's URI has no words left of these
         raise BadRecordError(f"no {what}")
+    if not is_utf8(text):
+        raise BadRecordError(f"the {what} holds half a surrogate pair, which is no letter")
     return (alias or {}).get(text, text)
 
 

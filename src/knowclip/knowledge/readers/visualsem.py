@@ -15,6 +15,7 @@ from knowclip.knowledge.graph.image_files import ImageFolder
 from knowclip.knowledge.graph.staging import GraphBuilder
 from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array, iterate_object
+from knowclip.storage.text_files import is_utf8
 
 SOURCE = Source(
     "visualsem",
@@ -63,6 +64,11 @@ def read_visualsem(
         if not words or not id.strip():
             build.bad(f"{nodes}: $.{id}", "no id or no main sense 'ms'")
             continue
+        if not is_utf8(id + words):
+            build.bad(
+                f"{nodes}: $.{id!a}", "id or main sense 'ms' holds half a surrogate pair, which is no letter"
+            )
+            continue
         build.described += 1
         known.add(id)
         build.entity(id, f"{words}: {glosses[id]}" if id in glosses else words)
@@ -71,7 +77,7 @@ def read_visualsem(
     for tail, entries in iterate_object(tuples, report=build.report):
         for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
             build.records += 1
-            where = f"{tuples}: $.{tail}[{index}]"
+            where = f"{tuples}: $.{tail if is_utf8(tail) else ascii(tail)}[{index}]"
             head, relation = (entry.get("s"), entry.get("r")) if isinstance(entry, dict) else (None, None)
             if not isinstance(relation, str) or not isinstance(head, str):
                 build.bad(where, "no head 's' or no relation 'r'")
@@ -119,5 +125,5 @@ def _glosses(path: Path, build: GraphBuilder, language: str) -> dict[str, str]:
             texts = by_language.get(language) or []
             text = " ".join(str(texts if isinstance(texts, str) else texts[0]).split()) if texts else ""
             if text:
-                glosses[id] = text
+                glosses[id] = text.encode("utf-8", "replace").decode()  # half a surrogate pair
     return glosses

@@ -156,10 +156,29 @@ PLURAL_OF = {"is": "are", "was": "were", "has": "have", "does": "do", "'s": "'re
 PLURAL_NOUNS = PLURAL_ONLY | _words("people police cattle")
 """Plural nouns that look like their own singular."""
 
-UNCHANGED_PAST = _words("hit cut put let set shut hurt spread")
+UNCHANGED_PAST = _words("hit cut put let set shut hurt spread read")
 """Verbs whose past is their base form."""
 
-UNCHANGED_PLURAL = _words("sheep deer fish moose aircraft")
+UNCHANGED_PARTICIPLE = _words("come become overcome run")
+"""Verbs whose participle, other than their past, is their base form."""
+
+RARE_PASTS = _words("burnt dreamt dove leant learnt leapt pled spelt spilt spoilt wrought")
+"""Pasts beside which the regular one is common: "burned", "worked"."""
+
+UNCHANGED_PLURAL = _words(
+    "sheep deer reindeer fish salmon moose aircraft watercraft series species clothing luggage"
+)
+
+PLURAL_IN_OES = _words(
+    "potato tomato hero echo mosquito torpedo tornado volcano veto domino mango buffalo embargo"
+)
+"""Nouns in -o with -es; others have -s: "photos"."""
+
+HARD_CH = _words("stomach monarch patriarch matriarch eunuch epoch loch")
+"""Words in -ch that is said k."""
+
+NO_MEN = _words("human german roman norman ottoman shaman talisman caiman")
+"""Nouns in -man that are no compounds of "man"."""
 
 POSTURE_VERBS = _words("park seat stand sit lie lay kneel locate wait pose gather")
 """Verbs after whose participle "by" says where, not who: "parked by the road"."""

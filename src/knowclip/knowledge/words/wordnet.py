@@ -12,6 +12,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from knowclip.knowledge.words.lexicon import PLURAL_ONLY
+
 Part = Literal["noun", "verb", "adjective"]
 
 _ENDINGS: dict[Part, tuple[tuple[str, str], ...]] = {
@@ -35,17 +37,21 @@ def _table() -> dict[str, Any]:
 
 @lru_cache(maxsize=1 << 16)
 def lemma(word: str, part: Part) -> str:
-    """The base form of a lower-case word; the word itself where WordNet has none of this part of speech."""
+    """The base form of a lower-case word; the word itself where WordNet has none of this part of speech.
+
+    Of several ("swinging" may be of "swing" or "swinge", "cows" be a lemma itself) that which people say most
+    of pictures, and the word itself where they say none.
+    """
     table = _table()
     known = table[part]["senses"]
     if word in (irregular := table["forms"].get(part, {})):
         return str(irregular[word])
-    if word in known:
+    if word in known and word in PLURAL_ONLY:
         return word
-    for ending, base in _ENDINGS[part]:
-        if word.endswith(ending) and (stem := word.removesuffix(ending) + base) in known:
-            return stem
-    return word
+    detached = [word.removesuffix(ending) + base for ending, base in _ENDINGS[part] if word.endswith(ending)]
+    found = [form for form in (word, *detached) if form in known]
+    said = table[part]["counts"]
+    return max(found, key=lambda form: said.get(form, 0), default=word)
 
 
 @lru_cache(maxsize=1 << 16)

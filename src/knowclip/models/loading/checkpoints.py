@@ -39,15 +39,6 @@ def read_state_dict(path: Path) -> State:
     return without_prefixes(unwrap(read_content(path), path), path)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a whole open_clip model in place, from open_clip's, OpenAI's or transformers' names.
-
-    Raises:
-        ValueError: If the file cannot be read, or parameters are missing, left over or of another shape.
-    """
-    load_state(model, to_open_clip(read_state_dict(path), path), path)
-
-
 def to_open_clip(state: State, origin: object) -> State:
     """Give the weights of a transformers ``CLIPModel`` their names in open_clip; others are as they were.
 
