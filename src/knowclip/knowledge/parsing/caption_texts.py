@@ -94,7 +94,7 @@ def _standard_input(options: Options) -> Iterator[Row]:
     """Lines of standard input: a table, Flickr's tokens, JSON or plain text, by the first with text."""
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
     try:
-        head = []
+        head: list[str] = []
         while not head or (head[-1] and not head[-1].strip()):
             head.append(lines.readline())
         refuse_no_text("".join(head).encode("utf-8", "surrogateescape"), STDIN)
