@@ -26,6 +26,22 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (MINIMAL.encode("utf-16"), "is UTF-16 text"),
+        (MINIMAL.encode() + b"# caf\xe9\n", "is not UTF-8 text: .*Latin-1"),
+        (b"<!DOCTYPE html>\n", "is an HTML or XML page"),
+        (MINIMAL.encode() + b"train: {epochs: 3}\n", "the key 'train' stands twice in one section"),
+        (MINIMAL.replace("epochs: 2,", "epochs: 2, epochs: 3,").encode(), "the key 'epochs' stands twice"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named(path, content, told) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"(?s)mine.yaml .*{told}"):
+        load_recipe(path)
+
+
 def test_reads_a_file_and_remembers_where(path) -> None:
     recipe = load_recipe(path)
     assert recipe.source == path

@@ -169,11 +169,15 @@ def paraphrases(data: Path) -> dict[str, str]:
     """Caption to paraphrase: lines ``{"caption", "paraphrase"}`` of the user's own ``paraphrases.jsonl``."""
     import json
 
+    from knowclip.storage.text_files import read_text
+
     path = (data if data.is_dir() else data.parent) / "paraphrases.jsonl"
     if not path.is_file():
         return {}
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             record = json.loads(line)
             found[str(record["caption"]).strip()] = str(record["paraphrase"]).strip()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from knowclip.recipe.recipe import Recipe
 from knowclip.recipe.section import Section
+from knowclip.storage.text_files import read_text
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -43,7 +44,7 @@ def read_sections(path: Path, kind: type[Section], overrides: Sequence[str]) -> 
         ValueError: It is no YAML, holds no sections, or an override is not of the form ``section.key=value``.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(read_text(path), Loader=_Once)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(values, dict):
@@ -51,6 +52,19 @@ def read_sections(path: Path, kind: type[Section], overrides: Sequence[str]) -> 
     for override in overrides:
         _apply(values, override)
     return values
+
+
+class _Once(yaml.SafeLoader):
+    """YAML with each key once: of two, the first would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping, or raise a YAML error that says which key stands there twice."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice[0]!r} stands twice in one section", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 def find_recipe(name_or_path: str | Path, *, folder: Path = RECIPES, kind: str = "recipe") -> Path:

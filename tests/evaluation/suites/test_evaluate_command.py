@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from knowclip.commands import audit, benchmark_data, compare, evaluate, report
+from knowclip.commands.measuring import paraphrases
 from knowclip.evaluation.store import find_runs
 from knowclip.evaluation.suites.folder import read_suite
 
@@ -120,6 +121,12 @@ def test_paraphrases_of_the_data_folder_join_the_controls(
     details = json.loads(run.stdout)["benchmarks"]["vg_relation"]["methods"]["flat"]["details"]
     n = sum(case.true == true for case in read_suite(folder, names=["vg_relation"])[0][0].cases)
     assert details["hard_positives"] == {"accuracy": 0.0, "kept": None, "n": n}
+    line = json.dumps({"caption": "a", "paraphrase": "b\u2028c"}, ensure_ascii=False)
+    (folder / "paraphrases.jsonl").write_text(f"\ufeff{line}\n\n")
+    assert paraphrases(folder) == {"a": "b\u2028c"}
+    (folder / "paraphrases.jsonl").write_bytes(line.encode("utf-16"))
+    with pytest.raises(ValueError, match=r"paraphrases\.jsonl is UTF-16 text"):
+        paraphrases(folder)
     (folder / "paraphrases.jsonl").write_text("{}")
     broken = CliRunner().invoke(app, ["flat", "--data", str(folder), "--suite", "vg_relation"])
     assert "paraphrases.jsonl, line 1" in str(broken.exception)

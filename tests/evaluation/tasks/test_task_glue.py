@@ -175,6 +175,9 @@ def test_broken_files(tmp_path: Path) -> None:
     tsv(tmp_path / "SST-2", "train.tsv", "text\tlabel", "fine\t1")
     with pytest.raises(ValueError, match="no column"):
         read_glue("glue_sst2", tmp_path)
+    (tmp_path / "SST-2" / "train.tsv").write_bytes("sentence\tlabel\nfine\t1\n".encode("utf-16"))
+    with pytest.raises(ValueError, match=r"train\.tsv is UTF-16 text"):
+        read_glue("glue_sst2", tmp_path)
     with pytest.raises(ValueError, match="public for dev only"):
         read_glue("glue_sst2", tmp_path, split="test")
 

@@ -8,12 +8,14 @@ Local copies: the official TSV archives (``SST-2/train.tsv``), the hub's Parquet
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowclip.evaluation.benchmarks.files import matching, one_edition, only
 from knowclip.evaluation.metrics import NotHereError
+from knowclip.storage.text_files import read_text
 
 if TYPE_CHECKING:
     from knowclip.evaluation.tasks.glue_tasks import GlueTask
@@ -73,16 +75,15 @@ def _fetch(name: str, split: str) -> Iterable[Mapping[str, Any]]:
 def _read_tsv(path: Path, spec: GlueTask) -> Iterator[Mapping[Any, Any]]:
     """Rows by column name, or by number where the file has no header (CoLA); quotes mean nothing in them."""
     columns = (*spec.tsv, spec.label)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        header: Sequence[Any] = range(4) if isinstance(spec.label, int) else next(lines, [])
-        if missing := [column for column in columns if column not in header]:
-            raise ValueError(f"{path}: no column {missing}; its header is {list(header)}")
-        for number, line in enumerate(lines, start=1):
-            record = dict(zip(header, line, strict=False))
-            if any(column not in record for column in columns):
-                raise ValueError(f"{path}, record {number}: {len(line)} columns; is the file cut short?")
-            yield record
+    lines = csv.reader(io.StringIO(read_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    header: Sequence[Any] = range(4) if isinstance(spec.label, int) else next(lines, [])
+    if missing := [column for column in columns if column not in header]:
+        raise ValueError(f"{path}: no column {missing}; its header is {list(header)}")
+    for number, line in enumerate(lines, start=1):
+        record = dict(zip(header, line, strict=False))
+        if any(column not in record for column in columns):
+            raise ValueError(f"{path}, record {number}: {len(line)} columns; is the file cut short?")
+        yield record
 
 
 def _read_tables(paths: Sequence[Path]) -> Iterator[Mapping[Any, Any]]:

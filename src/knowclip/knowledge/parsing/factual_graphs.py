@@ -7,10 +7,13 @@ lemmas. It becomes a set of tuples ``(object,)``, ``(object, attribute)``, ``(ob
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from knowclip.storage.text_files import read_text
 
 Tuples = frozenset[tuple[str, ...]]
 
@@ -31,14 +34,11 @@ def read_factual(path: Path) -> Iterator[FactualRow]:
     Raises:
         ValueError: if a column is missing or a graph is malformed, naming file and row.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 1):
-            try:
-                yield FactualRow(row["caption"], read_tuples(row["scene_graph"]))
-            except (KeyError, ValueError) as error:
-                raise ValueError(
-                    f"{path}, row {number}: {error}; FACTUAL has caption and scene_graph"
-                ) from error
+    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline="")), 1):
+        try:
+            yield FactualRow(row["caption"], read_tuples(row["scene_graph"]))
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{path}, row {number}: {error}; FACTUAL has caption and scene_graph") from error
 
 
 def read_tuples(text: str) -> Tuples:

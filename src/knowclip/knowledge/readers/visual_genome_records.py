@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from knowclip.storage.text_files import is_utf8
+from knowclip.storage.text_files import is_utf8, read_text
 from knowclip.types import Box
 
 
@@ -88,7 +88,7 @@ def aliases(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     alias = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         canonical, *others = (" ".join(other.lower().split()) for other in line.split(","))
         alias.update({other: canonical for other in others if other and canonical})
     return alias
