@@ -11,9 +11,9 @@ import knowclip
 
 ROOT = Path(knowclip.__file__).parent
 FLOORS = {
-    "types": 0, "recipe": 0,
+    "types": 0,
     "storage": 1, "console": 1, "losses": 1, "evaluation.metrics": 1,
-    "data.formats": 2, "knowledge.words": 2,
+    "recipe": 2, "data.formats": 2, "knowledge.words": 2,
     "knowledge": 3, "knowledge.graph": 3,
     "knowledge.parsing": 4, "knowledge.readers": 4,
     "knowledge.negatives": 5,
