@@ -52,42 +52,51 @@ def command(
     differ (a centre crop one column apart, texts that one of them mends first): how far that moves
     embeddings is measured on the folder that was written, and printed.
     """
+    from knowclip.console.progress import waiting
     from knowclip.preflight import machine as preflight
 
     preflight.check_model(architecture or model, model if architecture else None)
     preflight.writable_folder(out, "OUT")
+    with waiting(f"loading {model}") as following:
+        from knowclip.models.loading.load import load
+
+        loaded = load(
+            architecture or model,
+            pretrained=model if architecture else None,
+            activation=activation and activation.value,
+            preprocess=preprocess,
+        )
+        following(f"writing {out}")
+        told = _write(loaded, out, to)
+    print(f"{out}: {told}")
+    _compare(loaded, out, source=Path(model))
+
+
+def _write(model: DualEncoder, out: Path, to: Format) -> str:
+    """Write the folder; the line that loads it."""
     from knowclip.export.huggingface import save_transformers
     from knowclip.export.open_clip import save_pretrained
-    from knowclip.models.loading.load import load
 
-    loaded = load(
-        architecture or model,
-        pretrained=model if architecture else None,
-        activation=activation and activation.value,
-        preprocess=preprocess,
-    )
     if to is Format.transformers:
-        save_transformers(loaded, out)
-        print(f'{out}: CLIPModel.from_pretrained("{out}"), CLIPProcessor.from_pretrained("{out}")')
-    elif save_pretrained(loaded, out) == "open_clip":
-        print(f'{out}: open_clip.create_model_and_transforms("local-dir:{out}")')
-    else:
-        print(
-            f'{out}: knowclip.load("{out}"); stock open_clip cannot load its text tower, see README.md there'
-        )
-    _compare(loaded, out, source=Path(model))
+        save_transformers(model, out)
+        return f'CLIPModel.from_pretrained("{out}"), CLIPProcessor.from_pretrained("{out}")'
+    if save_pretrained(model, out) == "open_clip":
+        return f'open_clip.create_model_and_transforms("local-dir:{out}")'
+    return f'knowclip.load("{out}"); stock open_clip cannot load its text tower, see README.md there'
 
 
 def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> None:
     """Print how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
+    from knowclip.console.progress import waiting
     from knowclip.export.parity import TOLERANCE, measure, stock_open_clip, stock_transformers
     from knowclip.models.loading.transformers_clip import is_transformers_clip
 
-    stocks = [stock_transformers(folder) for folder in (source, out) if is_transformers_clip(folder)]
-    if (out / "open_clip_config.json").is_file():
-        stocks.append(stock_open_clip(out))
-    for stock in stocks:
-        measured = measure(loaded, stock)
+    with waiting("measuring what was written"):
+        stocks = [stock_transformers(folder) for folder in (source, out) if is_transformers_clip(folder)]
+        if (out / "open_clip_config.json").is_file():
+            stocks.append(stock_open_clip(out))
+        found = [(stock, measure(loaded, stock)) for stock in stocks]
+    for stock, measured in found:
         print("\n".join(measured.lines()))
         if measured.equal_inputs > TOLERANCE:
             raise ValueError(

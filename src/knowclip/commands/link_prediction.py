@@ -57,19 +57,22 @@ def command(
         preflight.writable_folder(out)
     from knowclip.commands.loaded import frequency, load_model
     from knowclip.commands.measuring import keep_found
+    from knowclip.console.progress import waiting
     from knowclip.evaluation.links.prediction import read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
     links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
     found = {}
-    scorers = (
-        {model: frequency(graph, modality)}
-        if model == "frequency"
-        else load_model(model, device=device).link_scorers(cache=cache)
-    )
+    with waiting(f"loading {model}"):
+        scorers = (
+            {model: frequency(graph, modality)}
+            if model == "frequency"
+            else load_model(model, device=device).link_scorers(cache=cache)
+        )
     asked = {name: _asked(name, links, scorer, side) for name, scorer in scorers.items()}
     for name, scorer in scorers.items():
-        found[name] = results = run_link_prediction(links, scorer, sides=asked[name])
+        with waiting(f"completing {len(links.rows):,} triplets ({name})"):
+            found[name] = results = run_link_prediction(links, scorer, sides=asked[name])
         if out:
             named = model if name in ("plain", model) else f"{model} with {name} encoder"
             keep_found(results, scorer.model_hash, out, named, links.split)

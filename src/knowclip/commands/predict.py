@@ -42,6 +42,7 @@ def command(
     preflight.existing(graph, "KG", folder=True)
     preflight.check_model(model, device=device)
     from knowclip.commands.loaded import load_model
+    from knowclip.console.progress import waiting
     from knowclip.evaluation.links.prediction import known_tails, predict_tails, tails_like, view_of
     from knowclip.evaluation.links.scorers import TAUGHT
     from knowclip.evaluation.tasks.output import to_json
@@ -62,13 +63,15 @@ def command(
             entities = entities[entities != number]
             notes.append(f"the head, {a.entity_id[number]}, is left out of the tails")
     views = [view_of(opened, int(entity), modality) for entity in entities]  # type: ignore[arg-type]
-    scorers = load_model(model, device=device).link_scorers(cache=cache)
+    with waiting(f"loading {model}"):
+        scorers = load_model(model, device=device).link_scorers(cache=cache)
     answering = [name for name, scorer in scorers.items() if scorer.answers("tail", ())]
     if not plain and "fusion" in scorers and "fusion" not in answering:
         notes.append(f"plain CLIP answers: fusion did not learn tails ({TAUGHT})")
     answers = "plain" if plain else answering[0]
     scorer = scorers[answers]
-    best = predict_tails(scorer, given, relation, views, k=k)
+    with waiting(f"comparing {len(views):,} tails"):
+        best = predict_tails(scorer, given, relation, views, k=k)
     if answers == "plain":
         same = len({place for place, _ in best} & tails_like(scorer, given, views, k=k))
         notes.append(

@@ -83,8 +83,15 @@ def measure(model: DualEncoder, stock: Stock) -> Parity:
 def stock_transformers(folder: Path) -> Stock:
     """A folder as ``CLIPModel`` and ``CLIPProcessor`` load it."""
     from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+    from transformers.utils import logging
 
-    model = CLIPModel.from_pretrained(folder).eval()
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # files of this disk: nothing to wait for
+    try:
+        model = CLIPModel.from_pretrained(folder).eval()
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     processor, tokenizer = AutoImageProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     length = model.config.text_config.max_position_embeddings
 
