@@ -53,6 +53,7 @@ def test_convert_both_ways(tmp_path: Path) -> None:
     there = run(convert, tmp_path / "ours", tmp_path / "hf", "--to", "transformers")
     back = run(convert, tmp_path / "hf", tmp_path / "again")
     assert (there.exit_code, back.exit_code) == (0, 0), (there.output, back.output)
+    assert "Loading weights" not in there.output + back.output  # transformers' own bar
     assert "CLIPModel.from_pretrained" in there.stdout and "local-dir:" in back.stdout
     assert "transformers, its own preprocessing of a 640x427 picture: cosine distance" in there.stdout
     assert "open_clip, equal pixels and token ids: cosine distance" in back.stdout
