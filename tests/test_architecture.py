@@ -1,8 +1,13 @@
-"""Folders are the data flow: imports go down only, and never through a folder's own ``__init__``."""
+"""Folders are the data flow: imports go down only, in no circle, never through a folder's own ``__init__``.
+
+No file, function or folder is so large that its name no longer says what stands in it.
+"""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,6 +30,12 @@ FLOORS = {
     "build": 11,
     "commands": 12, "cli": 12,
 }  # fmt: skip
+MAX_FILE, MAX_FUNCTION, MAX_FOLDER = 400, 60, 20
+"""Lines of a file, lines of a function with its docstring, modules of a folder."""
+LONG_FUNCTIONS: dict[str, str] = {}
+"""``path:function`` -> why it is longer."""
+LISTS = {"commands": "one file a subcommand", "evaluation/benchmarks": "one file a benchmark"}
+"""Folders of more modules -> what makes them a list, which is found by name."""
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
@@ -33,6 +44,11 @@ def unit(module: str) -> str:
     parts = module.split(".")
     heads = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next((head for head in heads if head in FLOORS), parts[0])
+
+
+def module_of(path: Path) -> str:
+    """``data.scenes.world`` of its file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(path: Path) -> list[str]:
@@ -54,7 +70,7 @@ def imported(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down_only(path: Path) -> None:
-    here = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    here = module_of(path)
     for name in imported(path):
         mine, theirs = unit(here), unit(name)
         if mine == theirs:
@@ -69,3 +85,29 @@ def test_imports_go_down_only(path: Path) -> None:
 def test_a_folder_s_init_holds_a_docstring_only(path: Path) -> None:
     body = ast.parse(path.read_text(encoding="utf-8")).body
     assert len(body) == 1 and ast.get_docstring(ast.Module(body, [])), f"{path} holds more than a docstring"
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    """Nor within a floor, where the test above allows all; those inside functions and for types count."""
+    graph = {module_of(path): set(imported(path)) - {module_of(path)} for path in FILES}
+    TopologicalSorter(graph).prepare()  # a CycleError names the modules
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_short(path: Path) -> None:
+    """Of a subcommand, what it does is counted: its parameters are its options, each with its help."""
+    source, name = path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix()
+    assert len(source.splitlines()) <= MAX_FILE, f"{name}: split it by what its parts are about"
+    long = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            subcommand = name.startswith("commands/") and node.name == "command"
+            first = node.body[bool(ast.get_docstring(node))] if subcommand else node
+            long[f"{name}:{node.name}"] = node.end_lineno - first.lineno + 1
+    long = {function: lines for function, lines in long.items() if lines > MAX_FUNCTION}
+    assert long.keys() == {key for key in LONG_FUNCTIONS if key.startswith(f"{name}:")}, long
+
+
+def test_folders_are_rooms_not_halls() -> None:
+    modules = Counter(p.parent.relative_to(ROOT).as_posix() for p in FILES if p.name != "__init__.py")
+    assert {folder for folder, n in modules.items() if n > MAX_FOLDER} <= set(LISTS), modules.most_common(3)

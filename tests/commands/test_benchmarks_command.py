@@ -14,7 +14,7 @@ from knowclip.cli import build_app
 from knowclip.commands.benchmarks import protocol_table
 from knowclip.commands.data import fetch, instructions
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import Download
+from knowclip.evaluation.benchmarks.card import Download
 
 DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.types import ImageRef
 

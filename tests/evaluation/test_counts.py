@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import NOT_IN_FILE, Benchmark
+from knowclip.evaluation.benchmarks.card import NOT_IN_FILE, Benchmark
 from knowclip.evaluation.benchmarks.half_truth import HALF_TRUTH
 from knowclip.evaluation.benchmarks.retrieval import SETS, Retrieval
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot

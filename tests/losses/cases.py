@@ -66,9 +66,12 @@ class LossCase:
     """Contract of a loss over features of a batch."""
 
     loss: Callable[..., Tensor]
-    inputs: set[str]
     learnt: tuple[str, ...] = ("image_features", "text_features", "negative_features")
     """What the loss moves; the first of them must feel it."""
+
+    @property
+    def inputs(self) -> set[str]:
+        return LOSSES[type(self).loss]
 
     @property
     def name(self) -> str:

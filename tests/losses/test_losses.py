@@ -35,44 +35,37 @@ from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 class TestClipLoss(LossCase):
     loss = clip_loss
-    inputs = LOSSES[clip_loss]
     separation = staticmethod(in_batch_separation)
 
 
 class TestSiglipLoss(LossCase):
     loss = siglip_loss
-    inputs = LOSSES[siglip_loss]
     separation = staticmethod(in_batch_separation)
 
 
 class TestNegclipLoss(LossCase):
     loss = negclip_loss
-    inputs = LOSSES[negclip_loss]
     separation = staticmethod(own_separation)
 
 
 class TestOwnNegativeLoss(LossCase):
     loss = own_negative_loss
-    inputs = LOSSES[own_negative_loss]
     separation = staticmethod(own_separation)
 
 
 class TestNegativeSiglipLoss(LossCase):
     loss = negative_siglip_loss
-    inputs = LOSSES[negative_siglip_loss]
     separation = staticmethod(negative_separation)
 
 
 class TestE2ELoss(LossCase):
     loss = e2e_loss
-    inputs = LOSSES[e2e_loss]
     learnt = ("query_features", "candidate_features")
     separation = staticmethod(triplet_separation)
 
 
 class TestE2RLoss(LossCase):
     loss = e2r_loss
-    inputs = LOSSES[e2r_loss]
     learnt = ("relation_logits",)
 
     def margins(self, *, steps: int) -> Tensor:
@@ -88,20 +81,17 @@ class TestE2RLoss(LossCase):
 
 class TestG2ELoss(LossCase):
     loss = g2e_loss
-    inputs = LOSSES[g2e_loss]
     learnt = ("entity_features", "graph_features")
     separation = staticmethod(triplet_separation)
 
 
 class TestDistillationLoss(LossCase):
     loss = distillation_loss
-    inputs = LOSSES[distillation_loss]
     separation = staticmethod(nearness_to_teacher)
 
 
 class TestHingeLoss(LossCase):
     loss = hinge_loss
-    inputs = LOSSES[hinge_loss]
     separation = staticmethod(own_separation)
 
     def margins(self, *, steps: int) -> Tensor:
@@ -112,13 +102,11 @@ class TestHingeLoss(LossCase):
 
 class TestBatchHardLoss(LossCase):
     loss = batch_hard_loss
-    inputs = LOSSES[batch_hard_loss]
     separation = staticmethod(in_batch_separation)
 
 
 class TestFoldingLoss(LossCase):
     loss = folding_loss
-    inputs = LOSSES[folding_loss]
     learnt = ("text_features",)
     separation = staticmethod(nearness_to_enhanced)
 

@@ -28,7 +28,7 @@ def test_junk_is_told_from_data(kind) -> None:
 def test_readers_of_folders_leave_junk_out(tmp_path) -> None:
     """The folder itself may lie in a hidden one: only what is below it counts."""
     from knowclip.evaluation.benchmarks.classification import read_classification
-    from knowclip.evaluation.tasks.base import find_images
+    from knowclip.evaluation.tasks.image_folders import find_images
     from knowclip.knowledge.graph.image_files import ImageFolder
 
     home = tmp_path / ".cache" / "data"

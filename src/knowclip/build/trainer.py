@@ -21,7 +21,7 @@ from knowclip.build.validation import build_link_validation, build_suite, build_
 from knowclip.console.progress import Stages
 from knowclip.data.captions.fingerprint import DataFingerprint
 from knowclip.data.images.cache import ImageCache
-from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.controls.leak_audit import images_of
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.method import Method

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from knowclip.data.images.cache import ImageCache
-from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
 from knowclip.evaluation.links.prediction import also_in, answered_sides, read_links

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.benchmarks.base import Benchmark
+    from knowclip.evaluation.benchmarks.card import Benchmark
 
 Found = tuple[list["Benchmark"], dict[str, str]]
 """Benchmarks, and of the others why they cannot be measured."""
@@ -33,7 +33,7 @@ def find(
     Raises:
         ValueError: nothing can be measured.
     """
-    from knowclip.evaluation.benchmarks.files import NO_PAIR
+    from knowclip.evaluation.benchmarks.locating import NO_PAIR
     from knowclip.evaluation.benchmarks.registry import SUITES
     from knowclip.evaluation.metrics import NoDataError
     from knowclip.evaluation.suites.folder import read_suite

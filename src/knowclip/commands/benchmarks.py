@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.benchmarks.base import Card
+    from knowclip.evaluation.benchmarks.card import Card
 
 
 def command(

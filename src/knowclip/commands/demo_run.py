@@ -24,7 +24,8 @@ from knowclip.console.progress import counting, stages, waiting
 from knowclip.data.captions.read import read_captions
 from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.write import write_scenes
-from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
 from knowclip.evaluation.controls.text_only import TextOnly
 from knowclip.evaluation.report.summary import Report
 from knowclip.evaluation.report.write import console_table, to_json, write_report

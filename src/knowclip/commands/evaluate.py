@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from knowclip.evaluation.benchmarks.base import Benchmark
+    from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.evaluation.report.summary import Report
     from knowclip.evaluation.statistics.gate import Condition
     from knowclip.types import Result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.benchmarks.base import Benchmark
+    from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.types import Result
 
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from knowclip.console.progress import Stages
-    from knowclip.evaluation.benchmarks.base import Benchmark, Choice
+    from knowclip.evaluation.benchmarks.card import Benchmark
+    from knowclip.evaluation.benchmarks.choices import Choice
     from knowclip.evaluation.controls.text_only import TextOnly
     from knowclip.evaluation.scoring import Scorer
     from knowclip.types import Result
@@ -80,7 +81,7 @@ def _encoding(update: Stages, label: str, what: str, done: int, total: int) -> N
 
 def shown_cases(benchmark: Benchmark) -> Sequence[Choice]:
     """The pictures and captions that pages show of a benchmark."""
-    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
     from knowclip.evaluation.benchmarks.retrieval import Retrieval
 
     return benchmark.cases if isinstance(benchmark, (ChoiceBenchmark, Retrieval)) else ()
@@ -120,7 +121,7 @@ def text_only(
 ) -> TextOnly | None:
     """Train the control on the training captions beside the benchmark, where there are any."""
     from knowclip.data.captions.read import read_captions
-    from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+    from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
     from knowclip.evaluation.benchmarks.swaps import BlindScored
     from knowclip.evaluation.controls.language_model import CausalLanguageModel
     from knowclip.evaluation.controls.text_only import TextOnly

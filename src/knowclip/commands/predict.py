@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.links.scorers import View
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from knowclip.evaluation.links.prediction import Modality
+    from knowclip.evaluation.links.scorers import LinkScorer, View
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
 
@@ -28,12 +34,7 @@ def command(
 
     A method trained without E2E has not learned to answer; plain CLIP does then, as with --plain.
     """
-    from contextlib import suppress
     from typing import get_args
-
-    import numpy as np
-    from rich.console import Console
-    from rich.table import Table
 
     from knowclip.preflight import machine as preflight
     from knowclip.recipe.selection import Shown
@@ -41,62 +42,111 @@ def command(
     preflight.one_of("--modality", modality, get_args(Shown))
     preflight.existing(graph, "KG", folder=True)
     preflight.check_model(model, device=device)
+    from rich.console import Console
+
     from knowclip.commands.loaded import load_model
     from knowclip.console.progress import waiting
-    from knowclip.evaluation.links.prediction import known_tails, predict_tails, tails_like, view_of
-    from knowclip.evaluation.links.scorers import TAUGHT
-    from knowclip.evaluation.tasks.output import to_json
+    from knowclip.evaluation.links.prediction import predict_tails, view_of
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
-    from knowclip.types import ImageRef
 
     opened = KnowledgeGraph(graph)
-    a = opened.arrays
-    entities = np.unique(np.concatenate([a.head, a.tail]))
-    given: View = ImageRef(Path(head)) if _is_file(head) else head
-    known: set[int] = set()
-    notes = _unknown_relation(opened, relation)
-    if isinstance(given, str):
-        with suppress(ValueError):  # no entity, or several of this text: then it is any text
-            number = opened.entity(head)
-            given = view_of(opened, number, modality)  # type: ignore[arg-type]
-            known = known_tails(opened, number, relation)
-            entities = entities[entities != number]
-            notes.append(f"the head, {a.entity_id[number]}, is left out of the tails")
-    views = [view_of(opened, int(entity), modality) for entity in entities]  # type: ignore[arg-type]
+    asked = _asked(opened, head, relation, modality)  # type: ignore[arg-type]
+    views = [view_of(opened, int(entity), modality) for entity in asked.entities]  # type: ignore[arg-type]
     with waiting(f"loading {model}"):
         scorers = load_model(model, device=device).link_scorers(cache=cache)
-    answering = [name for name, scorer in scorers.items() if scorer.answers("tail", ())]
-    if not plain and "fusion" in scorers and "fusion" not in answering:
-        notes.append(f"plain CLIP answers: fusion did not learn tails ({TAUGHT})")
-    answers = "plain" if plain else answering[0]
-    scorer = scorers[answers]
+    answers, notes = _answering(scorers, plain=plain)
     with waiting(f"comparing {len(views):,} tails"):
-        best = predict_tails(scorer, given, relation, views, k=k)
+        best = predict_tails(scorers[answers], asked.head, relation, views, k=k)
+    notes = [*_unknown_relation(opened, relation), *asked.notes, *notes]
     if answers == "plain":
-        same = len({place for place, _ in best} & tails_like(scorer, given, views, k=k))
-        notes.append(
-            "plain CLIP ranks by likeness to the words of head and relation: without the relation "
-            f"{same} of these {len(best)} tails would be the same"
-        )
+        notes.append(_likeness(scorers[answers], asked.head, views, best, k=k))
     for note in notes:
         Console(stderr=True, soft_wrap=True).print(note, highlight=False, markup=False)
+    a = opened.arrays
     tails = [
         {
-            "tail": a.entity_id[entities[place]],
-            "text": a.entity_text[entities[place]],
+            "tail": a.entity_id[asked.entities[place]],
+            "text": a.entity_text[asked.entities[place]],
             "score": score,
-            "known": int(entities[place]) in known,
+            "known": int(asked.entities[place]) in asked.known,
         }
         for place, score in best
     ]
+    _show(head, relation, tails, notes, json=json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How the head is shown, the entities to rank, and those of them that the graph knows as tails."""
+
+    head: View
+    entities: NDArray[np.integer]
+    known: set[int]
+    notes: list[str]
+
+
+def _asked(graph: KnowledgeGraph, head: str, relation: str, modality: Modality) -> _Asked:
+    """Find the head in the graph; what is none of its entities is asked as it is, among all of them."""
+    import numpy as np
+
+    from knowclip.evaluation.links.prediction import known_tails, view_of
+    from knowclip.types import ImageRef
+
+    a = graph.arrays
+    entities = np.unique(np.concatenate([a.head, a.tail]))
+    if _is_file(head):
+        return _Asked(ImageRef(Path(head)), entities, set(), [])
+    try:
+        number = graph.entity(head)
+        given = view_of(graph, number, modality)
+    except ValueError:  # no entity, or several of this text: then it is any text
+        return _Asked(head, entities, set(), [])
+    note = f"the head, {a.entity_id[number]}, is left out of the tails"
+    known = known_tails(graph, number, relation)
+    return _Asked(given, entities[entities != number], known, [note])
+
+
+def _answering(scorers: Mapping[str, LinkScorer], *, plain: bool) -> tuple[str, list[str]]:
+    """Which scorer answers, and a note where it is another than the method's own."""
+    from knowclip.evaluation.links.scorers import TAUGHT
+
+    answering = [name for name, scorer in scorers.items() if scorer.answers("tail", ())]
+    if plain:
+        return "plain", []
+    untaught = "fusion" in scorers and "fusion" not in answering
+    notes = [f"plain CLIP answers: fusion did not learn tails ({TAUGHT})"] if untaught else []
+    return answering[0], notes
+
+
+def _likeness(
+    scorer: LinkScorer, head: View, views: Sequence[View], best: Sequence[tuple[int, float]], *, k: int
+) -> str:
+    """How many of the tails the head alone would have given."""
+    from knowclip.evaluation.links.prediction import tails_like
+
+    same = len({place for place, _ in best} & tails_like(scorer, head, views, k=k))
+    return (
+        "plain CLIP ranks by likeness to the words of head and relation: without the relation "
+        f"{same} of these {len(best)} tails would be the same"
+    )
+
+
+def _show(
+    head: str, relation: str, tails: Sequence[Mapping[str, Any]], notes: Sequence[str], *, json: bool
+) -> None:
+    """Print the tails, the best first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowclip.evaluation.tasks.output import to_json
+
     if json:
         print(to_json({"head": head, "relation": relation, "tails": tails, "notes": notes}))
         return
     table = Table("tail", "text", "cosine", "in the graph", title=f"{head} {relation} ...")
     for tail in tails:
-        table.add_row(
-            tail["tail"], tail["text"] or "", f"{tail['score']:.3f}", "yes" if tail["known"] else ""
-        )
+        known = "yes" if tail["known"] else ""
+        table.add_row(tail["tail"], tail["text"] or "", f"{tail['score']:.3f}", known)
     Console().print(table)
 
 

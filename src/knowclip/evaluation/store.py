@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.evaluation.benchmarks.base import Choice
+from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.benchmarks.registry import BENCHMARKS
 from knowclip.storage.atomic import atomic_file
 from knowclip.types import ImageRef, Result

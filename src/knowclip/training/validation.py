@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from knowclip.data.images.cache import ImageCache, PixelCache
-from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.links.prediction import LinkSet, Side, run_link_prediction
 from knowclip.evaluation.links.scorers import FusionLinks, PlainClip
 from knowclip.evaluation.scoring import Scorer

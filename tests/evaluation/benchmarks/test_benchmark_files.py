@@ -13,22 +13,19 @@ import pytest
 from official import draw, png, write_lines, write_parquet
 
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import Card, Choice
-from knowclip.evaluation.benchmarks.files import (
-    Images,
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import CocoImages, Images
+from knowclip.evaluation.benchmarks.locating import locate, one_edition, only
+from knowclip.evaluation.benchmarks.protocols import Paraphrase
+from knowclip.evaluation.benchmarks.records import (
     Record,
-    collect,
     csv_records,
     json_records,
     jsonl_records,
-    locate,
-    one_edition,
-    only,
     parquet_records,
-    text,
 )
-from knowclip.evaluation.benchmarks.images import CocoImages
-from knowclip.evaluation.benchmarks.protocols import Paraphrase
 from knowclip.evaluation.benchmarks.vsr import VSR
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.suites.folder import read_suite

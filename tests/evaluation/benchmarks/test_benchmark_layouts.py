@@ -14,7 +14,8 @@ from PIL import Image
 
 from knowclip.data.captions.read import read_captions
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import Benchmark, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.half_truth import half_truths
 from knowclip.evaluation.benchmarks.order import normalise, shuffles
 from knowclip.evaluation.benchmarks.vl_checklist import source_of

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, hardest_pairs
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark, hardest_pairs
 from knowclip.evaluation.benchmarks.protocols import (
     ImageChoice,
     ImageChoiceBenchmark,

@@ -13,7 +13,8 @@ import pytest
 
 import knowclip.evaluation.benchmarks as package
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import Benchmark, Card, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Benchmark, Card
+from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
 from knowclip.evaluation.benchmarks.protocols import (
     ImageChoiceBenchmark,
     ParaphraseBenchmark,

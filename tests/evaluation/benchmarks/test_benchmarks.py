@@ -12,7 +12,8 @@ import pytest
 
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.aro import DROPPED_RELATIONS, read_vg_attribution, read_vg_relation
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.retrieval import Retrieval
 from knowclip.evaluation.benchmarks.swaps import attach, read_negatives, swaps
 from knowclip.evaluation.benchmarks.zero_shot import ZERO_SHOT_OBJECTS, ZeroShot

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.swaps import swaps
 from knowclip.evaluation.controls.text_only import (
     CaptionClassifier,

@@ -18,11 +18,11 @@ from sklearn import metrics
 
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks import glue_files
-from knowclip.evaluation.tasks.base import Task
 from knowclip.evaluation.tasks.glue import read_glue
 from knowclip.evaluation.tasks.glue_metrics import f1, matthews, pearson, spearman
 from knowclip.evaluation.tasks.glue_tasks import GLUE
 from knowclip.evaluation.tasks.objectives import Classification, Regression
+from knowclip.evaluation.tasks.task import Task
 
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=30)
 VALUES = st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=3, max_size=30)

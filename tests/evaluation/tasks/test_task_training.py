@@ -20,7 +20,6 @@ from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.bootstrap import interval
 from knowclip.evaluation.store import find_runs
 from knowclip.evaluation.tasks import registry
-from knowclip.evaluation.tasks.base import Task, TaskItems
 from knowclip.evaluation.tasks.glue_tasks import GLUE
 from knowclip.evaluation.tasks.head import PooledHead, TokenHead
 from knowclip.evaluation.tasks.linear_probe import LINEAR_PROBE, LinearProbe
@@ -28,6 +27,7 @@ from knowclip.evaluation.tasks.objectives import Classification, Regression, Sof
 from knowclip.evaluation.tasks.run import run_task
 from knowclip.evaluation.tasks.settings import HeadSettings, parse_settings
 from knowclip.evaluation.tasks.sides import Pooled, Tokens, sides_of
+from knowclip.evaluation.tasks.task import Task, TaskItems
 from knowclip.evaluation.tasks.training import fit, hold_out
 from knowclip.export.open_clip import save_pretrained
 from knowclip.types import ImageRef

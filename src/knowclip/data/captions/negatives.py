@@ -100,9 +100,7 @@ def negatives_for(
             f"{graphs} has no graph for any of the {len(examples):,} captions; a graph belongs to the "
             f"caption of the same text, such as {examples[0].caption!r}, or to the image of its image_id"
         )
-    numbers: dict[str, list[int]] = {}
-    for i, example in enumerate(examples):
-        numbers.setdefault(example.image_id, []).append(i)
+    numbers = _by_image(examples)
     images = [
         _Image(
             tuple(examples[i].caption for i in n),
@@ -118,6 +116,14 @@ def negatives_for(
     order = [i for several in numbers.values() for i in several]
     filled = {i: line for i, line in zip(order, lines, strict=True) if line != _NO_GRAPH}
     return _filled(examples, filled, graphs)
+
+
+def _by_image(examples: Sequence[Example]) -> dict[str, list[int]]:
+    """Image -> numbers of its examples."""
+    numbers: dict[str, list[int]] = {}
+    for i, example in enumerate(examples):
+        numbers.setdefault(example.image_id, []).append(i)
+    return numbers
 
 
 def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | None) -> Prepared:

@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card
-from knowclip.evaluation.benchmarks.files import (
-    Record,
-    collect,
-    locate,
-    matching,
-    one_edition,
-    parquet_records,
-    text,
-)
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.locating import locate, matching, one_edition
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
+from knowclip.evaluation.benchmarks.records import Record, parquet_records
 from knowclip.evaluation.benchmarks.winoground import PARQUET, RULE
 
 BIVLC = Card(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from knowclip.evaluation.benchmarks import classification_sources as sources
-from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.class_names import Named, class_names
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
 from knowclip.evaluation.metrics import NoDataError, NotHereError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.shards import META
-from knowclip.evaluation.benchmarks.files import matching
+from knowclip.evaluation.benchmarks.locating import matching
 from knowclip.storage.atomic import atomic_folder
 from knowclip.storage.members import open_file, tar_members
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk

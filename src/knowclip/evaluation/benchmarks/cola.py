@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Download
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, text
-from knowclip.evaluation.benchmarks.images import VG_IMAGES
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import VG_IMAGES, Images
+from knowclip.evaluation.benchmarks.locating import locate
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
+from knowclip.evaluation.benchmarks.records import Record, json_records
 
 FILE = "COLA_multiobjects_matching_benchmark.json"
 VG_OBTAIN = (

@@ -11,10 +11,13 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.cola import VG_OBTAIN
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, csv_records, locate, matching, text
-from knowclip.evaluation.benchmarks.images import VG_IMAGES
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import VG_IMAGES, Images
+from knowclip.evaluation.benchmarks.locating import locate, matching
+from knowclip.evaluation.benchmarks.records import Record, csv_records
 from knowclip.types import ImageRef
 
 SYSTEMATIC = "syst_hard_negatives/syst_vg_hard_negs_*.csv"

@@ -18,16 +18,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from knowclip.evaluation.benchmarks.base import Card, Download
-from knowclip.evaluation.benchmarks.files import (
-    Images,
-    Record,
-    collect,
-    locate,
-    text,
-    write_once,
-)
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import Images
+from knowclip.evaluation.benchmarks.locating import locate
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
+from knowclip.evaluation.benchmarks.records import Record, write_once
 from knowclip.evaluation.benchmarks.winoground import RULE
 from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from knowclip.data.captions.read import CaptionSet
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import captioned
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.knowledge.content_hashes import stable_hash
 from knowclip.knowledge.negatives.mentions import Layout
 from knowclip.knowledge.parsing.parsers import parse

@@ -1,12 +1,11 @@
-"""Where the images of COCO and Visual Genome lie, which many benchmarks share."""
+"""Finds the images of benchmarks by name; where those of COCO and Visual Genome lie, which many share."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.files import Images
 from knowclip.types import ImageRef
 
 _COCO_HOMES = ("", "images", "coco", "coco/images", "COCO", "COCO/images", "mscoco", "mscoco/images")
@@ -29,6 +28,21 @@ VG_IMAGES = (
     *_VG_HOMES,
 )
 """Where Visual Genome's images are looked for, under the benchmark's folder and the data folder."""
+
+
+class Images:
+    """Finds image files by name in the folders where a benchmark's images may lie."""
+
+    def __init__(self, folders: Iterable[Path], subfolders: Sequence[str] = ("",)) -> None:
+        self.roots = [root for folder in folders for name in subfolders if (root := folder / name).is_dir()]
+
+    def __call__(self, name: str) -> ImageRef:
+        """The first file of that name; a path that does not exist where there is none."""
+        # folder / "/x" is "/x": an absolute name would be looked for outside of the folder
+        if not name or name.startswith("/"):
+            raise ValueError(f"{name!r} is no image name")
+        found = next((path for root in self.roots if os.path.isfile(path := root / name)), None)
+        return ImageRef(found or (self.roots[0] if self.roots else Path("no image folder")) / name)
 
 
 class CocoImages(Images):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Download
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, csv_records, locate, text
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import Images
+from knowclip.evaluation.benchmarks.locating import locate
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
+from knowclip.evaluation.benchmarks.records import Record, csv_records
 
 IMAGES = "MLLM_VLM Images"
 PROMPT = "a photo of "

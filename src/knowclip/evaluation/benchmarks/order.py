@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from knowclip.evaluation.benchmarks.aro import ADDRESS, PAPER
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
-from knowclip.evaluation.benchmarks.files import Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
 from knowclip.evaluation.benchmarks.images import CocoImages
+from knowclip.evaluation.benchmarks.locating import locate
+from knowclip.evaluation.benchmarks.records import Record, json_records
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.knowledge.content_hashes import stable_hash
 from knowclip.knowledge.parsing.spacy_parser import installed_model

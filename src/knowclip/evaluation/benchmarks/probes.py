@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import Record, collect, json_records, text
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.records import Record, json_records
 from knowclip.evaluation.metrics import NotHereError
 from knowclip.types import ImageRef
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from knowclip.evaluation.benchmarks.base import (
-    Card,
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import hardest_pairs
+from knowclip.evaluation.benchmarks.grading import (
     check_cases,
     compared,
     describe,
     grades,
-    hardest_pairs,
     image_name,
     missing_images,
 )

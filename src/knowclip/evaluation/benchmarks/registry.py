@@ -30,7 +30,7 @@ from knowclip.evaluation.benchmarks import (
     winoground,
     zero_shot,
 )
-from knowclip.evaluation.benchmarks.base import Benchmark, Card
+from knowclip.evaluation.benchmarks.card import Benchmark, Card
 
 
 class Reader(Protocol):

@@ -15,9 +15,11 @@ import numpy as np
 
 from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.data.captions.read import read_captions
-from knowclip.evaluation.benchmarks.base import Card, Choice, describe, missing_images
-from knowclip.evaluation.benchmarks.files import captioned
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice
+from knowclip.evaluation.benchmarks.grading import describe, missing_images
 from knowclip.evaluation.benchmarks.images import coco_home
+from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, nearest_wrong, relevance
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import Example, Result

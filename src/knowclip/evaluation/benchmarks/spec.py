@@ -9,9 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, text
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import Images
+from knowclip.evaluation.benchmarks.locating import locate
 from knowclip.evaluation.benchmarks.protocols import ImageChoice, ImageChoiceBenchmark
+from knowclip.evaluation.benchmarks.records import Record, json_records
 
 SUBSETS = ("absolute_size", "relative_size", "absolute_spatial", "relative_spatial", "existence", "count")
 _COMMON: dict[str, Any] = {

@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
-from knowclip.evaluation.benchmarks.files import (
-    Images,
-    Record,
-    collect,
-    json_records,
-    locate,
-    text,
-)
-from knowclip.evaluation.benchmarks.images import CocoImages
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import CocoImages, Images
+from knowclip.evaluation.benchmarks.locating import locate
 from knowclip.evaluation.benchmarks.protocols import Paraphrase, ParaphraseBenchmark
+from knowclip.evaluation.benchmarks.records import Record, json_records
 from knowclip.evaluation.metrics import NoDataError
 
 SPLITS = ("add_obj", "add_att", "replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att")

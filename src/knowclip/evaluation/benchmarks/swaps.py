@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import captioned, text
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import text
+from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.evaluation.controls.text_only import Blind, strongest
 from knowclip.evaluation.metrics import NotHereError, small_left_out
 from knowclip.storage.text_files import read_text

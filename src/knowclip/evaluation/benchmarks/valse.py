@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark, Download
-from knowclip.evaluation.benchmarks.files import (
-    Record,
-    collect,
-    json_records,
-    locate,
-    text,
-)
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
 from knowclip.evaluation.benchmarks.images import CocoImages
+from knowclip.evaluation.benchmarks.locating import locate
+from knowclip.evaluation.benchmarks.records import Record, json_records
 
 PIECES = (
     "existence",

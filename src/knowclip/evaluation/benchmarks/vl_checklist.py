@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import Images, Record, collect, json_records, locate, matching, text
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import Images
+from knowclip.evaluation.benchmarks.locating import locate, matching
+from knowclip.evaluation.benchmarks.records import Record, json_records
 from knowclip.evaluation.metrics import NoDataError
 
 SOURCES = {"vg": "vg", "vaw": "vg", "hake": "hake", "swig": "swig"}

@@ -9,16 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Download
-from knowclip.evaluation.benchmarks.files import (
-    Record,
-    collect,
-    jsonl_records,
-    locate,
-    text,
-)
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.collect import collect, text
 from knowclip.evaluation.benchmarks.images import CocoImages
+from knowclip.evaluation.benchmarks.locating import locate
 from knowclip.evaluation.benchmarks.protocols import Statement, StatementBenchmark
+from knowclip.evaluation.benchmarks.records import Record, jsonl_records
 from knowclip.evaluation.metrics import NoDataError
 
 FILES = {"test": "test.jsonl", "val": "dev.jsonl"}

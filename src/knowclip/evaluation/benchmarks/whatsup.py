@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.files import (
-    Images,
-    Record,
-    collect,
-    json_records,
-    locate,
-    text,
-)
-from knowclip.evaluation.benchmarks.images import VG_IMAGES, CocoImages
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import VG_IMAGES, CocoImages, Images
+from knowclip.evaluation.benchmarks.locating import locate
+from knowclip.evaluation.benchmarks.records import Record, json_records
 
 CONTROLLED = ("controlled_images_dataset", "controlled_clevr_dataset")
 NATURAL = {"coco_qa": "{:0>12}.jpg", "vg_qa": "{}.jpg"}

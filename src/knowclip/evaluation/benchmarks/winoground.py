@@ -12,21 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card, Download
-from knowclip.evaluation.benchmarks.files import (
-    Images,
-    Record,
-    collect,
-    json_records,
-    jsonl_records,
-    locate,
-    matching,
-    one_edition,
-    only,
-    parquet_records,
-    text,
-)
+from knowclip.evaluation.benchmarks.card import Card, Download
+from knowclip.evaluation.benchmarks.collect import collect, text
+from knowclip.evaluation.benchmarks.images import Images
+from knowclip.evaluation.benchmarks.locating import locate, matching, one_edition, only
 from knowclip.evaluation.benchmarks.protocols import TwoByTwo, TwoByTwoBenchmark
+from knowclip.evaluation.benchmarks.records import Record, json_records, jsonl_records, parquet_records
 from knowclip.types import ImageRef
 
 PARQUET = ("test-*.parquet", "data/test-*.parquet")

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
+from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.class_names import shared_names
-from knowclip.evaluation.benchmarks.files import captioned
+from knowclip.evaluation.benchmarks.grading import class_table, describe, missing_images
+from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, macro_average
 from knowclip.evaluation.scoring import Scorer

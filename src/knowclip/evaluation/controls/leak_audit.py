@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.evaluation.benchmarks.base import Benchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.scoring import UNREADABLE, Scorer
 from knowclip.storage.pixels import load_pixels
 from knowclip.storage.text_files import read_json

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.evaluation.benchmarks.base import ChoiceBenchmark
+from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
 from knowclip.evaluation.metrics import NoDataError, choice_correct
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import ImageRef

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from knowclip.evaluation.benchmarks.base import Choice
+from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.metrics import TIE_TOLERANCE
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.records import records

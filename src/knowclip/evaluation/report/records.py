@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knowclip.console.counts import read_line
-from knowclip.evaluation.benchmarks.base import NOT_IN_FILE
+from knowclip.evaluation.benchmarks.card import NOT_IN_FILE
 from knowclip.evaluation.report.summary import NO_FILES
 
 DROPPED = 5

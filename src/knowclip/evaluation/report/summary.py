@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from knowclip.evaluation.benchmarks.base import Choice
+from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.report.standings import abilities, best, published
 from knowclip.evaluation.statistics.bootstrap import compare, interval, same_items, wilson
 from knowclip.types import Result

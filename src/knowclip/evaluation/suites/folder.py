@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.evaluation.benchmarks import registry
-from knowclip.evaluation.benchmarks.base import Benchmark, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
 from knowclip.evaluation.benchmarks.swaps import BlindScored
 from knowclip.evaluation.controls.text_only import TextOnly, hard_positives, shuffled_images, strongest
 from knowclip.evaluation.metrics import NoDataError, NotHereError

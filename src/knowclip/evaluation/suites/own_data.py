@@ -13,7 +13,8 @@ from typing import Any
 
 from knowclip.data.captions.negatives import Progress, negatives_for
 from knowclip.data.captions.read import CaptionSet, read_captions
-from knowclip.evaluation.benchmarks.base import Benchmark, Choice
+from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.benchmarks.half_truth import HALF_TRUTH, of_captions
 from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Retrieval
 from knowclip.evaluation.benchmarks.swaps import SWAPS, blind_scored, swaps

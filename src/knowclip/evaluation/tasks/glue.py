@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from knowclip.evaluation.metrics import NoDataError
-from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, refuse_gaps
 from knowclip.evaluation.tasks.glue_files import read_records
 from knowclip.evaluation.tasks.glue_tasks import GLUE, GlueTask
 from knowclip.evaluation.tasks.objectives import Classification, Objective, Regression
+from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
 from knowclip.types import Result
 
 STS_B_SCALE = 5.0

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowclip.evaluation.benchmarks.files import matching, one_edition, only
+from knowclip.evaluation.benchmarks.locating import matching, one_edition, only
 from knowclip.evaluation.metrics import NotHereError
 from knowclip.storage.text_files import read_text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.tasks import glue_metrics
 
 Metric = Callable[[Any, Any], float]

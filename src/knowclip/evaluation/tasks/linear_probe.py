@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.evaluation.benchmarks.base import Card, class_table, describe, missing_images
+from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.classification import read_classification
+from knowclip.evaluation.benchmarks.grading import class_table, describe, missing_images
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot, read_zero_shot_objects
 from knowclip.evaluation.metrics import NoDataError, macro_average, ranks, topk_accuracy
 from knowclip.evaluation.scoring import Scorer

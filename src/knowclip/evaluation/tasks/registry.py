@@ -7,9 +7,8 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from knowclip.evaluation.benchmarks.base import Card
+from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.scoring import Scorer
-from knowclip.evaluation.tasks.base import Task
 from knowclip.evaluation.tasks.glue import read_glue
 from knowclip.evaluation.tasks.glue_tasks import GLUE
 from knowclip.evaluation.tasks.linear_probe import (
@@ -20,6 +19,7 @@ from knowclip.evaluation.tasks.linear_probe import (
 )
 from knowclip.evaluation.tasks.settings import HeadSettings
 from knowclip.evaluation.tasks.snli_ve import SNLI_VE, read_snli_ve
+from knowclip.evaluation.tasks.task import Task
 from knowclip.evaluation.tasks.vqa import VQA, read_vqa
 from knowclip.types import Result
 

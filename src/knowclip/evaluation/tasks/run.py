@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from knowclip.evaluation.benchmarks.base import class_table, describe, missing_images
+from knowclip.evaluation.benchmarks.grading import class_table, describe, missing_images
 from knowclip.evaluation.metrics import macro_average
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.bootstrap import RESAMPLES, Interval, bootstrap
-from knowclip.evaluation.tasks.base import Logits, Task, TaskItems
 from knowclip.evaluation.tasks.head import PooledHead, TokenHead
 from knowclip.evaluation.tasks.settings import HeadSettings
 from knowclip.evaluation.tasks.sides import Cached, Live, Side, Tokens, sides_of
+from knowclip.evaluation.tasks.task import Logits, Task, TaskItems
 from knowclip.evaluation.tasks.training import fit, hold_out, predict
 from knowclip.types import Result
 

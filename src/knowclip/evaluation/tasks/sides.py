@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from knowclip.evaluation.scoring import Scorer, evaluation_mode
-from knowclip.evaluation.tasks.base import TaskItems
 from knowclip.evaluation.tasks.settings import Kind
+from knowclip.evaluation.tasks.task import TaskItems
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:

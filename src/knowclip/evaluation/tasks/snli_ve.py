@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.evaluation.benchmarks.base import Card
-from knowclip.evaluation.benchmarks.files import matching, only
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.locating import matching, only
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
-from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
+from knowclip.evaluation.tasks.image_folders import find_images
 from knowclip.evaluation.tasks.objectives import Classification
+from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
 from knowclip.storage.text_files import read_text
 from knowclip.types import ImageRef
 

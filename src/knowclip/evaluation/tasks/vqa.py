@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.evaluation.benchmarks.base import Card
-from knowclip.evaluation.benchmarks.files import matching, only
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.locating import matching, only
 from knowclip.evaluation.benchmarks.probes import semantic_of
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
-from knowclip.evaluation.tasks.base import Logits, Rows, Task, TaskItems, find_images, refuse_gaps
+from knowclip.evaluation.tasks.image_folders import find_images
 from knowclip.evaluation.tasks.objectives import SoftAnswers
+from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
 from knowclip.evaluation.tasks.vqa_answers import normalise, soft_accuracy, tidy
 from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef

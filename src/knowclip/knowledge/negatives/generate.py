@@ -87,12 +87,7 @@ def generate(
         # replacements asked what is said before they were proposed; swaps only now
         if candidate.kind in SWAPS and candidate.graph and own.may_allow(candidate.graph):
             continue
-        if (
-            layout.denials
-            and candidate.kind in SEMANTIC
-            and not candidate.affirms
-            and within(layout, candidate.edits)
-        ):
+        if _changes_denial(layout, candidate):
             continue
         edited = Edited(caption, candidate.edits)
         text = lemmatised(edited.text)
@@ -104,6 +99,12 @@ def generate(
         if len(negatives) == MAX_NEGATIVES:
             break
     return negatives
+
+
+def _changes_denial(layout: Layout, candidate: Candidate) -> bool:
+    """Whether it changes what the caption says is not there: other things may not be there either."""
+    meant = layout.denials and candidate.kind in SEMANTIC and not candidate.affirms
+    return bool(meant) and within(layout, candidate.edits)
 
 
 class _Claims:

@@ -76,9 +76,7 @@ def read_lines(
                0::UTINYINT AS source, code, {lines} AS lines
         FROM (SELECT *, {code} AS code FROM {scan}) {grouping}"""
     _execute(build, path, staged)
-    counts = build.connection.execute(
-        "SELECT code, sum(lines)::BIGINT, count(*) FROM stage_triplets GROUP BY code ORDER BY code"
-    ).fetchall()
+    counts = _count_staged(build)
     build.records += sum(count for _, count, _ in counts)
     build.joined += sum(count - rows for number, count, rows in counts if number is None)
     _count_rejected(build, path, expected)
@@ -89,6 +87,18 @@ def read_lines(
             build.bad(f"{path}, line {line}", f"not of the form {expected}", count)
         elif reason is not None:
             build.skip(reason, count)
+    _keep_taken(build)
+
+
+def _count_staged(build: GraphBuilder) -> list[tuple[int | None, int, int]]:
+    """Number of the reason, or None where taken; lines and rows of it."""
+    return build.connection.execute(
+        "SELECT code, sum(lines)::BIGINT, count(*) FROM stage_triplets GROUP BY code ORDER BY code"
+    ).fetchall()
+
+
+def _keep_taken(build: GraphBuilder) -> None:
+    """Leave the triplets alone in the staged table."""
     build.connection.execute("DELETE FROM stage_triplets WHERE code IS NOT NULL")
     for column in ("code", "lines"):
         build.connection.execute(f"ALTER TABLE stage_triplets DROP {column}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import adapters, checkpoints, hub, transformers_clip
@@ -13,6 +13,9 @@ from knowclip.models.loading.weight_files import find_weights, read_json
 from knowclip.models.preprocessing import complete, tell_unused
 from knowclip.models.tokenizers import open_tokenizer
 from knowclip.storage.atomic import recover
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG_NAMES = ("open_clip_config.json", "knowclip_config.json")
 """Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
@@ -92,9 +95,7 @@ def _load_open_clip(config_path: Path, activation: Activation | None, adapter: P
         model = build(model_cfg, tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
     except ValueError as error:
         raise ValueError(f"{config_path}: {error}") from error
-    path = find_weights(folder)
-    state = checkpoints.read_state_dict(path)
-    state = state if adapter is None else adapters.merge(state, adapter)
+    state, path = _read_state(folder, adapter)
     checkpoints.load_state(model.model, checkpoints.to_open_clip(state, path), path)
     return model
 
@@ -107,14 +108,19 @@ def _load_transformers(folder: Path, activation: Activation | None, adapter: Pat
         model = build(model_cfg, tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
-    path = find_weights(folder)
-    state = checkpoints.read_state_dict(path)
-    state = state if adapter is None else adapters.merge(state, adapter)
+    state, path = _read_state(folder, adapter)
     try:
         checkpoints.load_state(model.model, transformers_clip.weights_to_open_clip(state), path)
     except ValueError as error:
         raise ValueError(f"{path} holds no weights of the CLIPModel in config.json: {error}") from error
     return model
+
+
+def _read_state(folder: Path, adapter: Path | None) -> tuple[dict[str, Tensor], Path]:
+    """The weights of a folder, those of an adapter merged into them; and their file."""
+    path = find_weights(folder)
+    state = checkpoints.read_state_dict(path)
+    return (state if adapter is None else adapters.merge(state, adapter)), path
 
 
 def _load_adapter(folder: Path, activation: Activation | None) -> DualEncoder:

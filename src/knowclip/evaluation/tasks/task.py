@@ -5,25 +5,22 @@ Shape legend: n items, C outputs of the head.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowclip.evaluation.benchmarks.base import Card
+from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.objectives import Objective
-from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 from knowclip.types import ImageRef
 
-TOLERATED_SHARE = 0.01
-"""More records that cannot be used than this share are an error, not bad luck."""
-
 Logits = NDArray[np.float32]
+
+
 Rows = NDArray[np.intp]
 
 
@@ -90,15 +87,6 @@ class Task:
     outcomes: Callable[[Logits], NDArray[Any]] | None = None
     macro: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
-
-
-def find_images(folder: Path) -> Iterator[Path]:
-    """Image files below ``folder``, through symbolic links too, as image folders often are."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        for name in sorted(names):
-            path = Path(place, name)
-            if path.suffix.lower() in IMAGE_SUFFIXES and not is_junk(path.relative_to(folder)):
-                yield path
 
 
 def refuse_gaps(card: Card, skipped: Mapping[str, int], *, total: int, allow_missing: bool) -> None:
