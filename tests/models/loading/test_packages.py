@@ -11,6 +11,7 @@ from torchvision import transforms
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from knowclip.models.loading import packages
+from knowclip.models.loading.architectures import _without_bars
 from knowclip.models.loading.load import load
 from knowclip.models.loading.packages import load_timm_weights, resolve
 
@@ -141,3 +142,21 @@ def test_loading_towers_writes_nothing(capfd: pytest.CaptureFixture[str], monkey
     finally:
         logging.set_verbosity(before)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("downloads", [True, False])
+def test_bars_of_downloads_are_as_the_user_has_them(downloads: bool) -> None:
+    """transformers has one switch for the bars of its loading and of the hub's downloads."""
+    from huggingface_hub import utils as hub
+    from transformers.utils import logging
+
+    switch = hub.enable_progress_bars if downloads else hub.disable_progress_bars
+    switch()
+    try:
+        with _without_bars():
+            assert not logging.is_progress_bar_enabled()
+            assert hub.are_progress_bars_disabled() is not downloads
+        assert logging.is_progress_bar_enabled()
+        assert hub.are_progress_bars_disabled() is not downloads
+    finally:
+        hub.enable_progress_bars()

@@ -184,6 +184,27 @@ def peft_adapter(state: State, folder: Path) -> Model:
     return load(folder / "adapter")
 
 
+@pytest.fixture
+def another_base(tmp_path, monkeypatch):
+    """A folder that ``../base`` leads to from where the command runs."""
+    (tmp_path / "here" / "work").mkdir(parents=True)
+    (tmp_path / "here" / "base").mkdir()
+    monkeypatch.chdir(tmp_path / "here" / "work")
+    return tmp_path / "here" / "base"
+
+
+def test_the_base_of_an_adapter_is_a_model(another_base, reference, tmp_path):
+    state = {name: tensor.clone() for name, tensor in reference.model.state_dict().items()}
+    loaded = peft_adapter(state, tmp_path).model.state_dict()
+    torch.testing.assert_close(loaded["visual.conv1.weight"], state["visual.conv1.weight"])
+
+
+def test_an_adapter_with_two_bases_is_refused(another_base, reference, tmp_path):
+    (another_base / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"its base \.\./base is .* as well as .*write the whole path"):
+        peft_adapter(dict(reference.model.state_dict()), tmp_path)
+
+
 def long_clip(state: State, folder: Path) -> Model:
     positions = state["positional_embedding"]
     kept, others = positions.clone(), positions.clone()

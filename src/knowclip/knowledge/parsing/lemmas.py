@@ -17,17 +17,17 @@ _SIBILANT = ("s", "x", "z", "ch", "sh", "o")
 _SOFT = ("c", "v", "u", "dg", "th")
 """How no English verb ends without an e behind it."""
 _SHORTEST_PART = 6
+_PARTS = ("noun", "verb", "adj")
 
 
 class Lemmas:
     """``lemma(lower_case_word, part_of_speech)``, each word looked up once."""
 
     def __init__(self, nlp: Language) -> None:
-        self._vocab = nlp.vocab
-        self._lemmatizer = cast("Any", nlp.get_pipe("lemmatizer"))
-        tables = self._lemmatizer.lookups
-        index = tables.get_table("lemma_index")
-        self._known = {part: frozenset(index[part]) for part in ("noun", "verb")}  # lists of many thousands
+        tables = cast("Any", nlp.get_pipe("lemmatizer")).lookups
+        index, rules = tables.get_table("lemma_index"), tables.get_table("lemma_rules")
+        self._known = {part: frozenset(index[part]) for part in _PARTS}  # lists of many thousands
+        self._rules: dict[str, list[tuple[str, str]]] = {part: rules[part] for part in _PARTS}
         self._irregular: dict[str, dict[str, list[str]]] = tables.get_table("lemma_exc")
         self._cache: dict[tuple[str, PartOfSpeech], str] = {}
 
@@ -39,14 +39,21 @@ class Lemmas:
         return self._cache[key]
 
     def _lookup(self, word: str, part_of_speech: PartOfSpeech) -> str:
-        from spacy.tokens import Doc
-
-        # a document of one word: the lemmatizer takes tokens, and the part of speech from them
-        doc = Doc(self._vocab, words=[word], pos=[part_of_speech])
-        form: str = self._lemmatizer.rule_lemmatize(doc[0])[0]
+        form = self._by_tables(word, part_of_speech.lower())
         if part_of_speech == "VERB":
             return self._verb(word, form)
         return self._noun(word, form) if part_of_speech == "NOUN" else form
+
+    def _by_tables(self, word: str, part: str) -> str:
+        """The last irregular form, else the last that a rule makes and the tables know, else what one makes.
+
+        As ``rule_lemmatize`` of spaCy 3.8.18 has it. That of 3.8.2 puts the first known form first.
+        """
+        endings = ((old, new) for old, new in self._rules[part] if word.endswith(old))
+        made = [form for old, new in endings if (form := f"{word[: len(word) - len(old)]}{new}")]
+        known = [form for form in made if form in self._known[part]]
+        irregular = [form for form in self._irregular[part].get(word, ()) if form not in known]
+        return next(reversed(known + irregular), made[0] if made else word)
 
     def _noun(self, word: str, form: str) -> str:
         """The singular that the plural is spelt after: "vase" of "vases", which might be of "vas" too."""

@@ -19,6 +19,8 @@ from knowclip.models.loading.weight_files import read_content, read_json
 State = dict[str, torch.Tensor]
 
 CONFIG = "adapter_config.json"
+_OF_MODELS = ("open_clip_config.json", "knowclip_config.json", "config.json", "modules.json", CONFIG, "best")
+"""What a folder that can be loaded has one of."""
 _PREFIX = "base_model.model."
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _FACTOR = re.compile(r"(.+)\.lora_([AB])(?:\.\w+)?\.weight")
@@ -32,10 +34,11 @@ _MERGE = (
 
 
 def base_of(folder: Path) -> str:
-    """Name or path of the base that an adapter folder changes; a path as it stands, or beside the folder.
+    """Name or path of the base that an adapter folder changes; a path is read from here or from the folder.
 
     Raises:
-        ValueError: If the folder does not say.
+        ValueError: If the folder does not say, or if its path leads to one base from here and to another from
+            the folder.
     """
     name = read_json(folder / CONFIG).get("base_model_name_or_path")
     if not name:
@@ -43,10 +46,19 @@ def base_of(folder: Path) -> str:
             f"{folder}: a PEFT adapter whose {CONFIG} does not say its base (base_model_name_or_path): "
             f"write the path of the base's folder there, or {_MERGE}"
         )
-    for path in (Path(name).expanduser(), folder / name):
-        if path.exists():
-            return str(path)
-    return str(name)
+    # where training ran, as PEFT reads it, or beside the adapter: a folder of that name may be anything
+    places = [path for path in (Path(name).expanduser(), folder / name) if path.exists()]
+    bases = {path.resolve(): path for path in places if path.is_file() or _may_be_model(path)}
+    if len(bases) > 1:
+        raise ValueError(
+            f"{folder}: its base {name} is {' as well as '.join(map(str, bases))}: write the whole path of "
+            f"the right one into {CONFIG} as base_model_name_or_path"
+        )
+    return str(next(iter([*bases.values(), *places]), name))
+
+
+def _may_be_model(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _OF_MODELS)
 
 
 def merge(base: State, folder: Path) -> State:

@@ -97,17 +97,22 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Keep transformers' bar of a tower's weights out of the output: it is full within a second."""
+    from huggingface_hub import utils as hub
     from transformers.utils import logging
 
-    hooked = getattr(logging, "set_tqdm_hook", None)  # since transformers 5; before there was no such bar
-    if hooked is None:
+    if not logging.is_progress_bar_enabled():
         yield
         return
-    before = hooked(lambda factory, args, options: factory(*args, **{**options, "disable": True}))
+    downloads = not hub.are_progress_bars_disabled()
+    logging.disable_progress_bar()
+    if downloads:  # transformers switches the hub's own bars too, and a download lasts
+        hub.enable_progress_bars()
     try:
         yield
     finally:
-        hooked(before)
+        logging.enable_progress_bar()
+        if not downloads:
+            hub.disable_progress_bars()
 
 
 def matching_names(state: dict[str, torch.Tensor]) -> list[str]:
