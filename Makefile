@@ -2,6 +2,9 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+# a process, of one thread, for each of two cores; a file stays in one process, since its fixtures load models
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 PIP = $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -30,10 +33,10 @@ demo-full: install ## the same with three seeds
 	$(BIN)/knowclip demo --full
 
 test: install ## every test, with the genuine files under KNOWCLIP_REAL_DATA if that is set
-	$(BIN)/python -m pytest --durations=10
+	$(PYTEST) --durations=10
 
 unit: install ## the fast tests only
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: install ## ruff and mypy
 	$(BIN)/ruff check .
