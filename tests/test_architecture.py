@@ -16,7 +16,7 @@ import knowclip
 
 ROOT = Path(knowclip.__file__).parent
 FLOORS = {
-    "types": 0,
+    "types": 0, "plugins": 0,
     "storage": 1, "console": 1, "losses": 1, "evaluation.metrics": 1,
     "recipe": 2, "data.formats": 2, "knowledge.words": 2,
     "knowledge": 3, "knowledge.graph": 3,

@@ -10,6 +10,8 @@ from importlib import import_module
 import typer
 from rich.console import Console
 
+from knowclip.plugins import involved
+
 COMMANDS = {
     "demo": "See the difference knowledge makes: train twice, compare, write a report.",
     "scenes": "Write the embedded OpenMoji scenes in Visual Genome, COCO and ARO formats.",
@@ -30,6 +32,7 @@ COMMANDS = {
     "task": "Train a small head on a CLIP's features and measure it: VQA, SNLI-VE, GLUE, linear probe.",
     "link-prediction": "Measure how well a CLIP completes the triplets of a knowledge graph.",
     "predict": "Complete one triplet: the best tails of a head and a relation.",
+    "plugins": "List what other packages add: methods, losses, parsers, benchmarks, readers, formats.",
     "graph": "Import, inspect, filter and split knowledge graphs.",
 }
 """Subcommand -> help. ``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function)."""
@@ -75,7 +78,18 @@ def main() -> None:
         build_app()()
     except (ValueError, OSError, ImportError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        tell_plugins(error)
         sys.exit(1)
+    except Exception as error:
+        tell_plugins(error)
+        raise
+
+
+def tell_plugins(error: Exception) -> None:
+    """Say which other packages' code an error came through, with their versions."""
+    for plugin in involved(error):
+        if plugin.origin not in str(error):
+            print(f"this came through the {plugin}", file=sys.stderr)
 
 
 if __name__ == "__main__":

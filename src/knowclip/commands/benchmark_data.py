@@ -34,15 +34,14 @@ def find(
         ValueError: nothing can be measured.
     """
     from knowclip.evaluation.benchmarks.locating import NO_PAIR
-    from knowclip.evaluation.benchmarks.registry import SUITES
     from knowclip.evaluation.metrics import NoDataError
     from knowclip.evaluation.suites.folder import read_suite
     from knowclip.evaluation.suites.own_data import NAMES
 
     _check(chosen)
-    members = {one: SUITES.get(one, (one,)) for one in chosen}
-    names = list(dict.fromkeys(name for several in members.values() for name in several))
-    strange = [one for one, several in members.items() if not set(several) & set(NAMES)]
+    suites = {one: _members(one) for one in chosen}
+    names = list(dict.fromkeys(name for several in suites.values() for name in several))
+    strange = [one for one, several in suites.items() if not set(several) & set(NAMES)]
     own_names = [name for name in names if name in NAMES] + strange  # which ``read_own`` refuses by name
     columns = {key: value for key, value in (columns or {}).items() if value is not None}
     if columns or not data.is_dir():
@@ -60,17 +59,23 @@ def find(
 
 def unmeasured(chosen: Sequence[str], absent: Collection[str]) -> list[str]:
     """What of ``chosen`` could not be measured: a benchmark, or a suite with none of its benchmarks."""
-    from knowclip.evaluation.benchmarks.registry import SUITES
+    return [one for one in chosen if set(_members(one)) <= set(absent)]
 
-    return [one for one in chosen if set(SUITES.get(one, (one,))) <= set(absent)]
+
+def _members(name: str) -> tuple[str, ...]:
+    """The benchmarks of a suite; of a benchmark itself."""
+    from knowclip.evaluation.benchmarks.registry import SUITES, members
+
+    return members(name) if name in SUITES else (name,)
 
 
 def _check(chosen: Sequence[str]) -> None:
-    from knowclip.evaluation.benchmarks.registry import BENCHMARKS, SUITES, known
+    from knowclip.evaluation.benchmarks.registry import BENCHMARKS, SUITES
+    from knowclip.plugins import known
 
     for name in chosen:
         if name not in SUITES:
-            known(name, {**BENCHMARKS, **dict.fromkeys(SUITES, ())})
+            known("benchmark", name, BENCHMARKS, f"; or a suite: {', '.join(SUITES)}")
 
 
 def _own(

@@ -25,7 +25,7 @@ def command(
 
     from knowclip.evaluation.benchmarks import registry
 
-    cards = [registry.BENCHMARKS[name].card for name in registry.members(suite)]
+    cards = [registry.entry(name).card for name in registry.members(suite)]
     if json:
         import json as writer
 
@@ -45,7 +45,7 @@ def described(card: Card) -> dict[str, Any]:
 
     from knowclip.evaluation.benchmarks import registry
 
-    suites = [suite for suite, names in registry.SUITES.items() if card.name in names]
+    suites = [suite for suite in registry.SUITES if card.name in registry.members(suite)]
     return asdict(card) | {"n": card.n or None, "rules": card.rules, "suites": suites}
 
 

@@ -33,8 +33,8 @@ def command(
 
     if out is not None:
         preflight.writable_folder(out)
-    names = registry.SUITES.get(name) or (registry.known(name, registry.BENCHMARKS),)
-    cards = [registry.BENCHMARKS[each].card for each in names]
+    names = registry.members(name) if name in registry.SUITES else (name,)
+    cards = [registry.entry(each).card for each in names]
     for card in cards:
         print(instructions(card))
         if out is not None:
@@ -43,10 +43,10 @@ def command(
 
 def list_formats() -> str:
     """The captions formats by name: how each is recognised, and a sample of its files."""
-    from knowclip.data.formats.registry import CODE, FORMATS
+    from knowclip.data.formats.registry import CODE, FORMATS, added
 
     lines = []
-    for each in FORMATS:
+    for each in (*FORMATS, *added()):
         lines.append(f"{each.name}: {each.told}")
         for file, sample in each.samples.items():
             lines.append(f"  {file}" if file != CODE else "  written by")

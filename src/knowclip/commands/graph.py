@@ -33,11 +33,11 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Read a data set's original files into a new graph."""
-    from knowclip.knowledge.readers.registry import READERS, import_graph, parse_options
+    from knowclip.knowledge.readers.registry import import_graph, parse_options, path_of
 
     chosen = parse_options(source, options or [])
     if path is None and source != "concepts":
-        raise ValueError(f"{source} needs a PATH: {READERS[source].path}")
+        raise ValueError(f"{source} needs a PATH: {path_of(source)}")
     origin: Any = path
     left_out = {}
     if source == "captions":
@@ -64,15 +64,13 @@ def import_(
 @app.command()
 def readers(as_json: AsJson = False) -> None:
     """List what can be imported, and the options of each reader."""
-    from knowclip.knowledge.readers.registry import READERS, reader_options
+    from knowclip.knowledge.readers.registry import READERS, path_of, reader_options
+    from knowclip.plugins import usable
 
-    listed = {
-        name: {
-            "path": reader.path,
-            "options": {key: parameter.default for key, parameter in reader_options(name).items()},
-        }
-        for name, reader in READERS.items()
-    }
+    listed = {}
+    for name in usable("reader", READERS, reader_options):
+        options = {key: parameter.default for key, parameter in reader_options(name).items()}
+        listed[name] = {"path": path_of(name), "options": options}
     if as_json:
         print(json.dumps(listed, indent=2))
         return

@@ -50,16 +50,14 @@ def check_parser(parser: str) -> None:
     """Refuse a parser that does not exist, or whose pipeline is not installed.
 
     Raises:
-        ValueError: It is none of ``knowledge.parsing.PARSERS``, or names a pipeline that is not there.
+        ValueError: It is none of ``knowledge.parsing.PARSERS``, a plug-in that cannot be imported, or names a
+            pipeline that is not there.
         ImportError: No English pipeline of spaCy is installed.
     """
-    from knowclip.knowledge.parsing.parsers import PARSERS
+    from knowclip.knowledge.parsing.parsers import named
 
+    named(parser)
     name, _, model = parser.partition(":")
-    if name not in PARSERS:
-        raise ValueError(
-            f"unknown parser {parser!r}: choose one of {', '.join(PARSERS)}, with ':MODEL' for another model"
-        )
     if name == "spacy" and not model:
         require("parser", "parsing")
     elif name == "spacy" and not Path(model).exists() and not _importable(model):

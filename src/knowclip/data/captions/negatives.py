@@ -22,6 +22,7 @@ from knowclip.knowledge.negatives.generate import SWAPS, generate
 from knowclip.knowledge.parsing.parsers import parse
 from knowclip.knowledge.parsing.spacy_parser import installed_model
 from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
+from knowclip.plugins import origin
 from knowclip.storage.atomic import atomic_file
 from knowclip.types import Example, Negative, SceneGraph
 
@@ -269,6 +270,7 @@ def _key(images: list[_Image], options: tuple) -> str:
     kind, _, model = (options[0] or "").partition(":")
     if kind == "spacy" and any(None in image.graphs for image in images):
         digest.update(f"{model or installed_model()} {version('spacy')}".encode())
+    digest.update(origin("parser", kind).encode())  # another version of a plug-in may parse otherwise
     for image in images:
         digest.update(repr(image).encode())
     return digest.hexdigest()

@@ -131,4 +131,5 @@ DATASETS = Format(
     },
     read=read_dataset,
     columns=True,
+    endings=(".arrow",),
 )

@@ -141,6 +141,7 @@ JSON_LINES = Format(
     },
     read=read_json_lines,
     columns=True,
+    endings=(".jsonl", ".ndjson"),
 )
 PARQUET = Format(
     name="parquet",
@@ -152,6 +153,7 @@ PARQUET = Format(
     },
     read=read_parquet,
     columns=True,
+    endings=(".parquet",),
 )
 IMAGE_FOLDER = Format(
     name="imagefolder",

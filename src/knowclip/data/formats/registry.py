@@ -14,8 +14,11 @@ from knowclip.data.formats.huggingface import DATASETS, MARKERS, is_hub
 from knowclip.data.formats.lists import IMAGE_FOLDER, JSON_LINES, LIST, LIST_NAME, PARQUET
 from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split
 from knowclip.data.formats.shards import SHARDS
-from knowclip.data.formats.tables import CSV, KAGGLE_FILE, SUFFIXES
+from knowclip.data.formats.tables import CSV, KAGGLE_FILE
 from knowclip.data.formats.texts import TEXT, TOKENS, recognise
+from knowclip.plugins import find as find_named
+from knowclip.plugins import found as plugins_of
+from knowclip.plugins import names, usable
 from knowclip.storage.text_files import is_junk, open_text, read_json
 
 FORMATS = (
@@ -34,14 +37,11 @@ FORMATS = (
 )
 CODE = "write.py"
 """A sample that no text can show is the code that writes it, beside its images."""
-NAMES = tuple(each.name for each in FORMATS)
-_ENDINGS = {
-    ".jsonl": JSON_LINES,
-    ".ndjson": JSON_LINES,
-    ".parquet": PARQUET,
-    ".tar": SHARDS,
-    ".arrow": DATASETS,
-}
+KIND = "caption format"
+"""What plug-ins call it."""
+_OWN = {each.name: each for each in FORMATS}
+NAMES = tuple(_OWN)
+_ENDINGS = {ending: each for each in FORMATS for ending in each.endings}
 _SPLIT_FOLDERS = ("train", *SPLIT_NAMES["val"], "test")
 """Subfolders that hold the metadata of a split."""
 _PACKED = (".gz", ".tgz", ".zip", ".xz", ".bz2", ".zst", ".7z")
@@ -84,9 +84,7 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
     Raises:
         ValueError: there is none, there are several, or no format is of this kind.
     """
-    if name is not None and name not in NAMES:
-        raise ValueError(f"format={name!r} is not one of {', '.join(NAMES)}")
-    given = next((each for each in FORMATS if each.name == name), None)
+    given = None if name is None else named(name)
     if is_hub(path):
         return Source(path, DATASETS)
     if path.is_dir():
@@ -96,6 +94,23 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
     if given is FOLDER:
         raise ValueError(f"{path} is a file; format='folder' reads a folder of images with .txt captions")
     return _of_file(path, given, text)
+
+
+def named(name: str) -> Format:
+    """The format of a name: knowclip's own, or a plug-in's.
+
+    Raises:
+        ValueError: There is none, several, or it cannot be imported.
+    """
+    form = find_named(KIND, name, _OWN, Format)
+    for plugin in plugins_of(KIND).get(name, ()):
+        plugin.check_name(form.name)
+    return form
+
+
+def added() -> list[Format]:
+    """Formats of plug-ins, which are imported; it is warned of those that cannot be used."""
+    return [named(name) for name in usable(KIND, _OWN, named) if name not in _OWN]
 
 
 def _of_file(path: Path, given: Format | None, text: bool = True) -> Source:
@@ -118,16 +133,26 @@ def _of_file(path: Path, given: Format | None, text: bool = True) -> Source:
         return Source(path, _ENDINGS[suffix])
     if suffix == ".token" or path.name.endswith(".token.txt"):
         return Source(path, TOKENS)
-    if suffix in SUFFIXES:
-        return Source(path, CSV)
+    if suffix != ".txt" and (form := _added_of(path)) is not None:
+        return Source(path, form)
     if suffix == ".txt" or text:
         with open_text(path) as lines:
             return Source(path, recognise(next((line for line in lines if line.strip()), ""), path))
     raise ValueError(
         f"{path}: no captions format has files named so; allowed are .json (COCO, Karpathy, lists), .jsonl, "
         ".csv, .tsv, .parquet, .tar, .arrow, .token.txt and .txt (Flickr, Kaggle) or a folder; or say which "
-        f"with format={'|'.join(NAMES)}"
+        f"with format={'|'.join(names(KIND, NAMES))}"
     )
+
+
+def _added_of(path: Path) -> Format | None:
+    """The format of a plug-in that a file's ending tells, where none of knowclip's own does."""
+    told = [each for each in added() if path.name.lower().endswith(each.endings)]
+    if len(told) > 1:
+        raise ValueError(
+            f"{path} may be read as {' or '.join(each.name for each in told)}: say which with format=NAME"
+        )
+    return told[0] if told else None
 
 
 def _is_json_lines(path: Path) -> bool:
@@ -156,6 +181,8 @@ def _of_json(path: Path, content: Any) -> Format:
 
 def _in_folder(folder: Path, given: Format | None, split: str | None) -> Source:
     """Choose the one captions file of a folder, the most specific format first."""
+    if given is not None and given not in FORMATS:
+        return _added_in(folder, given)
     if given in (None, DATASETS) and any((folder / name).is_file() for name in MARKERS):
         return Source(folder, DATASETS)
     for form, found in _candidates(folder, split, given).items():
@@ -175,6 +202,19 @@ def _in_folder(folder: Path, given: Format | None, split: str | None) -> Source:
             check_split(split, others, folder)
         return Source(folder, FOLDER)
     raise ValueError(f"{folder} holds no captions file of the format {given.name!r}")
+
+
+def _added_in(folder: Path, given: Format) -> Source:
+    """A plug-in's file by its ending; a format without endings is one of folders."""
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not is_junk(path.name) and path.name.lower().endswith(given.endings)
+    ]
+    if given.endings and len(found) != 1:
+        listed = ", ".join(path.name for path in found) or "none"
+        raise ValueError(f"{folder} should hold one file of the format {given.name!r} ({listed}): name it")
+    return Source(found[0] if found else folder, given)
 
 
 def _candidates(folder: Path, split: str | None, given: Format | None) -> dict[Format, list[Path]]:

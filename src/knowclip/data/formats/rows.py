@@ -74,6 +74,7 @@ class Format:
         columns: Whether its records have named columns.
         images: Whether its records name images.
         separate: Whether each caption is a file of its own, whose encoding says nothing of the others.
+        endings: Of file names, in lower case, that tell it by themselves.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Format:
     columns: bool = False
     images: bool = True
     separate: bool = False
+    endings: tuple[str, ...] = ()
 
 
 def fault_of(row: Row) -> str:

@@ -105,5 +105,6 @@ SHARDS = Format(
         'with tarfile.open("pairs.tar", "w") as tar: tar.add("a.jpg"); tar.add("a.txt")\n'
     },
     read=shard_rows,
+    endings=(".tar",),
     separate=True,
 )

@@ -236,4 +236,5 @@ CSV = Format(
     },
     read=read_table,
     columns=True,
+    endings=tuple(SUFFIXES),
 )

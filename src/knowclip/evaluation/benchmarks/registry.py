@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from knowclip.evaluation.benchmarks import (
     aro,
@@ -31,6 +31,7 @@ from knowclip.evaluation.benchmarks import (
     zero_shot,
 )
 from knowclip.evaluation.benchmarks.card import Benchmark, Card
+from knowclip.plugins import PluginError, find, found, names, usable
 
 
 class Reader(Protocol):
@@ -40,12 +41,19 @@ class Reader(Protocol):
         """Read the cases of ``split``."""
 
 
+Ability = Literal["compositional", "general"]
+
+
 class Entry(NamedTuple):
-    """A registered benchmark; ``on_request`` ones are read only when named, alone or by a suite."""
+    """A registered benchmark; ``on_request`` ones are read only when named, alone or by a suite.
+
+    ``ability`` is the mean that a plug-in's counts in; of our own the suites say it.
+    """
 
     card: Card
     read: Reader
     on_request: bool = False
+    ability: Ability = "compositional"
 
 
 COMPOSITIONAL: tuple[Entry, ...] = (
@@ -108,11 +116,41 @@ SUITES: dict[str, tuple[str, ...]] = {
 """Suite -> its benchmarks, in order; measured are those that have data, for the others the reason is told."""
 
 
+def entry(name: str) -> Entry:
+    """The benchmark of a name: our own, or a plug-in's, which is imported.
+
+    Raises:
+        ValueError: There is none, several, or it cannot be imported.
+    """
+    chosen = find("benchmark", name, BENCHMARKS, Entry)
+    for plugin in found("benchmark").get(name, ()):
+        plugin.check_name(chosen.card.name)
+    return chosen
+
+
+def every() -> tuple[str, ...]:
+    """Names of all benchmarks, our own and of plug-ins, which are not imported."""
+    return tuple(names("benchmark", BENCHMARKS))
+
+
+def ability(name: str) -> Ability | None:
+    """Which mean a benchmark counts in; None for what is no benchmark, or no longer installed."""
+    for kind in ("compositional", "general"):
+        if name in SUITES[kind]:
+            return kind
+    if name not in found("benchmark"):
+        return None
+    try:
+        return entry(name).ability
+    except PluginError:
+        return None
+
+
 def read(name: str, folder: Path, *, split: str = "test", allow_missing: bool = False) -> Benchmark:
     """Read the benchmark ``name`` from the files of ``folder``.
 
     Args:
-        name: in ``BENCHMARKS``.
+        name: in ``BENCHMARKS``, or a plug-in's.
         folder: data folder with a subfolder for each benchmark, or the benchmark's own.
         split: "test", or "val" where there is one.
         allow_missing: measure an incomplete copy: what is missing is left out and counted.
@@ -121,18 +159,16 @@ def read(name: str, folder: Path, *, split: str = "test", allow_missing: bool = 
         ValueError: no such benchmark, or more than 1% of its records or images is missing.
         NoDataError: the folder does not hold its files, or the split has no cases.
     """
-    return BENCHMARKS[known(name, BENCHMARKS)].read(folder, split=split, allow_missing=allow_missing)
+    return entry(name).read(folder, split=split, allow_missing=allow_missing)
 
 
 def members(suite: str) -> tuple[str, ...]:
-    """Names of the benchmarks of a suite; ``ValueError`` where there is none of that name."""
-    return SUITES[known(suite, SUITES, "suite")]
+    """Names of the benchmarks of a suite, plug-ins among "all"; ``ValueError`` where there is no such suite.
 
-
-def known(name: str, names: dict[str, Entry] | dict[str, tuple[str, ...]], kind: str = "benchmark") -> str:
-    """The name itself, if it is one; otherwise a ``ValueError`` that suggests the nearest."""
-    if name not in names:
-        near = get_close_matches(name, names, n=1)
+    Plug-ins that cannot be used are left out with a warning.
+    """
+    if suite not in SUITES:
+        near = get_close_matches(suite, SUITES, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"no {kind} {name!r}. {hint}There are: {', '.join(names)}")
-    return name
+        raise ValueError(f"no suite {suite!r}. {hint}There are: {', '.join(SUITES)}")
+    return tuple(usable("benchmark", BENCHMARKS, entry)) if suite == "all" else SUITES[suite]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from knowclip.evaluation.benchmarks.registry import SUITES
+from knowclip.evaluation.benchmarks.registry import ability
 from knowclip.evaluation.report.published import PUBLISHED
 
 MIN_RANKED = 100
@@ -40,8 +40,8 @@ def abilities(benchmarks: Mapping[str, Any], runs: Sequence[str]) -> dict[str, A
         if set(runs) <= set(entry["methods"]) and all(m["n"] >= MIN_RANKED for m in entry["methods"].values())
     ]
     sides = {
-        "compositional": [name for name in usable if name in SUITES["compositional"]],
-        "general": [name for name in usable if name in SUITES["general"]],
+        "compositional": [name for name in usable if ability(name) == "compositional"],
+        "general": [name for name in usable if ability(name) == "general"],
     }
     for side, names in sides.items():
         if not names:

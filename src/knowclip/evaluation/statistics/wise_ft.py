@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from knowclip.evaluation.benchmarks.registry import SUITES
+from knowclip.evaluation.benchmarks.registry import ability
 from knowclip.evaluation.statistics.gate import Condition, check
 from knowclip.types import Result
 
@@ -22,7 +22,7 @@ def with_abilities(results: Sequence[Result]) -> list[Result]:
     """Add the metrics ``compositional`` and ``general``: means of the main metrics of either kind."""
     kinds: dict[str, list[Result]] = {"compositional": [], "general": []}
     for result in results:
-        kinds["compositional" if result.benchmark in SUITES["compositional"] else "general"].append(result)
+        kinds[ability(result.benchmark) or "general"].append(result)
     means = {
         kind: sum(float(result.metrics[result.main]) for result in found) / len(found)
         for kind, found in kinds.items()

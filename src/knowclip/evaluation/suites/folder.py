@@ -16,6 +16,7 @@ from knowclip.evaluation.controls.text_only import TextOnly, hard_positives, shu
 from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.evaluation.report.summary import NO_FILES
 from knowclip.evaluation.scoring import Scorer
+from knowclip.plugins import PluginError
 from knowclip.types import Result
 
 NEAREST = 3
@@ -52,15 +53,17 @@ def read_suite(
         raise ValueError(f"{folder} is not a folder{gone}; give the folder that holds the benchmark files")
     wanted = [*names, *(registry.members(suite) if suite else ())]
     if not wanted:
-        wanted = [name for name, entry in registry.BENCHMARKS.items() if not entry.on_request]
+        wanted = [*registry.every()]
+    asked = {*names, *(registry.members(suite) if suite else ())}
     found: list[Benchmark] = []
     absent: dict[str, ValueError] = {}
     for name in dict.fromkeys(wanted):
-        registry.known(name, registry.BENCHMARKS)
         try:
+            if name not in asked and registry.entry(name).on_request:
+                continue
             found.append(registry.read(name, folder, split=split, allow_missing=allow_missing))
         except ValueError as error:
-            if strict and (name in names or not isinstance(error, NoDataError)):
+            if strict and (name in names or not isinstance(error, (NoDataError, PluginError))):
                 raise
             absent[name] = error
     if not found:

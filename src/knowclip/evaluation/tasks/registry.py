@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from knowclip.evaluation.tasks.settings import HeadSettings
 from knowclip.evaluation.tasks.snli_ve import SNLI_VE, read_snli_ve
 from knowclip.evaluation.tasks.task import Task
 from knowclip.evaluation.tasks.vqa import VQA, read_vqa
+from knowclip.plugins import find, known
 from knowclip.types import Result
 
 Reader = Callable[..., Task | LinearProbe]
@@ -33,19 +33,28 @@ READERS: dict[str, tuple[Card, Reader]] = {
 SUITES = {"glue": tuple(GLUE)}
 
 
+Entry = tuple[Card, Reader]
+
+
+def entry(name: str) -> Entry:
+    """Card and reader of a task, our own or a plug-in's, which is imported.
+
+    Raises:
+        ValueError: There is none, several, or it cannot be imported.
+    """
+    return find("task", name, READERS, tuple)
+
+
 def names_of(name: str) -> tuple[str, ...]:
     """The tasks that a name stands for: itself, or all of GLUE.
 
     Raises:
         ValueError: no such task.
     """
-    if name in READERS:
-        return (name,)
     if name in SUITES:
         return SUITES[name]
-    near = get_close_matches(name, [*READERS, *SUITES], n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"no task {name!r}. {hint}There are: {', '.join([*READERS, *SUITES])}")
+    known("task", name, READERS, f", or all of {', '.join(SUITES)}")
+    return (name,)
 
 
 def read(
@@ -68,7 +77,7 @@ def read(
     (name,) = names_of(name)
     if folder is None and name not in GLUE:
         folder = Path()
-    return READERS[name][1](folder, split=split, allow_missing=allow_missing)
+    return entry(name)[1](folder, split=split, allow_missing=allow_missing)
 
 
 def run(

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.staging import graph_builder
+from knowclip.plugins import known
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Reader:
     path: str
 
 
+_TYPES = "bool, int, float, str, Path (each or None), tuple[str, ...]"
 READERS = {
     "visual-genome": Reader("visual_genome", "read_visual_genome", "folder of Visual Genome's JSON files"),
     "conceptnet": Reader("conceptnet", "read_assertions", "conceptnet-assertions-5.7.0.csv.gz"),
@@ -59,18 +61,18 @@ def parse_options(name: str, assignments: list[str]) -> dict[str, Any]:
     Raises:
         ValueError: An unknown option, or a value that is not of its type.
     """
-    known = reader_options(name)
+    allowed = reader_options(name)
     hints = get_type_hints(_function(name))
     options = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if key not in known or not equals:
-            near = get_close_matches(key, known, 1)
+        if key not in allowed or not equals:
+            near = get_close_matches(key, allowed, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"{assignment!r}: {name} takes key=value options {sorted(known) or '(none)'}{hint}"
+                f"{assignment!r}: {name} takes key=value options {sorted(allowed) or '(none)'}{hint}"
             )
-        options[key] = _convert(assignment, value, hints[key])
+        options[key] = _convert(assignment, value, hints.get(key))
     return options
 
 
@@ -86,7 +88,7 @@ def import_graph(
     """Read a source into a new graph at ``out``.
 
     Args:
-        name: A key of ``READERS``.
+        name: A key of ``READERS``, or a plug-in's.
         path: What the reader reads; for ``captions`` the examples themselves.
         out: Folder to make.
         options: Of the reader.
@@ -108,11 +110,21 @@ def import_graph(
     return KnowledgeGraph(out)
 
 
+def path_of(name: str) -> str:
+    """What PATH is to a reader: for a plug-in, the first line of its docstring.
+
+    Raises:
+        ValueError: There is no such reader.
+    """
+    if name in READERS:
+        return READERS[name].path
+    return (inspect.getdoc(_function(name)) or "as its package says").partition("\n")[0]
+
+
 def _function(name: str) -> Callable[..., Any]:
-    if name not in READERS:
-        near = get_close_matches(name, READERS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no reader {name!r}; there are {', '.join(READERS)}{hint}")
+    plugin = known("reader", name, READERS)
+    if plugin is not None:
+        return plugin.load()
     reader = READERS[name]
     return getattr(import_module(f"knowclip.knowledge.readers.{reader.module}"), reader.function)
 
@@ -124,7 +136,9 @@ def _convert(assignment: str, value: str, hint: Any) -> Any:
         return value.lower() == "true"
     if hint == tuple[str, ...]:
         return tuple(part for part in value.split(",") if part)
-    kind = next(kind for kind in (int, float, str, Path) if hint in (kind, kind | None))
+    kind = next((kind for kind in (int, float, str, Path) if hint in (kind, kind | None)), None)
+    if kind is None:  # of a plug-in
+        raise ValueError(f"{assignment!r}: its reader must say of what type it is, and one of {_TYPES}")
     try:
         return kind(value)
     except ValueError:
