@@ -18,7 +18,12 @@ class Site:
         self.folder = folder
 
     def install(
-        self, name: str, groups: Mapping[str, Mapping[str, str]], modules: Mapping[str, str], version: str = "1.0"
+        self,
+        name: str,
+        groups: Mapping[str, Mapping[str, str]],
+        modules: Mapping[str, str],
+        *,
+        version: str = "1.0",
     ) -> None:
         """Write a distribution with its entry points (group -> name -> object) and modules (file -> text)."""
         for file, text in modules.items():

@@ -20,11 +20,11 @@ from knowclip.knowledge.readers.registry import import_graph, parse_options, rea
 from plugin_packages import Site, installed
 
 PARSER = """
-from knowclip.types import Object, SceneGraph
+from knowclip.types import SceneGraph, SceneObject
 
 def parse(captions, batch_size, model):
     for caption in captions:
-        yield SceneGraph((Object(caption.split()[-1], (), None),), (), ())
+        yield SceneGraph((SceneObject(caption.split()[-1]),))
 
 def lazy(captions, batch_size, model):
     next(iter(captions))
@@ -36,16 +36,18 @@ def broken(captions, batch_size, model):
         yield
 """
 BENCHMARK = """
-from knowclip.evaluation.benchmarks.base import Card, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.registry import Entry
 from knowclip.evaluation.metrics import NotHereError
+from knowclip.types import ImageRef
 
-CARD = Card("lefts", "Lefts", "Doe 2026", "https://example.org", "MIT", "lefts", "right if higher", "lefts.json")
+CARD = Card("lefts", "Lefts", "Doe", "https://example.org", "MIT", "lefts", "right if higher", "lefts.json")
 
 def read(folder, *, split="test", allow_missing=False):
     if not (folder / "lefts.json").is_file():
         raise NotHereError("lefts.json is not there")
-    return ChoiceBenchmark(CARD, ())
+    image = ImageRef(folder / "a.png")
+    return ChoiceBenchmark(CARD, (Choice("1", image, "a dog left of a cat", "a cat left of a dog", "", "a"),))
 
 LEFTS = Entry(CARD, read, ability="general")
 OTHER_NAME = Entry(CARD, read)
@@ -88,7 +90,9 @@ def offer(site: Site, group: str, entries: dict[str, str], text: str, *, name: s
     site.install(name, {group: {k: f"{module}:{v}" for k, v in entries.items()}}, {f"{module}.py": text})
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str]:
     """Exit status of a command, and everything it printed."""
     monkeypatch.setattr(sys, "argv", ["knowclip", *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -113,13 +117,13 @@ def test_a_parser_is_found_and_gives_a_graph_for_each_caption(site: Site) -> Non
     offer(site, "knowclip.parsers", {"last_word": "parse", "lazy": "lazy"}, PARSER)
     graphs = list(parse(["a dog", "two cats"], parser="last_word"))
     assert [graph.objects[0].name for graph in graphs] == ["dog", "cats"]
-    with pytest.raises(ValueError, match=r"parser 'lazy' of some-package 1.0 .* gave 0 graphs and left captions"):
+    with pytest.raises(ValueError, match=r"'lazy' of some-package 1.0 .* gave 0 graphs and left"):
         list(parse(["a dog", "two cats"], parser="lazy"))
 
 
 def test_unknown_names_are_told_with_those_of_plugins(site: Site) -> None:
     offer(site, "knowclip.parsers", {"last_word": "parse"}, PARSER)
-    with pytest.raises(ValueError, match="unknown parser 'last_wrod': choose one of spacy, factual, last_word"):
+    with pytest.raises(ValueError, match="'last_wrod': choose one of spacy, factual, last_word"):
         parse(["a dog"], parser="last_wrod")
     with pytest.raises(ValueError, match="did you mean 'last_word'"):
         parse(["a dog"], parser="last_wrod")
@@ -128,26 +132,26 @@ def test_unknown_names_are_told_with_those_of_plugins(site: Site) -> None:
 def test_two_packages_of_one_name_and_a_name_of_our_own(site: Site) -> None:
     offer(site, "knowclip.parsers", {"mine": "parse", "spacy": "parse"}, PARSER, name="one-package")
     offer(site, "knowclip.parsers", {"mine": "parse"}, PARSER, name="other-package")
-    with pytest.raises(ValueError, match=r"'mine' is given twice, by .*one-package 1.0.* and by .*other-package"):
+    with pytest.raises(ValueError, match=r"'mine' is given twice, by .*one-package 1.0.* and by .*other"):
         parse(["a dog"], parser="mine")
-    with pytest.raises(ValueError, match=r"'spacy' is given twice, by knowclip itself and by .*one-package 1.0"):
+    with pytest.raises(ValueError, match=r"'spacy' is given twice, by knowclip itself and .*one-package 1"):
         parse(["a dog"], parser="spacy")
 
 
 @pytest.mark.parametrize("text", ["import no_such_module", "raise SystemExit(3)", "x = ("])
 def test_a_package_that_cannot_be_imported_is_named_and_harms_nothing_else(site: Site, text: str) -> None:
     offer(site, "knowclip.parsers", {"mine": "parse"}, text)
-    with pytest.raises(ValueError, match=r"parser 'mine' of some-package 1.0 \(some_package:parse\) cannot be imp"):
+    with pytest.raises(ValueError, match=r"'mine' of some-package 1.0 \(some_package:parse\) cannot be"):
         list(parse(["a dog"], parser="mine"))
     assert len(list(parse(["a dog"]))) == 1
 
 
 def test_an_object_that_is_not_there_and_one_of_another_kind(site: Site, tmp_path: Path) -> None:
-    entries = {"gone": "GONE", "text": "NOT_A_FORMAT", "starred": "STARS"}
+    entries = {"gone": "GONE", "word": "NOT_A_FORMAT", "starred": "STARS"}
     offer(site, "knowclip.caption_formats", entries, FORMAT)
     for name, message in {
         "gone": "has no attribute 'GONE'",
-        "text": "is 'stars'; the group knowclip.caption_formats is for a Format",
+        "word": "is 'stars'; the group knowclip.caption_formats is for a Format",
         "starred": "calls itself 'stars'",
     }.items():
         with pytest.raises(plugins.PluginError, match=f"some-package 1.0.*{message}"):
@@ -163,7 +167,7 @@ def test_a_caption_format_by_name_by_ending_and_in_a_folder(site: Site, tmp_path
         pairs = read_captions(source, format=form, allow_missing=True)
         assert pairs.format == "stars" and [e.caption for e in pairs.examples] == ["A dog."]
         assert pairs.skipped == {"line without a star": 1}
-    with pytest.raises(ValueError, match="unknown caption format 'star': choose one of coco.*did you mean 'stars'"):
+    with pytest.raises(ValueError, match=r"format 'star': choose one of coco.*did you mean 'stars'"):
         read_captions(path, format="star")
 
 
@@ -188,7 +192,7 @@ def test_benchmarks_are_listed_read_and_counted(site: Site, tmp_path: Path) -> N
     found, absent = read_suite(tmp_path)
     assert [each.card.name for each in found] == ["lefts"]
     assert "calls itself 'lefts'" in absent["rights"] and set(absent) > {"vsr", "valse"}
-    with pytest.raises(ValueError, match="unknown benchmark 'leftz': .*did you mean 'lefts'"):
+    with pytest.raises(ValueError, match=r"unknown benchmark 'leftz': .*did you mean 'lefts'"):
         read_suite(tmp_path, names=["leftz"])
 
 
@@ -202,16 +206,18 @@ def test_a_reader_has_typed_options_and_makes_a_graph(site: Site, tmp_path: Path
     with pytest.raises(ValueError, match="int expected"):
         parse_options("word-pairs", ["limit=few"])
     graph = import_graph("word-pairs", tmp_path / "pairs.txt", tmp_path / "graph", options=options)
-    assert len(graph.triplets) == 1
+    assert graph.sql("select count(*) from triplets").fetchone() == (1,)
 
 
 def test_errors_tell_the_package_that_they_came_through(site, tmp_path, monkeypatch, capsys) -> None:
     offer(site, "knowclip.readers", {"word-pairs": "read_pairs"}, READER)
     (tmp_path / "pairs.txt").write_text("dog cat mouse\n")
-    arguments = ("graph", "import", "word-pairs", str(tmp_path / "pairs.txt"), "--out", str(tmp_path / "graph"))
-    status, printed = run(monkeypatch, capsys, *arguments)
+    monkeypatch.chdir(tmp_path)
+    status, printed = run(monkeypatch, capsys, "graph", "import", "word-pairs", "pairs.txt", "--out", "graph")
     assert status == 1 and "too many values to unpack" in printed
-    assert "this came through the reader 'word-pairs' of some-package 1.0 (some_package:read_pairs)" in printed
+    assert "this came through the reader 'word-pairs' of some-package 1.0 (some_package:read_pairs)" in (
+        printed
+    )
 
 
 def test_the_list_of_plugins_and_what_is_wrong_with_them(site, monkeypatch, capsys) -> None:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from importlib import import_module
+from operator import attrgetter
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -55,23 +57,51 @@ class Plugin:
         return f"{self.kind} {self.name!r} of {self.origin} ({self.entry.value})"
 
     def load(self, expected: type[T] | None = None) -> T:
-        """Import it.
+        """Import it: an ``expected``, or without one something that can be called.
 
         Raises:
-            PluginError: It cannot be imported, or is not what its group is for: an ``expected``, or something
-                that can be called where nothing else is.
+            PluginError: It cannot be imported, or is something else.
         """
-        _LOADED[self.kind, self.name] = self  # before: a failing import too is told with its package
-        try:
-            found = self.entry.load()
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{self} cannot be imported: {type(error).__name__}: {error}; mend or uninstall that package"
-            ) from error
+        found = self._imported(self.entry.value)
         if not (callable(found) if expected is None else isinstance(found, expected)):
             wanted = "something to call" if expected is None else f"a {expected.__name__}"
             raise PluginError(f"{self} is {found!r}; the group {GROUPS[self.kind]} is for {wanted}")
         return found
+
+    def load_class(self, parent: type[T], *, place: str | None = None) -> type[T]:
+        """Import a class derived from ``parent``, which stands at ``place`` if not at the entry point.
+
+        Raises:
+            PluginError: It cannot be imported, or is something else.
+        """
+        found = self._imported(place or self.entry.value)
+        if not (isinstance(found, type) and issubclass(found, parent) and found is not parent):
+            where = f" at {place}" if place else ""
+            raise PluginError(f"{self}{where} is {found!r}; a class derived from {parent.__name__} is wanted")
+        return found
+
+    def load_function(self, place: str) -> Callable[..., Any]:
+        """Import a function of the package from ``place``, as ``module:function``.
+
+        Raises:
+            PluginError: It cannot be imported, or called.
+        """
+        found = self._imported(place)
+        if not callable(found):
+            raise PluginError(f"{self} at {place} is {found!r}; a function is wanted")
+        return found
+
+    def _imported(self, place: str) -> Any:
+        _LOADED[self.kind, self.name] = self  # before: a failing import too is told with its package
+        try:
+            module, colon, path = place.partition(":")
+            if not colon:
+                raise ValueError(f"{place!r} is not of the form module:object")
+            return attrgetter(path)(import_module(module))
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self} cannot be imported: {type(error).__name__}: {error}; mend or uninstall that package"
+            ) from error
 
     def check_name(self, name: str) -> None:
         """Refuse another name than that of its entry point.
@@ -127,7 +157,7 @@ def known(kind: str, name: str, own: Collection[str], advice: str = "") -> Plugi
     if not offered:
         near = get_close_matches(name, names(kind, own), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        every = ", ".join(names(kind, own))
+        every = ", ".join(names(kind, own)) or f"(no installed package has one: group {GROUPS[kind]})"
         raise ValueError(f"unknown {kind} {name!r}: choose one of {every}{advice}{hint}")
     return offered[0]
 
@@ -158,6 +188,11 @@ def origin(kind: str, name: str) -> str:
     """``my-package 1.0`` for a name of another package, "" for one of knowclip's own."""
     offered = found(kind).get(name, ())
     return offered[0].origin if offered else ""
+
+
+def loaded() -> tuple[Plugin, ...]:
+    """The plug-ins that this process has used so far."""
+    return tuple(_LOADED.values())
 
 
 def involved(error: BaseException) -> Iterator[Plugin]:

@@ -12,10 +12,11 @@ from knowclip.methods.method import Method
 from knowclip.methods.teacher import different_inputs
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.load import load
+from knowclip.plugins import known
 from knowclip.recipe.methods.joint import JointConfig
 from knowclip.recipe.methods.knowledge_clip import KnowledgeClipConfig
 from knowclip.recipe.methods.knowledge_terms import KnowledgeConfig
-from knowclip.recipe.methods.registry import method_section
+from knowclip.recipe.methods.registry import METHODS, method_section
 from knowclip.recipe.methods.section import MethodSection
 from knowclip.recipe.methods.structure_clip import StructureClipConfig
 
@@ -49,13 +50,20 @@ def build_method(
         options["knowledge"] |= {"captions_as_triplets": False} | _learned_from(
             config.knowledge, model, relations, cache=cache, key="method.knowledge.teacher"
         )
-    return method_class(config)(model, **options)
+    return method_class(config.name)(model, **options)
 
 
-def method_class(section: MethodSection | type[MethodSection]) -> type[Method]:
-    """Import the class that a method's section names."""
-    module, _, name = section.implementation.partition(":")
-    return getattr(import_module(module), name)
+def method_class(name: str) -> type[Method]:
+    """Import the class that a method's section names.
+
+    Raises:
+        ValueError: There is no such method, several, or it cannot be imported.
+    """
+    place, plugin = method_section(name).implementation, known("method", name, METHODS)
+    if plugin is not None:
+        return plugin.load_class(Method, place=place)
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def _learned_from(
@@ -90,6 +98,6 @@ def load_method(folder: str | Path) -> Method:
     """
     folder = Path(folder)
     name, settings = read_settings(folder)
-    method = method_class(method_section(name))(load(folder), **settings)
+    method = method_class(name)(load(folder), **settings)
     load_own_tensors(method, folder)
     return method.eval()

@@ -12,6 +12,7 @@ from knowclip.build.accelerator import build_accelerator
 from knowclip.build.batches import build_batches
 from knowclip.build.graph import build_graph, build_triplets, relations
 from knowclip.build.images import build_cache, unreadable
+from knowclip.build.losses import build_losses
 from knowclip.build.method import build_method
 from knowclip.build.model import build_model
 from knowclip.build.optimizer import build_optimizer, build_scheduler
@@ -69,6 +70,7 @@ def build_trainer(
             cache=recipe.data.cache,
             relations=relations(recipe.data.graph, graph),
         )
+        method.extra_losses = build_losses(recipe.losses)
         pairs, suite, cache = _data(recipe, method, sources, graph, progress=progress)
     batches = _batches(recipe, method, pairs.train, cache, graph, accelerator=accelerator, progress=progress)
     roots = recipe.data.graph.image_roots if recipe.data.graph else {}

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from knowclip.plugins import Plugin
 
 USES = {
+    "method": "knowclip.build.method:method_class",
+    "loss": "knowclip.build.losses:loss_function",
     "parser": "knowclip.knowledge.parsing.parsers:named",
     "benchmark": "knowclip.evaluation.benchmarks.registry:entry",
     "task": "knowclip.evaluation.tasks.registry:entry",

@@ -172,11 +172,13 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     from knowclip.commands.train_report import NAMED
     from knowclip.console.counts import read_line
     from knowclip.data.captions.read import repeated
+    from knowclip.plugins import loaded
 
     total = sum(p.numel() for p in trainer.method.parameters())
     trained = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
     lines = [
         f"{type(trainer.method).__name__}: {trained:,} of {total:,} parameters are trained",
+        *(f"from another package: {plugin}" for plugin in loaded()),
         f"{len(pairs.train):,} pairs to train on, {len(pairs.val):,} to validate on; "
         f"{len(trainer.batches):,} batches an epoch, {trainer.steps:,} steps",
     ]

@@ -2,7 +2,8 @@
 
 The folder stays a drop-in CLIP (``export.open_clip``). A method with weights of its own (a fusion encoder, a
 knowledge encoder) adds ``method.safetensors``, all its tensors that are not the CLIP's, and ``method.json``:
-``{"name": its recipe name, "settings": Method.settings()}``. ``build.load_method`` reads them.
+``{"name": its recipe name, "package": a plug-in's, "settings": Method.settings()}``. ``build.method.load_method``
+reads them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from knowclip.export.open_clip import save_pretrained
+from knowclip.export.open_clip import MODEL_FILE, save_pretrained
 from knowclip.methods.method import Method
 from knowclip.models.loading.weight_files import read_content, read_json
+from knowclip.plugins import names, origin
+from knowclip.recipe.methods.registry import METHODS
 from knowclip.storage.atomic import atomic_folder
 
 WEIGHTS, SETTINGS = "method.safetensors", "method.json"
@@ -34,7 +37,8 @@ def save_method(method: Method, folder: str | Path, *, name: str) -> None:
         save_pretrained(method.model, temporary)
         if own := own_tensors(method):
             save_file(own, temporary / WEIGHTS, metadata={"format": "pt"})
-            text = json.dumps({"name": name, "settings": method.settings()}, indent=2, ensure_ascii=False)
+            kept = {"name": name, "package": origin("method", name), "settings": method.settings()}
+            text = json.dumps(kept, indent=2, ensure_ascii=False)
             (temporary / SETTINGS).write_text(text + "\n", encoding="utf-8")
 
 
@@ -51,7 +55,7 @@ def read_settings(folder: Path) -> tuple[str, dict[str, Any]]:
     """Name and settings of the method that a checkpoint folder keeps.
 
     Raises:
-        ValueError: There is none: it holds a CLIP alone.
+        ValueError: There is none: it holds a CLIP alone; or one of a package that is not installed.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -60,6 +64,11 @@ def read_settings(folder: Path) -> tuple[str, dict[str, Any]]:
             "best or last folder of a method that has some (knowledge_clip, structure_clip, joint)"
         )
     found = read_json(path)
+    if found["name"] not in names("method", METHODS):
+        raise ValueError(
+            f"{path} is of the method {found['name']!r} of {found.get('package') or 'another package'}, which is "
+            f"not installed: install it, or load the CLIP alone from {folder / MODEL_FILE}"
+        )
     return found["name"], found["settings"]
 
 

@@ -24,6 +24,7 @@ from knowclip.models.clip import DualEncoder
 from knowclip.storage.atomic import atomic_folder
 
 Kind = Literal["open_clip", "knowclip"]
+MODEL_FILE = "open_clip_model.safetensors"
 
 _README = """\
 This checkpoint is loaded by `knowclip.load("PATH OF THIS FOLDER")`.
@@ -46,7 +47,7 @@ def save_pretrained(model: DualEncoder, folder: str | Path) -> Kind:
     kind: Kind = "knowclip" if _has_local_text_tower(model.config) else "open_clip"
     try:
         with atomic_folder(folder) as temporary:
-            save_file(_tensors(model), temporary / "open_clip_model.safetensors", metadata={"format": "pt"})
+            save_file(_tensors(model), temporary / MODEL_FILE, metadata={"format": "pt"})
             if isinstance(model.tokenizer, HFTokenizer):
                 model.tokenizer.save_pretrained(str(temporary))
             if kind == "knowclip":

@@ -8,20 +8,41 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from knowclip.knowledge.parsing.triple_phrases import PhraseIds
     from knowclip.models.clip import DualEncoder
     from knowclip.models.with_knowledge import WithKnowledge
     from knowclip.types import Batch, Features
 
-Losses = dict[str, "Tensor"]
+Losses = dict[str, Tensor]
 Report = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExtraLoss:
+    """A term that a recipe adds to any method's: ``weight * function(features, **options)``."""
+
+    name: str
+    weight: float
+    function: Callable[..., Tensor]
+    options: Mapping[str, Any]
+
+    def __call__(self, features: Features) -> Tensor:
+        """The weighted term.
+
+        Raises:
+            ValueError: The function gave no scalar tensor.
+        """
+        loss = self.function(features, **self.options)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            got = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            raise ValueError(f"the loss {self.name!r} gave {got}: a scalar tensor is wanted")
+        return self.weight * loss
 
 
 class Method(nn.Module, ABC):
@@ -30,6 +51,9 @@ class Method(nn.Module, ABC):
     Everything with parameters runs or travels through ``forward``: the loop calls only the module that
     DistributedDataParallel wraps, and ``losses`` sees nothing but Features.
     """
+
+    extra_losses: Sequence[ExtraLoss] = ()
+    """What the recipe adds to :meth:`losses`."""
 
     def __init__(self, model: DualEncoder) -> None:
         super().__init__()
@@ -72,6 +96,21 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def losses(self, features: Features) -> tuple[Losses, Report]:
         """Weighted scalar terms to be summed (keys end in ``_loss``), and detached numbers for the log."""
+
+    def objective(self, features: Features) -> tuple[Losses, Report]:
+        """:meth:`losses` and the extra ones: all terms that are summed and minimised.
+
+        Raises:
+            ValueError: An extra loss has the name of a term of the method.
+        """
+        losses, report = self.losses(features)
+        for extra in self.extra_losses:
+            if (key := f"{extra.name}_loss") in losses:
+                raise ValueError(
+                    f"the extra loss {extra.name!r} has the name of a term of {type(self).__name__}"
+                )
+            losses = losses | {key: extra(features)}
+        return losses, report
 
     def encode_images(self, batch: Batch) -> Tensor:
         """L2-normalised image embeddings ``[B, D]`` in float32, from pixels or from cached trunk features."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
+from knowclip.plugins import known
 from knowclip.recipe.graph import GraphConfig
 from knowclip.recipe.section import Section
 
-CaptionFormat = Literal[
+CAPTION_FORMATS = (
     "coco", "karpathy", "flickr8k", "csv", "lavis", "imagefolder", "jsonl", "parquet", "folder", "webdataset",
     "huggingface",
-]  # fmt: skip
+)  # fmt: skip
 """Those of ``data.formats.registry`` that name images."""
+
+
+def _known_format(name: str) -> str:
+    """Refuse a format that is neither knowclip's nor a plug-in's, which is not imported here."""
+    known("caption format", name, CAPTION_FORMATS)
+    return name
 
 
 class SourceConfig(Section):
@@ -22,7 +29,7 @@ class SourceConfig(Section):
 
     path: Path
     """Captions file, a folder that holds one, or ``hf-hub:`` and the name of a data set."""
-    format: CaptionFormat | None = None
+    format: Annotated[str, AfterValidator(_known_format)] | None = None
     """Found out from the file when null."""
     images: Path | None = None
     """Folder that image names are relative to; looked for beside the file when null."""
@@ -42,7 +49,7 @@ class NegativesConfig(Section):
     kinds: tuple[str, ...] | None = None
     """Which kinds of ``knowclip.knowledge.negatives.generate.KINDS`` to make; null: the paper's swaps."""
     parser: str = "spacy"
-    """Parser of the captions: ``spacy`` or ``factual`` (a T5), with ``:MODEL`` for another model."""
+    """Parser of the captions: ``spacy``, ``factual`` (a T5) or a plug-in's; ``:MODEL`` for another model."""
     graphs: Path | None = None
     """Your own scene graphs (``graphs.jsonl``), in place of parsing."""
     processes: PositiveInt = 1

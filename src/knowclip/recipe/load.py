@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from knowclip.plugins import loaded
 from knowclip.recipe.recipe import Recipe
 from knowclip.recipe.section import Section
 from knowclip.storage.text_files import read_text
@@ -28,10 +29,11 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         ValueError: Naming the recipe, and the key, what was got and what is allowed.
     """
     path = find_recipe(name_or_path)
+    values = read_sections(path, Recipe, overrides)
     try:
-        recipe = Recipe.model_validate(read_sections(path, Recipe, overrides))
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(describe_problem(problem) for problem in error.errors())
+        problems = "; ".join(describe_problem(e) + _package(e, values) for e in error.errors())
         raise ValueError(f"recipe {path}: {problems}") from error
     recipe._source = path
     return recipe
@@ -121,6 +123,15 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ValueError(f"override {override!r}: {'.'.join(parents[: depth + 1])} has no keys in it")
     values[last] = value
+
+
+def _package(problem: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """The plug-in whose section a problem is of, or which may ask it of other sections."""
+    section, *keys = *problem["loc"], ""
+    method = values.get("method") if section in ("", "method") else None
+    name = method.get("name") if isinstance(method, Mapping) else None
+    wanted = ("loss", keys[0]) if section == "losses" else ("method", name)
+    return "".join(f" [{plugin}]" for plugin in loaded() if (plugin.kind, plugin.name) == wanted)
 
 
 def describe_problem(problem: Mapping[str, Any]) -> str:

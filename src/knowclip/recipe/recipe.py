@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, PrivateAttr, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, model_validator
 
 from knowclip.recipe.data import DataConfig
+from knowclip.recipe.losses import LossSection, read_losses
 from knowclip.recipe.methods.registry import read_method
 from knowclip.recipe.methods.section import MethodSection
 from knowclip.recipe.model import ModelConfig
@@ -28,6 +29,10 @@ class Recipe(Section):
     model: ModelConfig
     data: DataConfig
     method: Annotated[SerializeAsAny[MethodSection], BeforeValidator(read_method)]
+    losses: Annotated[dict[str, SerializeAsAny[LossSection]], BeforeValidator(read_losses)] = Field(
+        default_factory=dict
+    )
+    """Terms of other packages beside those of the method, each with its weight and options."""
     train: TrainConfig
     output: OutputConfig
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -39,7 +39,7 @@ def backward(
     """
     method = accelerator.unwrap_model(wrapped)
     if accumulate == 1:
-        losses, report = method.losses(gather(wrapped(batch)))
+        losses, report = method.objective(gather(wrapped(batch)))
         accelerator.backward(sum(losses.values()))
         return _detached(losses), report
 
@@ -47,7 +47,7 @@ def backward(
     with torch.no_grad():
         states, cached = zip(*[(rng_state(), wrapped(part)) for part in parts], strict=True)
     joined = map_tensors(_join(list(cached)), _leaf)
-    losses, report = method.losses(gather(joined))
+    losses, report = method.objective(gather(joined))
     accelerator.backward(sum(losses.values()))
     starts = {field.name: 0 for field in dataclasses.fields(joined)}
     for number, (part, state) in enumerate(zip(parts, states, strict=True), start=1):

@@ -17,4 +17,4 @@ class ClipConfig(MethodSection):
     def check_data(self, data: DataConfig) -> None:
         """Refuse negatives."""
         if data.negatives.per_caption:
-            raise ValueError("method clip uses no negatives: set data.negatives.per_caption to 0")
+            raise ValueError(f"method {self.name} uses no negatives: set data.negatives.per_caption to 0")

@@ -22,5 +22,5 @@ class NegClipConfig(MethodSection):
         """Ask for negatives."""
         if not data.negatives.per_caption:
             raise ValueError(
-                "method negclip learns from negatives: set data.negatives.per_caption to 1 or more"
+                f"method {self.name} learns from negatives: set data.negatives.per_caption to 1 or more"
             )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
+from knowclip.plugins import PluginError, known, names
 from knowclip.recipe.methods.clip import ClipConfig
 from knowclip.recipe.methods.joint import JointConfig
 from knowclip.recipe.methods.knowledge_clip import KnowledgeClipConfig
@@ -23,16 +23,18 @@ METHODS: dict[str, type[MethodSection]] = {
 
 
 def method_section(name: str) -> type[MethodSection]:
-    """Find the section of a method.
+    """Find the section of a method, knowclip's own or that of a plug-in, which is imported.
 
     Raises:
-        ValueError: There is no such method; with the nearest name.
+        ValueError: There is no such method, with the nearest name; several; or it cannot be imported.
     """
-    if name in METHODS:
+    plugin = known("method", name, METHODS)
+    if plugin is None:
         return METHODS[name]
-    near = get_close_matches(name, METHODS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"no method {name!r}; {hint}known: {', '.join(map(repr, METHODS))}")
+    section = plugin.load_class(MethodSection)
+    if not isinstance(getattr(section, "implementation", None), str):
+        raise PluginError(f"{plugin} has no implementation: give its class variable as 'module:Class'")
+    return section
 
 
 def read_method(values: Any) -> MethodSection:
@@ -46,5 +48,5 @@ def read_method(values: Any) -> MethodSection:
         return values
     if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
         got = "it has no name" if isinstance(values, Mapping) and "name" not in values else f"got {values!r}"
-        raise ValueError(f"{got}; set method.name to one of {', '.join(map(repr, METHODS))}")
+        raise ValueError(f"{got}; set method.name to one of {', '.join(map(repr, names('method', METHODS)))}")
     return method_section(values["name"]).model_validate(values)
