@@ -7,6 +7,7 @@ broken package breaks nothing else.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -101,6 +102,19 @@ class Plugin:
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self} cannot be imported: {type(error).__name__}: {error}; mend or uninstall that package"
+            ) from error
+
+    def check_call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        """Refuse options that a function of the package does not take, or lacks.
+
+        Raises:
+            PluginError: Naming the option.
+        """
+        try:
+            inspect.signature(function).bind(*arguments, **options)
+        except TypeError as error:
+            raise PluginError(
+                f"{self}: {function.__qualname__} does not take what its section gives, {error}"
             ) from error
 
     def check_name(self, name: str) -> None:

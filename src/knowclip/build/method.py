@@ -39,7 +39,8 @@ def build_method(
         relations: Vocabulary of the knowledge graph, for a method that reads one.
 
     Raises:
-        ValueError: A teacher that would misread what is prepared for ``model``.
+        ValueError: A teacher that would misread what is prepared for ``model``; a plug-in's section and class
+            that do not fit together.
     """
     options = config.model_dump(exclude={"name"})
     if isinstance(config, StructureClipConfig):
@@ -50,7 +51,10 @@ def build_method(
         options["knowledge"] |= {"captions_as_triplets": False} | _learned_from(
             config.knowledge, model, relations, cache=cache, key="method.knowledge.teacher"
         )
-    return method_class(config.name)(model, **options)
+    method = method_class(config.name)
+    if (plugin := known("method", config.name, METHODS)) is not None:
+        plugin.check_call(method, model, **options)
+    return method(model, **options)
 
 
 def method_class(name: str) -> type[Method]:

@@ -2,8 +2,8 @@
 
 The folder stays a drop-in CLIP (``export.open_clip``). A method with weights of its own (a fusion encoder, a
 knowledge encoder) adds ``method.safetensors``, all its tensors that are not the CLIP's, and ``method.json``:
-``{"name": its recipe name, "package": a plug-in's, "settings": Method.settings()}``. ``build.method.load_method``
-reads them.
+``{"name": its recipe name, "package": a plug-in's, "settings": Method.settings()}``.
+``build.method.load_method`` reads them.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ def read_settings(folder: Path) -> tuple[str, dict[str, Any]]:
         )
     found = read_json(path)
     if found["name"] not in names("method", METHODS):
+        package = found.get("package") or "another package"
         raise ValueError(
-            f"{path} is of the method {found['name']!r} of {found.get('package') or 'another package'}, which is "
+            f"{path} is of the method {found['name']!r} of {package}, which is "
             f"not installed: install it, or load the CLIP alone from {folder / MODEL_FILE}"
         )
     return found["name"], found["settings"]
