@@ -230,3 +230,17 @@ def test_the_list_of_plugins_and_what_is_wrong_with_them(site, monkeypatch, caps
     assert status == 0 and "good-package 1.0" in printed and "bad-package 1.0" in printed
     status, printed = run(monkeypatch, capsys, "plugins", "--check")
     assert status == 1 and "ok" in printed and "No module named 'no_such_module'" in printed
+
+
+def test_negatives_are_kept_apart_for_another_version_or_code(site: Site) -> None:
+    assert plugins.fingerprint("parser", "spacy") == b""
+    offer(site, "knowclip.parsers", {"last_word": "parse"}, PARSER)
+    before = plugins.fingerprint("parser", "last_word")
+    assert before and plugins.fingerprint("parser", "last_word") == before
+    (site.folder / "some_package.py").write_text(PARSER + "\n# changed\n")
+    changed = plugins.fingerprint("parser", "last_word")
+    version = site.folder / "some_package-1.0.dist-info"
+    (version / "METADATA").write_text("Metadata-Version: 2.1\nName: some-package\nVersion: 1.1\n")
+    version.rename(site.folder / "some_package-1.1.dist-info")
+    plugins.forget()
+    assert len({before, changed, plugins.fingerprint("parser", "last_word")}) == 3

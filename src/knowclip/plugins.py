@@ -14,8 +14,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from hashlib import blake2b
 from importlib import import_module
+from importlib.util import find_spec
 from operator import attrgetter
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -56,6 +59,15 @@ class Plugin:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r} of {self.origin} ({self.entry.value})"
+
+    def sources(self) -> list[Path]:
+        """Its Python files: its module, or all of the package that holds it."""
+        spec = find_spec(self.entry.module.partition(".")[0])
+        if spec is None:
+            return []
+        if spec.submodule_search_locations:
+            return sorted(path for f in spec.submodule_search_locations for path in Path(f).rglob("*.py"))
+        return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
 
     def load(self, expected: type[T] | None = None) -> T:
         """Import it: an ``expected``, or without one something that can be called.
@@ -185,6 +197,16 @@ def find(kind: str, name: str, own: Mapping[str, T], expected: type[T] | None = 
     """
     plugin = known(kind, name, own)
     return own[name] if plugin is None else plugin.load(expected)
+
+
+def fingerprint(kind: str, name: str) -> bytes:
+    """What decides what a plug-in does: its package's version and its code; nothing for our own names."""
+    digest = blake2b(digest_size=16)
+    for plugin in found(kind).get(name, ()):
+        digest.update(plugin.origin.encode())
+        for path in plugin.sources():
+            digest.update(path.read_bytes())
+    return digest.digest() if name in found(kind) else b""
 
 
 def usable(kind: str, own: Collection[str], use: Callable[[str], object]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from knowclip.knowledge.negatives.generate import SWAPS, generate
 from knowclip.knowledge.parsing.parsers import parse
 from knowclip.knowledge.parsing.spacy_parser import installed_model
 from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
-from knowclip.plugins import origin
+from knowclip.plugins import fingerprint
 from knowclip.storage.atomic import atomic_file
 from knowclip.types import Example, Negative, SceneGraph
 
@@ -263,14 +263,14 @@ def sources_of_negatives() -> list[Path]:
 
 
 def _key(images: list[_Image], options: tuple) -> str:
-    """Hash everything that decides the result: images, options, our code and table, the parser's model."""
+    """Hash everything that decides the result: images, options, our code and table, the parser."""
     digest = hashlib.blake2b(repr(options).encode(), digest_size=12)
     for source in sources_of_negatives():
         digest.update(source.read_bytes())
     kind, _, model = (options[0] or "").partition(":")
     if kind == "spacy" and any(None in image.graphs for image in images):
         digest.update(f"{model or installed_model()} {version('spacy')}".encode())
-    digest.update(origin("parser", kind).encode())  # another version of a plug-in may parse otherwise
+    digest.update(fingerprint("parser", kind))
     for image in images:
         digest.update(repr(image).encode())
     return digest.hexdigest()
