@@ -215,9 +215,23 @@ def test_errors_tell_the_package_that_they_came_through(site, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     status, printed = run(monkeypatch, capsys, "graph", "import", "word-pairs", "pairs.txt", "--out", "graph")
     assert status == 1 and "too many values to unpack" in printed
-    assert "this came through the reader 'word-pairs' of some-package 1.0 (some_package:read_pairs)" in (
-        printed
+    assert (
+        "this came through another package: reader 'word-pairs' of some-package 1.0 (some_package:" in printed
     )
+
+
+def test_tracebacks_too_tell_the_package(site, tmp_path, monkeypatch, capsys) -> None:
+    """Mistakes in its code, as ``KeyError``, also where it stands beside the module of the entry point."""
+    place = "from some_code import broken as parse"
+    site.install("some-package", {"knowclip.parsers": {"x": "some_code.here:parse"}}, {
+        "some_code/__init__.py": PARSER, "some_code/here.py": place,
+    })  # fmt: skip
+    (tmp_path / "captions.txt").write_text("a dog\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["knowclip", "parse", "captions.txt", "--parser", "x"])
+    with pytest.raises(KeyError):
+        main()
+    assert "this came through another package: parser 'x' of some-package 1.0" in capsys.readouterr().err
 
 
 def test_the_list_of_plugins_and_what_is_wrong_with_them(site, monkeypatch, capsys) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from itertools import groupby
 
 import typer
 from rich.console import Console
@@ -87,9 +88,9 @@ def main() -> None:
 
 def tell_plugins(error: Exception) -> None:
     """Say which other packages' code an error came through, with their versions."""
-    for plugin in involved(error):
-        if plugin.origin not in str(error):
-            print(f"this came through the {plugin}", file=sys.stderr)
+    for origin, plugins in groupby(involved(error), key=lambda plugin: plugin.origin):
+        if origin not in str(error):
+            print(f"this came through another package: {', '.join(map(str, plugins))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

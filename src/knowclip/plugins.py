@@ -62,7 +62,7 @@ class Plugin:
 
     def sources(self) -> list[Path]:
         """Its Python files: its module, or all of the package that holds it."""
-        spec = find_spec(self.entry.module.partition(".")[0])
+        spec = find_spec(_top(self.entry.module))
         if spec is None:
             return []
         if spec.submodule_search_locations:
@@ -105,9 +105,10 @@ class Plugin:
         return found
 
     def _imported(self, place: str) -> Any:
-        _LOADED[self.kind, self.name] = self  # before: a failing import too is told with its package
+        module, colon, path = place.partition(":")
+        # before the import: one that fails is told with its package too
+        _LOADED.setdefault(self, set()).update(_top(name) for name in (module, self.entry.module))
         try:
-            module, colon, path = place.partition(":")
             if not colon:
                 raise ValueError(f"{place!r} is not of the form module:object")
             return attrgetter(path)(import_module(module))
@@ -139,7 +140,8 @@ class Plugin:
             raise PluginError(f"{self} calls itself {name!r}: give it and its entry point one name")
 
 
-_LOADED: dict[tuple[str, str], Plugin] = {}
+_LOADED: dict[Plugin, set[str]] = {}
+"""What was used, and the top-level packages that it was imported from."""
 
 
 @cache
@@ -228,15 +230,13 @@ def origin(kind: str, name: str) -> str:
 
 def loaded() -> tuple[Plugin, ...]:
     """The plug-ins that this process has used so far."""
-    return tuple(_LOADED.values())
+    return tuple(_LOADED)
 
 
 def involved(error: BaseException) -> Iterator[Plugin]:
     """The loaded plug-ins whose code an error came through: it, or one that led to it."""
     packages = set(_packages(error))
-    for plugin in _LOADED.values():
-        if plugin.entry.module.partition(".")[0] in packages:
-            yield plugin
+    yield from (plugin for plugin, own in _LOADED.items() if own & packages)
 
 
 def _packages(error: BaseException | None) -> Iterator[str]:
@@ -246,9 +246,13 @@ def _packages(error: BaseException | None) -> Iterator[str]:
         seen.add(id(error))
         trace: TracebackType | None = error.__traceback__
         while trace is not None:
-            yield str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+            yield _top(str(trace.tb_frame.f_globals.get("__name__", "")))
             trace = trace.tb_next
         error = error.__cause__ or error.__context__
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def forget() -> None:
