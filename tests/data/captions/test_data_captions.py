@@ -245,7 +245,7 @@ def test_images_folder_can_be_given(tmp_path):
 def test_wrong_path_and_format_say_what_is_allowed(tmp_path):
     with pytest.raises(ValueError, match="nowhere does not exist; give a captions file"):
         read_captions(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="'cocoo' is not one of coco, karpathy"):
+    with pytest.raises(ValueError, match="unknown caption format 'cocoo': choose one of coco, karpathy"):
         read_captions(tmp_path, format="cocoo")
     with pytest.raises(ValueError, match=r"allowed are .json"):
         read_captions(write(tmp_path / "x.docx", ""))
