@@ -36,7 +36,8 @@ def broken(captions, batch_size, model):
         yield
 """
 BENCHMARK = """
-from knowclip.evaluation.benchmarks.base import Card, Choice, ChoiceBenchmark
+from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.registry import Entry
 from knowclip.evaluation.metrics import NotHereError
 from knowclip.types import ImageRef
@@ -125,7 +126,7 @@ def test_unknown_names_are_told_with_those_of_plugins(site: Site) -> None:
     offer(site, "knowclip.parsers", {"last_word": "parse"}, PARSER)
     with pytest.raises(ValueError, match="'last_wrod': choose one of spacy, factual, last_word"):
         parse(["a dog"], parser="last_wrod")
-    with pytest.raises(ValueError, match="did you mean 'last_word'"):
+    with pytest.raises(ValueError, match="Did you mean 'last_word'"):
         parse(["a dog"], parser="last_wrod")
 
 
@@ -167,7 +168,7 @@ def test_a_caption_format_by_name_by_ending_and_in_a_folder(site: Site, tmp_path
         pairs = read_captions(source, format=form, allow_missing=True)
         assert pairs.format == "stars" and [e.caption for e in pairs.examples] == ["A dog."]
         assert pairs.skipped == {"line without a star": 1}
-    with pytest.raises(ValueError, match=r"format 'star': choose one of coco.*did you mean 'stars'"):
+    with pytest.raises(ValueError, match=r"format 'star': choose one of coco.*Did you mean 'stars'"):
         read_captions(path, format="star")
 
 
@@ -192,7 +193,7 @@ def test_benchmarks_are_listed_read_and_counted(site: Site, tmp_path: Path) -> N
     found, absent = read_suite(tmp_path)
     assert [each.card.name for each in found] == ["lefts"]
     assert "calls itself 'lefts'" in absent["rights"] and set(absent) > {"vsr", "valse"}
-    with pytest.raises(ValueError, match=r"unknown benchmark 'leftz': .*did you mean 'lefts'"):
+    with pytest.raises(ValueError, match=r"unknown benchmark 'leftz': .*Did you mean 'lefts'"):
         read_suite(tmp_path, names=["leftz"])
 
 

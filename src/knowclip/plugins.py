@@ -184,7 +184,7 @@ def known(kind: str, name: str, own: Collection[str], advice: str = "") -> Plugi
         return None
     if not offered:
         near = get_close_matches(name, names(kind, own), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f". Did you mean {near[0]!r}?" if near else ""
         every = ", ".join(names(kind, own)) or f"(no installed package has one: group {GROUPS[kind]})"
         raise ValueError(f"unknown {kind} {name!r}: choose one of {every}{advice}{hint}")
     return offered[0]

@@ -118,7 +118,7 @@ def test_mistakes_elsewhere_name_no_package(example) -> None:
     with pytest.raises(ValueError, match="optimizer") as told:
         load_recipe("negclip", ["method={name: own_scale}", "optimizer.lr=fast"])
     assert "knowclip-own-scale" not in str(told.value)
-    with pytest.raises(ValueError, match=r"unknown method 'own_scael': .*did you mean 'own_scale'"):
+    with pytest.raises(ValueError, match=r"unknown method 'own_scael': .*Did you mean 'own_scale'"):
         load_recipe("negclip", ["method.name=own_scael"])
 
 
@@ -191,7 +191,7 @@ def test_a_loss_joins_any_method_with_its_weight(page, stand_in, tmp_path) -> No
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("losses.cyclipp.weight=1", "unknown loss 'cyclipp': choose one of cyclip; did you mean 'cyclip'?"),
+        ("losses.cyclipp.weight=1", "unknown loss 'cyclipp': choose one of cyclip. Did you mean 'cyclip'?"),
         ("losses.cyclip.with=1", "losses.cyclip: unknown key 'with'; did you mean 'within'?"),
         ("losses.cyclip.weight=0", "losses.cyclip.weight: got 0; input should be greater than 0"),
         ("losses.cyclip=3", "losses.cyclip"),
@@ -250,7 +250,7 @@ def test_formats_of_packages_are_known_to_recipes(example, world, stand_in, tmp_
     source = f"{{path: {tmp_path / 'captions.star'}, images: {world / 'images'}, format: starred}}"
     _, pairs = build_trainer(load_recipe("clip", [*stand_in, f"data.train={source}"]))
     assert len(pairs.train) == len(lines)
-    with pytest.raises(ValueError, match=r"unknown caption format 'starrd': .*did you mean 'starred'"):
+    with pytest.raises(ValueError, match=r"unknown caption format 'starrd': .*Did you mean 'starred'"):
         load_recipe("clip", ["data.train.format=starrd"])
 
 

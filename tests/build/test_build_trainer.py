@@ -159,7 +159,7 @@ ELSEWHERE = {
     "data.val", "data.val_images", "data.negatives.parser", "data.negatives.graphs",
     "data.negatives.processes", "data.cache_dir", "data.max_overlap", "method.name",
     "train.steps", "train.precision",
-    "selection.suite", "selection.links", "model.trunk_dropout",
+    "selection.suite", "selection.links", "model.trunk_dropout", "losses",
 }  # fmt: skip
 """Passed on as they are to functions with tests of their own, or tested below."""
 

@@ -136,7 +136,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "a split of no graph": (["graph", "split", "run", "--out", "parts"], "GRAPH run: not a knowledge graph"),
     "drawings below a file": (["graph", "drawings", "pairs.csv/x"], "OUT pairs.csv/x cannot be written"),
-    "an import by no reader": (["graph", "import", "conceptnit", "x"], "did you mean 'conceptnet'?"),
+    "an import by no reader": (["graph", "import", "conceptnit", "x"], "Did you mean 'conceptnet'?"),
     "measuring nothing": (["evaluate", "nowhere", "--data", "pairs.csv"], "nowhere is no file, no folder"),
     "measuring on nothing": (["evaluate", "run", "--data", "pears.csv"], "--data pears.csv does not exist"),
     "measuring against nothing": (

@@ -77,7 +77,7 @@ def test_overrides_are_yaml_values(path) -> None:
         ("optimizer.weigth_decay=1", r"optimizer: unknown key 'weigth_decay'; did you mean 'weight_decay'\?"),
         ("data.train.splt=1", r"data\.train: unknown key 'splt'; did you mean 'split'\?"),
         ("method.own_negative_wieght=1", r"method: unknown key .* did you mean 'own_negative_weight'\?"),
-        ("method.name=negclp", r"method: .*'negclp'.* clip, negclip.*did you mean 'negclip'"),
+        ("method.name=negclp", r"method: .*'negclp'.* clip, negclip.*Did you mean 'negclip'"),
         ("optimizer.lr=fast", r"optimizer\.lr: got 'fast'; input should be a valid number"),
         ("optimizer.lr=-1", r"optimizer\.lr: got -1; input should be greater than 0"),
         ("train.precision=fp8", r"train\.precision: got 'fp8'; input should be 'fp32' or 'bf16'"),

@@ -374,7 +374,7 @@ def test_options_are_typed_and_known() -> None:
         parse_options("conceptnet", ["senses=1"])
     with pytest.raises(ValueError, match="float expected"):
         parse_options("conceptnet", ["min_weight=much"])
-    with pytest.raises(ValueError, match="did you mean 'conceptnet'"):
+    with pytest.raises(ValueError, match="Did you mean 'conceptnet'"):
         reader_options("concept-net")
     for name in READERS:
         assert isinstance(reader_options(name), dict)
