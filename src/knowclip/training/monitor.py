@@ -130,7 +130,8 @@ class Monitor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if not self._progress.disable:  # rich 13.0 ends a bar that was never shown with an empty line
+            self._progress.stop()
         if self._log:
             with suppress(OSError) if error is not None else nullcontext():  # a full disk is told once
                 self._log.close()
