@@ -81,9 +81,22 @@ def main() -> None:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
         tell_plugins(error)
         sys.exit(1)
+    except SystemExit as end:
+        if stopped_in_silence(end):
+            print("stopped: what was finished and saved before is kept", file=sys.stderr)
+        raise
     except Exception as error:
         tell_plugins(error)
         raise
+
+
+def stopped_in_silence(end: BaseException | None) -> bool:
+    """Whether Ctrl-C ended a command that says nothing of it: typer makes an exit code of it."""
+    while end is not None:
+        if type(end) is KeyboardInterrupt:
+            return True
+        end = end.__cause__ or end.__context__
+    return False
 
 
 def tell_plugins(error: Exception) -> None:

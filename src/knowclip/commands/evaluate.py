@@ -38,7 +38,7 @@ def command(
             "--suite",
             "--benchmark",
             help="A suite or a benchmark (knowclip benchmarks), repeatable; default: all. Exit code 4 if one "
-            "of them cannot be measured and others are.",
+            "named here cannot be measured and others are.",
         ),
     ] = None,
     split: Annotated[

@@ -170,7 +170,7 @@ class Scorer:
             raise UnreadableError(
                 f"{len(lost):,} of {total:,} images are missing or unreadable, more than the "
                 f"{self.max_missing:.1%} (and never all) allowed; {first}. "
-                "Restore the files, or pass --allow-missing (max_missing=1.0) to count their items as wrong."
+                "Put readable files there, or pass --allow-missing to count their items as wrong."
             )
         if fresh:
             message = f"{len(lost):,} of {total:,} images are unreadable; their items count as wrong; {first}"
