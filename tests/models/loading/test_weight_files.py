@@ -52,6 +52,18 @@ def test_paths_and_defaultdicts_come_as_their_plain_kin(tmp_path):
     assert read_content(tmp_path / "x.pt") == {"path": PurePosixPath("runs/a"), "state": {1: {}}}
 
 
+def test_names_that_another_library_added_neither_stand_for_ours_nor_are_lost(tmp_path):
+    torch.save({"state": defaultdict(dict, {1: {}})}, tmp_path / "x.pt")
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([defaultdict])  # as a library may for its own files
+    try:
+        assert read_content(tmp_path / "x.pt") == {"state": {1: {}}}
+        assert defaultdict in torch.serialization.get_safe_globals()
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
 def test_numpy_1_wrote_another_name_for_its_numbers(tmp_path):
     torch.save({"lr": np.float64(0.5)}, tmp_path / "new.pt")
     with zipfile.ZipFile(tmp_path / "new.pt") as new, zipfile.ZipFile(tmp_path / "old.pt", "w") as old:

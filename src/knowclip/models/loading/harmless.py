@@ -7,6 +7,8 @@ some of them; these are the others that checkpoints of this field hold. None run
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -18,6 +20,22 @@ _PATHS = {"PosixPath": PurePosixPath, "PurePosixPath": PurePosixPath,
 _HYPERPARAMETERS = ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
                     "lightning.fabric.utilities.data", "lightning_fabric.utilities.data")  # fmt: skip
 """Modules of Lightning's ``AttributeDict``, which is a dict."""
+
+
+@contextmanager
+def harmless_only() -> Iterator[None]:
+    """While entered, ``torch.load(weights_only=True)`` knows ``harmless`` names and its own, and no others.
+
+    Other libraries add theirs for the whole process: a ``defaultdict`` of theirs would stand for ours.
+    """
+    others = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals(harmless()):
+            yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(others)
 
 
 def harmless() -> list[Any]:

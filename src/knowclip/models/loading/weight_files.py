@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from knowclip.models.loading.harmless import harmless
+from knowclip.models.loading.harmless import harmless_only
 from knowclip.models.loading.torchscript import is_torchscript, read_torchscript
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".th", ".tar")
@@ -109,7 +109,7 @@ def _read_file(path: Path) -> Any:
         if head.startswith(b"PK"):
             if is_torchscript(path):
                 return read_torchscript(path)
-        with torch.serialization.safe_globals(harmless()):
+        with harmless_only():
             if path.suffix == ".safetensors":  # a pickle that is called so: torch goes by the name of a path
                 return torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
             # torch maps its zip format alone, and raises on the older one
