@@ -98,7 +98,7 @@ class Lemmas:
         """Lemma of a verb that the tables lack: by its last part ("kiteboarding"), or by its spelling."""
         known = self._known["verb"]
         for first in range(1, len(word) - _SHORTEST_PART + 1):
-            part = self(word[first:], "VERB") if word[first - 1] == "-" or len(word) - first >= 6 else ""
+            part = self(word[first:], "VERB")
             if part in known and part != word[first:]:
                 return word[:first] + part
         if word.endswith(("ied", "ies")):
