@@ -14,6 +14,9 @@ def command(
     train: Annotated[int, typer.Option(min=0, help="Training scenes.")] = 20000,
     val: Annotated[int, typer.Option(min=0, help="Validation scenes.")] = 1500,
     test: Annotated[int, typer.Option(min=0, help="Test scenes.")] = 1500,
+    train_twins: Annotated[int, typer.Option(min=0, help="Pairs of swapped twins to train on.")] = 0,
+    val_twins: Annotated[int, typer.Option(min=0, help="Validation's pairs of twins.")] = 200,
+    test_twins: Annotated[int, typer.Option(min=0, help="Pairs of twins to test on.")] = 600,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = os.cpu_count() or 1,
@@ -34,10 +37,13 @@ def command(
         raise ValueError(f"{out} holds other things than scenes and would be replaced: choose another folder")
     console = Console()
     start = time.perf_counter()
-    with counting("drawing scenes", total=train + val + test, unit="scenes") as progress:
+    twins = {"train": train_twins, "val": val_twins, "test": test_twins}
+    total = train + val + test + 2 * sum(twins.values())
+    with counting("drawing scenes", total=total, unit="scenes") as progress:
         drawn = write_scenes(
             out,
             numbers={"train": train, "val": val, "test": test},
+            twins=twins,
             seed=seed,
             size=size,
             workers=workers,
@@ -45,5 +51,6 @@ def command(
         )
     seconds = time.perf_counter() - start
     console.print(
-        f"{len(drawn):,} scenes in [bold]{out}[/] ({len(drawn) / seconds:,.0f} scenes/s). {LICENCE}."
+        f"{len(drawn):,} scenes and {sum(twins.values()):,} pairs of twins in [bold]{out}[/] "
+        f"({total / seconds:,.0f} pictures/s). {LICENCE}."
     )

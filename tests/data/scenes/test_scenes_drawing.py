@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from knowclip.data.scenes.drawing import draw
-from knowclip.data.scenes.nouns import COLOURS, NOUNS, RELATIONS
+from knowclip.data.scenes.nouns import COLOURS, NOUNS, RELATIONS, UNCOLOURED
 from knowclip.data.scenes.sprites import recolour, sprite
 from knowclip.data.scenes.wording import Wording
 from knowclip.data.scenes.world import Scene, Thing, draw_scenes
@@ -29,6 +29,13 @@ def test_every_noun_shows_its_colour(noun: str) -> None:
     reddish = (opaque[:, 0] > 100) & (opaque[:, 0] > opaque[:, 1] + 40) & (opaque[:, 0] > opaque[:, 2] + 40)
     assert len(opaque) > 500
     assert reddish.mean() > 0.12
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_only_the_uncoloured_look_alike_in_all_colours(noun: str) -> None:
+    red, blue = (np.asarray(sprite(noun, colour), dtype=int) for colour in ("red", "blue"))
+    changed = np.abs(red - blue).max(axis=2) > 60
+    assert (changed.mean() > 0.1) == (noun not in UNCOLOURED)
 
 
 def test_recolouring_leaves_the_line_layer_alone() -> None:

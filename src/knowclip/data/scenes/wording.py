@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 from knowclip.data.scenes.nouns import RelationWords
+
+TwinKind = Literal["relation", "attribute"]
+"""What differs between twins: who acts, or whose the two colours are."""
 
 
 class Named(Protocol):
@@ -99,6 +102,21 @@ def draw_wording(relation: RelationWords, split: str, both: bool, random: Random
         else random.choice([(True, False), (False, True), (False, False), (False, False)])
     )
     return Wording(random.choice(templates), said, random.random() < 0.7)
+
+
+def draw_twin_wording(relation: RelationWords, kind: TwinKind, split: str, random: Random) -> Wording:
+    """A template that tells twins apart by order alone: it says both colours, or (of relation twins) neither.
+
+    Half the attribute twins are told without their relation ("a red dog and a blue cat"); relation twins
+    never are, as that would be true of both.
+    """
+    if kind == "attribute" and random.random() < 0.5:
+        return Wording(random.choice(_PAIR), (True, True), random.random() < 0.7)
+    both = kind == "attribute" or random.random() < 0.5
+    while True:
+        wording = draw_wording(relation, split, both, random)
+        if wording.template not in _PAIR:
+            return replace(wording, says_colours=(both, both))
 
 
 def _article(words: str) -> str:

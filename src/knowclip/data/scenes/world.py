@@ -148,9 +148,10 @@ def _draw_further(split: str, taken: set[str], random: Random) -> tuple[Further,
     return tuple(drawn)
 
 
-def _orbit(
+def draw_orbit(
     split: str, relation: RelationWords, colours: tuple[str, str], both: bool, random: Random
 ) -> list[Scene]:
+    """Draw a scene and its swaps: the relation swapped; with ``both``, then those two in swapped colours."""
     novel = split != "train" and random.random() < 0.5
     first, second = _draw_pair(split, relation.name, colours, novel, random)
     sizes = [random.choice(list(SIZES)) if random.random() < 0.2 else None for _ in range(2)]
@@ -170,7 +171,7 @@ def _orbit(
     return members
 
 
-def _endless(items: list, random: Random) -> Iterator:
+def endless(items: list, random: Random) -> Iterator:
     """The items over and over, each round in a new order: equal counts, unpredictable order."""
     while True:
         yield from random.sample(items, len(items))
@@ -179,8 +180,8 @@ def _endless(items: list, random: Random) -> Iterator:
 def _scenes(split: str, seed: int) -> Iterator[list[Scene]]:
     # a split's scenes do not depend on how many the others have
     random = Random(f"{seed}/{split}")
-    relations = _endless(list(RELATIONS), random)
-    pairs = {kind: _endless(list(combinations(COLOURS, 2)), random) for kind in (True, False)}
+    relations = endless(list(RELATIONS), random)
+    pairs = {kind: endless(list(combinations(COLOURS, 2)), random) for kind in (True, False)}
     said: set[str] = set()
     share = FULL_ORBITS[split]
     for index in count():
@@ -188,7 +189,7 @@ def _scenes(split: str, seed: int) -> Iterator[list[Scene]]:
         both = (index * share) % 1 < share
         relation, colours = next(relations), next(pairs[both])
         while True:
-            orbit = _orbit(split, relation, colours, both, random)
+            orbit = draw_orbit(split, relation, colours, both, random)
             captions = {scene.caption for scene in orbit}
             if len(captions) == len(orbit) and not captions & said:
                 break

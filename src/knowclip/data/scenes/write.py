@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from knowclip.data.scenes import formats, questions
@@ -15,8 +17,10 @@ from knowclip.data.scenes.drawing import draw
 from knowclip.data.scenes.entailment import snli_ve
 from knowclip.data.scenes.formats import Drawn
 from knowclip.data.scenes.sprites import LICENCE
+from knowclip.data.scenes.twins import Twins, draw_twins, karpathy_images, quadruples
 from knowclip.data.scenes.world import SPLITS, Scene, draw_scenes
 from knowclip.storage.atomic import atomic_folder
+from knowclip.types import Box
 
 _CHUNK = 500
 _README = """OpenMoji scenes, made by `knowclip scenes` with {settings}.
@@ -29,19 +33,31 @@ aro/, aro_val/                ARO's two files over the test and the validation s
 vqa/                          questions and annotations of the splits, as VQA v2 has them
 snli_ve/                      sentences that a scene entails, leaves open or contradicts, as SNLI-VE has them
 probes/                       captions that are wrong in colour, place, size or a negation
+twins/twins_<split>.json      two pictures and two captions that differ in who acts, or in whose colour it is
+twins/dataset.json            the twins as captions, Karpathy style
+scenes_with_twins.json        dataset.json with train's twins, where there are any
 
 {licence}. The scenes are adaptations and stand under the same licence.
 """
 
 
-def _draw_chunk(jobs: list[tuple[int, str, Scene]], *, folder: Path, size: int, seed: int) -> list[Drawn]:
-    done = []
-    for image_id, split, scene in jobs:
-        drawing = draw(scene, size=size, random=Random(f"{seed}/{split}/{image_id}"))
-        drawn = Drawn(image_id, split, scene, drawing.boxes)
-        drawing.image.save(folder / drawn.file_name, "JPEG", quality=92, subsampling=0)
-        done.append(drawn)
-    return done
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A picture to be drawn: its place in the folder, and what its jitter and background come from."""
+
+    file: str
+    stream: str
+    scene: Scene
+
+
+def _draw_chunk(jobs: list[_Job], *, folder: Path, size: int) -> list[tuple[Box, ...]]:
+    """Draw pictures; their boxes."""
+    boxes = []
+    for job in jobs:
+        drawing = draw(job.scene, size=size, random=Random(job.stream))
+        drawing.image.save(folder / job.file, "JPEG", quality=92, subsampling=0)
+        boxes.append(drawing.boxes)
+    return boxes
 
 
 def _dump(path: Path, content: Any) -> None:
@@ -77,10 +93,46 @@ def _write_tasks(out: Path, drawn: list[Drawn], seed: int) -> None:
         path.write_text("".join(lines), encoding="utf-8")
 
 
+def _write_twins(out: Path, twins: list[Twins], drawn: list[Drawn]) -> None:
+    """Each split's quadruples, and the twins as captions: alone, and those of train with all scenes."""
+    for split in dict.fromkeys(each.split for each in twins):
+        records = quadruples(each for each in twins if each.split == split)
+        _dump(out / "twins" / f"twins_{split}.json", records)
+    _dump(
+        out / "twins" / "dataset.json",
+        {"dataset": "openmoji-twins", "images": karpathy_images(twins, filepath="images")},
+    )
+    if train := [each for each in twins if each.split == "train"]:
+        scenes = formats.karpathy(drawn)
+        images = scenes["images"] + karpathy_images(train, filepath="twins/images")
+        _dump(out / "scenes_with_twins.json", scenes | {"images": images})
+
+
+def _jobs(scenes: list[Drawn], twins: list[Twins], seed: int) -> list[_Job]:
+    """All pictures; twins have one stream, so that nothing differs but what their captions say."""
+    jobs = [
+        _Job(f"images/{each.file_name}", f"{seed}/{each.split}/{each.image_id}", each.scene)
+        for each in scenes
+    ]
+    return jobs + [
+        _Job(f"twins/images/{name}", f"{seed}/{each.split}/twins/{each.number}", scene)
+        for each in twins
+        for name, scene in zip(each.file_names, each.scenes, strict=True)
+    ]
+
+
+def _check(numbers: Mapping[str, int], twins: Mapping[str, int], size: int) -> None:
+    if unknown := {*numbers, *twins} - set(SPLITS):
+        raise ValueError(f"unknown split {sorted(unknown)}; scenes have {', '.join(SPLITS)}")
+    if size < 32:
+        raise ValueError(f"size {size}: drawings below 32 pixels cannot be told apart")
+
+
 def write_scenes(
     out: Path,
     *,
     numbers: Mapping[str, int],
+    twins: Mapping[str, int] = MappingProxyType({}),
     seed: int = 0,
     size: int = 64,
     workers: int = 1,
@@ -90,37 +142,52 @@ def write_scenes(
 
     Args:
         out: the folder to make.
-        numbers: scenes of ``train``, ``val`` and ``test``; even numbers, as scenes come in twins.
+        numbers: scenes of ``train``, ``val`` and ``test``; even numbers, as scenes come in pairs of roles.
+        twins: pairs of swapped twins of these splits; even numbers, half of each kind. The scenes do not
+            depend on them.
         seed: of everything but the compositional hold-out, which is the same for all seeds.
         size: pixels a side, at least 32.
         workers: processes that draw; the result does not depend on it.
-        progress: called with the number of scenes drawn so far.
+        progress: called with the number of pictures drawn so far.
+
+    Returns:
+        The scenes, without the twins.
 
     Raises:
         ValueError: for an odd number, an unknown split or a size below 32.
     """
-    if unknown := set(numbers) - set(SPLITS):
-        raise ValueError(f"unknown split {sorted(unknown)}; scenes have {', '.join(SPLITS)}")
-    if size < 32:
-        raise ValueError(f"size {size}: drawings below 32 pixels cannot be told apart")
-    jobs: list[tuple[int, str, Scene]] = []
+    _check(numbers, twins, size)
+    undrawn: list[Drawn] = []
     for split in SPLITS:
-        first = len(jobs) + 1
-        jobs += [(first + i, split, s) for i, s in enumerate(draw_scenes(split, numbers.get(split, 0), seed))]
+        first = len(undrawn) + 1
+        scenes = draw_scenes(split, numbers.get(split, 0), seed)
+        undrawn += [Drawn(first + i, split, scene, ()) for i, scene in enumerate(scenes)]
+    pairs = [each for split in SPLITS for each in draw_twins(split, twins.get(split, 0), seed)]
+    jobs = _jobs(undrawn, pairs, seed)
     chunks = [jobs[i : i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
     with atomic_folder(out, durable=False) as folder:
-        (folder / "images").mkdir()
-        work = partial(_draw_chunk, folder=folder / "images", size=size, seed=seed)
-        drawn: list[Drawn] = []
+        for images in ("images", *(["twins/images"] if pairs else [])):
+            (folder / images).mkdir(parents=True)
+        work = partial(_draw_chunk, folder=folder, size=size)
+        boxes: list[tuple[Box, ...]] = []
         with ProcessPoolExecutor(workers) as pool:
             for done in pool.map(work, chunks) if workers > 1 else map(work, chunks):
-                drawn += done
-                progress(len(drawn))
+                boxes += done
+                progress(len(boxes))
+        drawn = [replace(each, boxes=box) for each, box in zip(undrawn, boxes, strict=False)]
         _write_annotations(folder, drawn, size)
         _write_tasks(folder, drawn, seed)
-        settings = {**{split: numbers.get(split, 0) for split in SPLITS}, "seed": seed, "size": size}
-        _dump(folder / "scenes.json", settings | {"licence": LICENCE})
-        (folder / "README.txt").write_text(
-            _README.format(settings=settings, licence=LICENCE), encoding="utf-8"
-        )
+        if pairs:
+            _write_twins(folder, pairs, drawn)
+        _write_settings(folder, numbers, twins, seed=seed, size=size)
     return drawn
+
+
+def _write_settings(
+    out: Path, numbers: Mapping[str, int], twins: Mapping[str, int], *, seed: int, size: int
+) -> None:
+    settings: dict[str, Any] = {split: numbers.get(split, 0) for split in SPLITS}
+    settings |= {f"{split}_twins": twins.get(split, 0) for split in SPLITS}
+    settings |= {"seed": seed, "size": size}
+    _dump(out / "scenes.json", settings | {"licence": LICENCE})
+    (out / "README.txt").write_text(_README.format(settings=settings, licence=LICENCE), encoding="utf-8")
