@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def make_oracle() -> type[Oracle]:
 
 
 def _write_general(root: Path) -> None:
-    """Class folders for zero-shot classification, and the scenes' file of probes over the images."""
+    """Class folders for zero-shot classification, the scenes' probes over the images, and their twins."""
     for number in range(2 * len(NOUNS)):
         place = root / "classification" / "test" / NOUNS[number % len(NOUNS)]
         place.mkdir(parents=True, exist_ok=True)
@@ -90,6 +91,17 @@ def _write_general(root: Path) -> None:
         for i in range(20)
     ]
     (root / "probes" / "probes_test.json").write_text(json.dumps(probes))
+    (root / "twins" / "images").mkdir(parents=True)
+    twins = [
+        {f"image_{j}": f"{2 * i + j}.png" for j in (0, 1)}
+        | {"caption_0": f"a {a} on a {b}, {i}", "caption_1": f"a {b} on a {a}, {i}"}
+        | {"id": i, "tag": ("relation", "attribute")[i % 2]}
+        for i, (a, b) in enumerate(permutations(NOUNS, 2))
+    ]
+    for number in range(2 * len(twins)):
+        picture = Image.new("RGB", (16, 16), (9 * number, 0, 200))
+        picture.save(root / "twins" / "images" / f"{number}.png")
+    (root / "twins" / "twins_test.json").write_text(json.dumps(twins))
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ FILES: dict[str, tuple[str, int]] = {
     "spec_image_to_text": ("spec/data/*/image2text.json", 1),
     "spec_text_to_image": ("spec/data/*/text2image.json", 1),
     "probes": ("probes/probes_test.json", 1),
+    "scene_twins": ("twins/twins_test.json", 1),
 }
 """Record files of a benchmark, and how many records of the benchmark one of the file makes."""
 CAPTIONED = ("image_to_text", "text_to_image", "half_truth", "swaps", "zero_shot_objects")
@@ -63,7 +64,8 @@ def copies(data_folder: Path, official_folder: Path, tmp_path_factory: pytest.Te
 
 
 def home(copies: Path, name: str) -> Path:
-    own = name in (*CAPTIONED, "vg_relation", "vg_attribution", "probes", "zero_shot_classification")
+    scenes = ("vg_relation", "vg_attribution", "probes", "scene_twins")
+    own = name in (*CAPTIONED, *scenes, "zero_shot_classification")
     return copies / ("data" if own else "official")
 
 

@@ -103,11 +103,13 @@ class TwoByTwoBenchmark:
             with ``_macro`` (mean over groups).
         cases: the quadruples.
         skipped: records the reader left out, by reason.
+        apart: give the three scores of each group too, as ``<name>_<group>_text`` and so on.
     """
 
     card: Card
     cases: tuple[TwoByTwo, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    apart: bool = False
 
     def __post_init__(self) -> None:
         check_cases(self.card, [case.key for case in self.cases])
@@ -126,6 +128,12 @@ class TwoByTwoBenchmark:
         graded = {part: grades(self.card, right, groups, macro=macro) for part, right in outcomes.items()}
         metrics = {f"{prefix}{part}": each.micro_value for part, each in graded.items()}
         metrics |= {f"{prefix}{part}_macro": each.by_group.value for part, each in graded.items()}
+        if self.apart:
+            metrics |= {
+                f"{prefix}{group}_{part}": value
+                for part, each in graded.items()
+                for group, value in each.by_group.accuracies.items()
+            }
         chosen = graded[main.removeprefix(prefix)]
         items = {
             "key": np.array([case.key for case in self.cases]),

@@ -19,6 +19,7 @@ from knowclip.evaluation.benchmarks import (
     order,
     probes,
     retrieval,
+    scene_twins,
     spec,
     sugarcrepe,
     svo_probes,
@@ -84,6 +85,7 @@ COMPOSITIONAL: tuple[Entry, ...] = (
     Entry(half_truth.HALF_TRUTH, half_truth.read_half_truth, on_request=True),
     Entry(swaps.SWAPS, swaps.read_swaps),
     Entry(probes.PROBES, probes.read_probes),
+    Entry(scene_twins.SCENE_TWINS, scene_twins.read_scene_twins),
 )
 GENERAL: tuple[Entry, ...] = (
     Entry(retrieval.IMAGE_TO_TEXT, retrieval.read_image_to_text),
@@ -103,6 +105,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "scenes": (
         "vg_relation",
         "vg_attribution",
+        "scene_twins",
         "probes",
         "image_to_text",
         "text_to_image",
