@@ -124,13 +124,15 @@ def test_a_stopped_demo_says_what_is_left(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path))
-    numbers = {"train": 4, "val": 4, "test": 4}
-    first = demo_run.make_scenes(Console(quiet=True), numbers=numbers)
+    drawn = {"numbers": {"train": 4, "val": 4, "test": 4}, "twins": {"test": 2}}
+    first = demo_run.make_scenes(Console(quiet=True), **drawn)
+    assert len([*(first / "twins" / "images").iterdir()]) == 4
     monkeypatch.setattr(demo_run, "write_scenes", lambda *_, **__: pytest.fail("drawn again"))
-    assert demo_run.make_scenes(Console(quiet=True), numbers=numbers) == first
+    assert demo_run.make_scenes(Console(quiet=True), **drawn) == first
     monkeypatch.undo()
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path))
-    assert demo_run.make_scenes(Console(quiet=True), numbers=numbers, seed=1) != first
+    assert demo_run.make_scenes(Console(quiet=True), **drawn, seed=1) != first
+    assert demo_run.make_scenes(Console(quiet=True), **drawn | {"twins": {}}) != first
 
 
 def test_dense_labels_say_what_is_where() -> None:

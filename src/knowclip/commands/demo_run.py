@@ -42,6 +42,7 @@ from knowclip.types import Result
 
 SHIPPED_BASE = "scenes-base"
 NUMBERS = {"train": 20000, "val": 1500, "test": 1500}
+TWINS = {"val": 200, "test": 600}
 CONTROL_IMAGES = 1000
 
 Runs = Mapping[str, Path]
@@ -57,20 +58,26 @@ class Measured:
     absent: dict[str, str]
 
 
-def make_scenes(console: Console, *, numbers: Mapping[str, int] | None = None, seed: int = 0) -> Path:
+def make_scenes(
+    console: Console,
+    *,
+    numbers: Mapping[str, int] = NUMBERS,
+    twins: Mapping[str, int] = TWINS,
+    seed: int = 0,
+) -> Path:
     """Draw the scenes, unless the same ones stand in the cache; they are keyed by settings and by code."""
     import knowclip.data.scenes as package
 
-    numbers = numbers or NUMBERS
     code = sorted(Path(package.__file__).parent.glob("*.py"))
     digest = hashlib.blake2b(digest_size=6)
-    for part in (*(file.read_bytes() for file in code), repr((sorted(numbers.items()), seed)).encode()):
+    settings = repr((sorted(numbers.items()), sorted(twins.items()), seed))
+    for part in (*(file.read_bytes() for file in code), settings.encode()):
         digest.update(part)
     folder = cache_folder() / f"scenes-{digest.hexdigest()}"
     if not folder.is_dir():
-        total = sum(numbers.values())
+        total, workers = sum(numbers.values()) + 2 * sum(twins.values()), os.cpu_count() or 1
         with counting("drawing scenes", total=total, unit="scenes") as progress:
-            write_scenes(folder, numbers=numbers, seed=seed, workers=os.cpu_count() or 1, progress=progress)
+            write_scenes(folder, numbers=numbers, twins=twins, seed=seed, workers=workers, progress=progress)
     console.print(f"scenes   {folder}  ({LICENCE})")
     return folder
 
@@ -78,7 +85,9 @@ def make_scenes(console: Console, *, numbers: Mapping[str, int] | None = None, s
 def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
     """Time a training step here, and say how long everything will take."""
     step = step_seconds(SHIPPED_BASE, precision=precision())
-    minutes = expected_minutes(step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()))
+    minutes = expected_minutes(
+        step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()) + 2 * sum(TWINS.values())
+    )
     return (
         f"About {max(1, round(minutes))} minutes here: a training step of {PAIRS} pairs takes {step:.2f} s "
         f"({precision()}).\nLess where scenes are in the cache; the base of --from-scratch comes on top."
@@ -88,7 +97,7 @@ def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
 
 def make_base(out: Path, console: Console) -> str:
     """Make the base CLIP from random weights; return the folder of its best checkpoint."""
-    scenes = make_scenes(console, numbers=demo_base.NUMBERS, seed=demo_base.SEED)
+    scenes = make_scenes(console, numbers=demo_base.NUMBERS, twins={}, seed=demo_base.SEED)
     model = demo_base.untrained([example.caption for example in read_captions(scenes).examples])
     demo_base.learn_what_is_where(model, scenes, cache=cache_folder(), precision=precision(), console=console)
     save_pretrained(model, out / "towers")
