@@ -119,6 +119,17 @@ def test_a_validation_is_told_in_lines_of_80_columns_and_what_decides_first() ->
     ]
 
 
+def test_the_three_scores_of_two_by_two_share_a_line_for_each_kind_and_average() -> None:
+    parts = {f"scene_twins{of}": 0.5 for of in ("_text", "_image", "_group", "_text_macro", "_group_macro")}
+    kinds = {f"scene_twins_{kind}_{part}": 0.25 for kind in ("role", "own") for part in ("text", "group")}
+    assert monitor.validation_lines(parts | kinds) == [
+        "scene_twins_text 0.5000 · image 0.5000 · group 0.5000",
+        "scene_twins_text_macro 0.5000 · group_macro 0.5000",
+        "scene_twins_role_text 0.2500 · group 0.2500",
+        "scene_twins_own_text 0.2500 · group 0.2500",
+    ]
+
+
 def test_a_second_training_in_one_folder_is_refused_by_the_process_number(tmp_path) -> None:
     with (
         locked(tmp_path, doing="training"),

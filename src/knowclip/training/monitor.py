@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -24,7 +25,8 @@ from knowclip.training.runlog import RunLog
 
 SELECTION = "selection"
 """The number by which a validation chooses the best checkpoint."""
-_RECALL = "_R@"
+_PART = re.compile(r"(?P<of>.+)_(?P<part>R@\d+|(?:text|image|group)(?P<average>_macro|))")
+"""A metric that is told with its siblings: recalls of one direction, the three scores of two by two."""
 _SILENCE = 30.0
 """Seconds after which a line is written where there is no terminal, however long ``every`` steps take."""
 
@@ -144,7 +146,8 @@ def validation_lines(numbers: Mapping[str, float]) -> list[str]:
     """
     lines: dict[str, list[str]] = {}
     for name in sorted(numbers, key=lambda name: name != SELECTION):
-        family, at, rank = name.partition(_RECALL)
-        of = lines.setdefault(family if at else name.partition("_")[0], [])
-        of.append(f"{name if not (of and at) else _RECALL[1:] + rank} {numbers[name]:.4f}")
+        part = _PART.fullmatch(name)
+        family = f"{part['of']}{part['average']}" if part else name.partition("_")[0]
+        of = lines.setdefault(family, [])
+        of.append(f"{part['part'] if of and part else name} {numbers[name]:.4f}")
     return [" · ".join(of) for of in lines.values()]

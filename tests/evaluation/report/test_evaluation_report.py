@@ -17,7 +17,7 @@ from rich.console import Console
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.html_page import flatten, galleries, picture_uri, sort_cases, spread
-from knowclip.evaluation.report.summary import Report, headline, summarise, verdict
+from knowclip.evaluation.report.summary import Report, beside, headline, summarise, verdict
 from knowclip.evaluation.report.write import console_table, markdown, model_card, write_report
 from knowclip.types import ImageRef, Result
 
@@ -47,6 +47,17 @@ def report(data_folder: Path) -> Report:
         absent={"swaps": "no negatives.jsonl"},
         provenance={"wall_seconds": 12.5, "seeds": {"train": 0}, "licences": ["OpenMoji CC BY-SA 4.0"]},
     )
+
+
+def test_recalls_and_the_other_scores_of_two_by_two_stand_beside_the_main_one() -> None:
+    scores = {"twins_text": 0.5, "twins_image": 0.4, "twins_group": 0.3, "twins_group_macro": 0.29}
+    kinds = {"twins_role_text": 0.9, "twins_role_group": 0.2, "twins_own_group": 0.4}
+    assert beside(scores | kinds, "twins_group") == [
+        "text 50.0 · image 40.0", "role 20.0", "own 40.0"
+    ]  # fmt: skip
+    assert beside(scores, "twins_text") == ["image 40.0 · group 30.0"]
+    assert beside({"a_R@1": 0.5, "a_R@5": 0.7, "a_R@10": 0.8}, "a_R@1") == ["R@5 70.0 · R@10 80.0"]
+    assert beside({"sugarcrepe_pp_text": 0.5, "sugarcrepe_pp_text_macro": 0.4}, "sugarcrepe_pp_text") == []
 
 
 def test_summary_schema(report: Report) -> None:

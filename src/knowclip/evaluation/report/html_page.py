@@ -20,11 +20,11 @@ from knowclip.evaluation.report.records import records
 from knowclip.evaluation.report.standings import MIN_RANKED, ranked_classes
 from knowclip.evaluation.report.summary import (
     Report,
+    beside,
     bounds,
     headline,
     percent,
     points,
-    recalls,
     strongest_control,
     verdict,
 )
@@ -101,12 +101,14 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "points": points, "control": strongest_control}
-    environment.filters |= {"bounds": bounds, "recalls": recalls, "records": records}
+    environment.filters |= {"bounds": bounds, "beside": beside, "records": records}
     environment.filters["classes"] = ranked_classes
     template = environment.from_string(
         files("knowclip.evaluation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     )
     dark = plots.all_plots(summary, plots.DARK)
+    cells = [cell for entry in summary["benchmarks"].values() for cell in entry["methods"].values()]
+    metrics = {metric for cell in cells for metric in cell["metrics"]}
     return template.render(
         report=report,
         summary=summary,
@@ -116,7 +118,9 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         galleries=galleries(report),
         colours=plots.run_colours(summary, plots.LIGHT),
         dark_colours=plots.run_colours(summary, plots.DARK),
-        cells=[cell for entry in summary["benchmarks"].values() for cell in entry["methods"].values()],
+        cells=cells,
+        recalled=any("_R@" in metric for metric in metrics),
+        two_by_two=any(metric.endswith("_group") for metric in metrics),
         blind=any(map(strongest_control, summary["benchmarks"].values())),
         run_number={run: number for number, run in enumerate(summary["methods"])},
         provenance=dict(flatten(report.provenance)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from knowclip.evaluation.statistics.bootstrap import compare, interval, same_ite
 from knowclip.types import Result
 
 SCHEMA = 2
+_TWO_BY_TWO = re.compile(r"(.+)_(text|image|group)(?:_macro)?")
 RESERVED = ("schema", "methods", "baseline", "benchmarks", "absent", "abilities", "published")
 
 
@@ -197,10 +199,21 @@ def points(difference: Mapping[str, float]) -> str:
     return f"{effect:+.1f} [{low:+.1f}, {high:+.1f}]" if difference["n"] > 1 else f"{effect:+.1f}"
 
 
-def recalls(metrics: Mapping[str, float]) -> str:
-    """``R@5 71.2 · R@10 80.4``, of retrieval; nothing of other benchmarks."""
-    found = ((name.rsplit("R@", 1)[-1], value) for name, value in metrics.items() if "_R@" in name)
-    return " · ".join(f"R@{k} {100 * value:.1f}" for k, value in found if k != "1")
+def beside(metrics: Mapping[str, float], main: str) -> list[str]:
+    """Lines to stand under a score: ``R@5 71.2 · R@10 80.4`` of retrieval; of two by two its other scores.
+
+    A two-by-two benchmark whose kinds are told apart gets a line for each; all others get none.
+    """
+    recalls = {name.rpartition("_")[2]: value for name, value in metrics.items() if "_R@" in name}
+    lines = [{name: value for name, value in recalls.items() if name != "R@1"}]
+    if found := _TWO_BY_TWO.fullmatch(main):
+        of, part = found.groups()
+        others = (other for other in ("text", "image", "group") if other != part)
+        lines.append({other: metrics[f"{of}_{other}"] for other in others if f"{of}_{other}" in metrics})
+        kinds = {re.fullmatch(f"{re.escape(of)}_(.+)_{part}", name): value for name, value in metrics.items()}
+        lines += [{kind[1]: value} for kind, value in kinds.items() if kind]
+    told = [[f"{name} {100 * value:.1f}" for name, value in line.items()] for line in lines]
+    return [" · ".join(line) for line in told if line]
 
 
 def strongest_control(entry: Mapping[str, Any]) -> dict[str, Any] | None:

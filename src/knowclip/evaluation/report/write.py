@@ -11,7 +11,7 @@ from knowclip.evaluation.report import html_page as report_html
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.records import absent_lines, count_or_names, record_lines
 from knowclip.evaluation.report.standings import MIN_RANKED
-from knowclip.evaluation.report.summary import Report, percent, points, recalls, strongest_control, summarise
+from knowclip.evaluation.report.summary import Report, beside, percent, points, strongest_control, summarise
 from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def console_table(summary: Mapping[str, Any]) -> Table:
         Column("n", justify="right"),
     ]
     columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
-    beside = several or any(map(strongest_control, summary["benchmarks"].values()))
+    compared = several or any(map(strongest_control, summary["benchmarks"].values()))
     last = "points [interval]" if several else "text only"
-    columns += [Column(last, justify="right", no_wrap=True)] if beside else []
+    columns += [Column(last, justify="right", no_wrap=True)] if compared else []
     table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     captions = [f"points: paired difference to {summary['baseline']} on the same items"] if several else []
     captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
@@ -43,10 +43,10 @@ def console_table(summary: Mapping[str, Any]) -> Table:
             told = blind.replace("\n", " ")
             table.add_row(f"{entry['main']}, text only {told}" if told else entry["main"])
         for run, found in entry["methods"].items():
-            score = "\n".join(filter(None, [percent(found["interval"]), recalls(found["metrics"])]))
+            score = "\n".join([percent(found["interval"]), *beside(found["metrics"], entry["main"])])
             difference = points(found["difference"]) if found["difference"] else ""
             name, cell = (f"  {run}", difference) if several else (entry["main"], blind)
-            table.add_row(name, f"{found['n']:,}", score, *([cell] if beside else []))
+            table.add_row(name, f"{found['n']:,}", score, *([cell] if compared else []))
     return table
 
 
@@ -78,7 +78,7 @@ def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
     text = percent(found["interval"])
     text = f"**{text}**" if run in entry["best"] else text
     text = f"{text} ({points(found['difference'])})" if found["difference"] else text
-    text = f"{text} {recalls(found['metrics'])}".strip()
+    text = f"{text} {' · '.join(beside(found['metrics'], entry['main']))}".strip()
     text = text if entry["same_items"] else f"{text}, n = {found['n']:,}: other items"
     return text if found["n"] >= MIN_RANKED else f"{text} n < {MIN_RANKED}, not ranked"
 
