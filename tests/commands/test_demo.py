@@ -39,6 +39,7 @@ def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
 ) -> None:
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(demo_run, "NUMBERS", {"train": 64, "val": 40, "test": 40})
+    monkeypatch.setattr(demo_run, "TWINS", {"val": 4, "test": 4})
     overrides = [
         "train.steps=2",
         "schedule.warmup=1",
@@ -52,10 +53,12 @@ def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
     results = json.loads((tmp_path / "demo/results.json").read_text())
     assert list(results["methods"]) == ["base", "clip", "negclip"]
     for numbers in results["methods"].values():
-        for name in ("vg_relation", "image_to_text_R@1", "text_to_image_R@1"):
+        for name in ("vg_relation", "scene_twins_group", "image_to_text_R@1", "text_to_image_R@1"):
             assert 0 <= numbers[name] <= 1
     assert results["wall_seconds"] > 0 and results["seeds"] == [0] and "torch" in results["versions"]
     assert results["base"]["blake2b"] == demo_run.weights_hash("scenes-base")
+    validation = json.loads((tmp_path / "demo/negclip/log.jsonl").read_text().splitlines()[0])
+    assert {f"scene_twins_{part}" for part in ("text", "image", "group")} <= validation.keys()
     page = (tmp_path / "demo/report.html").read_text()
     assert "OpenMoji" in page and "data:image" in page and "<script src" not in page
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'demo/negclip/best'}")
@@ -71,6 +74,7 @@ def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
 def test_three_seeds_from_a_base_made_from_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(demo_run, "NUMBERS", {"train": 64, "val": 40, "test": 40})
+    monkeypatch.setattr(demo_run, "TWINS", {"val": 4, "test": 4})
     monkeypatch.setattr(demo_base, "NUMBERS", {"train": 64, "val": 40, "test": 0})
     monkeypatch.setattr(demo_base, "BATCH", 16)
     monkeypatch.setattr(demo_base, "learn_what_is_where", partial(demo_base.learn_what_is_where, steps=2))

@@ -61,13 +61,14 @@ class Measured:
 def make_scenes(
     console: Console,
     *,
-    numbers: Mapping[str, int] = NUMBERS,
-    twins: Mapping[str, int] = TWINS,
+    numbers: Mapping[str, int] | None = None,
+    twins: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> Path:
     """Draw the scenes, unless the same ones stand in the cache; they are keyed by settings and by code."""
     import knowclip.data.scenes as package
 
+    numbers, twins = NUMBERS if numbers is None else numbers, TWINS if twins is None else twins
     code = sorted(Path(package.__file__).parent.glob("*.py"))
     digest = hashlib.blake2b(digest_size=6)
     settings = repr((sorted(numbers.items()), sorted(twins.items()), seed))
@@ -85,9 +86,7 @@ def make_scenes(
 def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
     """Time a training step here, and say how long everything will take."""
     step = step_seconds(SHIPPED_BASE, precision=precision())
-    minutes = expected_minutes(
-        step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()) + 2 * sum(TWINS.values())
-    )
+    minutes = expected_minutes(step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()))
     return (
         f"About {max(1, round(minutes))} minutes here: a training step of {PAIRS} pairs takes {step:.2f} s "
         f"({precision()}).\nLess where scenes are in the cache; the base of --from-scratch comes on top."
