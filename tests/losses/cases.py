@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from knowclip.losses.contrastive import clip_loss, siglip_loss
-from knowclip.losses.distillation import folding_loss
+from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
@@ -56,6 +56,7 @@ def random_inputs(names: set[str]) -> dict[str, Tensor]:
         "relation_labels": torch.tensor([0, 3, 3, 7, 1, 2]),
         "teacher_image_features": features(B),
         "teacher_text_features": features(B),
+        "teacher_negative_features": features(B, N),
         "teacher_logit_scale": torch.tensor(8.0, dtype=torch.float64),
         "margin": torch.tensor(0.2, dtype=torch.float64),
     }
@@ -179,6 +180,12 @@ def nearness_to_teacher(features: dict[str, Tensor]) -> Tensor:
     return -distillation_loss(**features, **rest)[None]
 
 
+def nearness_to_choice(features: dict[str, Tensor]) -> Tensor:
+    names = {"image_features", "logit_scale", "own_negatives"}
+    teacher = {"teacher_text_features", "teacher_negative_features"}
+    return -own_folding_loss(**random_inputs(names | teacher) | features)[None]
+
+
 def nearness_to_enhanced(features: dict[str, Tensor]) -> Tensor:
     return (features["text_features"] * features["teacher_text_features"]).sum(-1)
 
@@ -196,6 +203,10 @@ LOSSES: dict[Callable[..., Tensor], set[str]] = {
     hinge_loss: {"image_features", "text_features", "negative_features", "own_negatives", "margin"},
     batch_hard_loss: {"image_features", "text_features", "false_negatives", "margin"},
     folding_loss: {"text_features", "teacher_text_features"},
+    own_folding_loss: {
+        "image_features", "text_features", "negative_features", "logit_scale", "own_negatives",
+        "teacher_text_features", "teacher_negative_features",
+    },
     clip_loss: PAIRS,
     siglip_loss: PAIRS | {"logit_bias"},
     negclip_loss: PAIRS | {"negative_features", "usable_negatives"},

@@ -14,6 +14,7 @@ from cases import (
     LOSSES,
     LossCase,
     in_batch_separation,
+    nearness_to_choice,
     nearness_to_enhanced,
     nearness_to_teacher,
     negative_separation,
@@ -26,7 +27,7 @@ from torch.nn import functional as F
 
 import knowclip.losses
 from knowclip.losses.contrastive import clip_loss, siglip_loss
-from knowclip.losses.distillation import folding_loss
+from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
@@ -109,6 +110,12 @@ class TestFoldingLoss(LossCase):
     loss = folding_loss
     learnt = ("text_features",)
     separation = staticmethod(nearness_to_enhanced)
+
+
+class TestOwnFoldingLoss(LossCase):
+    loss = own_folding_loss
+    learnt = ("text_features", "negative_features")
+    separation = staticmethod(nearness_to_choice)
 
 
 def test_every_loss_has_a_test() -> None:

@@ -40,6 +40,7 @@ VARIANTS = [
         "own_negative_weight": 1.0,
     },
     {"fold": "similarities", "fold_weight": 1.0, "negatives_in_softmax": True},
+    {"fold": "own", "fold_weight": 1.0},
     {"hinge_weight": 0.0},
 ]
 
@@ -118,12 +119,14 @@ def test_terms_by_features(which) -> None:
 
 
 def test_folding_teaches_the_plain_tower_alone() -> None:
-    for fold in ("features", "similarities"):
+    for fold in ("features", "own", "similarities"):
         method = structure_clip(fold=fold, fold_weight=1.0)
         losses, _ = method.losses(method(tiny_batch(6)))
         losses["folding_loss"].backward()
         assert all(p.grad.abs().sum() == 0 for p in method.kee.parameters())
         assert method.model.model.text_projection.grad.abs().sum() > 0
+        learnt = [p for p in method.model.model.visual.parameters() if p.grad is not None]
+        assert all(p.grad.abs().sum() == 0 for p in learnt), f"{fold}: the images only judge"
 
 
 def test_without_kee_and_hinge_it_is_negclip() -> None:

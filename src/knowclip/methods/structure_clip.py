@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from knowclip.losses.distillation import folding_loss
+from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
@@ -65,8 +65,9 @@ class StructureClip(NegClip):
         hinge_margin: ``gamma``.
         hinge_features: Texts of the hinge, and of the own-negative term.
         own_negative_weight: Of :func:`~knowclip.losses.hard_negative.own_negative_loss`; 0 leaves it out.
-        fold: How the plain text tower learns from the KEE: "features", each embedding by itself, or
-            "similarities", in-batch softmaxes over captions and negatives.
+        fold: How the plain text tower learns from the KEE: "features", each embedding by itself, "own",
+            the choice between a caption and its own negatives, or "similarities", in-batch softmaxes over
+            captions and negatives. The images only judge, whichever it is.
         fold_weight: Of that; 0 leaves it out.
     """
 
@@ -83,7 +84,7 @@ class StructureClip(NegClip):
         hinge_margin: float,
         hinge_features: TextFeatures | None,
         own_negative_weight: float,
-        fold: Literal["features", "similarities"],
+        fold: Literal["features", "own", "similarities"],
         fold_weight: float,
     ) -> None:
         super().__init__(model, own_negative_weight=own_negative_weight)
@@ -148,7 +149,7 @@ class StructureClip(NegClip):
             ]
             losses["own_negative_loss"] = self.own_negative_weight * _mean(choices)
         if self.fold_weight:
-            losses["folding_loss"] = self.fold_weight * self._folding(features)
+            losses["folding_loss"] = self.fold_weight * self._folding(features, own)
         return losses, self._report(features, false, own)
 
     def _contrastive(
@@ -167,8 +168,15 @@ class StructureClip(NegClip):
             [batch_hard_loss(**pairs, text_features=view.text_features, **options) for view in views]
         )
 
-    def _folding(self, features: Features) -> Tensor:
+    def _folding(self, features: Features, own: Bool[Tensor, "B N"]) -> Tensor:
         """The plain text tower's distance from what it says with the KEE, on captions and negatives."""
+        if self.fold == "own":
+            return own_folding_loss(
+                **own_choice(features, own) | {"image_features": features.image_features.detach()},
+                teacher_text_features=features.enhanced_text_features.detach(),
+                teacher_negative_features=features.enhanced_negative_features.detach(),
+                logit_scale=features.logit_scale.detach(),
+            )
         plain, enhanced = (
             torch.cat([view.text_features, view.negative_features[features.negative_mask]])
             for view in _views(features, "both")
@@ -176,9 +184,9 @@ class StructureClip(NegClip):
         if self.fold == "features":
             return folding_loss(text_features=plain, teacher_text_features=enhanced.detach())
         return distillation_loss(
-            image_features=features.image_features,
+            image_features=features.image_features.detach(),
             text_features=plain,
-            logit_scale=features.logit_scale,
+            logit_scale=features.logit_scale.detach(),
             teacher_image_features=features.image_features.detach(),
             teacher_text_features=enhanced.detach(),
             teacher_logit_scale=features.logit_scale.detach(),

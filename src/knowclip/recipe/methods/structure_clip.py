@@ -50,8 +50,9 @@ class StructureClipConfig(MethodSection):
     """Texts of the hinge and of the own-negative term; null: with the KEE where there is one."""
     own_negative_weight: NonNegativeFloat = 0.0
     """Weight of the softmax between a caption and its own negatives, ours."""
-    fold: Literal["features", "similarities"] = "features"
-    """How the plain text tower learns what the KEE adds: by single embeddings, or by in-batch softmaxes."""
+    fold: Literal["features", "own", "similarities"] = "features"
+    """How the plain text tower learns what the KEE adds: by single embeddings, by choices between a caption
+    and its own negatives, or by in-batch softmaxes."""
     fold_weight: NonNegativeFloat = 0.0
     """Weight of that."""
 
@@ -89,6 +90,10 @@ class StructureClipConfig(MethodSection):
         hinge_plain = self.hinge_features == "plain" or not (self.hinge_weight or self.own_negative_weight)
         if self.kee is not None and self.contrastive_features == "plain" and hinge_plain:
             raise ValueError("no term reads the features with the KEE, so it learns nothing: set kee=null")
+        if self.fold == "own" and self.fold_weight and not self.learns_from_negatives:
+            raise ValueError(
+                "fold=own folds the choice between a caption and its negatives: it has none here"
+            )
         if self.contrastive == "batch_hard" and self.negatives_in_softmax:
             raise ValueError("contrastive=batch_hard has no softmax: set negatives_in_softmax=false")
         return self
