@@ -7,9 +7,10 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "parse", "read_captions"]
+__all__ = ["Index", "__version__", "load", "parse", "read_captions"]
 
 _LAZY = {
+    "Index": "knowclip.search.index",
     "load": "knowclip.models.loading.load",
     "parse": "knowclip.knowledge.parsing.parsers",
     "read_captions": "knowclip.data.captions.read",
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from knowclip.data.captions.read import read_captions
     from knowclip.knowledge.parsing.parsers import parse
     from knowclip.models.loading.load import load
+    from knowclip.search.index import Index
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,8 @@ COMMANDS = {
     "task": "Train a small head on a CLIP's features and measure it: VQA, SNLI-VE, GLUE, linear probe.",
     "link-prediction": "Measure how well a CLIP completes the triplets of a knowledge graph.",
     "predict": "Complete one triplet: the best tails of a head and a relation.",
+    "index": "Make an index of photos, to be searched by what they show.",
+    "search": "Find photos by a text, by another photo, and by what they are not to show.",
     "plugins": "List what other packages add: methods, losses, parsers, benchmarks, readers, formats.",
     "graph": "Import, inspect, filter and split knowledge graphs.",
 }

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from knowclip.export.method import load_own_tensors, read_settings
+from knowclip.export.method import SETTINGS, load_own_tensors, read_settings
 from knowclip.methods.method import Method
 from knowclip.methods.teacher import different_inputs
 from knowclip.models.clip import DualEncoder
@@ -105,3 +105,8 @@ def load_method(folder: str | Path) -> Method:
     method = method_class(name)(load(folder), **settings)
     load_own_tensors(method, folder)
     return method.eval()
+
+
+def method_folder(name: str | Path) -> Path | None:
+    """The folder of a checkpoint or a run that keeps a method's own weights; None for a CLIP alone."""
+    return next((f for f in (Path(name), Path(name) / "best") if (f / SETTINGS).is_file()), None)

@@ -50,16 +50,14 @@ class Loaded:
 
 def load_model(name: str, *, device: str | None = None) -> Loaded:
     """Load a checkpoint, of a run's folder the best, or anything else ``models.loading.load`` knows."""
-    from knowclip.build.method import load_method
-    from knowclip.export.method import SETTINGS
+    from knowclip.build.method import load_method, method_folder
     from knowclip.models.loading.load import load
 
     tell_untrained(Path(name))
-    for folder in (Path(name), Path(name) / "best"):
-        if (folder / SETTINGS).is_file():
-            method = load_method(folder)
-            method = method.to(device) if device else method
-            return Loaded(method.model, method)
+    if (folder := method_folder(name)) is not None:
+        method = load_method(folder)
+        method = method.to(device) if device else method
+        return Loaded(method.model, method)
     return Loaded(load(name, device=device), None)
 
 

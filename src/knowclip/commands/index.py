@@ -1,0 +1,94 @@
+"""``knowclip index PHOTOS --out IDX``: photos -> an index to search, or one that is brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from knowclip.search.indexing import Added
+    from knowclip.search.store import Counts
+
+NAMED = 20
+"""Photos of one kind that are named on the screen."""
+
+
+def command(
+    photos: Annotated[
+        list[Path], typer.Argument(help="Folders of photos, with all in them; or photos.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the index: made, or brought up to date.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or file, open_clip name, hf-hub:name; an index knows its own."),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Forget photos that have gone, which are kept for their return.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+) -> None:
+    """Make an index of photos, or bring it up to date: only what is new is read and encoded.
+
+    A photo is known by its bytes, wherever it lies: what was moved or copied is not encoded again. When this
+    is stopped at any moment, what was encoded is kept, and the same command goes on from there.
+    """
+    from knowclip.preflight import machine as preflight
+    from knowclip.search.store import is_index
+
+    preflight.require("search", "an index")
+    for place in photos:
+        preflight.existing(place, "PHOTOS")
+    preflight.writable_folder(out)
+    if model is not None:
+        preflight.check_model(model, device=device)
+    elif not is_index(out):
+        raise ValueError(f"{out} is no index yet: say which model is to make its vectors, with --model")
+    from knowclip.console.progress import stages, waiting
+    from knowclip.search.index import Index
+
+    with waiting(f"loading {model or 'the model of the index'}"):
+        index = Index.start(out, model=model, device=device)
+        index.encoder  # noqa: B018  # what does not fit is refused before anything is looked at
+    with stages() as progress:
+        added = index.add(photos, prune=prune, progress=progress)
+    _tell(added, index.counts, out)
+
+
+def _tell(added: Added, counts: Counts, out: Path) -> None:
+    """Say what became of the photos, and name what is not as a person may think."""
+    from rich.console import Console
+
+    from knowclip.console.counts import read_line
+    from knowclip.search.indexing import COPY
+
+    told = Console(soft_wrap=True, highlight=False, markup=False)
+    _name(told, "skipped", added.unreadable.values())
+    _name(told, "moved", (f"{source} -> {path}" for source, path in added.moved))
+    _name(told, "gone", added.gone)
+    outcomes = {name: count for name, count in added.outcomes.items() if name != COPY}
+    if outcomes:
+        told.print(", ".join(f"{name}: {count:,}" for name, count in sorted(outcomes.items())))
+    told.print(read_line(sum(outcomes.values()), added.skipped, merged=added.outcomes[COPY], what="files"))
+    told.print(f"{out}: {counts.images:,} photos in {counts.files:,} files")
+    if added.pruned:
+        told.print(f"{added.pruned:,} photos that had gone are forgotten (--prune)")
+    if counts.missing:
+        told.print(
+            f"{counts.missing:,} files have gone: kept, not found until they are back (--prune forgets them)"
+        )
+
+
+def _name(console, what: str, lines: Iterable[str]) -> None:  # type: ignore[no-untyped-def]
+    """Print the first few, and how many more there are."""
+    from knowclip.commands.search import printable
+
+    listed = list(lines)
+    for line in listed[:NAMED]:
+        console.print(f"{what}: {printable(line)}")
+    if len(listed) > NAMED:
+        console.print(f"{what}: {len(listed) - NAMED:,} more")

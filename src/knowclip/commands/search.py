@@ -1,0 +1,132 @@
+"""``knowclip search IDX "an astronaut riding a horse"``: the photos of an index that show it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from knowclip.search.found import Found
+
+
+def command(
+    index: Annotated[Path, typer.Argument(help="Folder that 'index' made.", show_default=False)],
+    text: Annotated[str | None, typer.Argument(help="What photos are to show, in words.")] = None,
+    image: Annotated[Path | None, typer.Option(help="A photo that they are to be like.")] = None,
+    minus: Annotated[
+        list[str] | None, typer.Option(help="What they are not to show, in words; again for more.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Photos to show.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print paths alone, one a line, those below the cut too.")
+    ] = False,
+    rerank: Annotated[
+        bool, typer.Option(help="Rank the nearest hundred by the text's structure; needs the extra 'parser'.")
+    ] = True,
+    model: Annotated[
+        str | None, typer.Option(help="Where the model of the index lies now, if elsewhere.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+) -> None:
+    """Find the photos of an index that show what is asked for: a text, a photo's like, or both.
+
+    The nearest hundred are ranked by how much better the text fits them than its own swaps and replacements
+    do ("a horse riding an astronaut"). No score says by itself whether a photo fits: 1.00 is the best of
+    this search, 0.00 the collection's average, and a line is drawn at half of it.
+    """
+    from knowclip.preflight import machine as preflight
+    from knowclip.search.query import Query
+    from knowclip.search.store import Store
+
+    if json and paths:
+        raise ValueError("--json and --paths exclude each other: JSON holds the paths too")
+    Query(text, image, tuple(minus or ()))  # refused before torch is loaded
+    preflight.require("search", "search")
+    preflight.existing(index, "IDX", folder=True)
+    Store(index).close()
+    if image is not None:
+        preflight.existing(image, "--image")
+    if model is not None:
+        preflight.check_model(model, device=device)
+    if text is not None and rerank:
+        preflight.check_parser("spacy")
+    from knowclip.console.progress import waiting
+    from knowclip.search.index import Index
+
+    with waiting("loading the index") as following, Index(index, model=model, device=device) as opened:
+        opened.encoder  # noqa: B018
+        following("searching")
+        found = opened.search(text, image=image, minus=minus or (), top=top, rerank=rerank)
+    _tell_gone(found)
+    if paths:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(b"".join(os.fsencode(hit.path) + b"\n" for hit in found))
+    elif json:
+        from knowclip.evaluation.tasks.output import to_json
+
+        print(to_json(found.to_dict()))
+    else:
+        _show(found)
+
+
+def printable(path: str) -> str:
+    """A path as a terminal can show it: names need not be UTF-8 on disk."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _tell_gone(found: Found) -> None:
+    if found.gone:
+        print(
+            f"{found.gone:,} photos are no longer there and were left out: run 'knowclip index' again",
+            file=sys.stderr,
+        )
+
+
+def _show(found: Found) -> None:
+    """Print what the query was taken to say, and the photos, the best first, with a line at the cut."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowclip.search.found import MARGIN
+
+    console = Console(soft_wrap=True, highlight=False)
+    _explain(console, found)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    for heading in ("score", found.ranked_by):
+        table.add_column(heading, justify="right")
+    table.add_column("photo", overflow="fold")
+    if found.ranked_by == MARGIN:
+        table.add_column("above", overflow="fold", style="dim")
+    cut = False
+    for hit in found:
+        if not hit.above and not cut:
+            cut = True
+            table.add_row("----", "", "below: not half as far above the average as the best", style="dim")
+        value = hit.similarity if hit.margin is None else hit.margin
+        copies = f" (+{len(hit.copies)} copies)" if hit.copies else ""
+        row = (f"{hit.relative:.2f}", f"{value:+.3f}", printable(hit.path) + copies, hit.rival or "")
+        table.add_row(*row[: len(table.columns)])
+    console.print(table)
+    console.print(f"{len(found):,} of {found.photos:,} photos", markup=False)
+
+
+def _explain(console: Console, found: Found) -> None:
+    from knowclip.search.found import MARGIN
+
+    for triple in found.reading.triples:
+        console.print(f"{triple.head} --{triple.relation}--> {triple.tail}", markup=False)
+    if found.ranked_by == MARGIN:
+        kee = ", read with the KEE" if found.knowledge else ""
+        console.print(
+            f"ranked by the margin over {len(found.reading.negatives):,} captions that are false then{kee}",
+            markup=False,
+        )
+    elif found.query.text is not None:
+        console.print("ranked by similarity: there is nothing in the query to swap or replace", markup=False)

@@ -1,0 +1,280 @@
+"""``knowclip.Index``: photos, indexed once, found by what they show.
+
+Shape legend: n photos, s photos that stand for the collection, k negatives, D embedding width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from knowclip.console.progress import Stages
+from knowclip.preflight.machine import check_model, require
+from knowclip.search.found import MARGIN, SIMILARITY, Found, Hit
+from knowclip.search.query import Query, Reading, as_tuple, read_query
+from knowclip.search.rerank import Ranking, Scores, Vectors, relative
+from knowclip.search.store import Counts, Store, is_index
+from knowclip.search.vectors import NearestImages
+from knowclip.storage.locks import locked
+
+if TYPE_CHECKING:
+    from knowclip.models.clip import DualEncoder
+    from knowclip.models.images import ImageInput
+    from knowclip.search.encoder import Encoder
+    from knowclip.search.indexing import Added
+
+RECALL = 100
+"""Nearest photos, which are then ranked by structure."""
+_COLLECTION = 1024
+"""Photos, evenly drawn, whose scores stand for those of all."""
+
+Places = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class Index:
+    """An index on disk. One process at a time may add to it; any number may search.
+
+    Args:
+        folder: As ``build`` or ``knowclip index`` made it.
+        model: In place of the name it was made with, where that model lies elsewhere now, or is loaded.
+        device: To load the model on; it is loaded when it is first needed.
+
+    Raises:
+        ValueError: There is no index, or one of another version.
+        ImportError: USearch is not installed.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, model: str | Path | DualEncoder | None = None, device: str | None = None
+    ) -> None:
+        require("search", "search")
+        self.folder = Path(folder)
+        self._store = Store(self.folder)
+        self._model, self._device = model, device
+        self._nearest: NearestImages | None = None
+        self._collection: Vectors | None = None
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, *, model: str | Path | DualEncoder | None = None, device: str | None = None
+    ) -> Self:
+        """``Index(folder)``, by the name that says so."""
+        return cls(folder, model=model, device=device)
+
+    @classmethod
+    def build(
+        cls,
+        photos: Places,
+        folder: str | Path,
+        *,
+        model: str | Path | DualEncoder | None = None,
+        device: str | None = None,
+        progress: Stages | None = None,
+    ) -> Self:
+        """Make an index of photos, or bring one up to date: :meth:`start`, then :meth:`add`."""
+        index = cls.start(folder, model=model, device=device)
+        index.add(photos, progress=progress)
+        return index
+
+    @classmethod
+    def start(
+        cls, folder: str | Path, *, model: str | Path | DualEncoder | None = None, device: str | None = None
+    ) -> Self:
+        """Open an index, or make an empty one where there is none.
+
+        Args:
+            folder: Made where it is not there.
+            model: What ``knowclip.load`` takes, or gave; an index that is there knows its own.
+            device: To load the model on.
+
+        Raises:
+            ValueError: A new index without a model; a folder that holds other things.
+        """
+        from knowclip.search.encoder import Encoder
+
+        require("search", "search")
+        folder = Path(folder)
+        if is_index(folder):
+            return cls(folder, model=model, device=device)
+        if model is None:
+            raise ValueError(f"{folder} is no index yet: say which model is to make its vectors")
+        encoder = Encoder.load(model, device=device)
+        with locked(folder, doing="indexing photos"):
+            if not is_index(folder):  # another process may have been quicker
+                about = {"model": encoder.name, "fingerprint": encoder.fingerprint}
+                Store.create(folder, **about, width=encoder.clip.embed_dim).close()
+        index = cls(folder, model=model, device=device)
+        index.encoder = index._same(encoder)
+        return index
+
+    def __len__(self) -> int:
+        return self.counts.images
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its files."""
+        self._store.close()
+
+    @property
+    def counts(self) -> Counts:
+        """How many images it finds, of how many files, and how many files have gone."""
+        return self._store.counts()
+
+    @property
+    def model_name(self) -> str:
+        """What it was made with."""
+        return self._store.about("model")
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Its model.
+
+        Raises:
+            ValueError: It cannot be found, or is another one now: vectors of two models cannot be compared.
+        """
+        from knowclip.search.encoder import IN_MEMORY, Encoder
+
+        model = self.model_name if self._model is None else self._model
+        if model == IN_MEMORY:
+            raise ValueError(f"{self.folder} was made with {IN_MEMORY}: give it again, as model=...")
+        if isinstance(model, str):
+            check_model(model, key=f"the model of {self.folder}" if self._model is None else "")
+        return self._same(Encoder.load(model, device=self._device))
+
+    def _same(self, encoder: Encoder) -> Encoder:
+        """Refuse a model that did not make the vectors."""
+        if encoder.fingerprint != self._store.about("fingerprint"):
+            raise ValueError(
+                f"{self.folder} was made with {self.model_name} ({self._store.about('fingerprint')}), and "
+                f"{encoder.name} has other weights or preprocessing ({encoder.fingerprint}): their vectors "
+                "cannot be compared. Give the model it was made with, or index the photos into another folder"
+            )
+        return encoder
+
+    def add(self, photos: Places, *, prune: bool = False, progress: Stages | None = None) -> Added:
+        """Bring it up to date with folders of photos: only what is new is encoded.
+
+        A process that is killed here loses at most the last batches; the next call goes on from there.
+
+        Args:
+            photos: A folder, a photo, or several.
+            prune: Forget the photos that have gone, which are kept otherwise: a drive may come back.
+            progress: Told what is being done, how much of it is done, and of how much.
+
+        Returns:
+            What became of each photo.
+
+        Raises:
+            ValueError: A place is not there; another process is adding; the model has changed.
+        """
+        from knowclip.search.indexing import add_photos
+
+        places = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
+        with locked(self.folder, doing="indexing photos"):
+            added = add_photos(self._store, self.encoder, places, progress=progress)
+            if prune:
+                with self._store.changing():
+                    added.pruned = self._store.prune()
+            self._nearest = NearestImages(self._store, save=True, progress=progress)
+        self._collection = None
+        return added
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: ImageInput | None = None,
+        minus: str | Sequence[str] = (),
+        top: int = 20,
+        rerank: bool = True,
+    ) -> Found:
+        """Find the photos that show what is asked for.
+
+        The nearest hundred by vector are ranked by ``score(text) - max(score(negative))``, over the text's
+        own swaps and replacements; with the KEE where the model has one.
+
+        Args:
+            text: What they show, in words.
+            image: What they are like.
+            minus: What they do not show, in words.
+            top: At most so many.
+            rerank: Rank by structure; else by similarity alone, which needs no parser.
+
+        Raises:
+            ValueError: Nothing is asked for; the model is not there, or another one; an unreadable image.
+            ImportError: The parser is not installed.
+        """
+        query = Query(text, image, as_tuple(minus))
+        if top < 1:
+            raise ValueError(f"top={top}: ask for one photo at least")
+        reading = read_query(text, parser=self.encoder.parser) if text and rerank else Reading()
+        ranking = self._ranking(query, reading)
+        ids = self._vectors().nearest(ranking.vector, max(RECALL, top))
+        # single precision now: the nearest were found by half
+        photos = self._store.vectors(ids)
+        scores = ranking.scores(photos)
+        order = np.argsort(-scores.final, kind="stable")
+        standing = relative(scores.final, ranking.background)
+        hits, gone = self._hits(ids, order, scores, standing, reading, top)
+        ranked_by = SIMILARITY if scores.margin is None else MARGIN
+        knowledge = scores.margin is not None and self.encoder.has_knowledge
+        return Found(query, tuple(hits), len(self._vectors()), ranked_by, reading, knowledge, gone)
+
+    def _vectors(self) -> NearestImages:
+        """The vectors as they are now: another process may have added some."""
+        if self._nearest is None or self._nearest.changes != self._store.about("changes"):
+            self._nearest, self._collection = NearestImages(self._store), None
+        return self._nearest
+
+    def _ranking(self, query: Query, reading: Reading) -> Ranking:
+        self._vectors()
+        if self._collection is None:
+            ids = self._store.ids()
+            self._collection = self._store.vectors(ids[:: -(-len(ids) // _COLLECTION) or 1])
+        parts = [] if query.text is None else [self.encoder.texts([query.text])[0]]
+        parts += [] if query.image is None else [self.encoder.image(query.image)]
+        signs = [1.0] * len(parts) + [-1.0] * len(query.minus)
+        parts += list(self.encoder.texts(query.minus)) if query.minus else []
+        against = {}
+        if query.text is not None and reading.negatives:
+            texts = [query.text, *(negative.caption for negative in reading.negatives)]
+            read = self.encoder.texts(texts, knowledge=True)
+            against = {"text": read[0], "negatives": read[1:]}
+        return Ranking(np.stack(parts), np.array(signs, dtype=np.float32), self._collection, **against)
+
+    def _hits(
+        self,
+        ids: np.ndarray,
+        order: np.ndarray,
+        scores: Scores,
+        standing: Vectors,
+        reading: Reading,
+        top: int,
+    ) -> tuple[list[Hit], int]:
+        """The best photos whose files are there, and how many better ones have gone."""
+        hits: list[Hit] = []
+        gone = 0
+        for place in order:
+            if len(hits) == top:
+                break
+            paths = [path for path in self._store.paths_of(int(ids[place])) if os.path.exists(path)]
+            if not paths:
+                gone += 1
+                continue
+            margin = rival = None
+            if scores.margin is not None and scores.rival is not None:
+                margin = float(scores.margin[place])
+                rival = reading.negatives[scores.rival[place]].caption
+            similarity = float(scores.similarity[place])
+            hits.append(Hit(paths[0], float(standing[place]), similarity, margin, rival, tuple(paths[1:])))
+        return hits, gone

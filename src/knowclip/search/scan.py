@@ -1,0 +1,121 @@
+"""A folder on disk -> the photos in it, with what tells whether a file is still the one that was read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
+
+LINK = "link to a folder, not followed"
+
+
+class FileState(NamedTuple):
+    """Size in bytes, and when content and entry last changed, in ns.
+
+    A program may set the time of the content; it cannot set the other.
+    """
+
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: str) -> FileState:
+        """The state of a file now.
+
+        Raises:
+            OSError: There is none.
+        """
+        status = os.stat(path)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """A file that is a photo by its name: its absolute path and its state."""
+
+    path: str
+    state: FileState
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in some folders."""
+
+    roots: tuple[str, ...]
+    photos: list[PhotoFile] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Files and folders that cannot be looked at, and why."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Files that are no photo by their name, by reason; junk of the system is not counted."""
+
+
+def list_photos(places: Sequence[str | os.PathLike[str]]) -> Listing:
+    """Go through folders, in order of names; a place may be a single photo.
+
+    Raises:
+        ValueError: A place is not there, or a single file is no photo by its name.
+    """
+    roots = dict.fromkeys(os.path.abspath(place) for place in places)
+    listing = Listing(tuple(roots))
+    for root in roots:
+        if os.path.isdir(root):
+            _walk(root, listing)
+        elif not os.path.isfile(root):
+            raise ValueError(f"{root} does not exist: give a folder of photos, or a photo")
+        elif (reason := _no_photo(root)) is not None:
+            raise ValueError(f"{root} is a {reason}: allowed are {', '.join(sorted(IMAGE_SUFFIXES))}")
+        else:
+            _look_at(root, listing)
+    return listing
+
+
+def _walk(root: str, listing: Listing) -> None:
+    def told(error: OSError) -> None:
+        listing.unreadable[str(error.filename)] = f"folder {error.filename} cannot be read: {error.strerror}"
+
+    for folder, folders, files in os.walk(root, onerror=told):
+        folders[:] = sorted(name for name in folders if not is_junk(name))
+        listing.others[LINK] += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
+        for name in sorted(files):
+            if is_junk(name):
+                continue
+            if (reason := _no_photo(name)) is not None:
+                listing.others[reason] += 1
+            else:
+                _look_at(os.path.join(folder, name), listing)
+
+
+def _look_at(path: str, listing: Listing) -> None:
+    try:
+        listing.photos.append(PhotoFile(path, FileState.of(path)))
+    except OSError as error:
+        listing.unreadable[path] = f"image {path} cannot be read: {error.strerror}"
+
+
+def _no_photo(name: str) -> str | None:
+    """Why a file is taken for no photo; None for one that is."""
+    suffix = Path(name).suffix.lower()
+    return None if suffix in IMAGE_SUFFIXES else f"{suffix} file" if suffix else "file without a suffix"
+
+
+def below(paths: Iterator[str], roots: Sequence[str]) -> Iterator[str]:
+    """Those of the paths that lie in, or are, one of the roots."""
+    inside = tuple(os.path.join(root, "") for root in roots)
+    return (path for path in paths if path.startswith(inside) or path in roots)
+
+
+def digest_of(path: str) -> bytes:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
