@@ -189,6 +189,20 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["predict", "run", "run", "h", "r", "--modality", "images"],
         "did you mean 'image'?",
     ),
+    "photos that are not there": (
+        ["index", "nowhere", "--out", "x", "--model", "scenes-base"],
+        "PHOTOS nowhere does not exist",
+    ),
+    "a new index without a model": (["index", "run", "--out", "x"], "which model is to make its vectors"),
+    "an index by no model": (["index", "run", "--out", "x", "--model", "scenes-bass"], "scenes-base"),
+    "an index below a file": (
+        ["index", "run", "--out", "pairs.csv/x", "--model", "scenes-base"],
+        "cannot be written",
+    ),
+    "a search in no index": (["search", "run", "a dog"], "run is no index"),
+    "a search for nothing": (["search", "run"], "give a text, an image, or both"),
+    "a search without a word": (["search", "run", " "], "the query is empty"),
+    "a search for two outputs": (["search", "run", "a dog", "--json", "--paths"], "exclude each other"),
 }  # fmt: skip
 
 

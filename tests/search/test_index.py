@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import knowclip
+from knowclip.build.method import load_method
 from knowclip.search import index as index_module
 from knowclip.search import indexing
 from knowclip.search.store import Store
@@ -369,6 +370,26 @@ def test_the_true_photo_stands_above_its_twin_and_is_explained(
     first, twin = found.hits[:2]
     assert twin.rival == "a horse riding an astronaut" and twin.margin < 0 < first.margin
     assert found.to_dict()["hits"][0]["above_cut"] and first.relative == 1 > twin.relative
+
+
+RUN = Path(__file__).parents[1] / "old_runs" / "d911184" / "run"
+"""A small run whose checkpoint has a KEE."""
+
+
+def test_a_kee_reads_the_text_and_its_negatives_where_the_model_has_one(photos: Path, out: Path) -> None:
+    index = knowclip.Index.build(photos, out, model=RUN)
+    found = index.search("a red horse on a blue house")
+    assert found.knowledge and index.model_name == str(RUN)
+    method = load_method(RUN / "best")
+    with_kee, texts = method.with_knowledge(), ["a red horse on a blue house", found.hits[0].rival]
+    with torch.no_grad():
+        text, rival = with_kee.encode_text(texts, normalize=True)
+        photo = method.model.encode_image(found.hits[0].path, normalize=True)[0]
+    assert found.hits[0].margin == pytest.approx(float(photo @ (text - rival)), abs=1e-5)
+    plain = index.search("a red horse on a blue house", rerank=False)
+    assert not plain.knowledge and plain.hits[0].similarity == pytest.approx(
+        float(method.model.score([plain.hits[0].path], texts[:1])[0, 0]), abs=1e-5
+    )
 
 
 def test_only_the_nearest_are_ranked_by_structure(

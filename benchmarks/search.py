@@ -1,0 +1,259 @@
+"""Search: the nearest of a million vectors, reading beside encoding, and re-ranking against swapped twins.
+
+    python benchmarks/search.py vectors                          # 1,000,000 of 512 numbers, in clusters
+    python benchmarks/search.py vectors --spread isotropic       # the worst case: no neighbour is near
+    python benchmarks/search.py vectors --library faiss          # the same in a library you have installed
+    python benchmarks/search.py rerank RUN --plain scenes-base   # drawn twins: what re-ranking is worth
+    python benchmarks/search.py loading ViT-B-32/random          # reading photos against encoding them
+
+``vectors`` fills an index's database, arranges it, and asks as ``Index.search`` does: the nearest 100 by
+half precision, ranked by single precision from the database; on one thread. Exact search of the same queries
+is the measure of recall. ``rerank`` draws each scene of a pair of twins several times; a photo is right for a
+caption if it was drawn from the caption's scene, and not from its twin's. Prints a JSON object a measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from knowclip.search.scan import FileState
+from knowclip.search.store import Store
+from knowclip.search.vectors import NAME, NearestImages
+
+BLOCK = 20_000
+LATENT = 48
+"""Directions in which generated vectors vary most; photos' vectors of CLIP are about as many-sided."""
+Vectors = np.ndarray
+
+
+def generated(count: int, width: int, spread: str, seed: int) -> Iterator[Vectors]:
+    """Normalised vectors, block by block; ``photos`` vary in few directions, and lie about many centres."""
+    fixed = np.random.default_rng(0)
+    mixing = fixed.standard_normal((LATENT, width), dtype=np.float32) / LATENT**0.5
+    centres = fixed.standard_normal((2000, LATENT), dtype=np.float32)
+    random = np.random.default_rng(seed)
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        if spread == "photos":
+            latent = centres[random.integers(0, len(centres), size)]
+            latent = latent + 0.7 * random.standard_normal((size, LATENT), dtype=np.float32)
+            rows = latent @ mixing + 0.3 * random.standard_normal((size, width), dtype=np.float32)
+        else:
+            rows = random.standard_normal((size, width), dtype=np.float32)
+        yield rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def exact(store: Store, queries: Vectors, ids: Vectors, k: int) -> Vectors:
+    """Ids of the k best of all, in single precision, ``[queries, k]``."""
+    best = np.zeros((len(queries), 0), np.float32)
+    found = np.zeros((len(queries), 0), np.int64)
+    for start in range(0, len(ids), BLOCK):
+        part = ids[start : start + BLOCK]
+        best = np.concatenate([best, queries @ store.vectors(part).T], axis=1)
+        found = np.concatenate([found, np.broadcast_to(part.astype(np.int64), (len(queries), len(part)))], 1)
+        kept = np.argsort(-best, axis=1)[:, :k]
+        best, found = np.take_along_axis(best, kept, 1), np.take_along_axis(found, kept, 1)
+    return found
+
+
+def resident() -> int:
+    """Bytes of memory this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def fill(store: Store, count: int, width: int, spread: str) -> None:
+    """Put generated vectors in, as if each were a photo."""
+    number = 0
+    for rows in generated(count, width, spread, seed=1):
+        with store.changing():
+            for row in rows:
+                number += 1
+                store.add_image(number.to_bytes(8), row)
+                store.put_file(f"/photos/{number}.jpg", number, FileState(0, 0, 0))
+            store.changed()
+
+
+class Faiss:
+    """FAISS' HNSW over half-precision vectors, with keys, at USearch's defaults."""
+
+    def __init__(self, store: Store, width: int) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(1)
+        graph = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_fp16, 16, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = 128, 100
+        self.index = faiss.IndexIDMap(graph)
+        ids = store.ids().astype(np.int64)
+        graph.train(store.vectors(ids[:BLOCK]))
+        for start in range(0, len(ids), BLOCK):
+            self.index.add_with_ids(store.vectors(ids[start : start + BLOCK]), ids[start : start + BLOCK])
+
+    def nearest(self, query: Vectors, count: int) -> Vectors:
+        """Ids of the nearest."""
+        return self.index.search(query[None], count)[1][0]
+
+
+def vectors(count: int, width: int, spread: str, library: str, folder: Path) -> None:
+    """Recall, time and memory of the vector stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store.create(folder, model="generated", fingerprint="none", width=width)
+    fill(store, count, width, spread)
+    cpu = time.process_time()
+    if library == "usearch":
+        NearestImages(store, save=True)  # arranged and saved; then opened again, as a search does
+    cpu, before = time.process_time() - cpu, resident()
+    start = time.perf_counter()
+    index = NearestImages(store) if library == "usearch" else Faiss(store, width)
+    opened = time.perf_counter() - start
+    queries = np.concatenate(list(generated(500, width, spread, seed=2)))
+    times, ours = [], []
+    for query in queries:
+        start = time.perf_counter()
+        ids = index.nearest(query, 100)
+        order = np.argsort(-(store.vectors(ids) @ query), kind="stable")[:10]
+        times.append(time.perf_counter() - start)
+        ours.append(set(ids[order].tolist()))
+    held = resident() - before
+    best = exact(store, queries, store.ids(), 10)
+    recall = np.mean([len(found & set(row.tolist())) / 10 for found, row in zip(ours, best, strict=True)])
+    size = (folder / NAME).stat().st_size if library == "usearch" else held
+    single = count * width * 4
+    told = {
+        "what": "vectors", "library": library, "vectors": count, "width": width, "spread": spread,
+        "recall@10": round(float(recall), 4),
+        "median_ms": round(1e3 * float(np.median(times)), 2),
+        "p99_ms": round(1e3 * float(np.quantile(times, 0.99)), 2),
+        "arranging_cpu_s": round(cpu), "opening_s": round(opened, 2),
+        "memory_by_single_precision": round(held / single, 3),
+        "memory_by_half_precision": round(2 * held / single, 3),
+        "file_by_half_precision": round(2 * size / single, 3),
+    }  # fmt: skip
+    print(json.dumps(told), flush=True)
+
+
+def draw_gallery(folder: Path, twins: int, copies: int, size: int) -> list[tuple[str, str, set[str]]]:
+    """Draw the scenes of twins several times; kind, caption and right photos of every query."""
+    from knowclip.data.scenes.drawing import draw
+    from knowclip.data.scenes.twins import draw_twins
+
+    asked = []
+    for each in draw_twins("test", twins, seed=0):
+        for side, scene in enumerate(each.scenes):
+            right = set()
+            for copy in range(copies):
+                path = folder / f"{each.number}_{side}_{copy}.png"
+                # of one stream with its twin: the two differ in what the captions say alone
+                draw(scene, size=size, random=Random(f"{each.number}/{copy}")).image.save(path)
+                right.add(str(path))
+            asked.append((each.kind, each.captions[side], right))
+    return asked
+
+
+def rerank(model: str, plain: str, twins: int, copies: int, size: int) -> None:
+    """Precision at ten: of a plain model's vector stage, and of this model's before and after re-ranking."""
+    from knowclip import Index
+
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder, "photos")
+        photos.mkdir()
+        asked = draw_gallery(photos, twins, copies, size)
+        found: dict[str, list[float]] = {}
+        for name, chosen, ranked in (
+            ("plain", plain, False),
+            ("vectors", model, False),
+            ("reranked", model, True),
+        ):
+            index = Index.build(photos, Path(folder, "plain" if name == "plain" else "index"), model=chosen)
+            found[name] = [
+                sum(hit.path in right for hit in index.search(text, top=10, rerank=ranked)) / 10
+                for _, text, right in asked
+            ]
+    kinds = [kind for kind, _, _ in asked]
+    for kind in ("all", *dict.fromkeys(kinds)):
+        chosen = [kind in ("all", each) for each in kinds]
+        told = {name: round(float(np.mean(np.array(row)[chosen])), 4) for name, row in found.items()}
+        shown = {"what": "precision@10", "model": model, "plain_model": plain, "queries": kind}
+        print(json.dumps({**shown, "n": sum(chosen), "photos": 2 * twins * copies, **told}), flush=True)
+
+
+def loading(model: str, photos: int) -> None:
+    """Photos a second that threads read, hash and preprocess, and that the model encodes."""
+    from evaluate import draw  # pictures of 500x375 pixels
+
+    from knowclip.search.encoder import Encoder
+    from knowclip.search.indexing import BATCH, Added, _Adding
+    from knowclip.search.scan import list_photos
+
+    encoder = Encoder.load(model)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as out:
+        draw(Path(folder), photos)
+        store = Store.create(Path(out), model=model, fingerprint="none", width=encoder.clip.embed_dim)
+        adding = _Adding(store, encoder, Added())
+        batch: list = []
+
+        def read() -> None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor() as pool:
+                for part in adding._read_ahead(pool, list_photos([folder]).photos):
+                    batch[:] = part
+
+        reading = seconds(read) / photos
+        pixels = [each.pixels for each in batch]
+        encoding = seconds(lambda: encoder.pixels(pixels)) / len(pixels)
+    told = {
+        "what": "loading",
+        "model": model,
+        "photos": photos,
+        "batch": BATCH,
+        "encoding_by_reading": round(encoding / reading, 2),
+    }
+    print(json.dumps(told), flush=True)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("vectors", "rerank", "loading"))
+    parser.add_argument("model", nargs="?", default="scenes-base")
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--spread", choices=("photos", "isotropic"), default="photos")
+    parser.add_argument("--library", choices=("usearch", "faiss"), default="usearch")
+    parser.add_argument("--folder", type=Path, help="vectors: where to put them; a new folder")
+    parser.add_argument(
+        "--plain", default="scenes-base", help="rerank: the model whose vector stage is compared"
+    )
+    parser.add_argument("--twins", type=int, default=40)
+    parser.add_argument("--copies", type=int, default=10)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--photos", type=int, default=256)
+    chosen = parser.parse_args()
+    if chosen.what == "rerank":
+        rerank(chosen.model, chosen.plain, chosen.twins, chosen.copies, chosen.size)
+    elif chosen.what == "loading":
+        loading(chosen.model, chosen.photos)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            where = chosen.folder or Path(folder, "index")
+            vectors(chosen.count, chosen.width, chosen.spread, chosen.library, where)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""``knowclip index`` and ``knowclip search``, as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from test_index import draw
+
+from knowclip.cli import build_app
+from knowclip.preflight import machine
+
+pytest.importorskip("usearch")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    for number in range(5):
+        draw(folder / "photos" / f"{number}.png", number)
+    shutil.copy(folder / "photos" / "1.png", folder / "photos" / "copy of 1.png")
+    (folder / "photos" / "broken.jpg").write_text("no picture")
+    (folder / "photos" / "notes.txt").write_text("hello")
+    return folder
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
+    build_app()([str(argument) for argument in arguments], standalone_mode=False)
+    told = capfd.readouterr()
+    return told.out, told.err
+
+
+def test_photos_are_indexed_searched_moved_and_searched_again(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photos, idx = folder / "photos", folder / "idx"
+    out, _ = run(capfd, "index", photos, "--out", idx, "--model", "scenes-base")
+    assert "8 files read = 5 kept + 1 merged + 2 skipped (cannot be read: 1, .txt file: 1)" in out
+    assert f"skipped: image {photos / 'broken.jpg'} cannot be decoded" in out
+    assert "new: 5" in out and "5 photos in 6 files" in out
+
+    (photos / "2.png").rename(photos / "two.png")
+    (photos / "3.png").unlink()
+    out, _ = run(capfd, "index", photos, "--out", idx)  # the index knows its model
+    assert f"moved: {photos / '2.png'} -> {photos / 'two.png'}" in out
+    assert f"gone: {photos / '3.png'}" in out and "--prune forgets them" in out
+    assert "moved: 1, unchanged: 3" in out
+
+    out, _ = run(capfd, "search", idx, "a red horse to the left of a dog", "--json", "--top", 3)
+    found = json.loads(out)
+    assert found["ranked_by"] == "margin" and ["horse", "is", "red"] in found["triples"]
+    assert len(found["hits"]) == 3 and found["hits"][0]["relative"] == 1 and found["photos"] == 4
+    assert all(hit["rival"] in [caption for _, caption in found["negatives"]] for hit in found["hits"])
+
+    out, _ = run(capfd, "search", idx, "a red horse to the left of a dog", "--paths", "--top", 3)
+    assert out.splitlines() == [hit["path"] for hit in found["hits"]]
+
+    out, _ = run(capfd, "search", idx, "a red horse to the left of a dog")
+    assert "horse --to the left of--> dog" in out and "ranked by the margin over" in out
+    assert "1.00" in out and "4 of 4 photos" in out and "not half as far above the average" in out
+
+    out, err = run(capfd, "search", idx, "--image", photos / "two.png", "--minus", "a cat", "--paths")
+    assert out.splitlines()[0] == str(photos / "two.png") and not err.strip()
+
+    (photos / "two.png").unlink()
+    out, err = run(capfd, "search", idx, "a horse", "--no-rerank", "--paths")
+    assert len(out.splitlines()) == 3 and "1 photos are no longer there" in err
+
+
+def test_names_that_are_no_text_reach_a_pipe_as_they_are(
+    folder: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    photos = os.fsencode(folder / "other")
+    os.makedirs(photos)
+    name = photos + b"/caf\xe9.png"
+    shutil.copy(folder / "photos" / "1.png", name)
+    app, idx = build_app(), str(folder / "idx2")
+    app(["index", str(folder / "other"), "--out", idx, "--model", "scenes-base"], standalone_mode=False)
+    capfdbinary.readouterr()
+    app(["search", idx, "a horse", "--no-rerank", "--paths"], standalone_mode=False)
+    assert capfdbinary.readouterr().out == name + b"\n"
+    app(["search", idx, "a horse", "--no-rerank"], standalone_mode=False)
+    assert "caf\ufffd.png" in capfdbinary.readouterr().out.decode()
+
+
+@pytest.mark.parametrize("arguments", [["index", ".", "--out", "x"], ["search", ".", "a dog"]])
+def test_without_usearch_the_extra_to_install_is_told(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"usearch: pip install \"knowclip\[search\]\""):
+        build_app()(arguments, standalone_mode=False)
