@@ -73,7 +73,7 @@ def command(
 
         print(to_json(found.to_dict()))
     else:
-        _show(found)
+        _show(found, asked=rerank)
 
 
 def printable(path: str) -> str:
@@ -89,44 +89,35 @@ def _tell_gone(found: Found) -> None:
         )
 
 
-def _show(found: Found) -> None:
+def _show(found: Found, *, asked: bool) -> None:
     """Print what the query was taken to say, and the photos, the best first, with a line at the cut."""
     from rich.console import Console
-    from rich.table import Table
 
-    from knowclip.search.found import MARGIN
-
-    console = Console(soft_wrap=True, highlight=False)
-    _explain(console, found)
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for heading in ("score", found.ranked_by):
-        table.add_column(heading, justify="right")
-    table.add_column("photo", overflow="fold")
-    if found.ranked_by == MARGIN:
-        table.add_column("above", overflow="fold", style="dim")
+    console = Console(soft_wrap=True, highlight=False, markup=False)  # a path is one line, to be copied
+    _explain(console, found, asked=asked)
+    console.print(f"score  {found.ranked_by}")
     cut = False
     for hit in found:
         if not hit.above and not cut:
             cut = True
-            table.add_row("----", "", "below: not half as far above the average as the best", style="dim")
+            console.print("-----  below the cut: not half as far above the average as the best")
         value = hit.similarity if hit.margin is None else hit.margin
         copies = f" (+{len(hit.copies)} copies)" if hit.copies else ""
-        row = (f"{hit.relative:.2f}", f"{value:+.3f}", printable(hit.path) + copies, hit.rival or "")
-        table.add_row(*row[: len(table.columns)])
-    console.print(table)
-    console.print(f"{len(found):,} of {found.photos:,} photos", markup=False)
+        rival = "" if hit.rival is None else f'  over "{hit.rival}"'
+        console.print(f"{hit.relative:5.2f}  {value:+.3f}  {printable(hit.path)}{copies}{rival}")
+    console.print(f"{len(found):,} of {found.photos:,} photos")
 
 
-def _explain(console: Console, found: Found) -> None:
+def _explain(console: Console, found: Found, *, asked: bool) -> None:
+    """Say what the query claims and what ranked the photos; ``asked``: whether structure was to."""
     from knowclip.search.found import MARGIN
 
     for triple in found.reading.triples:
-        console.print(f"{triple.head} --{triple.relation}--> {triple.tail}", markup=False)
+        console.print(f"{triple.head} --{triple.relation}--> {triple.tail}")
     if found.ranked_by == MARGIN:
         kee = ", read with the KEE" if found.knowledge else ""
         console.print(
-            f"ranked by the margin over {len(found.reading.negatives):,} captions that are false then{kee}",
-            markup=False,
+            f"ranked by the margin over {len(found.reading.negatives):,} captions that are false then{kee}"
         )
-    elif found.query.text is not None:
-        console.print("ranked by similarity: there is nothing in the query to swap or replace", markup=False)
+    elif found.query.text is not None and asked:
+        console.print("ranked by similarity: there is nothing in the query to swap or replace")

@@ -5,7 +5,7 @@ Shape legend: n images, m texts, D embedding width, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from knowclip.build.method import load_method, method_folder
-from knowclip.evaluation.scoring import Scorer, evaluation_mode, model_hash
+from knowclip.evaluation.scoring import evaluation_mode, model_hash
 from knowclip.models.clip import DualEncoder
 from knowclip.models.images import ImageInput
 from knowclip.models.loading.load import load
 from knowclip.models.with_knowledge import WithKnowledge
+from knowclip.preflight.machine import open_clip_architectures, own_architectures, shipped_models
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,21 +48,19 @@ class Encoder:
         self.clip = clip
         self.name = name
         self.parser = PARSER if knowledge is None else knowledge.parser
-        self._plain = Scorer(clip)
-        self._best = self._plain if knowledge is None else self._plain.with_texts_of(knowledge)
         self.has_knowledge = knowledge is not None
+        self._reader = clip if knowledge is None else knowledge
 
     @classmethod
     def load(cls, model: str | Path | DualEncoder, *, device: str | None = None) -> Encoder:
         """Load a model by name or path, of a run's folder the best; or take one that is loaded."""
         if isinstance(model, DualEncoder):
             return cls(model)
-        name = str(Path(model).absolute()) if Path(model).exists() else str(model)
         if (folder := method_folder(model)) is None:
-            return cls(load(model, device=device), name=name)
+            return cls(load(model, device=device), name=_lasting(model))
         method = load_method(folder)
         method = method.to(device) if device else method
-        return cls(method.model, name=name, knowledge=method.with_knowledge())
+        return cls(method.model, name=_lasting(model), knowledge=method.with_knowledge())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -73,10 +73,8 @@ class Encoder:
         Raises:
             ValueError: The model gives NaN or infinite numbers.
         """
-        with torch.inference_mode(), evaluation_mode(self.clip):
-            batch = torch.stack(list(pixels)).to(self.clip.device)
-            # float32: NumPy has no bfloat16
-            vectors = self.clip.encode_image(batch, normalize=True).float().cpu().numpy()
+        batch = torch.stack(list(pixels)).to(self.clip.device)
+        vectors = _rows(self.clip, lambda: self.clip.encode_image(batch, normalize=True))
         if not np.isfinite(vectors).all():
             raise ValueError(f"{self.name} gives NaN or infinite vectors: its weights have diverged")
         return vectors
@@ -87,9 +85,22 @@ class Encoder:
         Raises:
             ValueError: Naming the file, if it cannot be read.
         """
-        with torch.inference_mode(), evaluation_mode(self.clip):
-            return self.clip.encode_image(image, normalize=True)[0].float().cpu().numpy()
+        return _rows(self.clip, lambda: self.clip.encode_image(image, normalize=True))[0]
 
     def texts(self, texts: Sequence[str], *, knowledge: bool = False) -> Vectors:
         """Normalised vectors ``[m, D]`` of texts; with ``knowledge``, as the KEE, if any, has them."""
-        return (self._best if knowledge else self._plain).texts(texts)
+        reader = self._reader if knowledge else self.clip
+        return _rows(reader, lambda: reader.encode_text(list(texts), normalize=True))
+
+
+def _rows(model: nn.Module, encode: Callable[[], Tensor]) -> Vectors:
+    with torch.inference_mode(), evaluation_mode(model):
+        # float32: NumPy has no bfloat16
+        return encode().float().cpu().numpy()
+
+
+def _lasting(model: str | Path) -> str:
+    """The name that finds a model from any folder: that of an architecture, a hub's, or an absolute path."""
+    names = (*own_architectures(), *shipped_models(), *open_clip_architectures())
+    named = isinstance(model, str) and model in names  # as load has it: a folder of that name is ./NAME
+    return str(model) if named or not Path(model).exists() else str(Path(model).absolute())

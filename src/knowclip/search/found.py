@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from knowclip.search.query import Query, Reading
@@ -62,7 +63,11 @@ class Found:
         return {
             "query": {
                 "text": self.query.text,
-                "image": None if image is None else str(image),
+                "image": str(image)
+                if isinstance(image, str | Path)
+                else None
+                if image is None
+                else "in memory",
                 "minus": list(self.query.minus),
             },
             "ranked_by": self.ranked_by,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from knowclip.console.progress import Stages
-from knowclip.preflight.machine import check_model, require
+from knowclip.preflight.machine import check_model, existing, require
 from knowclip.search.found import MARGIN, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative
@@ -77,6 +77,8 @@ class Index:
         progress: Stages | None = None,
     ) -> Self:
         """Make an index of photos, or bring one up to date: :meth:`start`, then :meth:`add`."""
+        for place in _places(photos):
+            existing(Path(place), "photos")  # before an index is made for nothing
         index = cls.start(folder, model=model, device=device)
         index.add(photos, progress=progress)
         return index
@@ -175,13 +177,12 @@ class Index:
             What became of each photo.
 
         Raises:
-            ValueError: A place is not there; another process is adding; the model has changed.
+            ValueError: A place is not there, or holds no photo; another process is adding; another model.
         """
         from knowclip.search.indexing import add_photos
 
-        places = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
         with locked(self.folder, doing="indexing photos"):
-            added = add_photos(self._store, self.encoder, places, progress=progress)
+            added = add_photos(self._store, self.encoder, _places(photos), progress=progress)
             if prune:
                 with self._store.changing():
                     added.pruned = self._store.prune()
@@ -224,8 +225,12 @@ class Index:
         photos = self._store.vectors(ids)
         scores = ranking.scores(photos)
         order = np.argsort(-scores.final, kind="stable")
-        standing = relative(scores.final, ranking.background)
-        hits, gone = self._hits(ids, order, scores, standing, reading, top)
+        places, gone = self._present(ids, order, top)
+        standing = relative(scores.final[list(places)], ranking.background)
+        hits = [
+            _hit(paths, place, scores, float(score), reading)
+            for (place, paths), score in zip(places.items(), standing, strict=True)
+        ]
         ranked_by = SIMILARITY if scores.margin is None else MARGIN
         knowledge = scores.margin is not None and self.encoder.has_knowledge
         return Found(query, tuple(hits), len(self._vectors()), ranked_by, reading, knowledge, gone)
@@ -252,29 +257,26 @@ class Index:
             against = {"text": read[0], "negatives": read[1:]}
         return Ranking(np.stack(parts), np.array(signs, dtype=np.float32), self._collection, **against)
 
-    def _hits(
-        self,
-        ids: np.ndarray,
-        order: np.ndarray,
-        scores: Scores,
-        standing: Vectors,
-        reading: Reading,
-        top: int,
-    ) -> tuple[list[Hit], int]:
-        """The best photos whose files are there, and how many better ones have gone."""
-        hits: list[Hit] = []
+    def _present(self, ids: np.ndarray, order: np.ndarray, top: int) -> tuple[dict[int, list[str]], int]:
+        """Place among ``ids`` -> its files, of the best that are there; how many better ones have gone."""
+        found: dict[int, list[str]] = {}
         gone = 0
         for place in order:
-            if len(hits) == top:
+            if len(found) == top:
                 break
-            paths = [path for path in self._store.paths_of(int(ids[place])) if os.path.exists(path)]
-            if not paths:
+            if paths := [path for path in self._store.paths_of(int(ids[place])) if os.path.exists(path)]:
+                found[int(place)] = paths
+            else:
                 gone += 1
-                continue
-            margin = rival = None
-            if scores.margin is not None and scores.rival is not None:
-                margin = float(scores.margin[place])
-                rival = reading.negatives[scores.rival[place]].caption
-            similarity = float(scores.similarity[place])
-            hits.append(Hit(paths[0], float(standing[place]), similarity, margin, rival, tuple(paths[1:])))
-        return hits, gone
+        return found, gone
+
+
+def _places(photos: Places) -> list[str | os.PathLike[str]]:
+    return [photos] if isinstance(photos, str | os.PathLike) else list(photos)
+
+
+def _hit(paths: list[str], place: int, scores: Scores, standing: float, reading: Reading) -> Hit:
+    margin = rival = None
+    if scores.margin is not None and scores.rival is not None:
+        margin, rival = float(scores.margin[place]), reading.negatives[scores.rival[place]].caption
+    return Hit(paths[0], standing, float(scores.similarity[place]), margin, rival, tuple(paths[1:]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from knowclip.console.progress import Stages
 from knowclip.data.images.decoding import prepared
 from knowclip.search.encoder import Encoder
-from knowclip.search.scan import FileState, Listing, PhotoFile, below, digest_of, list_photos
+from knowclip.search.scan import FileState, Listing, PhotoFile, digest_of, is_below, list_photos
 from knowclip.search.store import Store
 from knowclip.types import ImageRef
 
@@ -79,7 +79,7 @@ def add_photos(
         progress: Told what is being done, how much of it is done, and of how much.
 
     Raises:
-        ValueError: A place is not there; the model gives NaN.
+        ValueError: A place is not there, or none holds a photo; the model gives NaN.
     """
     listing = list_photos(places)
     added = Added(unreadable=dict(listing.unreadable), others=+listing.others)
@@ -111,7 +111,12 @@ class _Adding:
     def _note_gone(self, listing: Listing) -> list[str]:
         """Mark the files of these folders that have gone: a new file with their content was moved."""
         there = {file.path for file in listing.photos}
-        before = list(below(self.store.paths(missing=False), listing.roots))
+        before = [path for path in self.store.paths(missing=False) if is_below(path, listing.roots)]
+        if not there and not before:
+            others = ", ".join(
+                f"{reason}: {count:,}" for reason, count in self.added.skipped.items() if count
+            )
+            raise ValueError(f"no photo in {', '.join(listing.roots)}" + (f" ({others})" if others else ""))
         gone = [path for path in before if path not in there]
         if gone:
             with self.store.changing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +62,9 @@ def list_photos(places: Sequence[str | os.PathLike[str]]) -> Listing:
     Raises:
         ValueError: A place is not there, or a single file is no photo by its name.
     """
-    roots = dict.fromkeys(os.path.abspath(place) for place in places)
+    named = dict.fromkeys(os.path.abspath(place) for place in places)
+    # a folder within another one is looked at once
+    roots = [root for root in named if not is_below(root, [other for other in named if other != root])]
     listing = Listing(tuple(roots))
     for root in roots:
         if os.path.isdir(root):
@@ -105,10 +107,9 @@ def _no_photo(name: str) -> str | None:
     return None if suffix in IMAGE_SUFFIXES else f"{suffix} file" if suffix else "file without a suffix"
 
 
-def below(paths: Iterator[str], roots: Sequence[str]) -> Iterator[str]:
-    """Those of the paths that lie in, or are, one of the roots."""
-    inside = tuple(os.path.join(root, "") for root in roots)
-    return (path for path in paths if path.startswith(inside) or path in roots)
+def is_below(path: str, roots: Sequence[str]) -> bool:
+    """Whether a path lies in, or is, one of the roots."""
+    return path in roots or path.startswith(tuple(os.path.join(root, "") for root in roots))
 
 
 def digest_of(path: str) -> bytes:
