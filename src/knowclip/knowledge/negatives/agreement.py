@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from knowclip.knowledge.negatives import pronouns
 from knowclip.knowledge.negatives.caption_editing import Edit, agreeing
@@ -23,8 +23,7 @@ _NO_VERBS = (
 """What shows no number although WordNet has it as a verb: "can", "like"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A noun phrase of a caption, and the object that is to stand there.
 
     ``holder`` and ``guest`` are objects with the mention that names them: of the phrase itself, and of what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 _HEAD = re.compile(r"[^\W\d_]+")
@@ -29,6 +30,11 @@ _SAID_WHOLE = frozenset("mr mrs ms mt st sr sgt lt ft hmm shh".split())
 
 def article(word: str) -> str:
     """The article, "a" or "an", before a text, by its sound; letters and numbers as they are said."""
+    return _article(word.partition(" ")[0])
+
+
+@lru_cache(maxsize=1 << 14)
+def _article(word: str) -> str:
     word = word.lstrip("\"'\u2018\u2019\u201c\u201d([{.*_- ")
     if number := _NUMBER.match(word):
         return "an" if _is_eight_or_eleven(number[0]) else "a"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 from knowclip.knowledge.negatives.articles import article
 from knowclip.knowledge.words import wordnet
@@ -48,9 +48,11 @@ _PARTS: tuple[Part, ...] = ("noun", "adjective", "verb")
 _SINGULAR_OF = {plural: singular for singular, plural in PLURAL_OF.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Replace the characters of ``span`` by ``text``, which came from ``source`` if it was moved."""
+class Edit(NamedTuple):
+    """Replace the characters of ``span`` by ``text``, which came from ``source`` if it was moved.
+
+    A source is the span of another edit: what moves leaves its place.
+    """
 
     span: Span
     text: str
@@ -64,30 +66,30 @@ class Edited:
     """
 
     def __init__(self, caption: str, edits: Iterable[Edit]) -> None:
-        edits = _with_articles(caption, sorted(edits, key=lambda edit: edit.span))
-        parts: list[str] = []
+        edits = _with_articles(caption, sorted(edits, key=itemgetter(0)))
         segments: list[tuple[int, int, int]] = []  # old start, old end, new start
         changed: list[Span] = []
-        self._replaced: dict[Span, Span] = {}
-        old = new = 0
-        for edit in (*edits, Edit((len(caption), len(caption)), "")):
-            start, end = edit.span
+        replaced: dict[Span, Span] = {}
+        text, old, new = "", 0, 0
+        for span, inserted, source in edits:
+            start, end = span
             segments.append((old, start, new))
-            new += start - old
-            parts += (caption[old:start], edit.text)
-            if edit.source:
-                segments.append((*edit.source, new))
-            elif edit.text:
-                self._replaced[edit.span] = (new, new + len(edit.text))
-            if edit.text:
-                changed.append((new, new + len(edit.text)))
-            new += len(edit.text)
-            old = end
-        self.text = "".join(parts)
-        self.first = edits[0].span[0] if edits else len(caption)
+            text += caption[old:start] + inserted
+            new, old = len(text), end
+            if inserted:
+                place = new - len(inserted), new
+                changed.append(place)
+                if source is None:
+                    replaced[span] = place
+            if source is not None:
+                segments.append((*source, new - len(inserted)))
+        segments.append((old, len(caption), new))
+        self.text = text + caption[old:]
+        self.first = edits[0][0][0] if edits else len(caption)
         self.changed = tuple(changed)
-        self._segments = sorted(segments)
-        self._starts = [segment[0] for segment in self._segments]
+        self._replaced = replaced
+        self._segments = segments
+        self._last, self._shift = old, new - old
 
     def span(self, old: Span | None) -> Span | None:
         """Where an old span, or what replaced the text at one of its ends, stands now; None if it was cut."""
@@ -95,9 +97,11 @@ class Edited:
             return None
         if old[1] <= self.first:
             return old
+        if old[0] >= self._last:
+            return old[0] + self._shift, old[1] + self._shift
         if old in self._replaced:
             return self._replaced[old]
-        start, end, new = self._segments[bisect_right(self._starts, old[0]) - 1]
+        start, end, new = max(segment for segment in self._segments if segment[0] <= old[0])
         if start <= old[0] and old[1] <= end:
             return old[0] - start + new, old[1] - start + new
         for (first, last), (here, there) in self._replaced.items():
@@ -232,9 +236,11 @@ def _with_articles(caption: str, edits: list[Edit]) -> list[Edit]:
     """The edits, with each a/an before one of them mended, by what stands behind it afterwards."""
     mended: list[Edit] = []
     for number, edit in enumerate(edits):
-        start = edit.span[0]
-        ends = caption[start - 2 : start - 1] in _ARTICLE_ENDS and start > 1
-        match = _LAST_ARTICLE.search(caption, max(0, start - 4), start) if ends else None
+        start = edit[0][0]
+        if caption[start - 2 : start - 1] not in _ARTICLE_ENDS or start < 2:
+            mended.append(edit)
+            continue
+        match = _LAST_ARTICLE.search(caption, max(0, start - 4), start)
         if match and not (mended and mended[-1].span[1] > match.start(1)):
             wanted = article(_following(caption, edits, number))
             if wanted != match[1].lower():

@@ -14,6 +14,8 @@ from knowclip.types import SceneGraph
 
 T = TypeVar("T")
 Statement = tuple[str, str, str]
+Meaning = Cluster | int
+"""A cluster of a noun or a sense of it."""
 _MANY = frozenset(
     "several many few some group crowd bunch couple pair lot lots team other others another".split()
 )
@@ -42,8 +44,9 @@ class Said:
         """What a graph states of its objects, by words of one meaning: a puppy is a dog, big is large."""
         names = [_concept(item.name.lower()) for item in graph.objects]
         stated = {(names[a.object], "is", _value(a.name.lower())) for a in graph.attributes}
-        for r in graph.relations:
-            stated.add(canonical_relation(names[r.subject], r.name.lower(), names[r.object]))
+        stated.update(
+            [canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in graph.relations]
+        )
         return stated
 
     @cached_property
@@ -53,11 +56,7 @@ class Said:
 
     def may_show(self, noun: str) -> bool:
         """Whether such a thing is spoken of: by a synonym, hypernym or hyponym, or a word used alike."""
-        return not (
-            alternatives.noun_clusters(noun).isdisjoint(self._noun_clusters)
-            and wordnet.senses(noun, "noun").isdisjoint(self._nouns_implied)
-            and wordnet.implied(noun, "noun").isdisjoint(self._noun_senses)
-        )
+        return not _meanings_asked(noun).isdisjoint(self._noun_meanings)
 
     def may_be(self, adjective: str) -> bool:
         """Whether anything is said to be so, or nearly so; how many there are, wherever numbers are vague."""
@@ -82,20 +81,12 @@ class Said:
     @cached_property
     def _nouns(self) -> frozenset[str]:
         named = {item.name.lower() for graph in self._graphs for item in graph.objects}
-        singular = {wordnet.lemma(word, "noun") for word in self._words}
-        return self._words | singular | named  # "glasses" are worn, or several of a glass
+        singular = map(_singular, self._words)
+        return self._words.union(singular, named)  # "glasses" are worn, or several of a glass
 
     @cached_property
-    def _noun_clusters(self) -> frozenset[Cluster]:
-        return _union(self._nouns, alternatives.noun_clusters)
-
-    @cached_property
-    def _noun_senses(self) -> frozenset[int]:
-        return _union(self._nouns, lambda noun: wordnet.senses(noun, "noun"))
-
-    @cached_property
-    def _nouns_implied(self) -> frozenset[int]:
-        return _union(self._nouns, lambda noun: wordnet.implied(noun, "noun"))
+    def _noun_meanings(self) -> frozenset[Meaning]:
+        return _union(self._nouns, _meanings_said)
 
     @cached_property
     def _adjective_clusters(self) -> frozenset[Cluster]:
@@ -122,13 +113,37 @@ class Said:
 
 def lemmatised(caption: str) -> str:
     """The words of a caption, without punctuation and each as its lemma: equal where only forms differ."""
-    return " ".join(map(_lemma, _WORD.findall(caption.casefold())))
+    return " ".join(filter(None, map(_lemmas, caption.split())))
 
 
 @lru_cache(maxsize=1 << 16)
+def _lemmas(piece: str) -> str:
+    """The lemmas of what stands between two spaces: a word with its punctuation, several, or none."""
+    return " ".join(map(_lemma, _WORD.findall(piece.casefold())))
+
+
 def _lemma(word: str) -> str:
     # noun, then verb: "rides" may be either, and both captions are read alike
-    return wordnet.lemma(wordnet.lemma(word, "noun"), "verb")
+    return wordnet.lemma(_singular(word), "verb")
+
+
+@lru_cache(maxsize=1 << 16)
+def _singular(word: str) -> str:
+    return wordnet.lemma(word, "noun")
+
+
+@lru_cache(maxsize=1 << 16)
+def _meanings_said(noun: str) -> frozenset[Meaning]:
+    """What a noun that is said means: its clusters, its senses, and (below 0, as ``~sense``) all they imply."""
+    implied = [~sense for sense in wordnet.implied(noun, "noun")]
+    return alternatives.noun_clusters(noun) | wordnet.senses(noun, "noun") | frozenset(implied)
+
+
+@lru_cache(maxsize=1 << 16)
+def _meanings_asked(noun: str) -> frozenset[Meaning]:
+    """What of :func:`_meanings_said` would show a noun: its clusters, hyponyms and hypernyms."""
+    senses = [~sense for sense in wordnet.senses(noun, "noun")]
+    return alternatives.noun_clusters(noun) | wordnet.implied(noun, "noun") | frozenset(senses)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -123,9 +123,9 @@ class _Claims:
 
     def may_allow(self, swapped: SceneGraph) -> bool:
         """Whether a swap may be true: it claims the same, or something that another caption states."""
-        if _sorted_claims(swapped) == self._own:
-            return True
         new = self._said.statements(swapped) - self._stated
+        if not new:  # else it states what the caption does not, and needs no further comparing
+            return _sorted_claims(swapped) == self._own
         return not new.isdisjoint(self._said.stated)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 
 from knowclip.knowledge.negatives.caption_editing import third_person
 from knowclip.knowledge.parsing.negation import Negation, negations
@@ -41,18 +42,18 @@ class Layout:
         self.graph = graph
         self.tokens: list[Span] = [match.span() for match in _TOKEN.finditer(caption)]
         self.words = [caption[start:end].lower() for start, end in self.tokens]
-        self._starts = [start for start, _ in self.tokens]
+        self.names = [item.name.lower() for item in graph.objects]
+        """Of the objects, in lower case."""
+        self.token_at: Callable[[int], int] = partial(bisect_left, [start for start, _ in self.tokens])
+        """Number of the first token at or after a position."""
         self._phrases: dict[Span, Span] = {}
+        self._plurals: dict[tuple[int, Span], bool] = {}
         self.denials: tuple[Negation, ...] = negations(caption)
 
     @cached_property
     def pronouns(self) -> list[int]:
         """Numbers of the tokens that are pronouns of the third person."""
         return [number for number, word in enumerate(self.words) if word in _PRONOUNS]
-
-    def token_at(self, position: int) -> int:
-        """Number of the first token at or after a position."""
-        return bisect_left(self._starts, position)
 
     def word_at(self, position: int) -> str:
         """The first word at or after a position, in lower case; empty at the end."""
@@ -248,14 +249,11 @@ class Layout:
         if not self.starts_with(phrase, _DETERMINERS):
             return True
         before = self._phrase_ending(self.tokens[first - 1][0])
-        return before is not None and not (self._is_object(before) and is_alive(self._name(item)))
-
-    def _name(self, item: int) -> str:
-        return self.graph.objects[item].name.lower()
+        return before is not None and not (self._is_object(before) and is_alive(self.names[item]))
 
     def _opens_clause(self, item: int, mention: Span) -> bool:
         """Whether a verb is said of a being right behind its mention: "and *a dog* barks"."""
-        if not is_alive(self._name(item)) and not is_person(self._name(item)):
+        if not is_alive(self.names[item]) and not is_person(self.names[item]):
             return False
         claims = (*self.relations_of.get(item, ()), *self._attributes_of.get(item, ()))
         after = self.token_at(mention[1])
@@ -343,7 +341,7 @@ class Layout:
 
     def is_complexion(self, attribute: Attribute) -> bool:
         """Whether a colour is of a person's skin or hair ("a black man"), not "a man in black"."""
-        name = self._name(attribute.object)
+        name = self.names[attribute.object]
         noun = name.rpartition(" ")[2]
         if attribute.span is None or noun in SUITED or not (is_person(name) or noun in BARE):
             return False
@@ -361,8 +359,14 @@ class Layout:
 
     def is_plural(self, item: int, mention: Span) -> bool:
         """Whether a mention is plural: its last word is not the lemma, or has no other form."""
+        key = item, mention
+        if key not in self._plurals:
+            self._plurals[key] = self._is_plural(item, mention)
+        return self._plurals[key]
+
+    def _is_plural(self, item: int, mention: Span) -> bool:
         surface = self.caption[slice(*mention)].lower().split()[-1]
-        if not self._name(item).endswith(surface) or surface in lexicon.PLURAL_NOUNS:
+        if not self.names[item].endswith(surface) or surface in lexicon.PLURAL_NOUNS:
             return True
         return surface in lexicon.UNCHANGED_PLURAL and self.word_at(self.phrase(item, mention)[0]) in _MANY
 

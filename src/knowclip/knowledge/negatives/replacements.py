@@ -33,7 +33,7 @@ def object_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Ca
     for index, item in enumerate(graph.objects):
         mentions = layout.mentions[index]
         nouns = alternatives.nouns_against(_meant(layout, item, mentions[0])) if mentions else ()
-        if any(layout.is_bound(index, mention) or layout.may_be_verb(mention) for mention in mentions):
+        if not nouns or any(layout.is_bound(index, m) or layout.may_be_verb(m) for m in mentions):
             continue
         for noun in _drawn(nouns, draw):
             if said.may_show(noun):
@@ -75,7 +75,9 @@ def _renamed(layout: Layout, index: int, mention: Span, noun: str) -> Edit | Non
 
 def _pronouns(layout: Layout, index: int, noun: str) -> list[Edit]:
     """Pronouns of a person who becomes a woman or a man, as far as they can only be of that person."""
-    was, now = (pronouns.gender(name) for name in (layout.graph.objects[index].name.lower(), noun))
+    if not layout.pronouns:
+        return []
+    was, now = (pronouns.gender(name) for name in (layout.names[index], noun))
     if now is None or was in (None, now):
         return []
     return [
@@ -119,7 +121,7 @@ def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str,
             (v, inflected(v, like=name, lemma=verb)) for v in alternatives.motions_against(verb, preposition)
         ]
         return [(v, text) for v, text in pairs if text]
-    owner = layout.graph.objects[item].name.lower()
+    owner = layout.names[item]
     found = alternatives.noun_sorts(owner)
     natural = owner in _HAIR or not found.isdisjoint(("animal", "bird"))
     if natural and len(layout.colours_of(item)) > 1:
@@ -155,7 +157,7 @@ def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[
         verb, preposition, tokens = _read(layout, relation)
         if not verb and not preposition:
             continue
-        item = graph.objects[relation.object].name.lower()
+        item = layout.names[relation.object]
         choices = list(_prepositions(layout, verb, preposition, tokens, item, said))
         if verb:
             choices += _verbs(layout, verb, preposition, tokens, item, said)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import NamedTuple
 
 from knowclip.knowledge.content_hashes import canonical_relation
 from knowclip.knowledge.negatives.agreement import Place, agreeing_edits
@@ -26,8 +25,7 @@ _JOINS = frozenset("and or but while as then when whilst & yet".split())
 _RELATIVE = frozenset("who which that".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """Edits that should make a caption false; the graph of the result, with the spans of the old text.
 
     The graph is None where nobody knows what the result claims; ``affirms`` says that the edits take back a
@@ -45,21 +43,16 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
 
     Modifiers move with their noun, so that attributes stay true and only the relation becomes false.
     """
-    names = [item.name.lower() for item in layout.graph.objects]
-    stated = Counter(
-        canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in layout.graph.relations
-    )
-    together = Counter(relation.span for relation in layout.graph.relations)
-    for relation in layout.graph.relations:
+    names, relations = layout.names, layout.graph.relations
+    stated = [canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in relations]
+    together = [relation.span for relation in relations]
+    for relation, statement in zip(relations, stated, strict=True):
         subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
-        if subject.split()[-1:] == item.split()[-1:] or _is_symmetric(name) or _is_one_way(name):
+        if not _is_turned(name) or _is_no_thing(subject) or _is_no_thing(item):
             continue
-        if together[relation.span] > 1 or any(map(_is_no_thing, (subject, item))):
-            continue  # the first: "wearing shorts and a shirt", of which one would stay behind
-        if (
-            stated[canonical_relation(subject, name, item)] > 1
-            or canonical_relation(item, name, subject) in stated
-        ):
+        if _head(subject) == _head(item) or together.count(relation.span) > 1:
+            continue  # the second: "wearing shorts and a shirt", of which one would stay behind
+        if stated.count(statement) > 1 or canonical_relation(item, name, subject) in stated:
             continue
         ends = layout.ends(relation)
         candidate = _swap_phrases(layout, relation, *ends) if ends else None
@@ -74,13 +67,18 @@ def _is_no_thing(name: str) -> bool:
     return any(w in lexicon.COLOURS for w in first) or any(w in sorts.SETTINGS for w in last)
 
 
-def _is_symmetric(name: str) -> bool:
+@lru_cache(maxsize=1 << 16)
+def _head(name: str) -> list[str]:
+    return name.split()[-1:]
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_turned(name: str) -> bool:
+    """Whether a relation says something else with its ends exchanged, and something that may be."""
+    if name in lexicon.NOT_SWAPPED or name.rpartition(" ")[2] in ("during", "without", "as"):
+        return False
     words = name.split()
-    return any(" ".join(words[first:]) in lexicon.SYMMETRIC for first in range(len(words)))
-
-
-def _is_one_way(name: str) -> bool:
-    return name in lexicon.NOT_SWAPPED or name.rpartition(" ")[2] in ("during", "without", "as")
+    return not any(" ".join(words[first:]) in lexicon.SYMMETRIC for first in range(len(words)))
 
 
 def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span) -> Candidate | None:
@@ -158,21 +156,24 @@ def _exchanged(
     """The claims after two mentions changed places: what moved with them stays, the rest is of the other."""
 
     def now(item: int, mention: Span | None, claim: Span | None) -> int:
-        if mention is None or (claim and any(a <= claim[0] and claim[1] <= b for a, b in (left, right))):
+        other = exchange.get((item, mention)) if mention is not None else None
+        if other is None or (claim and any(a <= claim[0] and claim[1] <= b for a, b in (left, right))):
             return item
-        return exchange.get((item, mention), item)
+        return other
 
     graph = layout.graph
-    attributes = [
-        Attribute(now(a.object, layout.said_of(a), a.span), a.name, a.span) for a in graph.attributes
-    ]
+    attributes = []
+    for a in graph.attributes:
+        owner = now(a.object, layout.said_of(a), a.span)
+        attributes.append(a if owner == a.object else Attribute(owner, a.name, a.span))
     relations = []
     for r in graph.relations:
-        subject, item = layout.ends(r) or (None, None)
-        relation = Relation(now(r.subject, subject, r.span), r.name, now(r.object, item, r.span), r.span)
-        if relation.subject == relation.object:
+        ends = layout.ends(r) or (None, None)
+        subject, item = now(r.subject, ends[0], r.span), now(r.object, ends[1], r.span)
+        if subject == item:
             return None
-        relations.append(relation)
+        same = subject == r.subject and item == r.object
+        relations.append(r if same else Relation(subject, r.name, item, r.span))
     return SceneGraph(graph.objects, tuple(attributes), tuple(relations))
 
 
@@ -184,14 +185,16 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
     itself.
     """
     graph = layout.graph
+    if len(graph.attributes) < 2:
+        return
     stated: list[set[tuple[str, str]]] = [set() for _ in graph.objects]
-    uses = Counter(attribute.name.lower() for attribute in graph.attributes)
+    uses = [attribute.name.lower() for attribute in graph.attributes]
     groups: dict[str, list[tuple[int, str]]] = {}
     for index, attribute in enumerate(graph.attributes):
-        name = attribute.name.lower()
+        name = uses[index]
         dimension, value = dimension_of(name)
         stated[attribute.object].add((dimension, value))
-        said_again = layout.occurrences(name) > uses[name]
+        said_again = layout.occurrences(name) > uses.count(name)
         if attribute.span and dimension and not said_again and layout.stands_alone(attribute.span):
             if dimension == "colour" and layout.is_complexion(attribute):
                 continue
@@ -201,12 +204,13 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
     for dimension, group in groups.items():
         for (i, value), (j, other_value) in combinations(group[:_MAX_GROUP], 2):
             one, other = graph.attributes[i].object, graph.attributes[j].object
-            if value == other_value or graph.objects[one].name.lower() == graph.objects[other].name.lower():
+            if value == other_value or layout.names[one] == layout.names[other]:
                 continue
             if (dimension, other_value) not in stated[one] and (dimension, value) not in stated[other]:
                 yield _swap_attributes(layout, i, j)
 
 
+@lru_cache(maxsize=1 << 16)
 def dimension_of(attribute: str) -> tuple[str, str]:
     """What an attribute is a value of, and the value: equal for synonyms ("big", "large").
 
