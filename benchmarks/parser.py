@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 PYTHONPATH=/tmp/sng python benchmarks/parser.py FACTUAL/dev.csv
 
 Scores are corpus micro-F1 over tuple sets with spaCy's lemmas on both sides, determiners dropped; exact is
-set equality. Times are the best of ``--rounds`` interleaved rounds in one process, the spaCy pipeline
-included, from captions to graphs; the conversion to FACTUAL's scheme is timed apart.
+set equality. Times are CPU seconds, the best of ``--rounds`` interleaved rounds in one process, the spaCy
+pipeline included, from captions to graphs; the conversion to FACTUAL's scheme is timed apart.
 
     python benchmarks/parser.py --scenes 1000
 
@@ -90,13 +90,13 @@ def score_scenes(number: int) -> None:
 
 
 def fastest(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Best time of each work, taken in turns."""
+    """Best CPU seconds of each work, taken in turns."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {name: min(found) for name, found in times.items()}
 
 

