@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from knowclip.build.pairs import add_negatives
@@ -33,6 +32,7 @@ from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.seeds import across_seeds, seeds_table
 from knowclip.evaluation.suites.folder import read_suite, run_suite
 from knowclip.export.open_clip import save_pretrained
+from knowclip.models.devices import multiplies_bf16
 from knowclip.models.loading.load import SHIPPED, load
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.recipe import Recipe
@@ -131,10 +131,7 @@ def train(recipe: Recipe, console: Console) -> None:
 
 def precision() -> str:
     """bf16 where the processor multiplies it in hardware (emulated, it is slower than fp32)."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch cannot tell
-    return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+    return "bf16" if multiplies_bf16() else "fp32"
 
 
 def _recipe(

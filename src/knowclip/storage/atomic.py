@@ -123,10 +123,16 @@ def _temporary(dest: Path) -> Path:
     """Name a path beside ``dest`` after this process, and remove what dead processes left there."""
     mine = f".{dest.name}.{socket.gethostname()}."
     for leftover in dest.parent.iterdir():
-        name = leftover.name
-        if name.startswith(mine) and name.endswith(".tmp") and not _is_alive(name[len(mine) : -len(".tmp")]):
+        if leftover.name.startswith(mine) and is_abandoned(leftover):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     return dest.with_name(f"{mine}{os.getpid()}.tmp")
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a path is what a process of this machine had begun to write and did not live to finish."""
+    before, _, pid = path.name.removesuffix(".tmp").rpartition(".")
+    ours = path.name.startswith(".") and before.endswith(f".{socket.gethostname()}")
+    return ours and path.name.endswith(".tmp") and not _is_alive(pid)
 
 
 def _is_alive(pid: str) -> bool:

@@ -11,6 +11,11 @@ VARIABLE = "KNOWCLIP_CACHE"
 DEFAULT = "~/.cache/knowclip"
 
 
+def named_folder() -> str:
+    """The folder that the variable names, else the default; as it is written, made or not."""
+    return os.environ.get(VARIABLE) or DEFAULT
+
+
 def cache_folder(chosen: Path | None = None) -> Path:
     """The folder, made where it is not there: ``chosen``, else the variable's, else the default.
 
@@ -20,7 +25,7 @@ def cache_folder(chosen: Path | None = None) -> Path:
     Raises:
         ValueError: It cannot be written to, as where the home folder is read-only; says what to set.
     """
-    given = str(chosen or "") or os.environ.get(VARIABLE) or DEFAULT
+    given = str(chosen or "") or named_folder()
     try:
         folder = Path(given).expanduser()
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,83 @@
+"""``knowclip cache``: what lies in the cache folder, and what of it to remove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knowclip.storage.cached import Cached
+
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
+def show(context: typer.Context) -> None:
+    """List what lies in the cache folder by kind, with sizes, or clear some of it (``cache clear``)."""
+    from datetime import datetime
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Column, Table
+
+    from knowclip.storage.cached import cached
+    from knowclip.storage.caches import VARIABLE, named_folder
+
+    if context.invoked_subcommand:
+        return
+    folder = Path(named_folder()).expanduser()
+    entries, others = cached(folder)
+    console = Console()
+    if entries:
+        whole = Column("name", overflow="fold")  # it is what 'clear' takes
+        table = Table("kind", whole, "size", "written")
+        for entry in entries:
+            written = datetime.fromtimestamp(entry.modified).strftime("%Y-%m-%d")
+            table.add_row(entry.kind, entry.name, decimal(entry.size), written)
+        console.print(table)
+    console.print(f"{folder} ({VARIABLE} names another): {told(entries)}", soft_wrap=True, highlight=False)
+    if others:
+        console.print(f"{others:,} other things there are not knowclip's, and never removed by it")
+
+
+@app.command()
+def clear(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Kinds or names that 'knowclip cache' lists, or 'all'.", metavar="NAME..."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove what can be made again from the cache folder, while nothing runs."""
+    from pathlib import Path
+
+    from knowclip.storage.cached import cached, chosen, remove
+    from knowclip.storage.caches import named_folder
+
+    folder = Path(named_folder()).expanduser()
+    entries = chosen(cached(folder)[0], names)
+    if not entries:
+        print(f"{folder} holds nothing of that: nothing to remove")
+        return
+    if not yes:
+        typer.confirm(f"Remove {told(entries)} from {folder}? (--yes does not ask)", abort=True)
+    for entry in entries:
+        remove(folder, entry)
+    print(f"removed {told(entries)} from {folder}")
+
+
+def told(entries: Sequence[Cached]) -> str:
+    """How many entries, how large, and how much of each kind."""
+    from rich.filesize import decimal
+
+    sizes: Counter[str] = Counter()
+    for entry in entries:
+        sizes[entry.kind] += entry.size
+    number = f"{len(entries):,} {'entry' if len(entries) == 1 else 'entries'}"
+    kinds = ", ".join(f"{kind} {decimal(size)}" for kind, size in sizes.items())
+    return f"{number}, {decimal(sizes.total())}" + (f" ({kinds})" if kinds else "")
