@@ -3,9 +3,9 @@
     python benchmarks/negatives.py FOLDER --split val --sample 200
     python benchmarks/negatives.py FOLDER --split val --against SRC
 
-Speed is of making negatives from parsed captions, on one core, best of three. SRC is the source folder of
-another version (``git worktree add OTHER COMMIT``, then ``OTHER/src``): the two run in turns, so that a busy
-machine slows both.
+Speed is of making negatives from parsed captions, CPU seconds of one core, best of three. SRC is the source
+folder of another version (``git worktree add OTHER COMMIT``, then ``OTHER/src``), which runs its own copy of
+this file, modules having moved: the two run in turns, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -84,11 +84,12 @@ def compare(folder: Path, split: str | None, other: Path, *, turns: int = 3) -> 
     """Captions a second of this version and of another, in turns; the best of each and their ratio."""
     here = Path(__file__).resolve().parents[1] / "src"
     speeds: dict[Path, list[float]] = {other.resolve(): [], here: []}
-    command = [sys.executable, __file__, str(folder), *(["--split", split] if split else [])]
+    options = [str(folder), *(["--split", split] if split else [])]
     for _ in range(turns):
         for source, found in speeds.items():
+            script = source.parent / "benchmarks" / "negatives.py"
             output = subprocess.run(
-                command,
+                [sys.executable, script, *options],
                 env={**os.environ, "PYTHONPATH": str(source)},
                 stdout=subprocess.PIPE,
                 text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple
@@ -88,7 +89,7 @@ class Edited:
         self.first = edits[0][0][0] if edits else len(caption)
         self.changed = tuple(changed)
         self._replaced = replaced
-        self._segments = segments
+        self._segments = sorted(segments)
         self._last, self._shift = old, new - old
 
     def span(self, old: Span | None) -> Span | None:
@@ -101,7 +102,7 @@ class Edited:
             return old[0] + self._shift, old[1] + self._shift
         if old in self._replaced:
             return self._replaced[old]
-        start, end, new = max(segment for segment in self._segments if segment[0] <= old[0])
+        start, end, new = self._segments[bisect_right(self._segments, old[0], key=itemgetter(0)) - 1]
         if start <= old[0] and old[1] <= end:
             return old[0] - start + new, old[1] - start + new
         for (first, last), (here, there) in self._replaced.items():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 
 from knowclip.knowledge.negatives.caption_editing import third_person
 from knowclip.knowledge.parsing.negation import Negation, negations
@@ -44,8 +43,7 @@ class Layout:
         self.words = [caption[start:end].lower() for start, end in self.tokens]
         self.names = [item.name.lower() for item in graph.objects]
         """Of the objects, in lower case."""
-        self.token_at: Callable[[int], int] = partial(bisect_left, [start for start, _ in self.tokens])
-        """Number of the first token at or after a position."""
+        self._starts = [start for start, _ in self.tokens]
         self._phrases: dict[Span, Span] = {}
         self._plurals: dict[tuple[int, Span], bool] = {}
         self.denials: tuple[Negation, ...] = negations(caption)
@@ -54,6 +52,10 @@ class Layout:
     def pronouns(self) -> list[int]:
         """Numbers of the tokens that are pronouns of the third person."""
         return [number for number, word in enumerate(self.words) if word in _PRONOUNS]
+
+    def token_at(self, position: int) -> int:
+        """Number of the first token at or after a position."""
+        return bisect_left(self._starts, position)
 
     def word_at(self, position: int) -> str:
         """The first word at or after a position, in lower case; empty at the end."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from knowclip.knowledge.content_hashes import canonical_relation
 from knowclip.knowledge.negatives.agreement import Place, agreeing_edits
@@ -15,6 +15,8 @@ from knowclip.knowledge.words import exclusions as sorts
 from knowclip.knowledge.words import lexicon
 from knowclip.knowledge.words.alternatives import adjective_clusters
 from knowclip.types import Attribute, Relation, SceneGraph, Span
+
+T = TypeVar("T")
 
 _MAX_GROUP = 64
 """Attributes of one dimension that are paired with each other: pairs grow as the square."""
@@ -45,19 +47,27 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
     """
     names, relations = layout.names, layout.graph.relations
     stated = [canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in relations]
-    together = [relation.span for relation in relations]
+    times, together = _times(stated), _times(relation.span for relation in relations)
     for relation, statement in zip(relations, stated, strict=True):
         subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
         if not _is_turned(name) or _is_no_thing(subject) or _is_no_thing(item):
             continue
-        if _head(subject) == _head(item) or together.count(relation.span) > 1:
+        if _head(subject) == _head(item) or together[relation.span] > 1:
             continue  # the second: "wearing shorts and a shirt", of which one would stay behind
-        if stated.count(statement) > 1 or canonical_relation(item, name, subject) in stated:
+        if times[statement] > 1 or canonical_relation(item, name, subject) in times:
             continue
         ends = layout.ends(relation)
         candidate = _swap_phrases(layout, relation, *ends) if ends else None
         if candidate is not None:
             yield candidate
+
+
+def _times(items: Iterable[T]) -> dict[T, int]:
+    """How often each occurs; a ``Counter`` takes longer to make than to fill with those of a caption."""
+    found: dict[T, int] = {}
+    for item in items:
+        found[item] = found.get(item, 0) + 1
+    return found
 
 
 @lru_cache(maxsize=1 << 16)
@@ -188,13 +198,14 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
     if len(graph.attributes) < 2:
         return
     stated: list[set[tuple[str, str]]] = [set() for _ in graph.objects]
-    uses = [attribute.name.lower() for attribute in graph.attributes]
+    names = [attribute.name.lower() for attribute in graph.attributes]
+    uses = _times(names)
     groups: dict[str, list[tuple[int, str]]] = {}
     for index, attribute in enumerate(graph.attributes):
-        name = uses[index]
+        name = names[index]
         dimension, value = dimension_of(name)
         stated[attribute.object].add((dimension, value))
-        said_again = layout.occurrences(name) > uses.count(name)
+        said_again = layout.occurrences(name) > uses[name]
         if attribute.span and dimension and not said_again and layout.stands_alone(attribute.span):
             if dimension == "colour" and layout.is_complexion(attribute):
                 continue
