@@ -12,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from knowclip.cli import build_app
+from knowclip.evaluation.links import prediction
 from knowclip.evaluation.links.frequency import Frequency
 from knowclip.evaluation.links.prediction import (
     LinkSet,
@@ -151,6 +152,40 @@ def test_what_any_split_knows_is_filtered(folder: Path) -> None:
     ]
     others = len(links.candidates) - 5
     assert of_has == [1 + others / 2] * 5
+
+
+def test_chunks_change_no_rank(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores of one chunk are written over those of the one before: nothing may look back at them."""
+    for name in ("words", "regions"):
+        links = read_links(folder / name, modality="image")
+        draw = np.random.default_rng(0)
+        vectors = {view: draw.standard_normal(8).astype(np.float32) for view in links.views}
+
+        class Random(Knowing):
+            """A vector of its own for each entity, whatever is asked."""
+
+            def __init__(self, vectors: dict[View, np.ndarray]) -> None:
+                self.vectors = vectors
+
+            def tail_candidates(self, entities: Any) -> np.ndarray:
+                return np.stack([self.vectors[entity] for entity in entities])
+
+            head_candidates = tail_candidates
+
+            def tail_queries(self, heads: Any, relations: Any) -> np.ndarray:
+                return self.tail_candidates(heads)
+
+            def head_queries(self, relations: Any, tails: Any) -> np.ndarray:
+                return self.tail_candidates(tails)
+
+        sides = ("tail", "head")
+        whole = run_link_prediction(links, Random(vectors), sides=sides)
+        with monkeypatch.context() as patch:
+            patch.setattr(prediction, "CHUNK", 3)
+            assert len(links.rows) > 6
+            parts = run_link_prediction(links, Random(vectors), sides=sides)
+        for one, other in zip(whole, parts, strict=True):
+            assert one.metrics == other.metrics and (one.items["rank"] == other.items["rank"]).all()
 
 
 def test_regions_are_ranked_within_their_image(folder: Path) -> None:

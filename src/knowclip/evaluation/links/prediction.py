@@ -6,7 +6,7 @@ the entities of its own image only: against all others the background may give i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -206,28 +206,41 @@ class _Run:
         # -1 of an entity that is no candidate: _known leaves those out
         self.column = np.full(links.graph.counts["entities"], -1)
         self.column[links.candidates] = np.arange(len(links.candidates))
+        self.group = np.asarray(a.group)
+        self.candidate_group = self.group[links.candidates]
 
     def side(self, side: Side) -> Result:
         """Rank every query of a side."""
+        found, inside = [], []
+        for chunk, asked in self._asked(side):
+            found.append(filtered_ranks(asked.scores, asked.true, asked.known))
+            if side == "tail":
+                inside += self._same_image(chunk, asked)
+        return self._result(side, _joined(found), _same_image_metrics(inside))
+
+    def _asked(self, side: Side) -> Iterator[tuple[Indices, _Queries]]:
+        """The queries of a side, a chunk at a time; the scores of one are written over those before it."""
         starts = range(0, len(self.links.rows), CHUNK)
         chunks = [np.arange(start, min(start + CHUNK, len(self.links.rows))) for start in starts]
         if side == "relation":
-            asked = [self._relation_queries(chunk) for chunk in chunks]
-        else:
-            candidates = getattr(self.scorer, f"{side}_candidates")(self.links.views)
-            asked = [self._entity_queries(side, candidates, chunk) for chunk in chunks]
-        ranks = _joined([filtered_ranks(q.scores, q.true, q.known) for q in asked])
-        extra = self._same_image(asked) if side == "tail" else {}
-        return self._result(side, ranks, extra)
+            yield from ((chunk, self._relation_queries(chunk)) for chunk in chunks)
+            return
+        candidates = getattr(self.scorer, f"{side}_candidates")(self.links.views)
+        scores = np.empty((len(chunks[0]), len(candidates)), dtype=candidates.dtype)
+        for chunk in chunks:
+            yield chunk, self._entity_queries(side, candidates, chunk, scores[: len(chunk)])
 
-    def _entity_queries(self, side: Side, candidates: NDArray[np.float32], chunk: Indices) -> _Queries:
+    def _entity_queries(
+        self, side: Side, candidates: NDArray[np.float32], chunk: Indices, scores: NDArray[np.float32]
+    ) -> _Queries:
+        """Scores are written into ``scores``, ``[Q, E]``."""
         phrases = [self.phrases[relation] for relation in self.relations[chunk]]
         given, wanted = (self.heads, self.tails) if side == "tail" else (self.tails, self.heads)
         views = [self.links.views[self.column[entity]] for entity in given[chunk]]
         ask = self.scorer.tail_queries
         queries = ask(views, phrases) if side == "tail" else self.scorer.head_queries(phrases, views)
         known = [self._known(side, int(row)) for row in chunk]
-        return _Queries(queries @ candidates.T, self.column[wanted[chunk]], known)
+        return _Queries(np.matmul(queries, candidates.T, out=scores), self.column[wanted[chunk]], known)
 
     def _relation_queries(self, chunk: Indices) -> _Queries:
         heads, tails = (
@@ -256,33 +269,19 @@ class _Run:
         placed = self.column[columns]
         return np.asarray(placed[placed >= 0])
 
-    def _same_image(self, asked: Sequence[_Queries]) -> dict[str, float]:
-        """E2E accuracy (K4) where all candidates are entities of the tail's image, its head left out."""
-        group = np.asarray(self.links.graph.arrays.group)
-        own = group[self.links.candidates]
-        members = {g: np.flatnonzero(own == g) for g in np.unique(group[self.tails]) if g >= 0}
-        rows = np.flatnonzero(group[self.tails] >= 0)
-        found = []
-        for number, query in enumerate(asked):
-            inside = rows[(rows >= number * CHUNK) & (rows < number * CHUNK + len(query.true))]
-            if not len(inside):
-                continue
-            at = inside - number * CHUNK
-            allowed = [
-                members[g][members[g] != self.column[h]]
-                for g, h in zip(group[self.tails[inside]], self.heads[inside], strict=True)
-            ]
-            known = [query.known[place] for place in at]
-            found.append(filtered_ranks(query.scores[at], query.true[at], known, allowed=allowed))
-        ranks = _joined(found) if found else None
-        if ranks is None or not (several := ranks.candidates > 1).any():
-            return {}
-        ranks = select(ranks, several)
-        return {
-            "link_tail_same_image_accuracy": hits_at_k(ranks, 1),
-            "link_tail_same_image_chance": float(np.mean(1 / ranks.candidates)),
-            "link_tail_same_image_n": float(len(ranks.rank)),
-        }
+    def _same_image(self, chunk: Indices, asked: _Queries) -> list[Ranks]:
+        """Ranks where all candidates are entities of the tail's image, its head left out (K4)."""
+        groups = self.group[self.tails[chunk]]
+        at = np.flatnonzero(groups >= 0)
+        if not len(at):
+            return []
+        members = {g: np.flatnonzero(self.candidate_group == g) for g in np.unique(groups[at])}
+        allowed = [
+            members[g][members[g] != self.column[h]]
+            for g, h in zip(groups[at], self.heads[chunk][at], strict=True)
+        ]
+        known = [asked.known[place] for place in at]
+        return [filtered_ranks(asked.scores[at], asked.true[at], known, allowed=allowed)]
 
     def _result(self, side: Side, ranks: Ranks, extra: dict[str, float]) -> Result:
         name, graph = f"link_{side}", self.links.graph
@@ -316,6 +315,19 @@ class _Run:
             },
         }
         return Result(name, f"{name}_mrr", len(ranks.rank), metrics | extra, items, details)
+
+
+def _same_image_metrics(found: Sequence[Ranks]) -> dict[str, float]:
+    """E2E accuracy (K4) among the entities of the tail's image, where there are several."""
+    ranks = _joined(found) if found else None
+    if ranks is None or not (several := ranks.candidates > 1).any():
+        return {}
+    ranks = select(ranks, several)
+    return {
+        "link_tail_same_image_accuracy": hits_at_k(ranks, 1),
+        "link_tail_same_image_chance": float(np.mean(1 / ranks.candidates)),
+        "link_tail_same_image_n": float(len(ranks.rank)),
+    }
 
 
 def _joined(parts: Sequence[Ranks]) -> Ranks:

@@ -53,22 +53,23 @@ def filtered_ranks(
     answers = np.asarray(true, dtype=np.int64)
     if len(answers) == 0:
         raise NoDataError("no queries to rank")
-    if np.isnan(scores).any():
+    if np.isnan(scores.min()):  # the least of numbers among which one is NaN is NaN
         raise ValueError("scores hold NaN; the weights have diverged: evaluate an earlier checkpoint")
     rank, candidates = np.empty(len(answers)), np.empty(len(answers), dtype=np.int64)
     for query, (row, answer) in enumerate(zip(scores, answers, strict=True)):
-        keep = np.ones(len(row), dtype=bool)
-        if allowed is not None:
-            keep[:] = False
-            keep[np.asarray(allowed[query], dtype=np.int64)] = True
-        keep[np.asarray(known[query], dtype=np.int64)] = False
         # known answers include the true one; it is no rival of itself either way
-        keep[answer] = False
-        rivals = row[keep]
-        better = np.count_nonzero(rivals > row[answer] + TIE_TOLERANCE)
-        not_worse = np.count_nonzero(rivals >= row[answer] - TIE_TOLERANCE)
+        out = np.unique(np.append(np.asarray(known[query], dtype=np.int64), answer))
+        if allowed is None:
+            among, without = row, row[out]
+        else:
+            rivals = np.setdiff1d(np.asarray(allowed[query], dtype=np.int64), out)
+            among, without = row[rivals], row[:0]
+        # all are counted, then those left out are taken back: a copy without them costs more than both
+        above, below = row[answer] + TIE_TOLERANCE, row[answer] - TIE_TOLERANCE
+        better = np.count_nonzero(among > above) - np.count_nonzero(without > above)
+        not_worse = np.count_nonzero(among >= below) - np.count_nonzero(without >= below)
         rank[query] = 1 + (better + not_worse) / 2
-        candidates[query] = 1 + len(rivals)
+        candidates[query] = 1 + len(among) - len(without)
     return Ranks(rank, candidates)
 
 
