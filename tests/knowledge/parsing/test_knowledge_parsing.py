@@ -586,3 +586,17 @@ def test_no_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_installed_model_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spacy_parser, "find_spec", lambda name: name.endswith("lg") or None)
     assert spacy_parser.installed_model() == "en_core_web_lg"
+
+
+def test_products_are_numpy_s_and_threads_are_left_as_they_were() -> None:
+    from threadpoolctl import threadpool_info
+
+    captions = ["a dog chases a cat", "a man in a red hat rides a horse"] * 3
+    list(parse(captions[:1]))  # loads what it loads
+    before = [(library["filepath"], library["num_threads"]) for library in threadpool_info()]
+    graphs = parse(captions, batch_size=2)
+    first = next(graphs)
+    assert [(library["filepath"], library["num_threads"]) for library in threadpool_info()] == before
+    assert [first, *graphs] == list(parse(captions))
+    _, tagger = spacy_parser._load(spacy_parser.installed_model()).pipeline[1]
+    assert {node.ops.use_blis for node in tagger.model.walk()} == {False}
