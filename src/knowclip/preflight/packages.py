@@ -21,6 +21,7 @@ PURPOSES = {
     "scenes": "the demo, knowclip scenes",
     "photos": "the model lite0-minilm",
     "graph": "knowledge graphs",
+    "search": "knowclip index, knowclip search, knowclip.Index",
     "datasets": "captions from a saved data set or hf-hub:NAME",
     "glue": "knowclip task glue without files of your own",
     "wandb": "output.wandb of a recipe",
