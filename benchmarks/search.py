@@ -19,12 +19,14 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
+from knowclip.search.found import Hit
 from knowclip.search.scan import FileState
 from knowclip.search.store import Store
 from knowclip.search.vectors import NAME, NearestImages
@@ -158,6 +160,11 @@ def draw_gallery(folder: Path, twins: int, copies: int, size: int) -> list[tuple
     return asked
 
 
+def precision(hits: Iterable[Hit], right: set[str]) -> float:
+    """Share of the ten best that are right."""
+    return sum(hit.path in right for hit in islice(hits, 10)) / 10
+
+
 def rerank(model: str, plain: str, twins: int, copies: int, size: int) -> None:
     """Precision at ten: of a plain model's vector stage, and of this model's before and after re-ranking."""
     from knowclip import Index
@@ -167,16 +174,20 @@ def rerank(model: str, plain: str, twins: int, copies: int, size: int) -> None:
         photos.mkdir()
         asked = draw_gallery(photos, twins, copies, size)
         found: dict[str, list[float]] = {}
-        for name, chosen, ranked in (
-            ("plain", plain, False),
-            ("vectors", model, False),
-            ("reranked", model, True),
-        ):
-            index = Index.build(photos, Path(folder, "plain" if name == "plain" else "index"), model=chosen)
-            found[name] = [
-                sum(hit.path in right for hit in index.search(text, top=10, rerank=ranked)) / 10
-                for _, text, right in asked
+        with Index.build(photos, Path(folder, "plain"), model=plain) as index:
+            found["plain"] = [
+                precision(index.search(text, top=10, rerank=False), right) for _, text, right in asked
             ]
+        with Index.build(photos, Path(folder, "index"), model=model) as index:
+            for _, text, right in asked:
+                hits = index.search(text, top=100).hits
+                by_margin = sorted(hits, key=lambda hit: -(hit.margin or 0.0))
+                for name, order in (
+                    ("vectors", sorted(hits, key=lambda hit: -hit.similarity)),
+                    ("margin_alone", by_margin),
+                    ("reranked", hits),
+                ):
+                    found.setdefault(name, []).append(precision(order, right))
     kinds = [kind for kind, _, _ in asked]
     for kind in ("all", *dict.fromkeys(kinds)):
         chosen = [kind in ("all", each) for each in kinds]

@@ -32,6 +32,17 @@ def test_the_true_photo_stands_above_its_swapped_twin_by_its_margin() -> None:
     assert np.argsort(-scores.final).tolist() == [1, 0]
 
 
+def test_margin_and_similarity_count_alike_by_how_far_they_spread() -> None:
+    """Whatever the unit of either: a photo of neither stands below one of both, whatever its margin."""
+    ranked = ranking(text=ASTRONAUT_RIDES, negatives=HORSE_RIDES[None])
+    scores = ranked.scores(COLLECTION)
+    weight = scores.similarity.std() / scores.margin.std()
+    np.testing.assert_allclose(scores.final, scores.similarity + weight * scores.margin, atol=1e-5)
+    neither = unit([0, 0.02, 1])
+    assert ranked.scores(neither).margin[0] > ranked.scores(SWAPPED[None]).margin[0]
+    assert ranked.scores(neither).final[0] < ranked.scores(SWAPPED[None]).final[0]
+
+
 def test_the_best_negative_is_the_rival() -> None:
     negatives = np.stack([unit([0, 0, 1])[0], HORSE_RIDES])
     scores = ranking(text=ASTRONAUT_RIDES, negatives=negatives).scores(np.stack([TRUE, ELSE]))

@@ -37,9 +37,9 @@ def command(
 ) -> None:
     """Find the photos of an index that show what is asked for: a text, a photo's like, or both.
 
-    The nearest hundred are ranked by how much better the text fits them than its own swaps and replacements
-    do ("a horse riding an astronaut"). No score says by itself whether a photo fits: 1.00 is the best of
-    this search, 0.00 the collection's average, and a line is drawn at half of it.
+    The nearest hundred are ranked by how well the text fits them, and how much better than its own swaps and
+    replacements do ("a horse riding an astronaut"). No score says by itself whether a photo fits: 1.00 is the
+    best of this search, 0.00 the collection's average, and a line is drawn at half of it.
     """
     from knowclip.preflight import machine as preflight
     from knowclip.search.query import Query
@@ -116,8 +116,7 @@ def _explain(console: Console, found: Found, *, asked: bool) -> None:
         console.print(f"{triple.head} --{triple.relation}--> {triple.tail}")
     if found.ranked_by == MARGIN:
         kee = ", read with the KEE" if found.knowledge else ""
-        console.print(
-            f"ranked by the margin over {len(found.reading.negatives):,} captions that are false then{kee}"
-        )
+        negatives = len(found.reading.negatives)
+        console.print(f"ranked by similarity and the margin over {negatives:,} false captions{kee}")
     elif found.query.text is not None and asked:
         console.print("ranked by similarity: there is nothing in the query to swap or replace")

@@ -201,8 +201,9 @@ class Index:
     ) -> Found:
         """Find the photos that show what is asked for.
 
-        The nearest hundred by vector are ranked by ``score(text) - max(score(negative))``, over the text's
-        own swaps and replacements; with the KEE where the model has one.
+        The nearest hundred by vector are ranked by similarity and, as much, by the margin
+        ``score(text) - max(score(negative))`` over the text's own swaps and replacements; with the KEE where
+        the model has one.
 
         Args:
             text: What they show, in words.

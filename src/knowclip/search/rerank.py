@@ -2,11 +2,13 @@
 
 A query has parts: a text, an image, texts to avoid. A cosine with an image spreads wider over photos than one
 with a text, so each part's cosines are divided by how far they spread over the collection, in the unit of the
-first part; otherwise the image would decide alone.
+first part; otherwise the image would decide alone. Their sum is the query's *similarity*.
 
-What ranks first photos that agree with the *structure* of a text, after
-``score(query) - max(score(negative))``: the negatives are the query's own swaps and replacements, so what
-all of them share (an astronaut and a horse are there) falls out, and what is left is who rides whom.
+The *margin* ``score(text) - max(score(negative))`` says whether a photo agrees with the structure of a text:
+the negatives are the text's own swaps and replacements, so what all of them share (an astronaut and a horse
+are there) falls out, and what is left is who rides whom. It is one more part, weighted likewise. It does not
+rank alone: photos of which neither the text nor a negative is true have margins too, and some, by chance,
+high ones (``benchmarks/search.py rerank`` shows both orders).
 
 No score says by itself whether a photo fits: cosines of one model lie around 0.3, of another around 0.05, and
 the best of a collection may be far from the query. So scores are told relative to the collection: 1 is the
@@ -33,8 +35,8 @@ CUT = 0.5
 class Scores:
     """Of n photos; ``margin`` and ``rival`` where the text has negatives.
 
-    ``similarity`` is that of the whole query, in cosines of its first part; ``margin`` what the text's cosine
-    exceeds that of its best negative by, ``rival`` the negative's number; ``final`` is what ranks.
+    ``similarity`` is in cosines of the query's first part; ``margin`` is what the text's cosine exceeds that
+    of its best negative by, ``rival`` the negative's number; ``final`` is what ranks.
     """
 
     similarity: Vectors
@@ -64,11 +66,11 @@ class Ranking:
         negatives: Vectors | None = None,
     ) -> None:
         self._collection = collection
-        spread = (collection @ parts.T).std(axis=0) if len(collection) > 1 else np.ones(len(parts))
-        usable = np.where(spread > 0, spread, 1.0)
-        self._weights = signs * (usable[0] / usable)
-        self._parts = parts
-        self._text, self._negatives = text, negatives
+        self._parts, self._text, self._negatives = parts, text, negatives
+        spread = _spread(collection @ parts.T)
+        self._weights = signs * (spread[0] / spread)
+        margin = self._margin(collection)
+        self._margin_weight = 0.0 if margin is None else spread[0] / _spread(margin[0])
 
     @property
     def vector(self) -> Vectors:
@@ -77,19 +79,32 @@ class Ranking:
 
     def scores(self, photos: Vectors) -> Scores:
         """Score photos ``[n, D]``."""
-        parts = photos @ self._parts.T * self._weights
-        similarity = parts.sum(axis=1).astype(np.float32)
-        if self._text is None or self._negatives is None or len(self._negatives) == 0:
+        similarity = (photos @ self._parts.T @ self._weights).astype(np.float32)
+        found = self._margin(photos)
+        if found is None:
             return Scores(similarity, similarity)
+        margin, rival = found
+        return Scores(
+            similarity, (similarity + self._margin_weight * margin).astype(np.float32), margin, rival
+        )
+
+    def _margin(self, photos: Vectors) -> tuple[Vectors, NDArray[np.intp]] | None:
+        """Margins ``[n]`` over the best negative, and its number ``[n]``; None where the text has none."""
+        if self._text is None or self._negatives is None or len(self._negatives) == 0:
+            return None
         against = photos @ self._negatives.T
-        margin = photos @ self._text - against.max(axis=1)
-        rest = parts[:, 1:].sum(axis=1).astype(np.float32)
-        return Scores(similarity, margin + rest, margin, against.argmax(axis=1))
+        return photos @ self._text - against.max(axis=1), against.argmax(axis=1)
 
     @cached_property
     def background(self) -> Vectors:
         """``[s]``: final scores of the collection."""
         return self.scores(self._collection).final
+
+
+def _spread(scores: Vectors) -> NDArray[np.floating]:
+    """Standard deviation of scores over photos, the first axis; 1 where they do not differ."""
+    spread = scores.std(axis=0) if len(scores) > 1 else np.zeros(scores.shape[1:])
+    return np.where(spread > 0, spread, 1.0)
 
 
 def relative(scores: Vectors, background: Vectors) -> Vectors:
