@@ -22,6 +22,7 @@ COMMANDS = {
     "select": "Choose the pairs whose captions teach structure, without the images of benchmarks.",
     "train": "Train a CLIP from a YAML recipe.",
     "evaluate": "Measure a CLIP on benchmarks.",
+    "diagnose": "Say which tower, or what between them, loses whose attribute is which and who does what.",
     "report": "Make one page and a Markdown table of evaluated models.",
     "ablate": "Compare recipes over several seeds: train, measure, tell the differences.",
     "compare": "Compare two evaluated models: paired differences with intervals and p-values.",

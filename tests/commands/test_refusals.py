@@ -159,6 +159,12 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a setting that does not exist": (["task", "vqa", "scenes-base", "epoch=1"], "did you mean 'epochs'?"),
     "a task of no model": (["task", "vqa", "nowhere"], "nowhere is no file, no folder"),
     "a task on nothing": (["task", "vqa", "scenes-base", "--data", "x"], "--data x does not exist"),
+    "a diagnosis of nothing": (["diagnose", "nowhere", "--data", "run"], "nowhere is no file, no folder"),
+    "a diagnosis on nothing": (["diagnose", "run", "--data", "x"], "--data x does not exist"),
+    "a diagnosis below a file": (
+        ["diagnose", "run", "--data", "run", "--out", "pairs.csv/x"],
+        "cannot be written",
+    ),
     "downloads below a file": (["data", "sugarcrepe", "--out", "pairs.csv/x"], "cannot be written"),
     "an alpha of two": (
         ["interpolate", "a", "b", "--data", "run", "--out", "x", "--alphas", "2"],

@@ -112,7 +112,7 @@ def sides_of(items: TaskItems, scorer: Scorer, *, kind: Kind) -> list[Cached]:
     if kind == "tokens":
         if items.images is None:
             raise ValueError("features=tokens is for tasks with images; use features=pooled")
-        return [_image_tokens(items.images, scorer), _text_tokens(items.texts, scorer)]
+        return [image_tokens(items.images, scorer), text_tokens(items.texts, scorer)]
     if items.images is not None:
         return [_pooled(items.images, scorer.images), _pooled(items.texts, scorer.texts)]
     texts = [items.texts] if items.pairs is None else [items.texts, items.pairs]
@@ -129,7 +129,8 @@ def _pooled(items: Sequence[T], encode: Callable[[Sequence[T]], Any]) -> Pooled:
     return Pooled(torch.from_numpy(np.asarray(encode(distinct), dtype=np.float32)), index)
 
 
-def _image_tokens(refs: Sequence[ImageRef], scorer: Scorer) -> Tokens:
+def image_tokens(refs: Sequence[ImageRef], scorer: Scorer) -> Tokens:
+    """Spatial tokens of each image; zeros where it cannot be read, as ``Scorer.images`` has it."""
     distinct, index = _distinct(refs)
     scorer.images(distinct)  # finds out what is unreadable, and refuses if that is too much
     model: TokenEncoder = scorer.model  # type: ignore[assignment]
@@ -142,7 +143,8 @@ def _image_tokens(refs: Sequence[ImageRef], scorer: Scorer) -> Tokens:
     return Tokens(features, torch.ones(features.shape[:2], dtype=torch.bool), index)
 
 
-def _text_tokens(texts: Sequence[str], scorer: Scorer) -> Tokens:
+def text_tokens(texts: Sequence[str], scorer: Scorer) -> Tokens:
+    """Tokens of each text, padded to the longest."""
     distinct, index = _distinct(texts)
     model: TokenEncoder = scorer.model  # type: ignore[assignment]
     with torch.no_grad(), evaluation_mode(model):

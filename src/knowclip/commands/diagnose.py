@@ -1,0 +1,126 @@
+"""``knowclip diagnose MODEL --data FOLDER``: which tower, or what between them, loses who has what."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Scenes, captioned images, or a folder with Visual Genome's annotations and images."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for diagnosis.json and ladder.png.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    most: Annotated[int, typer.Option(min=2, help="Images that probes are fitted on, at most.")] = 6000,
+    seed: Annotated[int, typer.Option(help="Of what is held out, and of the probes.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    images: ImagesFolder = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+) -> None:
+    """Ask of a CLIP, rung by rung, whose attribute is which and who is subject and who object.
+
+    Probes of both towers, tokens and pooled; the cosine; the cosine after the best linear map. They are
+    fitted on the split 'train' and asked about 'test', else about images held out. What falls is named, with
+    what is known to help (docs/diagnose.md).
+    """
+    from rich.console import Console
+
+    from knowclip.evaluation.diagnosis.annotated import is_annotated
+    from knowclip.preflight import machine as preflight
+
+    preflight.check_model(model, device=device)
+    preflight.captions(data, "--data")
+    if out is not None:
+        preflight.writable_folder(out)
+    if not is_annotated(data):
+        preflight.check_parser("spacy")
+    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    content = _diagnose(model, data, columns, most=most, seed=seed, device=device)
+    _show(content, json=json)
+    if out is not None:
+        _write(out, content)
+        console = Console(stderr=json, soft_wrap=True, highlight=False)
+        console.print(f"written: {out / 'diagnosis.json'} and ladder.png beside it", markup=False)
+
+
+def _diagnose(
+    model: str, data: Path, columns: dict[str, Any], *, most: int, seed: int, device: str | None
+) -> dict[str, Any]:
+    """What ``diagnosis.json`` holds."""
+    from knowclip.commands.loaded import tell_untrained
+    from knowclip.console.progress import counting, waiting
+    from knowclip.evaluation.diagnosis.ladder import climb
+    from knowclip.evaluation.diagnosis.output import summary
+    from knowclip.evaluation.diagnosis.sources import read_source
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.models.loading.load import load
+    from knowclip.storage.caches import cache_folder
+
+    tell_untrained(Path(model))
+    cache = cache_folder()
+    reading = {"most": most, "seed": seed, "cache": cache / "negatives", "columns": columns}
+    with counting("parsing captions", unit="captions") as count:
+        source = read_source(data, progress=count, **reading)
+    with waiting(f"loading {model}") as tell:
+        # what cannot be read is left out of every rung, and counted
+        scorer = Scorer(load(model, device=device), cache=cache / "features", max_missing=1.0)
+        ladders = climb(source.questions, scorer, seed=seed, tell=tell)
+    return {
+        "model": model,
+        "model_hash": scorer.model_hash,
+        "data": str(data),
+        "questions_from": source.made_from,
+        "seed": seed,
+        "ladders": [summary(ladder) for ladder in ladders],
+        "not_measured": source.absent,
+        "skipped": dict(source.skipped),
+        "command": " ".join(["knowclip", *sys.argv[1:]]),
+    }
+
+
+def _show(content: dict[str, Any], *, json: bool) -> None:
+    from rich.console import Console
+
+    from knowclip.evaluation.diagnosis.output import console_table, to_json
+
+    if json:
+        print(to_json(content))
+    else:
+        Console(highlight=False).print(console_table(content["ladders"]))
+    console = Console(stderr=json, soft_wrap=True, highlight=False)
+    for line in (*(ladder["verdict"] for ladder in content["ladders"]), *_left_out(content)):
+        console.print(line, markup=False)
+
+
+def _left_out(content: dict[str, Any]) -> list[str]:
+    """What was not measured or asked, and why."""
+    lines = [f"not measured: {kind}: {why}" for kind, why in content["not_measured"].items()]
+    parts = {"": content["skipped"], **{f"{each['kind']}: ": each["skipped"] for each in content["ladders"]}}
+    for name, skipped in parts.items():
+        told = "; ".join(f"{reason} {count:,}" for reason, count in skipped.items())
+        lines += [f"{name}left out: {told}"] if told else []
+    return lines
+
+
+def _write(out: Path, content: dict[str, Any]) -> None:
+    from knowclip.evaluation.diagnosis.output import to_json
+    from knowclip.evaluation.diagnosis.picture import draw
+    from knowclip.storage.atomic import atomic_file
+
+    picture = draw(content["ladders"], title=f"{content['model']}: who has what, rung by rung")
+    for name, written in (("diagnosis.json", to_json(content).encode()), ("ladder.png", picture)):
+        with atomic_file(out / name) as path:
+            path.write_bytes(written)

@@ -1,0 +1,88 @@
+"""The best linear map between the towers: how far the cosine is from what both embeddings hold in common.
+
+Shape legend: n questions, D embedding width.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from knowclip.evaluation.diagnosis.fitting import Split
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+SCALE = 100.0
+"""CLIP's largest temperature: the two cosines differ little."""
+STEPS, CHECK, PATIENCE = 1000, 50, 6
+BATCH = 1024
+LR = 1e-3
+
+
+class LinearMap(nn.Module):
+    """A D x D map of the text embedding, the identity at first (LABCLIP, Koishigarina et al. 2025)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.eye(width))
+
+    def forward(self, images: Float[Tensor, "n D"], texts: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
+        """Cosines of the images with the mapped texts."""
+        return (images * F.normalize(texts @ self.matrix, dim=1)).sum(1)
+
+
+def margins(
+    images: Float[Tensor, "n D"],
+    captions: Float[Tensor, "n D"],
+    swaps: Float[Tensor, "n D"],
+    mapped: LinearMap | None = None,
+) -> Float[Tensor, " n"]:
+    """Cosine with the caption minus cosine with its swap, of normalised embeddings, mapped or as they are."""
+    if mapped is None:
+        return (images * (captions - swaps)).sum(1)
+    return mapped(images, captions) - mapped(images, swaps)
+
+
+def best_map(
+    images: Float[Tensor, "n D"],
+    captions: Float[Tensor, "n D"],
+    swaps: Float[Tensor, "n D"],
+    split: Split,
+    *,
+    seed: int,
+) -> LinearMap:
+    """The map that tells most held-out captions from their swaps, fitted by a softmax over {caption, swap}.
+
+    Selected by its accuracy on ``split.held``, every few steps, the identity included.
+    """
+    torch.manual_seed(seed)
+    mapped = LinearMap(images.shape[1])
+    optimizer = torch.optim.Adam(mapped.parameters(), lr=LR)
+    held = images[split.held], captions[split.held], swaps[split.held]
+    best, state, waited = _accuracy(mapped, *held), copy.deepcopy(mapped.state_dict()), 0
+    for step in range(1, STEPS + 1):
+        rows = split.rows[torch.randint(len(split.rows), (min(BATCH, len(split.rows)),))]
+        loss = F.softplus(-SCALE * margins(images[rows], captions[rows], swaps[rows], mapped)).mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if step % CHECK == 0:
+            score = _accuracy(mapped, *held)
+            waited = 0 if score > best else waited + 1
+            if score > best:
+                best, state = score, copy.deepcopy(mapped.state_dict())
+            if waited == PATIENCE:
+                break
+    mapped.load_state_dict(state)
+    return mapped
+
+
+@torch.no_grad()
+def _accuracy(mapped: LinearMap, *features: Float[Tensor, "n D"]) -> float:
+    return float((margins(*features, mapped) > 0).float().mean())

@@ -1,0 +1,118 @@
+"""Fit a probe on questions, keep the step and the penalty that do best on images held out of them.
+
+Shape legend: n questions.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from knowclip.evaluation.diagnosis.features import Asked
+from knowclip.evaluation.tasks.training import hold_out
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+HELD_OUT = 0.2
+"""Share of the training part's images that penalty and step are chosen on; the test part never is."""
+PENALTIES = (1e-4, 1e-3)
+STEPS, CHECK, PATIENCE = 400, 50, 3
+BATCH, TOKEN_BATCH = 1024, 256
+"""Questions a step: of tokens fewer, each costs as much as there are tokens."""
+LR, TOKEN_LR = 0.02, 0.01
+
+
+class Inputs(Protocol):
+    """What a probe reads of n questions; ``tasks.sides.Pooled`` and ``Tokens`` are."""
+
+    def take(self, rows: Int[Tensor, " B"]) -> Any:
+        """Of the questions ``rows``."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of questions to fit on and to choose by, no image in both."""
+
+    rows: Int[Tensor, " kept"]
+    held: Int[Tensor, " held"]
+
+    @classmethod
+    def of(cls, image_ids: list[str], *, seed: int) -> Split:
+        """Hold whole images out."""
+        return cls(*hold_out(image_ids, share=HELD_OUT, seed=seed))
+
+    def both_texts(self, n: int) -> Split:
+        """The same of n captions followed by their n swaps."""
+        return Split(*(torch.cat([rows, rows + n]) for rows in (self.rows, self.held)))
+
+
+def fit(
+    make: Callable[[], nn.Module],
+    inputs: Inputs,
+    asked: Asked,
+    split: Split,
+    *,
+    seed: int,
+    lr: float = LR,
+    batch: int = BATCH,
+) -> nn.Module:
+    """The probe, of every penalty and step, that answers the most held-out questions.
+
+    Args:
+        make: a new probe; called once a penalty, after seeding.
+        inputs: what it reads.
+        asked: the questions, of which the caption is right.
+        split: rows to fit on and to choose by.
+        seed: of weights and batches.
+        lr: of Adam, falling to 0 along a cosine.
+        batch: questions a step.
+    """
+    best, chosen = -1.0, None
+    for penalty in PENALTIES:
+        torch.manual_seed(seed)
+        probe = make()
+        score, state = _fit_one(probe, inputs, asked, split, penalty=penalty, lr=lr, batch=batch)
+        if score > best:
+            best, chosen = score, state
+    probe = make()
+    probe.load_state_dict(chosen or {})
+    return probe.eval()
+
+
+def _fit_one(
+    probe: nn.Module, inputs: Inputs, asked: Asked, split: Split, *, penalty: float, lr: float, batch: int
+) -> tuple[float, dict[str, Tensor]]:
+    optimizer = torch.optim.Adam(probe.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    best, state, waited = -1.0, copy.deepcopy(probe.state_dict()), 0
+    for step in range(1, STEPS + 1):
+        rows = split.rows[torch.randint(len(split.rows), (min(batch, len(split.rows)),))]
+        loss = F.softplus(-probe(inputs.take(rows), asked[rows])).mean()
+        loss = loss + penalty * sum(weights.square().sum() for weights in probe.parameters())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % CHECK == 0:
+            score = float((answer(probe, inputs, asked, split.held) > 0).float().mean())
+            waited = 0 if score > best else waited + 1
+            if score > best:
+                best, state = score, copy.deepcopy(probe.state_dict())
+            if waited == PATIENCE:
+                break
+    return best, state
+
+
+@torch.no_grad()
+def answer(probe: nn.Module, inputs: Inputs, asked: Asked, rows: Int[Tensor, " m"]) -> Float[Tensor, " m"]:
+    """Logits of the questions ``rows``: above 0 the caption, below its swap."""
+    parts = [probe(inputs.take(batch), asked[batch]) for batch in rows.split(BATCH)]
+    return torch.cat(parts)
