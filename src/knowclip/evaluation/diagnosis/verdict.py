@@ -8,7 +8,7 @@ from knowclip.evaluation.diagnosis.ladder import COSINE, IMAGE, MAP, PATCHES, TE
 from knowclip.evaluation.statistics.bootstrap import Interval
 
 FALL = 0.1
-"""Points below what stands above it by which a rung counts as fallen."""
+"""How far below both towers the cosine counts as fallen, and how much a map must bring."""
 KNOWS = 0.75
 """Share of questions, half way from chance to all, from which on something counts as known."""
 HELP = {
@@ -31,14 +31,13 @@ HELP = {
 def fallen(values: Mapping[str, float]) -> str | None:
     """The rung to mend first, by accuracies; None where the cosine itself knows and nothing falls.
 
-    Towers come before their alignment: no alignment brings what an embedding does not hold. Of a tower,
-    pooling is to blame if the tokens know and the pooled embedding is ``FALL`` below them, else the tokens.
-    The tower that holds less comes first.
+    Towers come before their alignment: no alignment brings what an embedding does not hold. The tower that
+    holds less comes first; its pooling is to blame if its tokens know, else the tokens are.
     """
     towers = sorted(((IMAGE, PATCHES), (TEXT, WORDS)), key=lambda names: values[names[0]])
     for pooled, tokens in towers:
         if values[pooled] < KNOWS:
-            return pooled if values[tokens] - values[pooled] >= FALL else tokens
+            return tokens if values[tokens] < KNOWS else pooled
     held = min(values[IMAGE], values[TEXT])
     if held - values[COSINE] < FALL:
         return None
