@@ -64,7 +64,7 @@ def best_map(
     torch.manual_seed(seed)
     mapped = LinearMap(images.shape[1])
     optimizer = torch.optim.Adam(mapped.parameters(), lr=LR)
-    held = images[split.held], captions[split.held], swaps[split.held]
+    held = [features[split.held] for features in (images, captions, swaps)]
     best, state, waited = _accuracy(mapped, *held), copy.deepcopy(mapped.state_dict()), 0
     for step in range(1, STEPS + 1):
         rows = split.rows[torch.randint(len(split.rows), (min(BATCH, len(split.rows)),))]
@@ -84,5 +84,10 @@ def best_map(
 
 
 @torch.no_grad()
-def _accuracy(mapped: LinearMap, *features: Float[Tensor, "n D"]) -> float:
-    return float((margins(*features, mapped) > 0).float().mean())
+def _accuracy(
+    mapped: LinearMap,
+    images: Float[Tensor, "n D"],
+    captions: Float[Tensor, "n D"],
+    swaps: Float[Tensor, "n D"],
+) -> float:
+    return float((margins(images, captions, swaps, mapped) > 0).float().mean())

@@ -98,7 +98,7 @@ def _fit_one(
         loss = F.softplus(-probe(inputs.take(rows), asked[rows])).mean()
         loss = loss + penalty * sum(weights.square().sum() for weights in probe.parameters())
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if step % CHECK == 0:
@@ -114,5 +114,5 @@ def _fit_one(
 @torch.no_grad()
 def answer(probe: nn.Module, inputs: Inputs, asked: Asked, rows: Int[Tensor, " m"]) -> Float[Tensor, " m"]:
     """Logits of the questions ``rows``: above 0 the caption, below its swap."""
-    parts = [probe(inputs.take(batch), asked[batch]) for batch in rows.split(BATCH)]
-    return torch.cat(parts)
+    batches = rows.split(BATCH)  # type: ignore[no-untyped-call]
+    return torch.cat([probe(inputs.take(batch), asked[batch]) for batch in batches])

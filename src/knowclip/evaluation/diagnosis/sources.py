@@ -75,7 +75,8 @@ def read_source(
     else:
         fit, test, skipped = _captioned(data, columns, most, seed, cache, progress)
         made_from = "captions, parsed"
-    questions, absent = [], {}
+    questions: list[Questions] = []
+    absent: dict[str, str] = {}
     for kind in KINDS:
         prepared = prepare(kind, fit[kind], test[kind])
         if min(len(prepared.fit), len(prepared.test)) >= FEWEST:
