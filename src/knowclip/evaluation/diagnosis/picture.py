@@ -52,7 +52,8 @@ def _panel(axes: Axes, found: dict[str, Any], theme: Theme) -> None:
     axes.axvline(50, color=theme.ink, lw=1.2, ls=(0, (2, 2)), label="chance")
     axes.set_yticks(range(len(rows)), [*TITLES.values(), f"text alone ({found['text_only']['strongest']})"])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(35, 101)
+    lowest = min(100 * each["all"]["low"] for each in (*found["rungs"].values(), found["text_only"]))
+    axes.set_xlim(min(35, lowest - 2), 101)  # below chance where an encoder gives ties
     n = found["n"]
     axes.set_title(f"{found['kind']}: {n['all']:,} questions, {n['new']:,} of them new", loc="left",
                    color=theme.ink, fontsize=10, weight="bold")  # fmt: skip
