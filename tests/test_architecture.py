@@ -28,7 +28,7 @@ FLOORS = {
     "methods": 9, "evaluation": 9,
     "training": 10, "export": 10, "serving": 10,
     "build": 11,
-    "search": 12,
+    "search": 12, "api": 12,
     "commands": 13, "cli": 13,
 }  # fmt: skip
 MAX_FILE, MAX_FUNCTION, MAX_FOLDER = 400, 60, 20

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -14,6 +17,7 @@ from PIL import Image
 
 import knowclip
 from knowclip.cli import build_app
+from knowclip.evaluation.benchmarks import sugarcrepe
 from knowclip.preflight.machine import EXTRAS, open_clip_architectures, own_architectures, shipped_models
 from knowclip.recipe.load import load_recipe
 
@@ -51,9 +55,32 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_python_snippets_run(photos: Path) -> None:
+@pytest.fixture
+def benchmarks(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SugarCrepe in its layout, a record a file; the real one has its count checked."""
+    record = {"filename": "1.jpg", "caption": "A dog sleeps.", "negative_caption": "A dog barks."}
+    (photos / "benchmarks/sugarcrepe").mkdir(parents=True)
+    (photos / "benchmarks/coco/val2017").mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(photos / "benchmarks/coco/val2017/1.jpg")
+    for name in sugarcrepe.SPLITS:
+        (photos / f"benchmarks/sugarcrepe/{name}.json").write_text(json.dumps({"0": record}))
+    card = dataclasses.replace(sugarcrepe.SUGARCREPE, n=len(sugarcrepe.SPLITS))
+    monkeypatch.setattr(sugarcrepe, "SUGARCREPE", card)
+
+
+def test_python_snippets_run(
+    photos: Path, benchmarks: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(photos / "cache"))
+    names: dict[str, Any] = {}
     for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["run"].step == 4 and names["run"].checkpoint.is_dir()
+    assert [len(found) > 0 for found in names["negatives"]] == [True, True]
+    assert [len(graph.relations) for graph in names["graphs"]] == [1, 1]
+    assert names["image_features"].shape == names["text_features"].shape == (2, 128)
+    assert set(names["own"]) >= {"image_to_text", "text_to_image"} and (photos / "runs/measured").is_dir()
+    assert float(capsys.readouterr().out.splitlines()[-1]) in (0.0, 1.0)
 
 
 def test_shell_snippets_run(photos: Path) -> None:

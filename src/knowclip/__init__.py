@@ -1,25 +1,32 @@
 """knowclip: CLIP models that understand structure.
 
-``knowclip.load(name_or_path)`` gives a model with ``encode_image``, ``encode_text`` and
-``score(images, texts)``. Importing this package loads neither torch nor spaCy nor open_clip.
+``load`` gives a model with ``encode_image``, ``encode_text`` and ``score(images, texts)``; ``parse`` turns
+captions into scene graphs and ``negatives`` into false captions; ``train`` and ``evaluate`` do what the
+commands of these names do. Importing this package loads neither torch nor spaCy nor open_clip.
 """
 
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Index", "__version__", "load", "parse", "read_captions"]
+__all__ = ["Index", "__version__", "evaluate", "load", "negatives", "parse", "read_captions", "train"]
 
 _LAZY = {
     "Index": "knowclip.search.index",
-    "load": "knowclip.models.loading.load",
+    "evaluate": "knowclip.api.evaluate",
+    "load": "knowclip.api.load",
+    "negatives": "knowclip.knowledge.negatives.captions",
     "parse": "knowclip.knowledge.parsing.parsers",
     "read_captions": "knowclip.data.captions.read",
+    "train": "knowclip.api.train",
 }
 
 if TYPE_CHECKING:
+    from knowclip.api.evaluate import evaluate
+    from knowclip.api.load import load
+    from knowclip.api.train import train
     from knowclip.data.captions.read import read_captions
+    from knowclip.knowledge.negatives.captions import negatives
     from knowclip.knowledge.parsing.parsers import parse
-    from knowclip.models.loading.load import load
     from knowclip.search.index import Index
 
 
@@ -29,3 +36,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LAZY]

@@ -16,10 +16,10 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
+from knowclip.api.runs import open_run
 from knowclip.build.method import load_method
 from knowclip.build.trainer import build_trainer
 from knowclip.build.validation import fusion_links
-from knowclip.commands.train import open_run
 from knowclip.evaluation.links.prediction import read_links, run_link_prediction
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.models.fusion import GraphPropagation

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from knowclip import plugins
+from knowclip.api.loaded import load_model
 from knowclip.build.method import load_method
 from knowclip.build.trainer import build_trainer
-from knowclip.commands.loaded import load_model
 from knowclip.commands.train import summary
 from knowclip.data.captions.read import read_captions
 from knowclip.evaluation.benchmarks import registry as benchmarks

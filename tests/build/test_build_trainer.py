@@ -18,6 +18,7 @@ import typer
 from open_clip.tokenizer import SimpleTokenizer
 from typer.testing import CliRunner
 
+from knowclip.api.runs import open_run
 from knowclip.build.accelerator import build_accelerator
 from knowclip.build.method import build_method
 from knowclip.build.model import build_model
@@ -25,7 +26,7 @@ from knowclip.build.optimizer import build_optimizer
 from knowclip.build.pairs import add_negatives, build_pairs, hold_out
 from knowclip.build.trainer import build_trainer
 from knowclip.build.validation import build_suite, build_validation
-from knowclip.commands.train import command, open_run
+from knowclip.commands.train import command
 from knowclip.data.captions.negatives import Prepared
 from knowclip.models.loading.load import load
 from knowclip.preflight.recipes import read_source, read_sources

@@ -176,6 +176,59 @@ def test_score(tmp_path):
     assert not any(p.grad is not None for p in model.parameters())
 
 
+def test_every_kind_of_input_gives_the_same_embedding(tmp_path, monkeypatch):
+    model = make("word_level", tmp_path)
+    picture().save(tmp_path / "a.png")
+    pixels, path = np.asarray(picture().convert("RGB")), tmp_path / "a.png"
+    one = model.encode_image(picture())
+    for images in (path, str(path), pixels, [path], (path,), np.array([str(path)]), pixels[None]):
+        assert torch.allclose(model.encode_image(images), one, atol=1e-5), type(images)
+    grey = np.asarray(picture().convert("L"))
+    both = model.encode_image([grey, grey[:, :, None]])
+    assert torch.equal(both[0], both[1]) and not torch.allclose(both[0], one[0], atol=1e-3)
+    clear = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    monkeypatch.setattr("knowclip.models.clip.BATCH", 2)
+    mixed = [path, picture(), pixels, clear, str(path)]
+    several = model.encode_image(image for image in mixed)
+    assert several.shape[0] == 5 and torch.allclose(several, one.expand(5, -1), atol=1e-5)
+    texts = model.encode_text(text for text in CAPTIONS)
+    assert torch.allclose(texts, model.encode_text(model.tokenizer(CAPTIONS)), atol=1e-5)
+    assert torch.allclose(model.encode_text(np.array(CAPTIONS)), texts, atol=1e-5)
+    scores = model.score((image for image in mixed), (text for text in CAPTIONS), batch_size=2)
+    assert np.allclose(scores, model.score(np.stack([pixels] * 5), CAPTIONS), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((8, 8, 3), np.float32), r"uint8 .* got float32 \[8, 8, 3\]"),
+        (np.zeros((3, 8, 8), np.uint8), r"channels last .* got uint8 \[3, 8, 8\]"),
+        (np.zeros((0, 8, 3), np.uint8), r"got uint8 \[0, 8, 3\]"),
+        ([b"bytes"], "an image is a path, .* got bytes"),
+        (7, "images are paths, .* got int"),
+        (iter(()), "got no image"),
+        (np.zeros((0, 8, 8, 3), np.uint8), "got no image"),
+        (torch.zeros(0, 3, 64, 64), "got no image"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path, images, message):
+    with pytest.raises(ValueError, match=message):
+        make("word_level", tmp_path).encode_image(images)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["a", None], "got NoneType None at index 1"),
+        (7, "texts are strings, got int"),
+        (iter(()), "got no text"),
+    ],
+)
+def test_what_is_no_text_is_refused(tmp_path, texts, message):
+    with pytest.raises(ValueError, match=message):
+        make("word_level", tmp_path).encode_text(texts)
+
+
 @pytest.mark.parametrize(("images", "texts"), [([], ["a"]), ([picture()], [])])
 def test_score_refuses_nothing(tmp_path, images, texts):
     with pytest.raises(ValueError, match="got no"):

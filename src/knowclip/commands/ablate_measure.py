@@ -8,8 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowclip.commands.loaded import load_model
-from knowclip.commands.measuring import keep, keep_found, paraphrases, text_only
+from knowclip.api.loaded import load_model, scorers
+from knowclip.api.measuring import keep, keep_found, paraphrases, text_only
 from knowclip.evaluation.derived import of_groups, with_main
 from knowclip.evaluation.links.prediction import answered_sides, read_links, run_link_prediction
 from knowclip.evaluation.suites.folder import read_suite, run_suite
@@ -20,7 +20,7 @@ from knowclip.storage.caches import cache_folder
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from knowclip.commands.loaded import Loaded
+    from knowclip.api.loaded import Loaded
     from knowclip.evaluation.links.prediction import LinkSet
     from knowclip.evaluation.links.scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
@@ -71,7 +71,7 @@ def _measured(
     told: dict[str, list[Result]] = {}
     kept = "" if seed is None else f" {seed}"
     cache = cache_folder() / "features"
-    for suffix, scorer in loaded.scorers(cache=cache) if asked else ():
+    for suffix, scorer in scorers(loaded.with_kee(), cache=cache) if asked else ():
         name = arm + suffix
         told[name] = [result for ask in asked for result in ask(f"{name}{kept}", scorer)]
     for label, linker in loaded.link_scorers(cache=cache).items() if links else ():

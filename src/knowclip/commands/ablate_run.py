@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from knowclip.api.runs import MAY_CHANGE, open_run
 from knowclip.build.trainer import build_trainer
-from knowclip.commands.train import MAY_CHANGE, open_run
 from knowclip.console.progress import stages
 from knowclip.evaluation.report import ablation
 from knowclip.evaluation.report.plots import LIGHT

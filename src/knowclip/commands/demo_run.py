@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from knowclip.api.runs import open_run
 from knowclip.build.pairs import add_negatives
 from knowclip.build.trainer import build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.demo_methods import METHODS
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, others_work, step_seconds
-from knowclip.commands.train import open_run
 from knowclip.console.progress import counting, stages, waiting
 from knowclip.data.captions.read import read_captions
 from knowclip.data.scenes.sprites import LICENCE

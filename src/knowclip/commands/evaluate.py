@@ -74,8 +74,8 @@ def command(
     """
     from rich.console import Console
 
-    from knowclip.commands.benchmark_data import find
-    from knowclip.commands.measuring import measure, text_only
+    from knowclip.api.benchmark_data import find
+    from knowclip.api.measuring import measure, text_only
     from knowclip.console.progress import waiting
     from knowclip.evaluation.report.write import console_table, to_json, write_report
     from knowclip.evaluation.statistics.gate import parse_condition
@@ -95,7 +95,7 @@ def command(
     with waiting("training the text-only control"):
         control = text_only(data, benchmarks, language_model=language_model, device=device)
     where = {"split": split or "test", "out": out, "device": device, "allow_missing": allow_missing}
-    runs, failed = measure(names, benchmarks, control, data=data, **where)
+    runs, failed = measure(dict.fromkeys(names), benchmarks, control, data=data, **where)
     absent |= failed
     report = _report(runs, benchmarks, absent, data, split or "test")
     summary = write_report(report, out)
@@ -110,7 +110,7 @@ def command(
 
 def _tell_incomplete(console: Console, chosen: Sequence[str], absent: dict[str, str]) -> None:
     """Leave with ``INCOMPLETE`` if what was named could not be measured; the others' results are kept."""
-    from knowclip.commands.benchmark_data import unmeasured
+    from knowclip.api.benchmark_data import unmeasured
 
     if names := unmeasured(chosen, absent):
         console.print(f"named and not measured (see above): {', '.join(names)}", markup=False)
@@ -142,7 +142,7 @@ def _report(
 ) -> Report:
     from importlib.metadata import version
 
-    from knowclip.commands.measuring import shown_cases
+    from knowclip.api.measuring import shown_cases
     from knowclip.evaluation.report.summary import Report
 
     return Report(

@@ -55,8 +55,8 @@ def command(
         preflight.check_model(model, device=device)
     if out is not None:
         preflight.writable_folder(out)
-    from knowclip.commands.loaded import frequency, load_model
-    from knowclip.commands.measuring import keep_found
+    from knowclip.api.loaded import frequency, load_model
+    from knowclip.api.measuring import keep_found
     from knowclip.console.progress import waiting
     from knowclip.evaluation.links.prediction import read_links, run_link_prediction
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,20 +88,15 @@ def command(
 def _negatives(
     records: Iterator[GraphRecord], kinds: list[str], most: int, seed: int, found: Counter[str]
 ) -> Iterator[NegativeRecord]:
-    from knowclip.knowledge.negatives.falsity import Said
-    from knowclip.knowledge.negatives.generate import generate
+    from knowclip.knowledge.negatives.captions import of_records
     from knowclip.knowledge.records import NegativeRecord
 
-    for _, group in groupby(records, key=lambda record: record.image or record.key):
-        together = list(group)
-        said = Said([record.caption for record in together], [record.graph for record in together])
-        for record in together:
-            negatives = generate(record.caption, record.graph, kinds=kinds, said=said, seed=seed)
-            claims = record.graph.relations or record.graph.attributes
-            if not negatives:
-                found[
-                    f"captions without: {'no valid negative' if claims else 'no relation and no attribute'}"
-                ] += 1
-            for negative in negatives[: most or None]:
-                found[f"negatives: {negative.kind}"] += 1
-                yield NegativeRecord(record.key, record.caption, negative, record.image)
+    for record, negatives in of_records(records, kinds=kinds, most=most, seed=seed):
+        claims = record.graph.relations or record.graph.attributes
+        if not negatives:
+            found[
+                f"captions without: {'no valid negative' if claims else 'no relation and no attribute'}"
+            ] += 1
+        for negative in negatives:
+            found[f"negatives: {negative.kind}"] += 1
+            yield NegativeRecord(record.key, record.caption, negative, record.image)

@@ -44,7 +44,7 @@ def command(
     preflight.check_model(model, device=device)
     from rich.console import Console
 
-    from knowclip.commands.loaded import load_model
+    from knowclip.api.loaded import load_model
     from knowclip.console.progress import waiting
     from knowclip.evaluation.links.prediction import predict_tails, view_of
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph

@@ -32,8 +32,8 @@ def command(
     """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
     from rich.console import Console
 
-    from knowclip.commands.loaded import tell_untrained
-    from knowclip.commands.measuring import keep_found
+    from knowclip.api.loaded import tell_untrained
+    from knowclip.api.measuring import keep_found
     from knowclip.console.progress import waiting
     from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.tasks import registry

@@ -5,10 +5,9 @@ Shape legend: B batch, L text tokens, N image tokens, D embedding width, W tower
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from open_clip import CLIP, CustomTextCLIP
@@ -19,14 +18,30 @@ from torch import nn
 from torch.nn import functional as F
 
 from knowclip.models import text_length, towers
-from knowclip.models.images import ImageInput, open_image
+from knowclip.models.images import batches, each_image, each_text, open_image
 from knowclip.models.tokenizers import Tokenizer
-from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
+
+    from knowclip.models.images import ImageInput
+
+    Images = Float[Tensor, "B 3 H W"] | ImageInput | Iterable[ImageInput]
+    Texts = Int[Tensor, "B L"] | str | Iterable[str]
+
+BATCH = 256
+"""Images or texts a forward pass, where they come as files and strings; tensors pass as they are."""
+
+
+class TextEncoder(Protocol):
+    """A model as it reads texts with their triples; ``models.with_knowledge.WithKnowledge`` is one."""
+
+    model: DualEncoder
+
+    def encode_text(self, texts: str | Iterable[str], *, normalize: bool = False) -> Float[Tensor, "B D"]:
+        """Embed texts."""
 
 
 class DualEncoder(nn.Module):
@@ -95,48 +110,70 @@ class DualEncoder(nn.Module):
         """The device of the parameters."""
         return self.logit_scale.device
 
-    def encode_image(
-        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput], *, normalize: bool = False
-    ) -> Float[Tensor, "B D"]:
-        """Embed preprocessed pixels, or images given as files, regions (``ImageRef``) or PIL images.
+    def with_knowledge(self) -> TextEncoder | None:
+        """The model as it reads texts with their triples, where it was loaded with a KEE; else None."""
+        return None
+
+    def encode_image(self, images: Images, *, normalize: bool = False) -> Float[Tensor, "B D"]:
+        """Embed images.
 
         Not normalised by default: dot products of such embeddings do not rank. ``score`` gives cosines.
 
+        Args:
+            images: One, or any number (a list, an array [B, H, W, 3], a generator), of paths, regions
+                (``ImageRef``), PIL images and uint8 arrays [H, W, 3]; or a tensor of preprocessed pixels.
+            normalize: Whether embeddings get length 1.
+
         Raises:
-            ValueError: Naming the file, if an image cannot be read; if a tensor has another shape or type.
+            ValueError: Naming the file, if an image cannot be read; if a tensor or array has another shape
+                or type; if there is no image.
         """
-        features = self.model.visual(self._pixels(images))
+        if isinstance(images, torch.Tensor):
+            features = self.model.visual(self._pixels(images))
+        else:
+            parts = batches(each_image(images), BATCH, "image")
+            features = torch.cat([self.model.visual(self._pixels(part)) for part in parts])
         return F.normalize(features, dim=-1) if normalize else features
 
-    def encode_text(
-        self, texts: Int[Tensor, "B L"] | str | Sequence[str], *, normalize: bool = False
-    ) -> Float[Tensor, "B D"]:
-        """Embed texts, or token ids as ``tokenize`` or ``tokenizer`` give them; not normalised by default."""
-        features = text_length.encode_grouped(self.model, self._ids(texts)).pooled
+    def encode_text(self, texts: Texts, *, normalize: bool = False) -> Float[Tensor, "B D"]:
+        """Embed one text or any number, or token ids as ``tokenize`` or ``tokenizer`` give them.
+
+        The text tower's own output, never with a KEE (``with_knowledge`` has that); not normalised by
+        default.
+
+        Raises:
+            ValueError: There is no text, or something is none.
+        """
+        if isinstance(texts, torch.Tensor):
+            features = text_length.encode_grouped(self.model, texts).pooled
+        else:
+            parts = (self._ids(part) for part in batches(each_text(texts), BATCH, "text"))
+            features = torch.cat([text_length.encode_grouped(self.model, ids).pooled for ids in parts])
         return F.normalize(features, dim=-1) if normalize else features
 
-    def encode_image_tokens(
-        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]
-    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N W"]]:
+    def encode_image_tokens(self, images: Images) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N W"]]:
         """Return ``encode_image(images)`` and the spatial tokens it pools, of the tower's own width."""
         return towers.image_tokens(self.model.visual, self._pixels(images))
 
     def encode_text_tokens(
-        self, texts: Int[Tensor, "B L"] | str | Sequence[str]
+        self, texts: Texts
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L W"], Bool[Tensor, "B L"]]:
         """Return ``encode_text(texts)``, the tokens of the tower's own width, and which are no padding."""
         pooled, tokens, mask = text_length.encode_grouped(self.model, self._ids(texts))
         return pooled, tokens, mask
 
-    def tokenize(self, texts: str | Sequence[str]) -> Int[Tensor, "B L"]:
+    def tokenize(self, texts: str | Iterable[str]) -> Int[Tensor, "B L"]:
         """Turn texts into ids, cut to the longest text of the batch where that changes no embedding.
 
         Raises:
-            ValueError: If there is no text.
+            ValueError: If there is no text, or something else.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = list(each_text(texts))
         if not texts:
             raise ValueError("got no text to encode")
+        if strange := [(number, text) for number, text in enumerate(texts) if not isinstance(text, str)]:
+            number, text = strange[0]
+            raise ValueError(f"texts are strings, got {type(text).__name__} {text!r} at index {number}")
         return self.text_reader(texts)
 
     @property
@@ -144,9 +181,7 @@ class DualEncoder(nn.Module):
         """What ``tokenize`` does, apart from the weights: for processes that load data."""
         return text_length.TextReader(self.tokenizer, text_length.LengthRule.of(self.model))
 
-    def trunk_features(
-        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]
-    ) -> Float[Tensor, "B ..."]:
+    def trunk_features(self, images: Images) -> Float[Tensor, "B ..."]:
         """Run the image trunk alone: timm's trunk (features before open_clip's head), or the whole tower.
 
         ``encode_image(x) == encode_trunk(trunk_features(x))``. To cache the result, lock the trunk first.
@@ -208,57 +243,54 @@ class DualEncoder(nn.Module):
 
     @torch.no_grad()
     def score(
-        self,
-        images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput],
-        texts: str | Sequence[str],
-        *,
-        batch_size: int = 64,
+        self, images: Images, texts: str | Iterable[str], *, batch_size: int = 64, kee: bool | None = None
     ) -> np.ndarray:
-        """Return cosine similarities, one row an image and one column a text, as float32."""
-        images = _as_sequence(images)
-        texts = [texts] if isinstance(texts, str) else texts
+        """Return cosine similarities, one row an image and one column a text, as float32.
+
+        Args:
+            images: As ``encode_image`` takes them.
+            texts: One or any number.
+            batch_size: Images or texts a forward pass.
+            kee: Whether texts are read with their triples; by default where the model has a KEE.
+
+        Raises:
+            ValueError: As ``encode_image`` and ``encode_text``; or ``kee=True`` and there is none.
+        """
+        enhanced = None if kee is False else self.with_knowledge()
+        if kee and enhanced is None:
+            raise ValueError("kee=True, and this model has no KEE: load a run that was trained with one")
+        encode_text = self.encode_text if enhanced is None else enhanced.encode_text
+        text_parts = batches(each_text(texts), batch_size, "text")
         with _evaluating(self):
             image_features = torch.cat(
-                [self.encode_image(batch, normalize=True) for batch in _batches(images, batch_size)]
+                [self.encode_image(part, normalize=True) for part in _parts(images, batch_size)]
             )
-            text_features = torch.cat(
-                [self.encode_text(batch, normalize=True) for batch in _batches(texts, batch_size)]
-            )
+            text_features = torch.cat([encode_text(part, normalize=True) for part in text_parts])
         # float32: half precision ties cosines that differ
         return (image_features.float() @ text_features.float().T).cpu().numpy()
 
-    def _ids(self, texts: Int[Tensor, "B L"] | str | Sequence[str]) -> Int[Tensor, "B L"]:
+    def _ids(self, texts: Texts) -> Int[Tensor, "B L"]:
         return texts if isinstance(texts, torch.Tensor) else self.tokenize(texts).to(self.device)
 
-    def _pixels(
-        self, images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput]
-    ) -> Float[Tensor, "B 3 H W"]:
-        images = _as_sequence(images)
+    def _pixels(self, images: Images) -> Float[Tensor, "B 3 H W"]:
         if not isinstance(images, torch.Tensor):
-            return torch.stack([self.preprocess(open_image(image)) for image in images]).to(self.device)
+            images = [self.preprocess(open_image(image)) for image in each_image(images)]
+            images = torch.stack(images).to(self.device) if images else torch.empty(0)
+        if not len(images):
+            raise ValueError("got no image to encode")
         if not images.is_floating_point() or images.ndim != 4 or tuple(images.shape[-2:]) != self.image_size:
             height, width = self.image_size
             raise ValueError(
                 f"expected preprocessed images, a float tensor [B, 3, {height}, {width}], got {images.dtype} "
-                f"{list(images.shape)}: use DualEncoder.preprocess, or pass files or PIL images"
+                f"{list(images.shape)}: use DualEncoder.preprocess, or pass files, PIL images or arrays"
             )
         return images
 
 
-def _as_sequence(
-    images: Float[Tensor, "B 3 H W"] | ImageInput | Sequence[ImageInput],
-) -> Float[Tensor, "B 3 H W"] | Sequence[ImageInput]:
-    if isinstance(images, ImageRef | str | Path | Image.Image):
-        return [images]
-    if len(images) == 0:
-        raise ValueError("got no image to encode")
-    return images
-
-
-def _batches(items: Any, batch_size: int) -> Iterator[Any]:
-    if len(items) == 0:
-        raise ValueError("got nothing to score")
-    return (items[start : start + batch_size] for start in range(0, len(items), batch_size))
+def _parts(images: Images, batch_size: int) -> Iterable[Any]:
+    if isinstance(images, torch.Tensor):
+        return images.split(batch_size)
+    return batches(each_image(images), batch_size, "image")
 
 
 @contextmanager

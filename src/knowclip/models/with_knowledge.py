@@ -1,8 +1,11 @@
-"""A model whose text tower reads texts with their triples: a DualEncoder, its KEE and its parser."""
+"""A model whose text tower reads texts with their triples: a DualEncoder, its KEE and its parser.
+
+``WithKnowledge`` reads every text so; ``KnowledgeDualEncoder`` is a CLIP whose towers are left as they are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +15,7 @@ from torch.nn import functional as F
 from knowclip.knowledge.parsing.parsers import parse
 from knowclip.knowledge.parsing.triple_phrases import TripletIds, pack, triplet_ids
 from knowclip.models.clip import DualEncoder
+from knowclip.models.images import each_text
 from knowclip.models.knowledge_encoder import KnowledgeEncoder
 from knowclip.models.text_length import word_embedding
 
@@ -46,12 +50,12 @@ class WithKnowledge(nn.Module):
         """``DualEncoder.encode_image``."""
         return self.model.encode_image(images, normalize=normalize)
 
-    def encode_text(self, texts: str | Sequence[str], *, normalize: bool = False) -> Float[Tensor, "B D"]:
+    def encode_text(self, texts: str | Iterable[str], *, normalize: bool = False) -> Float[Tensor, "B D"]:
         """Embed texts with their triples.
 
         The KEE adds to *normalised* embeddings: ``normalize`` matters only where it does not renormalise.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = list(each_text(texts))
         enhanced = self._added(self.model.encode_text(texts, normalize=True), texts)
         return F.normalize(enhanced, dim=-1) if normalize and not self.encoder.renormalize else enhanced
 
@@ -69,3 +73,23 @@ class WithKnowledge(nn.Module):
         for text, graph in zip(new, parse(new, parser=self.parser), strict=True):
             self._triplets[text] = triplet_ids(graph, self.encoder.phrase_ids)
         return [self._triplets[text] for text in texts]
+
+
+class KnowledgeDualEncoder(DualEncoder):
+    """A CLIP that was trained with a KEE: ``encode_text`` is its tower's own, ``score`` reads triples too.
+
+    Args:
+        model: The towers; they are shared, not copied.
+        encoder: Their KEE.
+        parser: Of ``knowledge.parsing``.
+    """
+
+    def __init__(self, model: DualEncoder, encoder: KnowledgeEncoder, *, parser: str) -> None:
+        super().__init__(model.model, config=model.config, tokenizer=model.tokenizer)
+        self.kee = encoder
+        # in a tuple: a module that holds the one it is part of could not be moved or saved
+        self._reader = (WithKnowledge(model, encoder, parser=parser),)
+
+    def with_knowledge(self) -> WithKnowledge:
+        """The same towers, reading every text with its triples."""
+        return self._reader[0]

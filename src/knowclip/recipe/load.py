@@ -18,12 +18,18 @@ from knowclip.storage.text_files import read_text
 RECIPES = Path(__file__).parent / "recipes"
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+Overrides = Sequence[str] | Mapping[str, Any]
+"""``section.key=value`` as on a command line, or keys and values of Python."""
+
+
+def load_recipe(name_or_path: str | Path, overrides: Overrides = ()) -> Recipe:
     """Read a recipe that ships with knowclip (by name) or a YAML file, and apply overrides.
 
     Args:
         name_or_path: ``negclip``, or ``my/recipe.yaml``.
-        overrides: ``section.key=value``, the value as YAML writes it (``null``, ``[a, b]``, ``1e-5``).
+        overrides: ``section.key=value``, the value as YAML writes it (``null``, ``[a, b]``, ``1e-5``); or a
+            mapping of ``section.key``, or of a section or key alone, to values, where mappings under a name
+            without a dot are merged into what the recipe has there.
 
     Raises:
         ValueError: Naming the recipe, and the key, what was got and what is allowed.
@@ -39,7 +45,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     return recipe
 
 
-def read_sections(path: Path, kind: type[Section], overrides: Sequence[str]) -> dict[str, Any]:
+def read_sections(path: Path, kind: type[Section], overrides: Overrides) -> dict[str, Any]:
     """Read the YAML file of a recipe, or of another ``kind``, with overrides applied and nothing validated.
 
     Raises:
@@ -51,8 +57,12 @@ def read_sections(path: Path, kind: type[Section], overrides: Sequence[str]) -> 
         raise ValueError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} should hold sections ({', '.join(kind.model_fields)}), got {values!r}")
-    for override in overrides:
-        _apply(values, override)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            _set(values, key, _merged(values.get(key), value), f"{key}={value!r}")
+    else:
+        for override in overrides:
+            _apply(values, override)
     return values
 
 
@@ -115,6 +125,18 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"override {override!r}: {text!r} is no valid YAML value") from error
+    _set(values, key, value, override)
+
+
+def _merged(there: Any, value: Any) -> Any:
+    """A mapping merged into the one that stands there, at every depth; anything else stands in its place."""
+    if not isinstance(value, Mapping):
+        return value
+    before = there if isinstance(there, Mapping) else {}
+    return {**before, **{key: _merged(before.get(key), new) for key, new in value.items()}}
+
+
+def _set(values: dict[str, Any], key: str, value: Any, override: str) -> None:
     *parents, last = key.split(".")
     for depth, parent in enumerate(parents):
         if values.get(parent) is None:

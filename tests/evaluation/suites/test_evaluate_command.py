@@ -15,8 +15,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from knowclip.commands import audit, benchmark_data, compare, evaluate, report
-from knowclip.commands.measuring import paraphrases
+from knowclip.api import benchmark_data
+from knowclip.api.measuring import paraphrases
+from knowclip.commands import audit, compare, evaluate, report
 from knowclip.evaluation.store import find_runs
 from knowclip.evaluation.suites.folder import read_suite
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from knowclip.commands.loaded import best_step, tell_untrained
+from knowclip.api.loaded import best_step, tell_untrained
 
 
 def write_log(run: Path, *selections: tuple[int, float]) -> None:

@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``ablate`` share: a folder's text-only control, paraphrases, what is kept."""
+"""Models times benchmarks, with a folder's text-only control and paraphrases, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from knowclip.console.progress import Stages
     from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.evaluation.benchmarks.choices import Choice
     from knowclip.evaluation.controls.text_only import TextOnly
     from knowclip.evaluation.scoring import Scorer
+    from knowclip.models.clip import DualEncoder
     from knowclip.types import Result
 
 CONTROL_IMAGES = 1000
@@ -24,17 +25,27 @@ CONTROL_CAPTIONS = 5000
 
 
 def measure(
-    names: Sequence[str],
+    models: Mapping[str, DualEncoder | None],
     benchmarks: Sequence[Benchmark],
     control: TextOnly | None,
     *,
     data: Path,
     split: str,
-    out: Path,
+    out: Path | None,
     device: str | None,
     allow_missing: bool,
 ) -> tuple[dict[str, list[Result]], dict[str, str]]:
     """Measure every model on every benchmark and keep each result as soon as it is there.
+
+    Args:
+        models: By name; None: to be loaded by it, when its turn has come.
+        benchmarks: To be run.
+        control: The blind reader, of ``text_only``.
+        data: Where the benchmarks are from, and their paraphrases.
+        split: Kept with the results.
+        out: Their folder; None: nothing is kept.
+        device: To load models on.
+        allow_missing: Count items of unreadable images as wrong, however many.
 
     Returns:
         Results by the model's name (a KEE has a row of its own), and the benchmarks that cannot be measured
@@ -43,21 +54,20 @@ def measure(
     Raises:
         ValueError: none can be measured.
     """
-    from knowclip.commands.loaded import load_model
+    from knowclip.api.loaded import load_model, scorers
     from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
     from knowclip.evaluation.suites.folder import run_suite
     from knowclip.storage.caches import cache_folder
 
-    said = paraphrases(data)
+    said, cache = paraphrases(data), cache_folder() / "features"
     runs: dict[str, list[Result]] = {}
     failed: dict[str, str] = {}
-    for name in names:
+    for name, model in models.items():
         with stages() as update:
             update(f"loading {name}", 0, None)
-            loaded = load_model(name, device=device)
-            cache = cache_folder() / "features"
-            for suffix, scorer in loaded.scorers(cache=cache, allow_missing=allow_missing):
+            model = load_model(name, device=device).with_kee() if model is None else model
+            for suffix, scorer in scorers(model, cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
                     label = f"{benchmark.card.name}{suffix}"
@@ -69,7 +79,8 @@ def measure(
                         failed[benchmark.card.name] = str(error)
                         continue
                     results += found
-                    keep(found, [benchmark], scorer, out, name + suffix, split)
+                    if out is not None:
+                        keep(found, [benchmark], scorer, out, name + suffix, split)
     if not any(runs.values()):
         raise ValueError("; ".join(dict.fromkeys(failed.values())))
     return runs, failed

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from knowclip.evaluation.links.prediction import Modality
     from knowclip.evaluation.links.scorers import LinkScorer
-    from knowclip.evaluation.scoring import Scorer
+    from knowclip.evaluation.scoring import Encoder, Scorer
     from knowclip.methods.method import Method
     from knowclip.models.clip import DualEncoder
+
+
+WITH_KEE = " with KEE"
+"""What the row of a model's KEE is called, after the name of the model."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +29,14 @@ class Loaded:
     clip: DualEncoder
     method: Method | None
 
-    def scorers(
-        self, *, cache: Path | None = None, allow_missing: bool = False
-    ) -> Iterator[tuple[str, Scorer]]:
-        """A suffix for the name, and the scorer: of the towers, and with their KEE if there is one."""
-        from knowclip.evaluation.scoring import Scorer
+    def with_kee(self) -> DualEncoder:
+        """The CLIP as ``knowclip.load`` gives it: with its KEE, if it was trained with one."""
+        from knowclip.models.with_knowledge import KnowledgeDualEncoder
 
-        scorer = Scorer(self.clip, cache=cache, max_missing=1.0 if allow_missing else 0.01)
-        yield "", scorer
         enhanced = None if self.method is None else self.method.with_knowledge()
-        if enhanced is not None:
-            yield " with KEE", scorer.with_texts_of(enhanced)
+        if enhanced is None:
+            return self.clip
+        return KnowledgeDualEncoder(self.clip, enhanced.encoder, parser=enhanced.parser).eval()
 
     def link_scorers(self, *, cache: Path | None = None) -> dict[str, LinkScorer]:
         """``plain``, and before it ``fusion``, if there is a fusion encoder."""
@@ -48,7 +51,22 @@ class Loaded:
         return found | {"plain": PlainClip(Scorer(self.clip, cache=cache))}
 
 
-def load_model(name: str, *, device: str | None = None) -> Loaded:
+def scorers(
+    model: Encoder, *, cache: Path | None = None, allow_missing: bool = False
+) -> Iterator[tuple[str, Scorer]]:
+    """A suffix for the name, and the scorer: of the towers, and with their KEE if it is a CLIP with one."""
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.models.clip import DualEncoder
+
+    enhanced = model.with_knowledge() if isinstance(model, DualEncoder) else None
+    clip = model if enhanced is None else enhanced.model
+    scorer = Scorer(clip, cache=cache, max_missing=1.0 if allow_missing else 0.01)
+    yield "", scorer
+    if enhanced is not None:
+        yield WITH_KEE, scorer.with_texts_of(enhanced)
+
+
+def load_model(name: str | Path, *, device: str | torch.device | None = None) -> Loaded:
     """Load a checkpoint, of a run's folder the best, or anything else ``models.loading.load`` knows."""
     from knowclip.build.method import load_method, method_folder
     from knowclip.models.loading.load import load

@@ -1,0 +1,1 @@
+"""What Python users call and the commands stand on: load, train, evaluate (``knowclip.load``, ...)."""

@@ -1,0 +1,66 @@
+"""``knowclip.evaluate``: a model to Results, as ``knowclip evaluate`` measures it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from knowclip.models.clip import DualEncoder
+    from knowclip.types import Result
+
+
+def evaluate(
+    model: DualEncoder | str | Path,
+    benchmarks: str | Sequence[str] = (),
+    *,
+    data: str | Path,
+    split: str | None = None,
+    allow_missing: bool = False,
+    device: str | None = None,
+    out: str | Path | None = None,
+) -> dict[str, Result]:
+    """Measure a model on benchmarks or on captioned photos of one's own (``knowclip.evaluate``).
+
+    Args:
+        model: As ``knowclip.load`` gives it, or what it takes.
+        benchmarks: Benchmarks and suites by name (``knowclip benchmarks`` lists them); none: all that
+            ``data`` has the files of.
+        data: Folder with benchmark files or scenes; or own photos: a captions file or folder.
+        split: "test" by default, of own photos all; "val" for selection.
+        allow_missing: Accept that over 1% of records or images are missing.
+        device: To load a named model on.
+        out: Folder that keeps the results with every item's scores, for ``knowclip report`` and ``compare``.
+
+    Returns:
+        Results by benchmark: ``["sugarcrepe"].metrics``. Where the model has a KEE, a second one each:
+        ``["sugarcrepe with KEE"]``.
+
+    Raises:
+        ValueError: Nothing can be measured. Of several, those that cannot be are warned of with the reason.
+    """
+    from knowclip.api.benchmark_data import find, unmeasured
+    from knowclip.api.measuring import measure, text_only
+    from knowclip.preflight import machine as preflight
+
+    chosen = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
+    data, named = Path(data), isinstance(model, str | Path)
+    preflight.captions(data, "data")
+    if named:
+        preflight.check_model(str(model), device=device)
+    elif device is not None:
+        raise ValueError(f"device={device!r} is for a model that is named; move this one with model.to(...)")
+    found, absent = find(data, chosen, split, allow_missing=allow_missing)
+    control = text_only(data, found, device=device)
+    label = str(model) if named else "model"
+    where = {"split": split or "test", "out": None if out is None else Path(out), "device": device}
+    runs, failed = measure(
+        {label: None if named else model}, found, control, data=data, allow_missing=allow_missing, **where
+    )
+    absent |= failed
+    for name in unmeasured(chosen, absent):
+        reason = absent.get(name, "none of its benchmarks can be")
+        warnings.warn(f"{name} was not measured: {reason}", stacklevel=2)
+    return {r.benchmark + run.removeprefix(label): r for run, results in runs.items() for r in results}

@@ -1,0 +1,92 @@
+"""A run's folder before it is trained in: which may be begun or gone on with, and its ``recipe.yaml``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from knowclip.recipe.recipe import Recipe
+    from knowclip.training.loop import Trainer
+
+MAY_CHANGE = {
+    "data.cache_dir",
+    "data.negatives.processes",
+    "data.max_unreadable",
+    "data.max_overlap",
+    "train.num_workers",
+    "train.log_every",
+    "train.validate_every",
+    "train.save_every",
+    "output.folder",
+    "output.wandb",
+}
+"""Keys that a resumed run may change: they do not decide what is learned."""
+
+MAY_GROW = {"train.steps", "train.epochs"}
+"""Keys that it may raise, or put one for the other: the schedule is then drawn anew over all steps."""
+
+
+def check_run(recipe: Recipe, *, resume: bool) -> None:
+    """Refuse a folder that holds another run, or not the one to go on with.
+
+    Raises:
+        ValueError: If another run is there, or the one to resume is not, or was of another recipe.
+    """
+    from knowclip.recipe.load import load_recipe
+    from knowclip.storage.atomic import recover
+    from knowclip.storage.locks import locked
+
+    run, last = recipe.output.folder, recipe.output.folder / "last"
+    if run.is_dir() and os.environ.get("RANK", "0") == "0":
+        with locked(run, doing="training"):  # told now, not after the model is loaded
+            recover(last)
+    if resume and not last.exists():
+        raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
+    if not resume and last.exists():
+        raise ValueError(
+            f"{run} holds a run already: go on with --resume, choose another output.folder, or remove it"
+        )
+    if resume:
+        _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
+
+
+def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) -> None:
+    """Make the run's folder with its ``recipe.yaml``; the main process does it before training.
+
+    Args:
+        recipe: Of the run.
+        resume: Whether it goes on.
+        trainer: That will go on: the data are compared with those of the checkpoint.
+
+    Raises:
+        ValueError: As :func:`check_run`; or the data are not those of the run to resume.
+    """
+    from knowclip.recipe.load import save_recipe
+
+    check_run(recipe, resume=resume)
+    if resume and trainer is not None and not trainer.checkpointer.refuse_other_data():
+        trainer.monitor.say(
+            "this checkpoint is of a version that kept no fingerprint of its data: whether they are the same "
+            "is not known"
+        )
+    recipe.output.folder.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, recipe.output.folder / "recipe.yaml")
+
+
+def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
+    from knowclip.recipe.load import differences
+
+    changed = {
+        key: (before, after)
+        for key, (before, after) in differences(old, new).items()
+        if key not in MAY_CHANGE and not (key in MAY_GROW and (None in (before, after) or after > before))
+    }
+    if changed:
+        shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
+        raise ValueError(
+            f"--resume goes on with the same recipe, but {shown}: use the old values (train.steps and "
+            f"train.epochs may grow), or start a new run from these weights with model.name={last}"
+        )
