@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "spacy", "open_clip", "transformers", "sklearn", "matplotlib", "duckdb")
+HEAVY = ("torch", "spacy", "open_clip", "transformers", "sklearn", "matplotlib", "duckdb", "onnxruntime")
 
 
 @pytest.mark.parametrize(

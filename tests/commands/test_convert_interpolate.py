@@ -69,6 +69,32 @@ def test_the_help_of_convert_says_that_pixels_differ() -> None:
     assert "may differ (a centre crop one column apart" in told
 
 
+@pytest.mark.slow
+def test_convert_to_eight_bits_of_onnx_with_a_card(
+    validation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
+    save_pretrained(make("vit_quickgelu", tmp_path), tmp_path / "model")
+    save_pretrained(make("vit_quickgelu", tmp_path, seed=1), tmp_path / "other")
+    measured = ["--data", validation, "--split", "val", "--suite", "swaps", "--out", tmp_path / "kept"]
+    assert run(evaluate, tmp_path / "model", *measured).exit_code == 0
+    options = ["--to", "onnx", "--int8", validation / "captions_val.json", "--results", tmp_path / "kept"]
+    told = run(convert, tmp_path / "model", tmp_path / "onnx", *options)
+    assert told.exit_code == 0, told.output or told.exception
+    assert "onnxruntime, equal pixels and token ids: cosine distance" in told.stdout
+    assert "int8, cost on 60 other pairs" in told.stdout and "int8, size:" in told.stdout
+    card = (tmp_path / "onnx/README.md").read_text()
+    assert 'library_name: "onnx"' in card and "- int8, text_to_image_R@1:" in card
+    assert "before it was converted" in card and "(`swaps`)" in card
+    foreign = run(convert, tmp_path / "other", tmp_path / "again", "--results", tmp_path / "kept")
+    assert "evaluate this checkpoint first" in str(foreign.exception)
+
+
+def test_convert_refuses_eight_bits_of_another_format(tmp_path: Path) -> None:
+    told = run(convert, "scenes-base", tmp_path / "out", "--int8", tmp_path)
+    assert "--int8 is for --to onnx, got --to open_clip" in str(told.exception)
+
+
 def test_convert_makes_a_folder_of_a_bare_file(tmp_path: Path) -> None:
     model = make("vit_quickgelu", tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps({"model_cfg": model.config}))

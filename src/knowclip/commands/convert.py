@@ -1,4 +1,4 @@
-"""``knowclip convert MODEL OUT``: any CLIP that can be loaded, in open_clip's or transformers' format."""
+"""``knowclip convert MODEL OUT``: any CLIP that can be loaded, in another library's format."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knowclip.export.parity import Stock
     from knowclip.models.clip import DualEncoder
 
 
@@ -24,6 +27,8 @@ class Format(StrEnum):
 
     open_clip = "open_clip"
     transformers = "transformers"
+    onnx = "onnx"
+    sentence_transformers = "sentence-transformers"
 
 
 class Activation(StrEnum):
@@ -45,6 +50,18 @@ def command(
     preprocess: Annotated[
         str | None, typer.Option(help="Pretrained tag whose preprocessing a bare file of weights needs.")
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CAPTIONS",
+            help="Of onnx: 8 bits. Half of up to 512 of these captioned images calibrate, the others tell "
+            "what it costs.",
+        ),
+    ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(help="What 'evaluate' kept of MODEL: a model card is filled from it. Repeatable."),
+    ] = None,
 ) -> None:
     """Write MODEL in another library's format; what it cannot express is refused.
 
@@ -57,7 +74,16 @@ def command(
 
     preflight.check_model(architecture or model, model if architecture else None)
     preflight.writable_folder(out, "OUT")
+    for run in results or ():
+        preflight.existing(run, "--results")
+    if int8 is not None:
+        if to is not Format.onnx:
+            raise ValueError(f"--int8 is for --to onnx, got --to {to.value}")
+        preflight.captions(int8, "--int8")
+    if to in (Format.onnx, Format.sentence_transformers):
+        preflight.require("export", f"--to {to.value}")
     with waiting(f"loading {model}") as following:
+        from knowclip.export.formats import WRITERS, loading_of
         from knowclip.models.loading.load import load
 
         loaded = load(
@@ -67,34 +93,31 @@ def command(
             preprocess=preprocess,
         )
         following(f"writing {out}")
-        told = _write(loaded, out, to)
-    print(f"{out}: {told}")
-    _compare(loaded, out, source=Path(model))
+        WRITERS[to.value](loaded, out)
+    loading = loading_of(out)
+    print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
+    if loading.stock is None:
+        print("stock open_clip cannot load its text tower, see README.md there")
+    stocks = [loading.stock(out)] if loading.stock else []
+    notes = [*_compare(loaded, [*_source(Path(model)), *stocks], out), *_eighth(loaded, out, int8)]
+    if results:
+        _write_card(loaded, out, results, notes)
 
 
-def _write(model: DualEncoder, out: Path, to: Format) -> str:
-    """Write the folder; the line that loads it."""
-    from knowclip.export.huggingface import save_transformers
-    from knowclip.export.open_clip import save_pretrained
-
-    if to is Format.transformers:
-        save_transformers(model, out)
-        return f'CLIPModel.from_pretrained("{out}"), CLIPProcessor.from_pretrained("{out}")'
-    if save_pretrained(model, out) == "open_clip":
-        return f'open_clip.create_model_and_transforms("local-dir:{out}")'
-    return f'knowclip.load("{out}"); stock open_clip cannot load its text tower, see README.md there'
-
-
-def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> None:
-    """Print how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
-    from knowclip.console.progress import waiting
-    from knowclip.export.parity import TOLERANCE, measure, stock_open_clip, stock_transformers
+def _source(model: Path) -> list[Stock]:
+    """The library that MODEL comes from, where it is a folder of transformers."""
+    from knowclip.export.parity import stock_transformers
     from knowclip.models.loading.transformers_clip import is_transformers_clip
 
+    return [stock_transformers(model)] if is_transformers_clip(model) else []
+
+
+def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[str]:
+    """Print how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
+    from knowclip.console.progress import waiting
+    from knowclip.export.parity import TOLERANCE, measure
+
     with waiting("measuring what was written"):
-        stocks = [stock_transformers(folder) for folder in (source, out) if is_transformers_clip(folder)]
-        if (out / "open_clip_config.json").is_file():
-            stocks.append(stock_open_clip(out))
         found = [(stock, measure(loaded, stock)) for stock in stocks]
     for stock, measured in found:
         print("\n".join(measured.lines()))
@@ -103,3 +126,32 @@ def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> None:
                 f"{out} was written, and {stock.library} gives other embeddings than MODEL's for equal "
                 "pixels and token ids: do not use it, and report this with the versions of both libraries"
             )
+    return found[-1][1].lines() if found else []
+
+
+def _eighth(loaded: DualEncoder, out: Path, captions: Path | None) -> list[str]:
+    """Make 8 bits of the graphs in OUT, and print what that costs."""
+    if captions is None:
+        return []
+    from knowclip.console.progress import waiting
+    from knowclip.data.captions.read import read_captions
+    from knowclip.export.onnx_int8 import MOST, quantize
+
+    first = {example.image: example.caption for example in reversed(read_captions(captions).examples)}
+    images = list(dict.fromkeys(first))
+    step = max(1, len(images) // MOST)  # spread over the set, which may be sorted
+    with waiting("making 8 bits of it"):
+        cost = quantize(loaded, out, [(image, first[image]) for image in images[::step][:MOST]])
+    print("\n".join(cost.lines()))
+    return cost.lines()
+
+
+def _write_card(loaded: DualEncoder, out: Path, results: Sequence[Path], notes: Sequence[str]) -> None:
+    from knowclip.api.card import told_card
+    from knowclip.evaluation.store import find_runs
+    from knowclip.export.formats import loading_of
+    from knowclip.storage.atomic import atomic_file
+
+    text = told_card(find_runs(results), loaded, loading=loading_of(out), notes=notes)
+    with atomic_file(out / "README.md") as path:
+        path.write_text(text, encoding="utf-8")

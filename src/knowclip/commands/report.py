@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-LOADING = 'Loads with `knowclip.load("PATH OF THIS FOLDER")`.'
-STOCK = (
-    ' Stock open_clip loads it too: `open_clip.create_model_and_transforms("local-dir:PATH OF THIS FOLDER")`.'
-)
+if TYPE_CHECKING:
+    from knowclip.evaluation.store import Run
 
 
 def command(
@@ -34,10 +33,9 @@ def command(
 
     from knowclip.evaluation.report.records import record_lines
     from knowclip.evaluation.report.summary import Report
-    from knowclip.evaluation.report.write import console_table, model_card, write_report
+    from knowclip.evaluation.report.write import console_table, write_report
     from knowclip.evaluation.store import find_runs
     from knowclip.preflight import machine as preflight
-    from knowclip.storage.atomic import atomic_file
 
     preflight.writable_folder(out)
     for run in runs:
@@ -58,20 +56,16 @@ def command(
     for line in record_lines(summary):
         told.print(line, markup=False)
     if card is not None:
-        _refuse_foreign(card, list(found.values())[-1].model_hash)
-        loading = LOADING + (STOCK if (card / "open_clip_config.json").is_file() else "")
-        text = model_card(summary, list(found)[-1], loading=loading)
-        with atomic_file(card / "README.md") as path:
-            path.write_text(text, encoding="utf-8")
+        _write_card(card, found, summary)
 
 
-def _refuse_foreign(card: Path, measured: str) -> None:
+def _write_card(card: Path, found: Mapping[str, Run], summary: Mapping[str, Any]) -> None:
     """A model card may only tell the numbers of the very weights it lies beside."""
-    from knowclip.evaluation.scoring import model_hash
+    from knowclip.api.card import told_card
+    from knowclip.export.formats import loading_of
     from knowclip.models.loading.load import load
+    from knowclip.storage.atomic import atomic_file
 
-    own = model_hash(load(card))
-    if own != measured:
-        raise ValueError(
-            f"{card} holds the model {own}, the results are of {measured}: evaluate this checkpoint first"
-        )
+    text = told_card(found, load(card), loading=loading_of(card), summary=summary)
+    with atomic_file(card / "README.md") as path:
+        path.write_text(text, encoding="utf-8")

@@ -1,4 +1,6 @@
-"""A DualEncoder as a folder that transformers' ``CLIPModel`` and ``CLIPProcessor`` load.
+"""A DualEncoder as a folder that transformers loads: a ``CLIPModel``, or a ``VisionTextDualEncoderModel``.
+
+The latter is for a timm image tower beside a Hugging Face text tower (``export.vision_text``).
 
 Equal are the embeddings of equal pixels and equal token ids. What the two libraries make of a file or a text
 is not always equal:
@@ -15,11 +17,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from safetensors.torch import save_file
 
+from knowclip.export import vision_text
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import transformers_clip
 from knowclip.models.loading.transformers_images import write_preprocessing
@@ -29,11 +32,38 @@ _SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|
 """open_clip's names of OpenAI's two special tokens, and OpenAI's own."""
 
 
-def save_transformers(model: DualEncoder, folder: str | Path) -> None:
+Kind = Literal["CLIPModel", "VisionTextDualEncoderModel"]
+
+
+def save_transformers(model: DualEncoder, folder: str | Path) -> Kind:
     """Write ``config.json``, ``model.safetensors``, tokenizer and preprocessing, whole or not at all.
 
+    Returns:
+        The class that loads the folder.
+
     Raises:
-        ValueError: ``CLIPModel`` cannot express the towers; nothing is then written.
+        ValueError: Neither class can express the towers; nothing is then written.
+    """
+    if not vision_text.has_such_towers(model):
+        save_clip_model(model, folder)
+        return "CLIPModel"
+    built = vision_text.build_vision_text(model)
+    height, width = model.image_size
+    if height != width:
+        raise ValueError(f"transformers' image processors make squares, and the images are {height}x{width}")
+    preprocessing = write_preprocessing(model.model.visual.preprocess_cfg, height)
+    with atomic_folder(folder) as temporary:
+        built.save_pretrained(temporary)
+        write_tokenizer(model, temporary)
+        _write_json(temporary / "preprocessor_config.json", preprocessing)
+    return "VisionTextDualEncoderModel"
+
+
+def save_clip_model(model: DualEncoder, folder: str | Path) -> None:
+    """``save_transformers`` as a ``CLIPModel``.
+
+    Raises:
+        ValueError: It cannot express the towers; nothing is then written.
     """
     transformers_clip.refuse_inexpressible(model.config)
     config = transformers_clip.write_config(model.config, **_special_ids(model.tokenizer))
@@ -45,7 +75,7 @@ def save_transformers(model: DualEncoder, folder: str | Path) -> None:
     with atomic_folder(folder) as temporary:
         tensors = {key: tensor.contiguous().clone() for key, tensor in state.items()}
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
-        _write_tokenizer(model, temporary)
+        write_tokenizer(model, temporary)
         _write_json(temporary / "config.json", config)
         _write_json(temporary / "preprocessor_config.json", preprocessing)
 
@@ -61,7 +91,8 @@ def _special_ids(tokenizer: Any) -> dict[str, Any]:
     raise ValueError(f"a {type(tokenizer).__name__} has no files that transformers could read")
 
 
-def _write_tokenizer(model: DualEncoder, folder: Path) -> None:
+def write_tokenizer(model: DualEncoder, folder: Path) -> None:
+    """Write the tokenizer's files as transformers' ``AutoTokenizer`` reads them."""
     if isinstance(model.tokenizer, HFTokenizer):
         model.tokenizer.tokenizer.model_max_length = model.context_length
         model.tokenizer.save_pretrained(str(folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,31 +83,37 @@ def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
     return text if found["n"] >= MIN_RANKED else f"{text} n < {MIN_RANKED}, not ranked"
 
 
-def model_card(summary: Mapping[str, Any], run: str, *, loading: str) -> str:
+def model_card(
+    summary: Mapping[str, Any],
+    run: str,
+    *,
+    loading: str,
+    library: str = "open_clip",
+    notes: Sequence[str] = (),
+) -> str:
     """``README.md`` of a checkpoint: how to load it, and what it scores with n, intervals and controls.
 
     Args:
         summary: as ``summarise`` gives it.
         run: the run whose checkpoint it is.
         loading: one paragraph on how the checkpoint is loaded.
+        library: that loads it, as the Hugging Face hub names it.
+        notes: lines on how what that library makes of it differs from what was measured.
     """
     if run not in summary["methods"]:
         raise ValueError(f"no run {run!r}; there are {list(summary['methods'])}")
     entries = {name: e for name, e in summary["benchmarks"].items() if run in e["methods"]}
-    front = {"library_name": "open_clip", "pipeline_tag": "zero-shot-image-classification", "tags": ["clip"]}
     flaws = [f"- {e['title']}: {e['protocol']} {e['flaws']}".rstrip() for e in entries.values()]
     return "\n".join(
         [
-            "---",
-            *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
-            "---",
-            f"# {run}",
-            "",
+            *card_head(run, library=library),
             loading.strip(),
             "",
+            *(["## What differs in this library", "", *(f"- {note}" for note in notes), ""] if notes else []),
             "## Evaluation",
             "",
-            "Measured by knowclip on this checkpoint as it was saved and loaded again.",
+            "Measured by knowclip on this checkpoint as it was saved and loaded again"
+            + (", before it was converted." if notes else "."),
             "",
             markdown(summary),
             "### Protocols and known flaws",
@@ -116,6 +122,12 @@ def model_card(summary: Mapping[str, Any], run: str, *, loading: str) -> str:
             "",
         ]
     )
+
+
+def card_head(name: str, *, library: str) -> list[str]:
+    """The first lines of a card: what the Hugging Face hub reads, and the title."""
+    front = {"library_name": library, "pipeline_tag": "zero-shot-image-classification", "tags": ["clip"]}
+    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---", f"# {name}", ""]
 
 
 def to_json(summary: Mapping[str, Any]) -> str:
