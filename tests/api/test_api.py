@@ -16,6 +16,7 @@ from knowclip.methods.structure_clip import StructureClip
 from knowclip.models.with_knowledge import KnowledgeDualEncoder
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.methods.structure_clip import StructureClipConfig
+from knowclip.search.encoder import Encoder
 from tiny_models import CAPTIONS, make
 
 
@@ -49,6 +50,11 @@ def test_score_reads_triples_where_the_run_has_a_kee_and_the_towers_do_not(run: 
     np.testing.assert_allclose(alone.score(pictures(), CAPTIONS), plain.detach(), atol=1e-5)
     with pytest.raises(ValueError, match="no KEE: load a run"):
         alone.score(pictures(), CAPTIONS, kee=True)
+
+
+def test_an_index_takes_a_loaded_run_as_it_takes_its_folder(run: Path) -> None:
+    given, named = Encoder.load(knowclip.load(run)), Encoder.load(run)
+    assert given.has_knowledge and given.fingerprint == named.fingerprint
 
 
 def test_a_model_with_a_kee_moves_and_counts_its_parameters_once(run: Path) -> None:

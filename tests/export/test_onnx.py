@@ -11,6 +11,7 @@ import pytest
 import torch
 from onnxruntime import InferenceSession
 
+from knowclip.export import onnx
 from knowclip.export.onnx import save_onnx
 from knowclip.export.onnx_int8 import FEWEST, quantize
 from knowclip.export.parity import Parity, measure, stock_onnx
@@ -63,6 +64,18 @@ def test_every_family_of_towers(family: str, tmp_path: Path) -> None:
     stock = stock_onnx(tmp_path / "out")
     assert stock.any_length == (family not in ("siglip", "class_token_text"))
     assert measure(model, stock).equal_inputs < 1e-6
+
+
+@pytest.mark.slow
+def test_weights_of_more_than_2_gb_lie_beside_the_graph(
+    exported: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx, "LARGEST", 1000)
+    save_onnx(exported.model, tmp_path / "out")
+    assert (tmp_path / "out/image.onnx.data").is_file()
+    assert measure(exported.model, stock_onnx(tmp_path / "out")).equal_inputs < 1e-6
+    with pytest.raises(ValueError, match=r"less than 2 GB, and \w+\.onnx\.data is larger"):
+        quantize(exported.model, tmp_path / "out", [("no.png", "a")] * FEWEST)
 
 
 def test_a_model_that_cannot_be_exported_leaves_what_stood_there(

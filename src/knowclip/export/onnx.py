@@ -28,6 +28,8 @@ from knowclip.models.text_length import LengthRule, encode_text
 from knowclip.storage.atomic import atomic_folder
 
 IMAGE, TEXT, CONFIG = "image.onnx", "text.onnx", "onnx_config.json"
+LARGEST = 1_900_000_000
+"""Bytes of weights beyond which they lie in a file of their own: one of ONNX's ends at 2 GiB."""
 _EXAMPLES = 3
 """Rows of the example inputs: a graph exported from one row is frozen at one in several exporters."""
 
@@ -91,11 +93,16 @@ def _export(tower: nn.Module, example: Tensor, axes: Any, path: Path, names: tup
                 output_names=names[1:],
                 dynamic_shapes=(axes,),
                 dynamo=True,
-                external_data=False,
+                external_data=_bytes(tower) > LARGEST,
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         raise ValueError(f"torch cannot export this model's {path.stem} tower to ONNX: {error}") from error
+
+
+def _bytes(tower: nn.Module) -> int:
+    tensors = (*tower.parameters(), *tower.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 @contextmanager

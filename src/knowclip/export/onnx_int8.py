@@ -70,13 +70,15 @@ def quantize(model: DualEncoder, folder: str | Path, pairs: Sequence[tuple[Image
         pairs: Images and their captions, each image once; the first half calibrates, the second measures.
 
     Raises:
-        ValueError: There are fewer than ``FEWEST`` pairs, or an image cannot be read.
+        ValueError: There are fewer than ``FEWEST`` pairs, an image cannot be read, or the weights are too large.
     """
     if len(pairs) < FEWEST:
         raise ValueError(
             f"int8 needs at least {FEWEST} captioned images to take scales from, got {len(pairs)}"
         )
     folder, half = Path(folder), len(pairs) // 2
+    if apart := [path.name for path in folder.glob("*.onnx.data")]:
+        raise ValueError(f"{folder}: int8 is for towers of less than 2 GB, and {apart[0]} is larger")
     calibrating, measuring = pairs[:half], pairs[half:]
     before, size = _embed(model, stock_onnx(folder), measuring), _size(folder)
     with TemporaryDirectory(dir=folder) as scratch:

@@ -55,7 +55,8 @@ class Encoder:
     def load(cls, model: str | Path | DualEncoder, *, device: str | None = None) -> Encoder:
         """Load a model by name or path, of a run's folder the best; or take one that is loaded."""
         if isinstance(model, DualEncoder):
-            return cls(model)
+            knowledge = model.with_knowledge()
+            return cls(model if knowledge is None else knowledge.model, knowledge=knowledge)
         if (folder := method_folder(model)) is None:
             return cls(load(model, device=device), name=_lasting(model))
         method = load_method(folder)
