@@ -70,7 +70,7 @@ def quantize(model: DualEncoder, folder: str | Path, pairs: Sequence[tuple[Image
         pairs: Images and their captions, each image once; the first half calibrates, the second measures.
 
     Raises:
-        ValueError: There are fewer than ``FEWEST`` pairs, an image cannot be read, or the weights are too large.
+        ValueError: There are fewer than ``FEWEST`` pairs, an image cannot be read, or a tower is too large.
     """
     if len(pairs) < FEWEST:
         raise ValueError(

@@ -24,6 +24,7 @@ PURPOSES = {
     "search": "knowclip index, knowclip search, knowclip.Index",
     "datasets": "captions from a saved data set or hf-hub:NAME",
     "glue": "knowclip task glue without files of your own",
+    "export": "knowclip convert to ONNX and to sentence-transformers",
     "wandb": "output.wandb of a recipe",
 }
 """Extra -> what needs it."""
