@@ -60,7 +60,7 @@ def _diagnose(
     model: str, data: Path, columns: dict[str, Any], *, most: int, seed: int, device: str | None
 ) -> dict[str, Any]:
     """What ``diagnosis.json`` holds."""
-    from knowclip.commands.loaded import tell_untrained
+    from knowclip.api.loaded import tell_untrained
     from knowclip.console.progress import counting, waiting
     from knowclip.evaluation.diagnosis.ladder import climb
     from knowclip.evaluation.diagnosis.output import summary
