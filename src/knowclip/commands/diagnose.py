@@ -23,7 +23,7 @@ def command(
         Path | None, typer.Option("--out", "-o", help="Folder for diagnosis.json and ladder.png.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    most: Annotated[int, typer.Option(min=2, help="Images that probes are fitted on, at most.")] = 6000,
+    most: Annotated[int, typer.Option(min=2, help="Images that probes are fitted on, at most.")] = 4000,
     seed: Annotated[int, typer.Option(help="Of what is held out, and of the probes.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     images: ImagesFolder = None,
