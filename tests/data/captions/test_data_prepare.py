@@ -156,10 +156,24 @@ def test_interrupted_preparation_leaves_no_cache(tmp_path):
 
 def test_processes_give_the_same_in_order(monkeypatch):
     monkeypatch.setattr(prepare, "_CHUNK", 2)
+    monkeypatch.setattr(prepare, "_WORTH_PROCESSES", 0)
     examples = [example(str(i), f"A dog chases {i} cats.", graph=RIDING) for i in range(5)]
     seen = []
     together = negatives_for(examples, processes=2, progress=lambda *done: seen.append(done))
     assert together == negatives_for(examples) and seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_few_captions_start_no_process(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(prepare, "_CHUNK", 2)
+    monkeypatch.setattr(prepare, "ProcessPoolExecutor", refuse)
+    examples = [example(str(i), f"A dog chases {i} cats.", graph=RIDING) for i in range(5)]
+    assert negatives_for(examples, processes=2) == negatives_for(examples)
+    monkeypatch.setattr(prepare, "_WORTH_PROCESSES", 5 * prepare._TEXTS)
+    with pytest.raises(AssertionError, match="a process"):
+        negatives_for(examples, processes=2, parse_negatives=True)
 
 
 def test_equal_keys_are_refused():
@@ -368,7 +382,7 @@ def test_genuine_visual_genome(real_data):
 
 
 @pytest.mark.slow
-def test_neither_order_nor_processes_matter():
+def test_neither_order_nor_processes_matter(monkeypatch):
     captions = [
         "A dog on a red mat.",
         "A brown puppy lies on a mat.",
@@ -383,6 +397,7 @@ def test_neither_order_nor_processes_matter():
 
     expected = made(examples)
     assert made(examples[::-1]) == expected
+    monkeypatch.setattr(prepare, "_WORTH_PROCESSES", 0)
     assert made(examples, processes=2) == expected
     assert sum(map(bool, expected.values())) == 620
 

@@ -27,6 +27,10 @@ from knowclip.storage.atomic import atomic_file
 from knowclip.types import Example, Negative, SceneGraph
 
 _CHUNK = 500
+_WORTH_PROCESSES = 3_000
+"""Texts to parse below which further processes take longer to start (3 CPU seconds each) than they save."""
+_TEXTS = 3
+"""Texts to parse a caption, about, where its negatives are parsed too."""
 _NO_GRAPH = "null"
 Progress = Callable[[int, int], None]
 """Called with captions done and captions in all."""
@@ -82,7 +86,8 @@ def negatives_for(
         seed: Of the draw and the order of a caption's negatives, which depend on nothing else but the
             captions of its image: not on the order of the examples, nor on the number of processes.
         cache: Folder that keeps the result, under a hash of everything it depends on, the code included.
-        processes: Local processes. More than one need a main module that can be imported (a script under
+        processes: Local processes at most; of few captions none but this one, for they take seconds to start.
+            More than one need a main module that can be imported (a script under
             ``if __name__ == "__main__"``), as always in Python.
         progress: Called as captions are done.
 
@@ -192,7 +197,9 @@ def _cached(
 def _run(images: list[_Image], options: tuple, processes: int, progress: Progress | None) -> Iterator[str]:
     total = sum(len(image.captions) for image in images)
     chunks = list(_chunks(images))
-    if processes == 1 or len(chunks) == 1:
+    _, _, parse_negatives, _ = options
+    texts = total * (_TEXTS if parse_negatives else 1)
+    if processes == 1 or len(chunks) == 1 or texts < _WORTH_PROCESSES:
         yield from _counted((_work(chunk, *options) for chunk in chunks), total, progress)
         return
     # not forked: torch's threads do not survive a fork
