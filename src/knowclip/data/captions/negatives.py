@@ -86,9 +86,8 @@ def negatives_for(
         seed: Of the draw and the order of a caption's negatives, which depend on nothing else but the
             captions of its image: not on the order of the examples, nor on the number of processes.
         cache: Folder that keeps the result, under a hash of everything it depends on, the code included.
-        processes: Local processes at most; of few captions none but this one, for they take seconds to start.
-            More than one need a main module that can be imported (a script under
-            ``if __name__ == "__main__"``), as always in Python.
+        processes: Local processes at most; few captions start none. More than one need a main module that
+            can be imported (a script under ``if __name__ == "__main__"``), as always in Python.
         progress: Called as captions are done.
 
     Raises:
