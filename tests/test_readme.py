@@ -78,6 +78,7 @@ def test_python_snippets_run(photos: Path, benchmarks: None, capsys: pytest.Capt
     assert [len(found) > 0 for found in names["negatives"]] == [True, True]
     assert [len(graph.relations) for graph in names["graphs"]] == [1, 1]
     assert names["image_features"].shape == names["text_features"].shape == (2, 384)
+    assert len(list(names["found"])) == 3
     assert set(names["own"]) >= {"image_to_text", "text_to_image"} and (photos / "runs/measured").is_dir()
     assert float(capsys.readouterr().out.splitlines()[-1]) in (0.0, 1.0)
 
