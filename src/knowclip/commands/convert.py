@@ -99,7 +99,8 @@ def command(
     if loading.stock is None:
         print("stock open_clip cannot load its text tower, see README.md there")
     stocks = [loading.stock(out)] if loading.stock else []
-    notes = [*_compare(loaded, [*_source(Path(model)), *stocks], out), *_eighth(loaded, out, int8)]
+    compared = _compare(loaded, [*_source(Path(model)), *stocks], out)
+    notes = [*(compared[-1] if stocks else ()), *_eighth(loaded, out, int8)]
     if results:
         _write_card(loaded, out, results, notes)
 
@@ -112,8 +113,8 @@ def _source(model: Path) -> list[Stock]:
     return [stock_transformers(model)] if is_transformers_clip(model) else []
 
 
-def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[str]:
-    """Print how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
+def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[list[str]]:
+    """Print, and give by library, how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
     from knowclip.console.progress import waiting
     from knowclip.export.parity import TOLERANCE, measure
 
@@ -126,7 +127,7 @@ def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[st
                 f"{out} was written, and {stock.library} gives other embeddings than MODEL's for equal "
                 "pixels and token ids: do not use it, and report this with the versions of both libraries"
             )
-    return found[-1][1].lines() if found else []
+    return [measured.lines() for _, measured in found]
 
 
 def _eighth(loaded: DualEncoder, out: Path, captions: Path | None) -> list[str]:
