@@ -114,7 +114,7 @@ def _source(model: Path) -> list[Stock]:
 
 
 def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[list[str]]:
-    """Print, and give by library, how far the embeddings of OUT, and of a CLIPModel that it came from, are from the model's."""
+    """Print, and give by library, how far embeddings of OUT, and of a CLIPModel it came from, are apart."""
     from knowclip.console.progress import waiting
     from knowclip.export.parity import TOLERANCE, measure
 
