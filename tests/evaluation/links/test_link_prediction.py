@@ -268,6 +268,22 @@ def test_the_fusion_encoder_answers_as_one_triplet_at_a_time(folder: Path) -> No
         fusion.relation_scores(heads, heads, ["unheard of"])
 
 
+def test_both_sides_read_the_entities_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    links = read_links(folder / "all", modality="image")
+    fusion = links_of(knowledge_clip(links.relations))
+    apart = fusion.tail_candidates(links.views), fusion.head_candidates(links.views)
+    assert not np.allclose(*apart)
+    read: list[Any] = []
+    encode = LinkPredictor.encode_entities
+    monkeypatch.setattr(LinkPredictor, "encode_entities", lambda self, e: read.append(e) or encode(self, e))
+    together = fusion.candidates(links.views, ["tail", "head"])
+    assert all(np.array_equal(*pair) for pair in zip(apart, together.values(), strict=True))
+    assert len(read) == 1  # of a batch of 256
+    read.clear()
+    run_link_prediction(links, fusion, sides=["tail", "head"])
+    assert sum(entities == links.views for entities in read) == 1
+
+
 def test_predictions_are_sorted_and_the_graph_knows_some(folder: Path) -> None:
     graph = KnowledgeGraph(folder / "words")
     found = predict_tails(PlainClip(Scorer(tiny_model())), "dog", "is a", ["cat", "part", "place"], k=2)

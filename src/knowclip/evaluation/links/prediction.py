@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from knowclip.data.graphs.checks import relation_words
 from knowclip.evaluation.links.ranks import Ranks, filtered_ranks, hits_at_k, rank_metrics, select
-from knowclip.evaluation.links.scorers import LinkScorer, Side, View
+from knowclip.evaluation.links.scorers import LinkScorer, ReadsOnce, Side, View
 from knowclip.evaluation.metrics import NoDataError, macro_average
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.split import PARTS
@@ -160,7 +160,8 @@ def answered_sides(links: LinkSet, scorer: LinkScorer) -> tuple[Side, ...]:
 
 def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[Side] = SIDES) -> list[Result]:
     """One Result a side: ``link_tail``, ``link_head``, ``link_relation``; the main metric is MRR."""
-    return [_Run(links, scorer).side(side) for side in sides]
+    run = _Run(links, scorer, sides)
+    return [run.side(side) for side in sides]
 
 
 def predict_tails(
@@ -194,8 +195,10 @@ def known_tails(graph: KnowledgeGraph, head: int, relation: str) -> set[int]:
 class _Run:
     """One model on one set of triplets."""
 
-    def __init__(self, links: LinkSet, scorer: LinkScorer) -> None:
+    def __init__(self, links: LinkSet, scorer: LinkScorer, sides: Sequence[Side]) -> None:
         self.links, self.scorer = links, scorer
+        self.roles = tuple(side for side in sides if side != "relation")
+        self.encoded: dict[Side, NDArray[np.float32]] = {}
         a = links.graph.arrays
         self.heads, self.relations, self.tails = (
             np.asarray(column[links.rows], dtype=np.int64) for column in (a.head, a.relation, a.tail)
@@ -225,10 +228,18 @@ class _Run:
         if side == "relation":
             yield from ((chunk, self._relation_queries(chunk)) for chunk in chunks)
             return
-        candidates = getattr(self.scorer, f"{side}_candidates")(self.links.views)
+        candidates = self._candidates(side)
         scores = np.empty((len(chunks[0]), len(candidates)), dtype=candidates.dtype)
         for chunk in chunks:
             yield chunk, self._entity_queries(side, candidates, chunk, scores[: len(chunk)])
+
+    def _candidates(self, side: Side) -> NDArray[np.float32]:
+        """The entities as answers of a side, ``[E, D]``; the other's are kept if both are read at once."""
+        if not isinstance(self.scorer, ReadsOnce):
+            return getattr(self.scorer, f"{side}_candidates")(self.links.views)
+        if side not in self.encoded:
+            self.encoded = self.scorer.candidates(self.links.views, self.roles)
+        return self.encoded.pop(side)
 
     def _entity_queries(
         self, side: Side, candidates: NDArray[np.float32], chunk: Indices, scores: NDArray[np.float32]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -53,6 +53,14 @@ class LinkScorer(Protocol):
         self, heads: Sequence[View], tails: Sequence[View], relations: Sequence[str]
     ) -> Features:
         """How well each relation fits between h and t, ``[Q, R]``."""
+
+
+@runtime_checkable
+class ReadsOnce(Protocol):
+    """A link scorer to which an entity is dear to read: it gives it in several roles at once."""
+
+    def candidates(self, entities: Sequence[View], sides: Sequence[Side]) -> dict[Side, Features]:
+        """Of each of the sides, tail or head, the entities as its answers, ``[E, D]``."""
 
 
 class PlainClip:
@@ -176,13 +184,24 @@ class FusionLinks:
 
     def tail_candidates(self, entities: Sequence[View]) -> Features:
         """``Y(-, -, t)``."""
-        ask, encode = self.predictor.tail_candidates, self.predictor.encode_entities
-        return _batched(lambda start, end: ask(encode(entities[start:end])), len(entities))
+        return self.candidates(entities, ["tail"])["tail"]
 
     def head_candidates(self, entities: Sequence[View]) -> Features:
         """``Y(h, -, -)``."""
-        ask, encode = self.predictor.head_candidates, self.predictor.encode_entities
-        return _batched(lambda start, end: ask(encode(entities[start:end])), len(entities))
+        return self.candidates(entities, ["head"])["head"]
+
+    def candidates(self, entities: Sequence[View], sides: Sequence[Side]) -> dict[Side, Features]:
+        """Both of these, or one, of one reading by the towers, which takes longer than the fusion encoder."""
+        import torch
+
+        roles = {"tail": self.predictor.tail_candidates, "head": self.predictor.head_candidates}
+
+        def ask(start: int, end: int) -> Any:
+            read = self.predictor.encode_entities(entities[start:end])
+            return torch.stack([roles[side](read) for side in sides])
+
+        found = _batched(ask, len(entities), axis=1)
+        return dict(zip(sides, found, strict=True))
 
     def relation_scores(
         self, heads: Sequence[View], tails: Sequence[View], relations: Sequence[str]
@@ -216,12 +235,12 @@ def _arange(n: int) -> Any:
     return torch.arange(n)
 
 
-def _batched(ask: Callable[[int, int], Any], n: int) -> Features:
+def _batched(ask: Callable[[int, int], Any], n: int, *, axis: int = 0) -> Features:
     import torch
 
     with torch.no_grad():
         parts = [ask(start, min(start + BATCH, n)).float().cpu().numpy() for start in range(0, n, BATCH)]
-    return cast(Features, np.concatenate(parts))
+    return cast(Features, np.concatenate(parts, axis=axis))
 
 
 def _normalised(features: Features) -> Features:
