@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import pickle
 import shutil
@@ -15,7 +16,8 @@ from PIL import Image
 from rich.console import Console
 
 from knowclip.build.trainer import build_trainer
-from knowclip.commands.train_report import tell_unreadable
+from knowclip.commands.train import summary
+from knowclip.commands.train_report import plan, tell_unreadable
 from knowclip.recipe.load import load_recipe
 from knowclip.training.mixed import MixedLoader
 
@@ -133,3 +135,50 @@ def test_negatives_beyond_the_context_length_are_left_out_and_counted(
     assert pairs.alike >= 6
     assert [bool(example.negatives) for example in pairs.train] == [n % 2 == 0 for n in range(12)]
     assert pairs.without["its negatives read like it in the model's 24 tokens"] == 6
+
+
+def test_missing_and_broken_photos_are_named_and_the_counts_tell_one_story(world, stand_in, tmp_path) -> None:
+    overrides = [*stand_in, *many(world, tmp_path / "data"), "data.cache=pixels"]
+    (tmp_path / "data" / "9.jpg").unlink()
+    trainer, pairs = build_trainer(load_recipe("clip", overrides))
+    reasons = "2 skipped (image not found: 1, unreadable image: 1)"
+    lines = summary(trainer, pairs)
+    assert f"120 captions read = 118 kept + {reasons}" in lines
+    gone = tmp_path / "data" / "9.jpg"
+    assert f"skipped: image {gone} does not exist" in lines and "7.jpg cannot be decoded" in " ".join(lines)
+    tell_unreadable(Console(file=(told := StringIO()), width=400), pairs, {}, tmp_path)
+    assert told.getvalue().startswith(
+        f"120 pairs = 118 used + {reasons}; 2 missing or unreadable images in all"
+    )
+    kept = json.loads((tmp_path / "unreadable.json").read_text())
+    assert set(kept) == {str(gone), str(tmp_path / "data" / "7.jpg")}
+
+
+def test_the_share_of_broken_photos_is_of_all_that_were_read(world, stand_in, tmp_path) -> None:
+    """One broken of 60 to validate on is one of 120: no more than with a cache, which reads all of them."""
+    many(world, tmp_path / "data")
+    table = tmp_path / "data" / "captions.csv"
+    header, *rows = table.read_text().splitlines()
+    rows = [f"{row},{'val' if number < 60 else 'train'}" for number, row in enumerate(rows)]
+    table.write_text("\n".join([f"{header},split", *rows]) + "\n")
+    halves = [f"data.{part}={{path: {table}, split: {part}}}" for part in ("train", "val")]
+    for cache in ("none", "pixels"):
+        _, pairs = build_trainer(load_recipe("clip", [*stand_in, *halves, f"data.cache={cache}"]))
+        assert (len(pairs.train), len(pairs.val), pairs.images) == (60, 59, 120)
+
+
+def test_what_a_recipe_leaves_open_is_told_before_training(world, stand_in, tmp_path) -> None:
+    shares = ["schedule.warmup=0.5", "train.epochs=null", "train.steps=4"]
+    captions = [
+        f"{n}.png,{text}" for n, text in enumerate(["a red dog chases a blue cat"] * 11 + ["a red hat"])
+    ]
+    for number in range(12):
+        shutil.copy(world / "images" / "train000.png", tmp_path / f"{number}.png")
+    (tmp_path / "captions.csv").write_text("\n".join(["image,caption", *captions]) + "\n")
+    data = [f"data.train.path={world}/captions_train.json", f"data.val={{path: {tmp_path}/captions.csv}}"]
+    recipe = load_recipe("negclip", [*stand_in, *data, *shares, "data.max_overlap=1"])
+    trainer, _ = build_trainer(recipe)
+    lines = plan(recipe, trainer)
+    assert lines[0] == "warm-up: 2 steps of 4"
+    assert lines[1].startswith("validation's swaps, one negative a caption: mean over ")
+    assert "'knowclip evaluate' draws from all negatives of every kind" in lines[1]

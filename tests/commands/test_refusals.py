@@ -63,12 +63,24 @@ CASES: dict[str, tuple[list[str], str]] = {
     "an output that is a file": ([*GOOD, "output.folder=pairs.csv"], "output.folder pairs.csv is a file"),
     "an output below a file": ([*GOOD, "output.folder=pairs.csv/run"], "cannot be written"),
     "a warm-up as long as the steps": (
-        [*RANDOM, "train.steps=50", "train.epochs=null"],
+        [*RANDOM, "schedule.warmup=50", "train.steps=50", "train.epochs=null"],
         "schedule.warmup is 50 steps and the run has 50",
     ),
     "a warm-up longer than the epochs": (
-        [*RANDOM, "train.epochs=3"],
+        [*RANDOM, "schedule.warmup=50", "train.epochs=3"],
         "schedule.warmup is 50 steps and the run has 6",
+    ),
+    "a warm-up that is neither steps nor a share": (
+        [*RANDOM, "schedule.warmup=1.5"],
+        "1.5 is neither a whole number of optimiser steps nor a share below 1",
+    ),
+    "a metric that validation does not give": (
+        [*GOOD, "selection.metrics=[text_to_image_R1]"],
+        "selection.metrics has 'text_to_image_R1'; did you mean 'text_to_image_R@1'?",
+    ),
+    "a metric of a method that it is not": (
+        [*GOOD, "selection.metrics=[with_kee_swaps]"],
+        "selection.metrics has 'with_kee_swaps'; ",
     ),
     "batches larger than the data": (
         [*GOOD, "train.batch_size=5"],
@@ -88,7 +100,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "data.graph.path KG does not exist",
     ),
     "a demo shorter than its warm-up": (
-        ["demo", "train.steps=8"],
+        ["demo", "train.steps=8", "schedule.warmup=20"],
         "schedule.warmup is 20 steps and the run has 8",
     ),
     "a demo with a typo": (["demo", "train.stops=8"], "did you mean 'steps'?"),

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
-from knowclip.evaluation.store import find_runs, named_run, read, read_run, save, two_runs
+from knowclip.evaluation.store import (
+    absent_of,
+    find_runs,
+    named_run,
+    read,
+    read_run,
+    save,
+    save_absent,
+    two_runs,
+)
 from knowclip.types import Result
 
 MODEL = {"model": "ViT-B-32/openai", "model_hash": "0123456789abcdef"}
@@ -109,3 +118,24 @@ def test_a_run_is_named_as_its_model_was(result: Result, tmp_path: Path) -> None
         named_run(tmp_path / "clip")
     with pytest.raises(ValueError, match="of 3 models, not of two"):
         two_runs(tmp_path)
+
+
+def test_a_run_on_another_split_goes_by_what_a_person_types(result: Result, tmp_path: Path) -> None:
+    save(result, tmp_path, model="runs/mine", model_hash="a" * 16, split="val")
+    for name in ("mine", "mine-val", "runs-mine"):
+        assert named_run(tmp_path / name).name == "runs/mine (val)"
+    save(result, tmp_path, model="runs/mine", model_hash="a" * 16)
+    assert named_run(tmp_path / "mine-val").name == "runs/mine (val)"
+    with pytest.raises(ValueError, match=r"2 models in .* go by 'mine'.*mine-test.*mine-val"):
+        named_run(tmp_path / "mine")
+
+
+def test_why_a_benchmark_was_not_measured_is_kept_until_it_is(result: Result, tmp_path: Path) -> None:
+    path = save(result, tmp_path, **MODEL)
+    save_absent({"vsr": "no files", result.benchmark: "earlier"}, tmp_path, **MODEL)
+    save_absent({"swaps": "2 of 9 images"}, tmp_path, **MODEL)
+    run = read_run(path.parent)
+    assert run.absent == {"vsr": "no files", "swaps": "2 of 9 images"}
+    assert absent_of({"a": run}) == run.absent
+    other = replace(run, results=[replace(result, benchmark="vsr")], absent={})
+    assert absent_of({"a": run, "b": other}) == {"vsr (a)": "no files", "swaps": "2 of 9 images"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from knowclip.models.fusion import FusionEncoder
-from knowclip.training.optim import adamw, parameter_groups, warmup_cosine
+from knowclip.training.optim import adamw, parameter_groups, warmup_cosine, warmup_steps
 from tiny import tiny_model
 
 OPTIONS = {"lr": 1e-3, "weight_decay": 0.2, "lr_multipliers": {}}
@@ -90,6 +90,16 @@ def test_schedule_by_hand() -> None:
     assert rates[8] == pytest.approx(0.1 + 0.9 / 2)
     assert rates[10] == pytest.approx(0.1 + 0.9 * (1 + math.cos(0.75 * math.pi)) / 2)
     assert rates[12] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "steps", "expected"), [(0.1, 200, 20), (0.1, 5, 0), (0.29, 100, 29), (0.99, 2, 1), (4, 12, 4)]
+)
+def test_a_warmup_below_one_is_a_share_of_the_steps(warmup: float, steps: int, expected: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    schedule = warmup_cosine(optimizer, warmup=warmup, steps=steps, final=0.0)
+    assert warmup_steps(warmup, steps) == expected
+    assert schedule.get_last_lr()[0] == pytest.approx(1 / expected if expected else 1.0)
 
 
 def test_warmup_must_be_shorter_than_the_run() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +22,25 @@ def find(
     *,
     allow_missing: bool,
     columns: Mapping[str, Any] | None = None,
+    swap_items: int | None = None,
 ) -> Found:
     """The benchmarks ``chosen`` that ``data`` has the files for.
 
     Args:
-        data: folder of benchmarks; or a captions file, or a folder of captioned images without splits.
+        data: folder of benchmarks; or a captions file, or a folder of captioned images and no more.
         chosen: suites and benchmarks by name; none: all.
         split: None: "test"; of own photos all where they have no such split.
         allow_missing: accept incomplete copies.
         columns: how captions are to be read (``read_own``); then ``data`` are photos of one's own.
+        swap_items: how many swaps of own photos are measured; None: as ``read_own`` has it.
 
     Raises:
         ValueError: nothing can be measured.
     """
     from knowclip.evaluation.benchmarks.locating import NO_PAIR
+    from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
     from knowclip.evaluation.metrics import NoDataError
+    from knowclip.evaluation.report.summary import NO_FILES
     from knowclip.evaluation.suites.folder import read_suite
     from knowclip.evaluation.suites.own_data import NAMES
 
@@ -44,17 +50,36 @@ def find(
     strange = [one for one, several in suites.items() if not set(several) & set(NAMES)]
     own_names = [name for name in names if name in NAMES] + strange  # which ``read_own`` refuses by name
     columns = {key: value for key, value in (columns or {}).items() if value is not None}
+    photos = partial(_own, data, own_names, split, allow_missing, columns, swap_items)
     if columns or not data.is_dir():
-        return _own(data, own_names, split, allow_missing, columns)
+        return photos()
     try:
-        return read_suite(data, names=names, split=split or "test", allow_missing=allow_missing, strict=False)
+        found, absent = read_suite(
+            data, names=names, split=split or "test", allow_missing=allow_missing, strict=False
+        )
     except NoDataError as error:
         if split is not None or strange:
             raise
         try:
-            return _own(data, own_names, split, allow_missing, columns)
+            return photos()
         except ValueError as own:
             raise (error if NO_PAIR in str(own) else own) from None
+    captions_alone = {benchmark.card.name for benchmark in found} <= {IMAGE_TO_TEXT.name, TEXT_TO_IMAGE.name}
+    # photos of one's own, though their captions have splits: measured as a file of captions is
+    if captions_alone and not strange and all(reason.startswith(NO_FILES) for reason in absent.values()):
+        return photos()
+    return found, absent
+
+
+def asked(found: Sequence[Benchmark], absent: Collection[str]) -> Sequence[str]:
+    """What has to be measured without being named: of own photos all that they are said to give.
+
+    Of a folder of benchmarks nobody expects all that knowclip knows.
+    """
+    from knowclip.evaluation.suites.own_data import NAMES
+
+    tried = {*(benchmark.card.name for benchmark in found), *absent}
+    return sorted(tried) if tried <= set(NAMES) else ()
 
 
 def unmeasured(chosen: Sequence[str], absent: Collection[str]) -> list[str]:
@@ -79,23 +104,35 @@ def _check(chosen: Sequence[str]) -> None:
 
 
 def _own(
-    data: Path, names: Sequence[str], split: str | None, allow_missing: bool, columns: Mapping[str, Any]
+    data: Path,
+    names: Sequence[str],
+    split: str | None,
+    allow_missing: bool,
+    columns: Mapping[str, Any],
+    swap_items: int | None,
 ) -> Found:
-    """Retrieval and swaps of captioned photos."""
-    from knowclip.console.progress import counting
-    from knowclip.evaluation.suites.own_data import read_own
+    """Retrieval and swaps of captioned photos; those that are left out are named."""
+    from knowclip.console.counts import named
+    from knowclip.console.progress import stages
+    from knowclip.evaluation.suites.own_data import SWAP_ITEMS, read_own
     from knowclip.storage.caches import cache_folder
 
-    with counting("making negatives", unit="captions") as progress:
+    broken: list[str] = []
+    with stages() as progress:
+        progress("reading captions", 0, None)
         found, absent = read_own(
             data,
             names=names,
             split=split,
             allow_missing=allow_missing,
             columns=columns,
+            swap_items=SWAP_ITEMS if swap_items is None else swap_items,
             cache=cache_folder() / "negatives",
             progress=progress,
+            say=broken.append,
         )
+    for line in named(broken):
+        print(line, file=sys.stderr)
     if not found:
         raise ValueError("; ".join(absent.values()))
     return found, absent

@@ -19,6 +19,7 @@ def evaluate(
     data: str | Path,
     split: str | None = None,
     allow_missing: bool = False,
+    swap_items: int | None = None,
     device: str | None = None,
     out: str | Path | None = None,
 ) -> dict[str, Result]:
@@ -31,6 +32,7 @@ def evaluate(
         data: Folder with benchmark files or scenes; or own photos: a captions file or folder.
         split: "test" by default, of own photos all; "val" for selection.
         allow_missing: Accept that over 1% of records or images are missing.
+        swap_items: Swaps of own photos, at most; None: 3,000, always the same ones; 0: all.
         device: To load a named model on.
         out: Folder that keeps the results with every item's scores, for ``knowclip report`` and ``compare``.
 
@@ -41,7 +43,7 @@ def evaluate(
     Raises:
         ValueError: Nothing can be measured. Of several, those that cannot be are warned of with the reason.
     """
-    from knowclip.api.benchmark_data import find, unmeasured
+    from knowclip.api.benchmark_data import asked, find, unmeasured
     from knowclip.api.measuring import measure, text_only
     from knowclip.preflight import machine as preflight
 
@@ -52,15 +54,15 @@ def evaluate(
         preflight.check_model(str(model), device=device)
     elif device is not None:
         raise ValueError(f"device={device!r} is for a model that is named; move this one with model.to(...)")
-    found, absent = find(data, chosen, split, allow_missing=allow_missing)
+    found, absent = find(data, chosen, split, allow_missing=allow_missing, swap_items=swap_items)
+    expected = chosen or asked(found, absent)
     control = text_only(data, found, device=device)
     label = str(model) if named else "model"
     where = {"split": split or "test", "out": None if out is None else Path(out), "device": device}
-    runs, failed = measure(
-        {label: None if named else model}, found, control, data=data, allow_missing=allow_missing, **where
-    )
+    where |= {"allow_missing": allow_missing, "absent": absent}
+    runs, failed = measure({label: None if named else model}, found, control, data=data, **where)
     absent |= failed
-    for name in unmeasured(chosen, absent):
+    for name in unmeasured(expected, absent):
         reason = absent.get(name, "none of its benchmarks can be")
         warnings.warn(f"{name} was not measured: {reason}", stacklevel=2)
     return {r.benchmark + run.removeprefix(label): r for run, results in runs.items() for r in results}

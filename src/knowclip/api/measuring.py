@@ -34,8 +34,11 @@ def measure(
     out: Path | None,
     device: str | None,
     allow_missing: bool,
+    absent: Mapping[str, str],
 ) -> tuple[dict[str, list[Result]], dict[str, str]]:
     """Measure every model on every benchmark and keep each result as soon as it is there.
+
+    What cannot be measured (``absent``, and what fails here) is kept beside the results, with the reasons.
 
     Args:
         models: By name; None: to be loaded by it, when its turn has come.
@@ -46,6 +49,7 @@ def measure(
         out: Their folder; None: nothing is kept.
         device: To load models on.
         allow_missing: Count items of unreadable images as wrong, however many.
+        absent: Benchmarks that cannot be, and why.
 
     Returns:
         Results by the model's name (a KEE has a row of its own), and the benchmarks that cannot be measured
@@ -57,6 +61,7 @@ def measure(
     from knowclip.api.loaded import load_model, scorers
     from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
+    from knowclip.evaluation.store import save_absent
     from knowclip.evaluation.suites.folder import run_suite
     from knowclip.storage.caches import cache_folder
 
@@ -71,7 +76,9 @@ def measure(
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
                     label = f"{benchmark.card.name}{suffix}"
-                    update(label, 0, None)
+                    images = {case.image for case in shown_cases(benchmark)}
+                    # how many there are, before the first batch of them is done
+                    update(f"{label}: images" if images else label, 0, len(images) or None)
                     scorer.progress = partial(_encoding, update, label)
                     try:
                         found = run_suite([benchmark], scorer, text_only=control, paraphrases=said)
@@ -81,6 +88,9 @@ def measure(
                     results += found
                     if out is not None:
                         keep(found, [benchmark], scorer, out, name + suffix, split)
+                if results and out is not None:
+                    about = {"model": name + suffix, "model_hash": scorer.model_hash, "split": split}
+                    save_absent({**absent, **failed}, out, **about)
     if not any(runs.values()):
         raise ValueError("; ".join(dict.fromkeys(failed.values())))
     return runs, failed

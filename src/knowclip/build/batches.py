@@ -14,7 +14,6 @@ from knowclip.data.images.cache import ImageCache, PixelCache, TrunkCache
 from knowclip.data.images.decoding import ImageDecoder
 from knowclip.methods.method import Method
 from knowclip.models.text_length import LengthRule
-from knowclip.preflight.pairs import tolerated
 from knowclip.recipe.data import DataConfig
 from knowclip.training.batches import EpochLoader
 from knowclip.types import Example
@@ -29,9 +28,13 @@ def build_batches(
     batch_size: int,
     num_workers: int,
     seed: int,
+    max_unreadable: int,
     accelerator: Accelerator,
 ) -> EpochLoader:
-    """Build this process's share of the batches; ``batch_size`` counts those of all processes."""
+    """Build this process's share of the batches; ``batch_size`` counts those of all processes.
+
+    ``max_unreadable`` images may prove unreadable, as in ``CaptionDataset``.
+    """
     model = method.model
     refs = [example.image for example in examples]
     dataset = CaptionDataset(
@@ -39,7 +42,7 @@ def build_batches(
         load_image=ImageDecoder(refs, model.preprocess) if cache is None else cache.loader(refs),
         negatives_per_caption=config.negatives.per_caption,
         captions_per_image=config.captions_per_image,
-        max_unreadable=tolerated(config.max_unreadable, examples),
+        max_unreadable=max_unreadable,
         seed=seed,
     )
     sampler = GlobalBatchSampler(

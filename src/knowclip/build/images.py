@@ -7,7 +7,7 @@ from functools import partial
 from knowclip.build.pairs import Pairs
 from knowclip.console.progress import Stages
 from knowclip.data.images.cache import ImageCache, PixelCache, TrunkCache
-from knowclip.data.images.decoding import refuse_many, unreadable_images
+from knowclip.data.images.readable import refuse_many, unreadable_images
 from knowclip.models.clip import DualEncoder
 from knowclip.models.towers import image_trunk
 from knowclip.recipe.data import DataConfig
@@ -24,6 +24,7 @@ def build_cache(
         "preprocess": model.preprocess,
         "folder": cache_folder(config.cache_dir),
         "tolerated": config.max_unreadable,
+        "of": pairs.images,
         "progress": progress and partial(progress, "reading images"),
     }
     if config.cache == "pixels":
@@ -49,5 +50,6 @@ def unreadable(
     images = {example.image for example in pairs.val}
     told = progress and partial(progress, "checking the validation images")
     found = unreadable_images([example.image for example in pairs.val], progress=told)
-    refuse_many([*found.values()], len(images), tolerated=config.max_unreadable, what="validation images")
+    limits = {"tolerated": config.max_unreadable, "of": pairs.images}
+    refuse_many([*found.values()], len(images), what="validation images", **limits)
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from knowclip.console.progress import Stages
 from knowclip.data.captions.dataset import draw_negatives
 from knowclip.data.captions.negatives import Prepared, negatives_for, told_apart
+from knowclip.data.captions.read import UNREADABLE
 from knowclip.data.images.decoding import image_name
 from knowclip.models.tokenizers import Tokenizer
 from knowclip.preflight.recipes import Sources
@@ -27,8 +28,8 @@ class Pairs:
 
     ``skipped`` counts records that were left out, by reason; ``kinds`` training captions that have a negative
     of each kind; ``without`` training captions that have none, by reason; ``alike`` negatives that were left
-    out because the model reads their caption in them. ``unreadable`` says why images are left out,
-    ``overlap`` counts validation images that are training images too.
+    out because the model reads their caption in them. ``unreadable`` names the images that are left out, not
+    there or not readable, and says why; ``overlap`` counts validation images that are training images too.
     """
 
     train: list[Example]
@@ -45,8 +46,13 @@ class Pairs:
         train, val = ([e for e in part if e.image not in broken] for part in (self.train, self.val))
         lost = len(self.train) + len(self.val) - len(train) - len(val)
         named = {image_name(image): reason for image, reason in broken.items()}
-        skipped = self.skipped + Counter({"unreadable image": lost})
-        return replace(self, train=train, val=val, skipped=skipped, unreadable=named)
+        skipped = self.skipped + Counter({UNREADABLE: lost})
+        return replace(self, train=train, val=val, skipped=skipped, unreadable=self.unreadable | named)
+
+    @property
+    def images(self) -> int:
+        """Distinct images that the records name: those of the pairs, and those that are left out."""
+        return len({example.image for example in (*self.train, *self.val)}) + len(self.unreadable)
 
 
 def build_pairs(
@@ -66,22 +72,25 @@ def build_pairs(
         triples: Whether the method reads the triples of captions and negatives.
         progress: Told of the parsing.
     """
+    read = [source for source in (sources.train, sources.val) if source is not None]
+    skipped = sum((source.skipped for source in read), Counter())
+    missing = {path: reason for source in read for path, reason in source.missing.items()}
     if sources.train is None:
-        return Pairs([], sources.val.examples if sources.val else [], Counter())
-    train, skipped = sources.train.examples, Counter(sources.train.skipped)
+        return Pairs([], [e for source in read for e in source.examples], skipped, unreadable=missing)
+    train = sources.train.examples
     if sources.val is not None:
-        val, skipped = sources.val.examples, skipped + sources.val.skipped
+        val = sources.val.examples
     else:
         train, val = hold_out(train, images=config.val_images)
     if not config.negatives.per_caption and not triples:
-        return Pairs(train, val, skipped)
+        return Pairs(train, val, skipped, unreadable=missing)
     make = partial(
         add_negatives, config.negatives, triples=triples, cache_dir=config.cache_dir, progress=progress
     )
     prepared = told_apart(make(train), tokenizer)
     if val:
         val = [one_negative(example) for example in told_apart(make(val), tokenizer).examples]
-    return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without, prepared.alike)
+    return Pairs(prepared.examples, val, skipped, prepared.kinds, prepared.without, prepared.alike, missing)
 
 
 def one_negative(example: Example) -> Example:

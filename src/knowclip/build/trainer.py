@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from accelerate import Accelerator
@@ -32,7 +31,6 @@ from knowclip.preflight.pairs import (
     refuse_shared_images,
     refuse_unmeasured,
     tell_workers,
-    tolerated,
     tolerated_of_graph,
 )
 from knowclip.preflight.recipes import Sources, read_sources
@@ -41,7 +39,6 @@ from knowclip.training.batches import Epochs
 from knowclip.training.loop import Trainer
 from knowclip.training.mixed import MixedLoader
 from knowclip.training.monitor import Monitor
-from knowclip.types import Example
 
 
 def build_trainer(
@@ -72,7 +69,7 @@ def build_trainer(
         )
         method.extra_losses = build_losses(recipe.losses)
         pairs, suite, cache = _data(recipe, method, sources, graph, progress=progress)
-    batches = _batches(recipe, method, pairs.train, cache, graph, accelerator=accelerator, progress=progress)
+    batches = _batches(recipe, method, pairs, cache, graph, accelerator=accelerator, progress=progress)
     roots = recipe.data.graph.image_roots if recipe.data.graph else {}
     validate = build_validation(
         pairs.val,
@@ -99,7 +96,7 @@ def build_trainer(
         monitor=_monitor(recipe, steps=steps, accelerator=accelerator),
         validate=validate,
         selection=recipe.selection.metrics,
-        max_unreadable=_tolerated(recipe, pairs, graph),
+        max_unreadable=_tolerated(recipe, pairs) + tolerated_of_graph(recipe.data.max_unreadable, graph),
         **recipe.train.model_dump(include={"accumulate", "clip_grad", "validate_every", "save_every"}),
     )
     return trainer, pairs
@@ -130,7 +127,7 @@ def _data(
 def _batches(
     recipe: Recipe,
     method: Method,
-    examples: Sequence[Example],
+    read: Pairs,
     cache: ImageCache | None,
     graph: KnowledgeGraph | None,
     *,
@@ -143,9 +140,10 @@ def _batches(
         tell_workers(train.num_workers, processes=accelerator.num_processes)
     shared = {"seed": recipe.seed, "accelerator": accelerator}
     pairs = None
-    if examples:
+    if read.train:
         sizes = {"batch_size": train.batch_size, "num_workers": train.num_workers}
-        pairs = build_batches(data, method, examples, cache, **sizes, **shared)
+        sizes["max_unreadable"] = _tolerated(recipe, read)
+        pairs = build_batches(data, method, read.train, cache, **sizes, **shared)
     if graph is None:
         return pairs
     triplets = build_triplets(
@@ -168,6 +166,6 @@ def _monitor(recipe: Recipe, *, steps: int, accelerator: Accelerator) -> Monitor
     return build_monitor(recipe.output, values, steps=steps, log_every=recipe.train.log_every, silent=silent)
 
 
-def _tolerated(recipe: Recipe, pairs: Pairs, graph: KnowledgeGraph | None) -> int:
-    share = recipe.data.max_unreadable
-    return tolerated(share, pairs.train) + tolerated_of_graph(share, graph)
+def _tolerated(recipe: Recipe, pairs: Pairs) -> int:
+    """Images that may prove unreadable: of all that were read, not of the part that is trained on."""
+    return int(recipe.data.max_unreadable * pairs.images)

@@ -28,7 +28,8 @@ def command(
     """Tell for every benchmark that both were measured on whether A differs from B, on the same items.
 
     `knowclip evaluate MODEL --baseline BASE --out OUT` writes a folder for each model to OUT:
-    `knowclip compare OUT` compares the two, `knowclip compare OUT/MODEL OUT/BASE` names them.
+    `knowclip compare OUT` compares the two, `knowclip compare OUT/MODEL OUT/BASE` names them by the end of
+    what they were loaded by: OUT/mine for runs/mine, OUT/mine-val where it was measured on val as well.
     """
     from rich.console import Console
 

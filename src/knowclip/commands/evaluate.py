@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FAILED = 3
 """Exit code where a condition of ``--require`` does not hold; errors have 1."""
 INCOMPLETE = 4
-"""Exit code where a benchmark that was named could not be measured, and others were."""
+"""Exit code where a benchmark that was asked for could not be measured, and others were."""
 
 
 def command(
@@ -62,6 +62,9 @@ def command(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Accept that over 1% of records or images are missing.")
     ] = False,
+    swap_items: Annotated[
+        int | None, typer.Option(min=0, help="Swaps of own photos, at most; 0: all. [default: 3000]")
+    ] = None,
     images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
@@ -69,12 +72,12 @@ def command(
     """Measure MODEL with intervals, the text-only control beside every choice, and paired differences.
 
     --data photos.csv (or any other captions that 'train' reads) measures retrieval and swaps on own photos.
-    What can be measured is, and what cannot is said. Features are kept in $KNOWCLIP_CACHE/features
-    (~/.cache/knowclip/features) by content.
+    What can be measured is, and what cannot is said (exit code 4 if it was asked for). Features are kept in
+    $KNOWCLIP_CACHE/features (~/.cache/knowclip/features) by content.
     """
     from rich.console import Console
 
-    from knowclip.api.benchmark_data import find
+    from knowclip.api.benchmark_data import asked, find
     from knowclip.api.measuring import measure, text_only
     from knowclip.console.progress import waiting
     from knowclip.evaluation.report.write import console_table, to_json, write_report
@@ -91,11 +94,13 @@ def command(
         preflight.check_model(name, device=device)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
-    benchmarks, absent = find(data, suite or [], split, allow_missing=allow_missing, columns=columns)
+    reading = {"allow_missing": allow_missing, "columns": columns, "swap_items": swap_items}
+    benchmarks, absent = find(data, suite or [], split, **reading)
+    wanted = suite or asked(benchmarks, absent)
     with waiting("training the text-only control"):
         control = text_only(data, benchmarks, language_model=language_model, device=device)
     where = {"split": split or "test", "out": out, "device": device, "allow_missing": allow_missing}
-    runs, failed = measure(dict.fromkeys(names), benchmarks, control, data=data, **where)
+    runs, failed = measure(dict.fromkeys(names), benchmarks, control, data=data, absent=absent, **where)
     absent |= failed
     report = _report(runs, benchmarks, absent, data, split or "test")
     summary = write_report(report, out)
@@ -105,15 +110,15 @@ def command(
         Console(highlight=False).print(console_table(summary))
     _tell(console, summary, out)
     _enforce(conditions, runs, model)
-    _tell_incomplete(console, suite or [], absent)
+    _tell_incomplete(console, wanted, absent, "named" if suite else "expected")
 
 
-def _tell_incomplete(console: Console, chosen: Sequence[str], absent: dict[str, str]) -> None:
-    """Leave with ``INCOMPLETE`` if what was named could not be measured; the others' results are kept."""
+def _tell_incomplete(console: Console, chosen: Sequence[str], absent: dict[str, str], word: str) -> None:
+    """Leave with ``INCOMPLETE`` if what was asked for could not be measured; the others' results are kept."""
     from knowclip.api.benchmark_data import unmeasured
 
     if names := unmeasured(chosen, absent):
-        console.print(f"named and not measured (see above): {', '.join(names)}", markup=False)
+        console.print(f"{word} and not measured (see above): {', '.join(names)}", markup=False)
         raise typer.Exit(INCOMPLETE)
 
 

@@ -31,10 +31,10 @@ def command(
     """Set evaluated models beside each other: scores, abilities, classes, worst errors, published numbers."""
     from rich.console import Console
 
-    from knowclip.evaluation.report.records import record_lines
+    from knowclip.evaluation.report.records import absent_lines, record_lines
     from knowclip.evaluation.report.summary import Report
     from knowclip.evaluation.report.write import console_table, write_report
-    from knowclip.evaluation.store import find_runs
+    from knowclip.evaluation.store import absent_of, find_runs
     from knowclip.preflight import machine as preflight
 
     preflight.writable_folder(out)
@@ -47,13 +47,14 @@ def command(
         title=title,
         runs={name: run.results for name, run in found.items()},
         baseline=baseline or next(iter(found)),
+        absent=absent_of(found),
         choices={name: cases for run in found.values() for name, cases in run.cases.items()},
         provenance={"models": {name: run.model_hash for name, run in found.items()}},
     )
     summary = write_report(told, out)
     Console().print(console_table(summary))
     told = Console(stderr=True, soft_wrap=True, highlight=False)
-    for line in record_lines(summary):
+    for line in (*record_lines(summary), *absent_lines(summary)):
         told.print(line, markup=False)
     if card is not None:
         _write_card(card, found, summary)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from knowclip.types import Example, ImageRef
 
 UNREADABLE = "image cannot be read"
-NAMED = 20
-"""Unreadable images that are named on the screen."""
 
 
 def command(
@@ -48,7 +46,7 @@ def command(
 
     from rich.console import Console
 
-    from knowclip.console.counts import read_line
+    from knowclip.console.counts import named, read_line
     from knowclip.console.progress import counting
     from knowclip.data.captions.negatives import negatives_for
     from knowclip.data.captions.read import read_captions, repeated
@@ -101,8 +99,8 @@ def command(
         f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}"
     )
     told = Console(soft_wrap=True, highlight=False)
-    for reason in broken[:NAMED]:
-        told.print(f"skipped: {reason}", markup=False)
+    for line in named([*source.missing.values(), *broken]):
+        told.print(line, markup=False)
     told.print(read_line(len(examples), skipped, repeated=repeated(examples)))
 
 

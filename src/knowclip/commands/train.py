@@ -35,14 +35,14 @@ def command(
     check(config, resume=resume, dry_run=dry_run)
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
-    from knowclip.commands.train_report import check_images, go_on, tell_unreadable
+    from knowclip.commands.train_report import check_images, go_on, plan, tell_unreadable
     from knowclip.training.stopping import TrainingStopped
 
     main = trainer.accelerator.is_main_process
     console = Console(stderr=True, quiet=not main, highlight=False, soft_wrap=True)
     console.print(f"recipe {config.source}")
-    for line in summary(trainer, pairs):
-        console.print(line)
+    for line in (*summary(trainer, pairs), *plan(config, trainer)):
+        console.print(line, markup=False)
     if dry_run:
         for line in check_images(config, trainer, pairs):
             console.print(line)
@@ -76,8 +76,7 @@ def command(
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
-    from knowclip.commands.train_report import NAMED
-    from knowclip.console.counts import read_line
+    from knowclip.console.counts import counted, named, read_line, there_are
     from knowclip.data.captions.read import repeated
     from knowclip.plugins import loaded
 
@@ -91,11 +90,11 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     ]
     kept = [*pairs.train, *pairs.val]
     lines.append(read_line(len(kept), pairs.skipped, repeated=repeated(kept)))
-    lines += [f"skipped: {reason}" for reason in list(pairs.unreadable.values())[:NAMED]]
+    lines += named([*pairs.unreadable.values()])
     if pairs.overlap:
-        lines.append(f"{pairs.overlap:,} validation images are training images too (data.max_overlap)")
+        lines.append(f"{there_are(pairs.overlap, 'validation image')} in training too (data.max_overlap)")
     if pairs.alike:
-        lines.append(f"{pairs.alike:,} negatives left out: the model reads their caption in them")
+        lines.append(f"{counted(pairs.alike, 'negative')} left out: the model reads their caption in them")
     lines += [f"{count:,} training captions have negatives by {kind}" for kind, count in pairs.kinds.items()]
     lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
     return lines

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from knowclip.console.counts import counted, named
 from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -25,8 +27,23 @@ if TYPE_CHECKING:
 
 SAMPLE = 10_000
 """Images that ``--dry-run`` decodes at most."""
-NAMED = 20
-"""Unreadable images that are named on the screen; ``unreadable.json`` of the run has all."""
+OTHER_SWAPS = "'knowclip evaluate' draws from all negatives of every kind: its swaps is another number"
+TRAINING = "training images"
+
+
+def plan(recipe: Recipe, trainer: Trainer) -> list[str]:
+    """What of a run its recipe does not say outright: the warm-up in steps, what its swaps are."""
+    from knowclip.evaluation.benchmarks.swaps import BlindScored
+    from knowclip.training.optim import warmup_steps
+
+    lines = []
+    if warmup := warmup_steps(recipe.schedule.warmup, trainer.steps):
+        lines.append(f"warm-up: {counted(warmup, 'step')} of {trainer.steps:,}")
+    for benchmark in getattr(trainer.validate, "benchmarks", ()):
+        if isinstance(benchmark, BlindScored) and not benchmark.blind:
+            told = "; ".join(benchmark.kinds())
+            lines.append(f"validation's swaps, one negative a caption: {told}. {OTHER_SWAPS}")
+    return lines
 
 
 def check_images(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
@@ -36,7 +53,7 @@ def check_images(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
         ValueError: More are unreadable than training would allow.
     """
     from knowclip.console.progress import counting
-    from knowclip.data.images.decoding import refuse_many, unreadable_images
+    from knowclip.data.images.readable import refuse_many, unreadable_images
 
     lines = []
     for what, refs in _uncached(recipe, trainer, pairs).items():
@@ -44,10 +61,12 @@ def check_images(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
         sample = distinct[:: -(-len(distinct) // SAMPLE) or 1]
         with counting(f"decoding {what}", total=len(sample)) as told:
             broken = unreadable_images(sample, progress=told)
-        refuse_many([*broken.values()], len(sample), tolerated=recipe.data.max_unreadable, what=what)
+        # a sample stands for itself; images that are all decoded are judged as training judges them
+        of = pairs.images if what == TRAINING and len(sample) == len(distinct) else None
+        refuse_many([*broken.values()], len(sample), tolerated=recipe.data.max_unreadable, what=what, of=of)
         which = "all" if len(sample) == len(distinct) else f"{len(sample):,} of"
         lines.append(f"{which} {len(distinct):,} {what} were decoded, {len(broken):,} are unreadable")
-        lines += [f"would be skipped: {reason}" for reason in list(broken.values())[:NAMED]]
+        lines += named([*broken.values()], ahead="would be skipped")
     return lines
 
 
@@ -56,7 +75,7 @@ def _uncached(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> dict[str, list[
 
     found = {}
     if pairs.train and recipe.data.cache == "none":
-        found["training images"] = [example.image for example in pairs.train]
+        found[TRAINING] = [example.image for example in pairs.train]
     config = recipe.data.graph
     if config is not None and not config.cache:
         graph = trainer.batches.graph.sampler.graph
@@ -65,21 +84,26 @@ def _uncached(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> dict[str, list[
 
 
 def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run: Path) -> None:
-    """Say how many images and pairs were left out because they cannot be read, before and in training."""
+    """Say once more what was read, less what training could not: the count that it began with goes on."""
+    from knowclip.data.captions.read import MISSING, UNREADABLE
     from knowclip.data.images.decoding import image_name
 
-    named = {**pairs.unreadable, **met}
-    if not named or console.quiet:
+    lost_images = {**pairs.unreadable, **met}
+    if not lost_images or console.quiet:
         return
-    before = pairs.skipped["unreadable image"]
-    total = len(pairs.train) + len(pairs.val) + before
-    lost = before + sum(image_name(example.image) in met for example in pairs.train)
+    lost = sum(image_name(example.image) in met for example in pairs.train)
+    skipped = +(pairs.skipped + Counter({UNREADABLE: lost}))
+    used = len(pairs.train) + len(pairs.val) - lost
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items())
+    why = reasons if len(skipped) > 1 else "".join(skipped)
+    left_out = f" + {skipped.total():,} skipped ({why})" if skipped else ""
+    what = "missing or unreadable" if skipped[MISSING] else "unreadable"
     file = run / "unreadable.json"
     with atomic_file(file) as partial:
-        partial.write_text(json.dumps(named, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(lost_images, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(
-        f"{total:,} pairs = {total - lost:,} used + {lost:,} skipped (unreadable image); {len(named):,} "
-        f"unreadable images in all: {file}",
+        f"{used + skipped.total():,} pairs = {used:,} used{left_out}; "
+        f"{counted(len(lost_images), f'{what} image')} in all: {file}",
         markup=False,
     )
 

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 TOLERATED_SHARE = 0.01
 """Share of records or images that may be broken or missing before a command stops."""
+
+
+NAMED = 20
+"""Images left out that are named on the screen."""
+
+
+def named(reasons: Sequence[str], *, ahead: str = "skipped") -> list[str]:
+    """A line for each of the first ``NAMED`` things that are left out, and how many more there are."""
+    more = len(reasons) - NAMED
+    return [f"{ahead}: {reason}" for reason in reasons[:NAMED]] + ([f"and {more:,} more"] if more > 0 else [])
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2,000 images``: a noun whose plural ends in s."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def there_are(number: int, noun: str) -> str:
+    """``1 image is``, ``2,000 images are``."""
+    return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
 
 
 def read_line(

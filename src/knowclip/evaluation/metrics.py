@@ -22,6 +22,8 @@ IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 
 TIE_TOLERANCE = 1e-6
+KS = (1, 5, 10)
+"""The k of retrieval's ``R@k``."""
 SMALL = 10
 """Groups of a user's own data with fewer items are left out of macro averages."""
 

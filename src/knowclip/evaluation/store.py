@@ -3,7 +3,8 @@
 ``FOLDER/<model>-<model hash>[-<split>]/<benchmark>@<revision>[-<number>].parquet`` holds one row an item. The
 rest of the Result stands in the file's metadata as JSON, so a file explains itself. Nothing is overwritten:
 the same result again is the same file, another result of the same name (changed data or controls)
-gets the next number. Readers take what was written last.
+gets the next number. Readers take what was written last. ``absent.json`` beside them says of other benchmarks
+that were tried why they could not be measured.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from knowclip.types import ImageRef, Result
 SCHEMA = 1
 UNPINNED = "local"
 """In place of the revision, for benchmarks made from the user's own files."""
+ABSENT = "absent.json"
 TOLERANCE = 1e-5
 """Scores of one model on one benchmark differ by less than this between machines and batch sizes."""
 
@@ -36,13 +39,18 @@ _ORDER = {name: place for place, name in enumerate(BENCHMARKS)}
 
 @dataclass(frozen=True)
 class Run:
-    """All results of one model; ``cases`` are those of its choice benchmarks, with pictures and captions."""
+    """All results of one model; ``cases`` are those of its choice benchmarks, with pictures and captions.
+
+    ``absent`` says of benchmarks that were tried, and have no result, why.
+    """
 
     name: str
     model_hash: str
     folder: Path
+    split: str = "test"
     results: list[Result] = field(default_factory=list)
     cases: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
 
 
 def save(
@@ -67,7 +75,7 @@ def save(
         provenance: in JSON types.
     """
     revision = str(result.details.get("revision") or UNPINNED)[:12]
-    place = folder / (f"{_slug(model)}-{model_hash}" + ("" if split == "test" else f"-{split}"))
+    place = _place(folder, model, model_hash, split)
     stem = f"{result.benchmark}@{revision}"
     about = {"model": model, "hash": model_hash, "split": split, "provenance": dict(provenance or {})}
     for number in range(1, 1000):
@@ -78,6 +86,28 @@ def save(
         if _equal(read(path), result):
             return path
     raise ValueError(f"{place} holds 999 different results of {stem}: its data are not what its name says")
+
+
+def save_absent(
+    absent: Mapping[str, str], folder: Path, *, model: str, model_hash: str, split: str = "test"
+) -> None:
+    """Keep why benchmarks could not be measured, where ``save`` keeps the results of those that could."""
+    path = _place(folder, model, model_hash, split) / ABSENT
+    kept = {**_absent(path.parent), **absent}
+    if not kept:
+        return
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _absent(place: Path) -> dict[str, str]:
+    path = place / ABSENT
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _place(folder: Path, model: str, model_hash: str, split: str) -> Path:
+    """The folder of a model's results."""
+    return folder / (f"{_slug(model)}-{model_hash}" + ("" if split == "test" else f"-{split}"))
 
 
 def read(path: Path) -> Result:
@@ -112,7 +142,8 @@ def read_run(folder: Path) -> Run:
         latest[abouts[path]["benchmark"]] = path
     about = next(iter(abouts.values()))
     name = about["model"] if about["split"] == "test" else f"{about['model']} ({about['split']})"
-    run = Run(name, about["hash"], folder)
+    run = Run(name, about["hash"], folder, about["split"])
+    run.absent.update({name: reason for name, reason in _absent(folder).items() if name not in latest})
     for benchmark in sorted(latest, key=lambda name: (_ORDER.get(name, len(_ORDER)), name)):
         run.results.append(read(latest[benchmark]))
         cases = _read_cases(latest[benchmark])
@@ -124,7 +155,8 @@ def read_run(folder: Path) -> Run:
 def named_run(path: Path) -> Run:
     """The run of a folder, or of ``FOLDER/NAME``, where NAME is what a model of FOLDER is called by.
 
-    ``runs-clip-<hash>`` in FOLDER goes by ``clip``, by ``runs-clip`` and by its whole name.
+    ``runs-clip-<hash>`` in FOLDER goes by ``clip``, by ``runs-clip`` and by its whole name;
+    ``runs-clip-<hash>-val`` likewise, and by ``clip-val``.
 
     Raises:
         ValueError: there is no such run, or more than one; tells those that there are.
@@ -143,7 +175,7 @@ def named_run(path: Path) -> Run:
     elif inside:
         problem = f"{path} holds results of {len(inside)} models"
     folder, runs = (path, inside) if inside else (path.parent, held)
-    known = ", ".join(f"{folder / run.folder.name} ({run.name})" for run in runs)
+    known = ", ".join(f"{folder / _typed(run, runs)}, in {run.folder.name} ({run.name})" for run in runs)
     hint = f"name one of {known}" if known else "write them with `knowclip evaluate MODEL --out FOLDER`"
     raise ValueError(f"{problem}; {hint}")
 
@@ -171,11 +203,25 @@ def _held(folder: Path) -> list[Run]:
     return runs
 
 
+def _typed(run: Run, among: Sequence[Run]) -> str:
+    """The shortest name that tells a run from the others."""
+    taken = Counter(name for other in among for name in _names(other))
+    return min((name for name in _names(run) if taken[name] == 1 and "/" not in name), key=len)
+
+
 def _names(run: Run) -> set[str]:
     """What a run may be called by."""
     stem = run.folder.name.partition(f"-{run.model_hash}")[0]
-    parts = [part for part in run.name.split("/") if part not in ("", "best", "last")]
-    return {run.folder.name, stem, run.name, *parts[-1:]}
+    bare = run.name.removesuffix(f" ({run.split})")
+    parts = [part for part in bare.split("/") if part not in ("", "best", "last")]
+    return {
+        run.folder.name,
+        stem,
+        run.name,
+        bare,
+        *parts[-1:],
+        *(f"{part}-{run.split}" for part in parts[-1:]),
+    }
 
 
 def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
@@ -202,6 +248,16 @@ def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
         for name, run in zip(names, runs, strict=True)
     ]
     return dict(zip(told, runs, strict=True))
+
+
+def absent_of(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Benchmarks that could not be measured and why; the run is named where another was measured on it."""
+    measured = {result.benchmark for run in runs.values() for result in run.results}
+    return {
+        f"{benchmark} ({name})" if benchmark in measured else benchmark: reason
+        for name, run in runs.items()
+        for benchmark, reason in run.absent.items()
+    }
 
 
 def _write(path: Path, result: Result, cases: Sequence[Choice], about: Mapping[str, Any]) -> None:

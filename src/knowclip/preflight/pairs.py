@@ -50,11 +50,6 @@ def refuse_unmeasured(metrics: Sequence[str], examples: Sequence[Example], suite
     )
 
 
-def tolerated(share: float, examples: Sequence[Example]) -> int:
-    """Images of these pairs that may prove unreadable."""
-    return int(share * len({example.image for example in examples}))
-
-
 def tolerated_of_graph(share: float, graph: KnowledgeGraph | None) -> int:
     """Images and regions of the graph that may prove unreadable."""
     return 0 if graph is None else int(share * len(graph.arrays.image_source))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowclip.data.captions.read import CaptionSet, read_captions
+from knowclip.evaluation.metrics import KS
 from knowclip.preflight import machine as preflight
 from knowclip.preflight.overlap import refuse_same_paths
 from knowclip.recipe.data import SourceConfig
@@ -73,6 +74,7 @@ def check_settings(recipe: Recipe) -> None:
         ImportError: A package is not installed.
     """
     _check_warmup(recipe, recipe.train.steps)
+    _check_metrics(recipe)
     preflight.check_model(
         recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained"
     )
@@ -163,10 +165,28 @@ def check_length(recipe: Recipe, sources: Sources) -> None:
         _check_warmup(recipe, recipe.train.epochs * (items // recipe.train.batch_size))
 
 
+def _check_metrics(recipe: Recipe) -> None:
+    """Refuse a metric to select by that validation does not give; those of a suite its files decide."""
+    data, selection = recipe.data, recipe.selection
+    names: list[str] = []
+    if data.val is not None or (data.train is not None and data.val_images):
+        names += [f"{way}_R@{k}" for way in ("image_to_text", "text_to_image") for k in KS]
+        names += ["swaps", "swaps_micro", "swaps_macro"]
+    if recipe.method.reads_triples:
+        names += [f"with_kee_{name}" for name in names]
+    links = [f"link_{side}_" for side in selection.links.sides] if selection.links else []
+    names += [f"{prefix}mrr" for prefix in links]
+    if selection.suite is not None or not names:
+        return
+    for metric in selection.metrics:
+        if not metric.startswith(tuple(links)):
+            preflight.one_of("selection.metrics has", metric, names)
+
+
 def _check_warmup(recipe: Recipe, steps: int | None) -> None:
     warmup = recipe.schedule.warmup
     if steps is not None and warmup >= steps:
         raise ValueError(
             f"schedule.warmup is {warmup} steps and the run has {steps}: warm up for fewer steps, as with "
-            f"schedule.warmup={steps // 10}, or train for more"
+            "schedule.warmup=0.1 (a tenth of them), or train for more"
         )

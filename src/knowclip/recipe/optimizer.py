@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat
 
 from knowclip.recipe.section import Section
 
@@ -20,10 +20,18 @@ class OptimizerConfig(Section):
     """Prefix of parameter names, as open_clip has them (``visual.``) -> factor on ``lr``."""
 
 
+def _steps_or_share(warmup: float) -> int | float:
+    if warmup < 1:
+        return warmup
+    if warmup % 1:
+        raise ValueError(f"{warmup:g} is neither a whole number of optimiser steps nor a share below 1")
+    return int(warmup)
+
+
 class ScheduleConfig(Section):
     """Linear warm-up, then a cosine, in optimiser steps."""
 
-    warmup: NonNegativeInt = 0
-    """Optimiser steps."""
+    warmup: Annotated[int | float, Field(ge=0), AfterValidator(_steps_or_share)] = 0
+    """Optimiser steps; below 1 the share of the run's steps, so that a short run has a short one."""
     final: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Where the cosine ends, as a share of ``lr``."""

@@ -63,6 +63,17 @@ def file_state(path: Path) -> tuple[int, int, int]:
     return (-1, -1, -1) if size < 0 else (status.st_dev, _place(status.st_ino, path.relative_to(shard)), size)
 
 
+def last_change(path: Path) -> tuple[int, int] | None:
+    """Size and time of modification of a file, of a member those of its shard; None if there is none."""
+    for place in (path, _shard(path)):
+        try:
+            status = os.stat(place) if place is not None else None
+        except OSError:
+            continue
+        return None if status is None else (status.st_size, status.st_mtime_ns)
+    return None
+
+
 def _member_size(shard: Path, path: Path) -> int:
     if shard.suffix == ".arrow":
         return len(_arrow_cell(shard, path) or b"") or -1

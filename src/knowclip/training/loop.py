@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from knowclip.console.counts import there_are
 from knowclip.methods.method import Method
 from knowclip.storage.locks import locked
 from knowclip.training.batches import Epochs, to_device
@@ -164,7 +165,7 @@ class Trainer:
             self._save_last(position)
         if fresh and too_many:
             raise ValueError(
-                f"{len(position.unreadable):,} images are unreadable, and data.max_unreadable allows "
+                f"{there_are(len(position.unreadable), 'image')} unreadable, and data.max_unreadable allows "
                 f"{self.max_unreadable:,} of these data: {next(iter(fresh.values()))}. Repair the files, or "
                 f"raise data.max_unreadable; step {position.step} is saved, --resume goes on from it"
             )

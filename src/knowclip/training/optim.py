@@ -81,12 +81,19 @@ def adamw(
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
 
 
-def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int, final: float) -> LambdaLR:
-    """Linear warm-up over ``warmup`` optimiser steps, then half a cosine down to ``final`` times the peak.
+def warmup_steps(warmup: float, steps: int) -> int:
+    """Warm-up in optimiser steps, of a run of ``steps``: as it is, or below 1 that share of them."""
+    # a share of 0.29 of 100 steps is 28.999999999999996 in floats
+    return int(warmup * steps + 1e-9) if warmup < 1 else int(warmup)
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: float, steps: int, final: float) -> LambdaLR:
+    """Linear warm-up over ``warmup_steps``, then half a cosine down to ``final`` times the peak.
 
     Raises:
         ValueError: If the warm-up is not shorter than the run.
     """
+    warmup = warmup_steps(warmup, steps)
     if not 0 <= warmup < steps:
         raise ValueError(
             f"schedule.warmup is {warmup} steps and the run has {steps}: warm up for fewer steps"

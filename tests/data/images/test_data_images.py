@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
@@ -15,7 +14,7 @@ from torch import nn
 from torchvision import transforms
 
 from knowclip.data.images.cache import PixelCache, TrunkCache
-from knowclip.data.images.decoding import ImageDecoder, SplitPreprocess, fingerprint
+from knowclip.data.images.decoding import ImageDecoder, SplitPreprocess, fingerprint, prepared
 from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef
 
@@ -104,7 +103,8 @@ def test_cached_pixels_equal_a_preprocess_that_resizes_tensors_to_rounding(tmp_p
 def test_rows_are_shared_by_equal_images_and_follow_the_asked_order(tmp_path):
     a, b, c = noise(tmp_path, 3)
     cache = build([a, b, a, c, a], tmp_path / "cache")
-    assert np.load(cache.path / "rows.npy").shape == (3, 3, 24, 24)
+    (rows,) = cache.path.glob("*/rows.npy")
+    assert np.load(rows).shape == (3, 3, 24, 24)
     load = cache.loader([c, a, c])
     expected = SplitPreprocess.of(preprocess()).pixels(load_pixels(c))
     assert torch.equal(load(0), expected) and torch.equal(load(2), expected)
@@ -129,11 +129,52 @@ def test_second_build_reads_what_the_first_wrote(tmp_path, monkeypatch):
     assert torch.equal(second.loader(refs)(3), first.loader(refs)(3))
 
 
-def test_key_covers_files_boxes_and_preprocess(tmp_path):
+def test_an_image_is_read_once_whatever_lists_it_stands_in(tmp_path, monkeypatch):
+    refs, read = noise(tmp_path, 6), []
+
+    def told(ref: ImageRef, transform):
+        read.append(ref)
+        return prepared(ref, transform)
+
+    monkeypatch.setattr("knowclip.data.images.cache.prepared", told)
+    for part, news in (
+        (refs[:4], refs[:4]),
+        (refs[:2], []),  # a split of them
+        ([*refs[3:5], refs[0]], [refs[4]]),  # one more photo, in another order
+        ([ImageRef(refs[0].path, (0, 0, 9, 9)), *refs[1:]], [ImageRef(refs[0].path, (0, 0, 9, 9)), refs[5]]),
+    ):
+        read.clear()
+        cache = build(part, tmp_path / "cache")
+        assert sorted(map(repr, read)) == sorted(map(repr, news))
+        load = cache.loader(part)
+        expected = [SplitPreprocess.of(preprocess()).pixels(load_pixels(ref)) for ref in part]
+        assert torch.equal(torch.stack([load(i) for i in range(len(part))]), torch.stack(expected))
+    os.utime(refs[0].path, ns=(1, 1))
+    read.clear()
+    build(refs, tmp_path / "cache")
+    assert read == [refs[0]]
+
+
+def test_a_long_list_is_kept_part_by_part(tmp_path, monkeypatch):
+    monkeypatch.setattr("knowclip.data.images.cache._PART", 2)
+    refs, told = noise(tmp_path, 5), []
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(refs, tmp_path / "cache", progress=stop)
+    build(refs, tmp_path / "cache", progress=lambda *counts: told.append(counts))
+    assert told == [(2, 5), (4, 5), (4, 5), (5, 5)]  # the part that was interrupted is made again
+    load = build(refs, tmp_path / "cache").loader(refs)
+    assert torch.equal(load(4), SplitPreprocess.of(preprocess()).pixels(load_pixels(refs[4])))
+
+
+def test_key_covers_the_preprocess(tmp_path):
     refs = noise(tmp_path, 3)
     paths = {build(refs, tmp_path / "cache").path}
-    paths.add(build(refs[:2], tmp_path / "cache").path)
-    paths.add(build([ImageRef(refs[0].path, (0, 0, 9, 9)), *refs[1:]], tmp_path / "cache").path)
     for options in (
         {"size": 25},
         {"resize_mode": "longest"},
@@ -141,9 +182,7 @@ def test_key_covers_files_boxes_and_preprocess(tmp_path):
         {"mean": (0, 0, 0)},
     ):
         paths.add(build(refs, tmp_path / "cache", preprocess=preprocess(**options)).path)
-    os.utime(refs[0].path, ns=(1, 1))
-    paths.add(build(refs, tmp_path / "cache").path)
-    assert len(paths) == 8
+    assert len(paths) == 5
 
 
 def test_fill_colour_is_seen_by_the_fingerprint():
@@ -181,12 +220,18 @@ def test_few_unreadable_images_are_named_and_masked(tmp_path):
     assert again.unreadable == cache.unreadable
 
 
-def test_many_unreadable_images_are_refused_and_leave_nothing(tmp_path):
+def test_many_unreadable_images_are_refused_and_what_was_read_is_kept(tmp_path, monkeypatch):
     refs = noise(tmp_path, 50)
     refs[3].path.write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"1 of 50 images are unreadable, more than 1%: image .*3.png"):
         build(refs, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    with pytest.raises(ValueError, match=r"1 of 50 images are unreadable, more than 1% of the 60 that were"):
+        build(refs, tmp_path / "cache", of=60)
+    monkeypatch.setattr(
+        "knowclip.data.images.cache.prepared", lambda ref, transform: pytest.fail("decoded again")
+    )
+    assert list(build(refs, tmp_path / "cache", tolerated=0.02).unreadable) == [refs[3]]
+    assert list(build(refs, tmp_path / "cache", of=100).unreadable) == [refs[3]]
 
 
 def test_interrupted_build_leaves_no_cache(tmp_path):
@@ -198,7 +243,7 @@ def test_interrupted_build_leaves_no_cache(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         build(refs, tmp_path / "cache", progress=stop)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache").glob("*/*")) == []
     assert build(refs, tmp_path / "cache").usable(refs) == [True] * 5
 
 
@@ -276,7 +321,6 @@ def test_trunk_cache_masks_unreadable_images(tmp_path):
     refs[5].path.write_bytes(b"no image")
     cache = build_trunk(refs, tmp_path / "cache", trunk, batch_size=50)
     assert cache.usable(refs).count(False) == 1
-    assert json.loads((cache.path / "unreadable.json").read_text()).keys() == {"5"}
     load = cache.loader(refs[6:])
     expected = trunk(preprocess()(load_pixels(refs[7]))[None])[0].detach()
     torch.testing.assert_close(load(1).float(), expected, rtol=1e-3, atol=1e-3)  # float16 rows

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report import plots
-from knowclip.evaluation.report.html_page import flatten, galleries, picture_uri, sort_cases, spread
+from knowclip.evaluation.report.html_page import endings, flatten, galleries, picture_uri, sort_cases, spread
+from knowclip.evaluation.report.records import records
 from knowclip.evaluation.report.summary import Report, beside, headline, summarise, verdict
 from knowclip.evaluation.report.write import console_table, markdown, model_card, write_report
 from knowclip.types import ImageRef, Result
@@ -272,3 +273,20 @@ def test_legends_have_as_many_columns_as_names_leave_room_for(report: Report) ->
     summary = summarise(replace(report, runs=many, baseline=next(iter(many))))
     picture = np.asarray(Image.open(io.BytesIO(plots.scores(summary, plots.LIGHT))).convert("RGBA"))[:, :, 3]
     assert not picture[:, :6].any() and not picture[:, -6:].any()  # nothing is cut off at the sides
+
+
+def test_long_paths_are_cut_where_they_are_alike() -> None:
+    names = [
+        "/home/me/experiments/runs/clip/best",
+        "/home/me/experiments/runs/negclip/best",
+        "ViT-B-32/openai",
+    ]
+    assert list(endings(names).values()) == ["clip/best", "negclip/best", "openai"]
+    assert endings(["mine", "runs/mine"]) == {"mine": "mine", "runs/mine": "runs/mine"}
+    assert endings(["runs/mine", "runs/mine with KEE"])["runs/mine with KEE"] == "mine with KEE"
+
+
+def test_one_image_is_one_image() -> None:
+    details = {"read": 9, "used": 9, "skipped": {}, "missing_images": 1}
+    assert "; 1 image cannot be read" in records(details)
+    assert "; 1,200 images cannot be read" in records({**details, "missing_images": 1200})

@@ -14,12 +14,15 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from knowclip.commands import compare, evaluate
+from knowclip.api.benchmark_data import find
+from knowclip.commands import compare, evaluate, report
 from knowclip.evaluation.benchmarks import vsr
 from knowclip.evaluation.benchmarks.swaps import BlindScored
+from knowclip.evaluation.controls.refine import Item
 from knowclip.evaluation.metrics import SMALL, small_left_out
 from knowclip.evaluation.suites.folder import read_suite
-from knowclip.evaluation.suites.own_data import read_own
+from knowclip.evaluation.suites.own_data import read_own, sampled
+from knowclip.types import Example, ImageRef, Negative
 
 app = typer.Typer()
 app.command()(evaluate.command)
@@ -215,3 +218,90 @@ def test_two_models_are_compared_by_name(flat: None, photos: Path, monkeypatch: 
     assert told[0] == told[1] and (told[0]["a"], told[0]["b"]) == ("runs/negclip", "runs/clip")
     wrong = CliRunner().invoke(comparing, ["E/clip", "E/nothing"])
     assert "E/nothing holds no results; name one of" in str(wrong.exception)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """200 photos with negatives of their own, two of them broken; two other captions have no negative."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    lines = ["image,caption,neg_caption"]
+    for number in range(200):
+        name = f"{number}.jpg"
+        Image.new("RGB", (16, 16), (number, 0, 99)).save(folder / name)
+        lines.append(
+            f"{name},dog {number} left of cat,{'' if number in (3, 4) else f'cat left of dog {number}'}"
+        )
+    for number in (7, 8):
+        (folder / f"{number}.jpg").write_bytes(b"no image")
+    (folder / "photos.csv").write_text("\n".join(lines) + "\n")
+    return folder / "photos.csv"
+
+
+def test_a_few_broken_photos_are_left_out_of_every_task_alike(flat: None, many: Path) -> None:
+    run = CliRunner().invoke(app, ["flat", "--data", str(many), "--out", "out"])
+    assert run.exit_code == 0, run.output
+    for name, kept in (("image_to_text", 198), ("text_to_image", 198), ("swaps", 196)):
+        assert f"{name}: 200 records read = {kept} kept" in run.stderr
+    assert run.stderr.count("unreadable image: 2") == 3
+    assert f"skipped: image {many.parent / '7.jpg'} cannot be decoded" in run.stderr
+    assert "mean over given (196)" in run.stderr
+    (many.parent / "9.jpg").write_bytes(b"")
+    run = CliRunner().invoke(app, ["flat", "--data", str(many)])
+    assert "3 of 200 images are unreadable, more than 1%" in str(run.exception)
+    assert "or pass --allow-missing" in str(run.exception)
+    run = CliRunner().invoke(app, ["flat", "--data", str(many), "--allow-missing"])
+    assert run.exit_code == 0 and "200 records read = 197 kept" in run.stderr
+
+
+def test_a_task_of_own_photos_that_is_not_measured_is_told_also_by_a_later_report(
+    flat: None, photos: Path
+) -> None:
+    shutil.copytree(photos, "names")
+    lines = (photos / "photos.csv").read_text().splitlines()
+    named = [f"{line.split(',')[0]},wow" for line in lines[1:25]]
+    Path("names/photos.csv").write_text("\n".join(["image,caption", *named]) + "\n")
+    run = CliRunner().invoke(app, ["flat", "--data", "names/photos.csv", "--out", "out"])
+    assert run.exit_code == 4, run.output
+    assert "expected and not measured (see above): swaps" in run.stderr
+    asked = ["--suite", "image_to_text", "--suite", "text_to_image"]
+    assert CliRunner().invoke(app, ["flat", "--data", "names/photos.csv", *asked]).exit_code == 0
+    reporting = typer.Typer()
+    reporting.command()(report.command)
+    told = CliRunner().invoke(reporting, ["out", "--out", "later"])
+    assert told.exit_code == 0, told.output
+    assert "swaps: no data: " in told.stderr
+    for name in ("report.md", "report.html"):
+        assert "no data: " in Path(f"later/{name}").read_text()
+
+
+def test_swaps_are_drawn_alike_and_keep_their_kinds() -> None:
+    def item(number: int, kind: str) -> Item:
+        example = Example(f"{number}#0", f"{number}", ImageRef(Path(f"{number}.jpg")), f"caption {number}")
+        return Item(example, Negative(f"false {number}", kind), {})
+
+    items = [item(number, "rare" if number % 100 == 0 else "common") for number in range(1200)]
+    chosen = sampled(items, 200)
+    assert len(chosen) == len(set(chosen)) == 200 and chosen == sorted(chosen)
+    assert sum(items[index].negative.kind == "rare" for index in chosen) >= SMALL
+    assert [items[i].example.key for i in chosen] == [
+        items[::-1][i].example.key for i in sorted(sampled(items[::-1], 200), reverse=True)
+    ]
+    assert sampled(items, 0) == sampled(items, 1200) == list(range(1200))
+
+
+def test_fewer_swaps_than_there_are_is_said(flat: None, many: Path) -> None:
+    (found, *_), _ = read_own(many, names=["swaps"], swap_items=50)
+    assert len(found.cases) == 50  # type: ignore[attr-defined]
+    run = CliRunner().invoke(app, ["flat", "--data", str(many), "--swap-items", "60"])
+    assert run.exit_code == 0, run.output
+    assert "60 of 196 items, the same ones each time (--swap-items 0: all)" in run.stderr
+
+
+def test_a_folder_of_photos_is_measured_as_their_captions_file_is(flat: None, many: Path) -> None:
+    header, *lines = many.read_text().splitlines()
+    lines = [f"{line},{'test' if number < 150 else 'train'}" for number, line in enumerate(lines)]
+    many.write_text("\n".join([f"{header},split", *lines]) + "\n")
+    found, absent = find(many.parent, [], None, allow_missing=True)
+    assert [benchmark.card.name for benchmark in found] == ["image_to_text", "text_to_image", "swaps"]
+    assert not absent and len(found[0].examples) == 148  # type: ignore[attr-defined]

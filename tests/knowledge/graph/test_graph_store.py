@@ -122,6 +122,10 @@ def test_find_by_id_concept_or_text(tmp_path: Path) -> None:
         graph.entity("bank")
     with pytest.raises(ValueError, match=r"no entity .*rivet.*near it: 3"):
         graph.entity("rivet")
+    with pytest.raises(ValueError, match=r"no entity .*'dog'; near it: /c/en/hot_dog$"):
+        graph.entity("dog")
+    with pytest.raises(ValueError, match=r"'cow'; none contains it or is spelt nearly so"):
+        graph.entity("cow")
 
 
 def test_white_space_is_neither_id_nor_text(tmp_path: Path) -> None:

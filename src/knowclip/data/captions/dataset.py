@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch.utils.data import Dataset
 
+from knowclip.console.counts import there_are
 from knowclip.data.images.decoding import image_name
 from knowclip.types import Example, Negative
 
@@ -106,9 +107,9 @@ class CaptionDataset(Dataset[Item]):
                 self._unreadable.add(image_name(example.image))
                 if len(self._unreadable) > self._max_unreadable or len(unreadable) == _IN_A_ROW:
                     raise ValueError(
-                        f"{len(self._unreadable):,} images are unreadable, and data.max_unreadable allows "
-                        f"{self._max_unreadable:,} of these data: {error}. Repair the files, leave them out "
-                        "of the captions, or raise data.max_unreadable"
+                        f"{there_are(len(self._unreadable), 'image')} unreadable, and data.max_unreadable "
+                        f"allows {self._max_unreadable:,} of these data: {error}. Repair the files, leave "
+                        "them out of the captions, or raise data.max_unreadable"
                     ) from error
                 unreadable[image_name(example.image)] = str(error)
                 index = draw.randrange(len(self))

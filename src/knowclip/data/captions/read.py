@@ -30,6 +30,8 @@ from knowclip.storage.text_files import looks_like
 from knowclip.types import Example, ImageRef, Negative
 
 MISSING = "image not found"
+UNREADABLE = "unreadable image"
+"""It is there, and cannot be decoded."""
 JOINED = "joined to the same pair, with its negatives"
 """Lines of ``negatives.jsonl`` and ``swaps.jsonl`` are one for each negative."""
 GIVEN = "given"
@@ -44,17 +46,26 @@ _IMAGE_FOLDERS = (
 
 @dataclass(frozen=True, slots=True)
 class CaptionSet:
-    """The pairs of one file, in its order, and how many records were skipped for which reason."""
+    """The pairs of one file, in its order, and how many records were skipped for which reason.
+
+    ``missing`` are the images that are not there: where each would have to be, and that it is not.
+    """
 
     source: Path
     format: str
     examples: list[Example] = field(repr=False)
     skipped: Counter[str]
+    missing: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def read(self) -> int:
         """Records read: those that are kept, and those that are skipped."""
         return len(self.examples) + self.skipped.total()
+
+    @property
+    def images(self) -> int:
+        """Distinct images that the records name, there or not."""
+        return len({example.image for example in self.examples}) + len(self.missing)
 
 
 def repeated(examples: Iterable[Example]) -> int:
@@ -111,7 +122,7 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
     skipped = Counter(fault for fault in faults if fault)
     _refuse_broken(rows, faults, skipped, source)
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
-    refs = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
+    refs, missing = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
     seen: Counter[str] = Counter()
     bringing: dict[tuple[str, str], int] = {}
     examples: list[Example] = []
@@ -138,7 +149,7 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
         raise ValueError(
             f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
         )
-    return CaptionSet(source.path, source.format.name, examples, skipped)
+    return CaptionSet(source.path, source.format.name, examples, skipped, missing)
 
 
 def _joined(example: Example, false: Iterable[str]) -> Example:
@@ -179,8 +190,10 @@ def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], sou
     )
 
 
-def _refs(names: list[str], source: Source, root: Path | None, allow_missing: bool) -> dict[str, ImageRef]:
-    """Image name to its file; what shards and saved data sets list, they hold."""
+def _refs(
+    names: list[str], source: Source, root: Path | None, allow_missing: bool
+) -> tuple[dict[str, ImageRef], dict[str, str]]:
+    """Image name to its file, and the missing ones; what shards and saved data sets list, they hold."""
     if source.format.name not in ("webdataset", "huggingface"):
         return _locate(names, source.path, root, allow_missing)
     folder = source.path if source.path.is_dir() else source.path.parent
@@ -189,26 +202,29 @@ def _refs(names: list[str], source: Source, root: Path | None, allow_missing: bo
     inside = [name for name in names if source.format.name == "webdataset" or ".arrow/" in name]
     outside = sorted(set(names) - set(inside))
     found = {name: ImageRef(folder / name) for name in inside}
-    return found | (_locate(outside, source.path, root, allow_missing) if outside else {})
+    located, missing = _locate(outside, source.path, root, allow_missing) if outside else ({}, {})
+    return found | located, missing
 
 
-def _locate(names: list[str], source: Path, root: Path | None, allow_missing: bool) -> dict[str, ImageRef]:
-    """Find the image file of every name that has one."""
+def _locate(
+    names: list[str], source: Path, root: Path | None, allow_missing: bool
+) -> tuple[dict[str, ImageRef], dict[str, str]]:
+    """Find the image file of every name that has one; the others are missing where they would have to be."""
     roots = [root] if root is not None else list(_image_roots(source))
     # The first folder that holds any of the first names: a few may be missing, never all.
     root = next((r for r in roots if any(_file(r, name) for name in names[:100])), roots[0])
     found = {name: ImageRef(path) for name in names if (path := _file(root, name)) is not None}
-    missing = len(names) - len(found)
-    if missing > TOLERATED_SHARE * len(names) and not allow_missing:
+    missing = {str(root / name): f"image {root / name} does not exist" for name in names if name not in found}
+    if len(missing) > TOLERATED_SHARE * len(names) and not allow_missing:
         first = next(name for name in names if name not in found)
         looked = ", ".join(map(str, roots)) if not found else str(root)
         raise ValueError(
-            f"{source}: {missing:,} of {len(names):,} images, such as {first!r}, are not under {looked}. "
-            f"{_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
+            f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
+            f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
             "data.val.images=FOLDER for train, --images FOLDER for evaluate, select and swaps), or measure "
             "without them (--allow-missing for evaluate); in Python images=..., allow_missing=True"
         )
-    return found
+    return found, missing
 
 
 def _file(root: Path, name: str) -> Path | None:

@@ -1,8 +1,9 @@
 """Images of a data set on disk in the form training reads them: as pixels, or as features of a locked trunk.
 
-A cache is a folder ``FOLDER/KIND-HASH`` with ``rows.npy`` (memory-mapped, one row a distinct image) and
-``unreadable.json``. The hash covers the image files (path, size, modification time, box) and what is done to
-them, so a stale cache is never read; the folder appears whole or not at all.
+A cache is a folder ``FOLDER/KIND-HASH`` of parts; the hash covers what is done to the images. A part has
+``rows.npy`` (memory-mapped, one row a distinct image) and ``images.json``: what each row is of, as a hash of
+the image's path, size, modification time and box, and which could not be read. So a stale row is never read,
+an image is read once whatever lists and splits it stands in, and a part appears whole or not at all.
 
 Shape legend: B batch, H height, W width.
 """
@@ -13,10 +14,10 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -30,9 +31,10 @@ from knowclip.data.images.decoding import (
     fingerprint,
     prepared,
     probe_image,
-    refuse_many,
 )
+from knowclip.data.images.readable import refuse_many
 from knowclip.storage.atomic import atomic_folder
+from knowclip.storage.members import last_change
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -40,20 +42,26 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _BLOCK = 256
+_PART = 8192
+"""Images of one part: what an interrupted build may lose."""
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowLoader:
-    """Loads the row of example ``i``; opens the file at first use, so worker processes map it too."""
+    """Loads the row of example ``i``; opens files at first use, so worker processes map them too.
 
-    path: Path
-    rows: np.ndarray
+    ``places`` ``[n, 2]`` has the file of each example among ``paths``, and its row there.
+    """
+
+    paths: tuple[Path, ...]
+    places: np.ndarray
 
     def __call__(self, i: int) -> Tensor:
         """Copy one row out of the map."""
-        return torch.from_numpy(_open(self.path)[self.rows[i]].copy())
+        part, row = self.places[i]
+        return torch.from_numpy(_open(self.paths[part])[row].copy())
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,12 @@ class ImageCache:
 
     path: Path
     unreadable: dict[ImageRef, str]
-    _row: dict[ImageRef, int] = field(repr=False)
+    _parts: tuple[Path, ...] = field(repr=False)
+    _place: dict[ImageRef, tuple[int, int]] = field(repr=False)
 
     def usable(self, refs: Iterable[ImageRef]) -> list[bool]:
         """Whether each image could be read: drop the other examples before :meth:`loader`."""
-        return [ref in self._row and ref not in self.unreadable for ref in refs]
+        return [ref in self._place and ref not in self.unreadable for ref in refs]
 
     def loader(self, refs: Sequence[ImageRef]) -> RowLoader:
         """Return what loads the row of ``refs[i]`` given ``i``.
@@ -78,7 +87,8 @@ class ImageCache:
             if not usable:
                 reason = self.unreadable.get(ref, "it was not there when the cache was built")
                 raise ValueError(f"the cache has no row for {ref.path}: {reason}; repair or leave it out")
-        return RowLoader(self.path / "rows.npy", np.array([self._row[ref] for ref in refs], dtype=np.int64))
+        places = np.array([self._place[ref] for ref in refs], dtype=np.int64).reshape(-1, 2)
+        return RowLoader(tuple(part / "rows.npy" for part in self._parts), places)
 
 
 @dataclass(frozen=True)
@@ -96,9 +106,10 @@ class PixelCache(ImageCache):
         folder: Path,
         threads: int | None = None,
         tolerated: float = TOLERATED_SHARE,
+        of: int | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Open the cache of these images, or make it first.
+        """Open the cache of these images; what it lacks of them is added first.
 
         Args:
             refs: Images; repetitions are stored once.
@@ -107,6 +118,7 @@ class PixelCache(ImageCache):
             threads: That decode; as many as there are processors when None. Pillow decodes and resizes
                 outside Python's lock, so threads share the work as processes would.
             tolerated: Share of the images that may be unreadable.
+            of: Images that the share is of, where there were more than these.
             progress: Called after each block of images.
 
         Raises:
@@ -114,12 +126,12 @@ class PixelCache(ImageCache):
         """
         split = SplitPreprocess.of(preprocess)
         distinct = list(dict.fromkeys(refs))
-        path = folder / f"pixels-{_key(distinct, fingerprint(preprocess))}"
-        if not path.exists():
-            row = split.pixels(probe_image()).numpy()
-            blocks = _decoded(distinct, split.pixels, _BLOCK, threads)
-            _write(path, distinct, row, blocks, _stack, tolerated, progress)
-        return cls(path, *_index(path, distinct, tolerated), split)
+        path = folder / f"pixels-{_hash(fingerprint(preprocess))}"
+        row = split.pixels(probe_image()).numpy()
+        decoded = partial(_decoded, transform=split.pixels, size=_BLOCK, threads=threads)
+        found = _complete(path, distinct, row, decoded, _stack, progress)
+        refuse_many([*found.unreadable.values()], len(distinct), tolerated=tolerated, of=of)
+        return cls(path, found.unreadable, found.parts, found.place, split)
 
     def batch(self, refs: Sequence[ImageRef]) -> Float[Tensor, "V 3 H W"]:
         """Preprocessed pixels of V images.
@@ -151,9 +163,10 @@ class TrunkCache(ImageCache):
         batch_size: int = 64,
         threads: int | None = None,
         tolerated: float = TOLERATED_SHARE,
+        of: int | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Open the cache of these images, or make it first.
+        """Open the cache of these images; what it lacks of them is added first.
 
         Args:
             refs: Images; repetitions are stored once.
@@ -164,6 +177,7 @@ class TrunkCache(ImageCache):
             batch_size: Images through the trunk at once.
             threads: That decode; as many as there are processors when None.
             tolerated: Share of the images that may be unreadable.
+            of: Images that the share is of, where there were more than these.
             progress: Called after each batch.
 
         Raises:
@@ -184,27 +198,66 @@ class TrunkCache(ImageCache):
             return output.numpy()
 
         row = features([preprocess(probe_image())])[0]
-        path = (
-            folder
-            / f"trunk-{_key(distinct, fingerprint(preprocess), _hash_weights(weights), str(row.shape))}"
-        )
-        if not path.exists():
-            blocks = _decoded(distinct, preprocess, batch_size, threads)
-            _write(path, distinct, row, blocks, features, tolerated, progress)
-        return cls(path, *_index(path, distinct, tolerated))
+        path = folder / f"trunk-{_hash(fingerprint(preprocess), _hash_weights(weights), str(row.shape))}"
+        decoded = partial(_decoded, transform=preprocess, size=batch_size, threads=threads)
+        found = _complete(path, distinct, row, decoded, features, progress)
+        refuse_many([*found.unreadable.values()], len(distinct), tolerated=tolerated, of=of)
+        return cls(path, found.unreadable, found.parts, found.place)
 
 
-def _key(refs: Sequence[ImageRef], *what: str) -> str:
-    """Hash the state of the image files and what is done to them."""
-    digest = hashlib.blake2b("\n".join(what).encode(), digest_size=12)
-    for ref in refs:
-        try:
-            status = os.stat(ref.path)
-            state = (status.st_size, status.st_mtime_ns)
-        except OSError:
-            state = None
-        digest.update(repr((os.path.abspath(ref.path), ref.box, state)).encode())
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class _Found:
+    """Where rows are: ``place`` has part and row of each image; ``unreadable`` says why one has none."""
+
+    parts: tuple[Path, ...]
+    place: dict[ImageRef, tuple[int, int]]
+    unreadable: dict[ImageRef, str]
+
+
+def _complete(
+    path: Path,
+    refs: Sequence[ImageRef],
+    row: np.ndarray,
+    decoded: Callable[[Sequence[ImageRef]], Iterator[list[Tensor | str]]],
+    encode: Callable[[list[Tensor]], np.ndarray],
+    progress: Progress | None,
+) -> _Found:
+    """Add parts with the images that no part has, ``_PART`` at a time, and find all."""
+    wanted = {_image_key(ref): ref for ref in refs}
+    held = _find(path, wanted)
+    lacking = [(key, ref) for key, ref in wanted.items() if ref not in held.place]
+    for start in range(0, len(lacking), _PART):
+        part = dict(lacking[start : start + _PART])
+        told = None if progress is None else partial(_ahead, progress, len(held.place) + start, len(refs))
+        _write(path / _hash(*part), list(part), row, decoded([*part.values()]), encode, told)
+    return _find(path, wanted) if lacking else held
+
+
+def _ahead(progress: Progress, ahead: int, total: int, done: int) -> None:
+    progress(ahead + done, total)
+
+
+def _find(path: Path, wanted: Mapping[str, ImageRef]) -> _Found:
+    """Look the images up in every part."""
+    found = _Found(tuple(sorted(file.parent for file in path.glob("*/images.json"))), {}, {})
+    for number, part in enumerate(found.parts):
+        told = json.loads((part / "images.json").read_text(encoding="utf-8"))
+        for row, key in enumerate(told["images"]):
+            if key in wanted:
+                found.place[wanted[key]] = number, row
+                found.unreadable.pop(wanted[key], None)
+                if key in told["unreadable"]:
+                    found.unreadable[wanted[key]] = told["unreadable"][key]
+    return found
+
+
+def _image_key(ref: ImageRef) -> str:
+    """Hash of an image and of the state of its file."""
+    return _hash(repr((os.path.abspath(ref.path), ref.box, last_change(ref.path))))
+
+
+def _hash(*what: str) -> str:
+    return hashlib.blake2b("\n".join(what).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _hash_weights(weights: Iterable[tuple[str, Tensor]]) -> str:
@@ -237,24 +290,23 @@ def _decoded(
 
 def _write(
     path: Path,
-    refs: Sequence[ImageRef],
+    keys: Sequence[str],
     row: np.ndarray,
     blocks: Iterable[list[Tensor | str]],
     encode: Callable[[list[Tensor]], np.ndarray],
-    tolerated: float,
-    progress: Progress | None,
+    progress: Callable[[int], None] | None,
 ) -> None:
-    """Write rows shaped like ``row`` in order; an image without one leaves zeros and its reason.
+    """Write a part: rows shaped like ``row`` in order; an image without one leaves zeros and its reason.
 
     By plain writes, not through a memory map: on a full disk those raise, a map kills the process.
     """
-    unreadable: dict[int, str] = {}
+    unreadable: dict[str, str] = {}
     with atomic_folder(path) as folder:
         with open(folder / "rows.npy", "wb") as file:
             header = {
                 "descr": np.lib.format.dtype_to_descr(row.dtype),
                 "fortran_order": False,
-                "shape": (len(refs), *row.shape),
+                "shape": (len(keys), *row.shape),
             }
             np.lib.format.write_array_header_1_0(file, header)
             done = 0
@@ -262,31 +314,24 @@ def _write(
                 # zeros for the unreadable, so that row numbers stay those of the list
                 rows = np.zeros((len(block), *row.shape), row.dtype)
                 good = [i for i, image in enumerate(block) if not isinstance(image, str)]
-                unreadable |= {done + i: image for i, image in enumerate(block) if isinstance(image, str)}
+                unreadable |= {
+                    keys[done + i]: image for i, image in enumerate(block) if isinstance(image, str)
+                }
                 if good:
                     rows[good] = encode([block[i] for i in good])
                 file.write(rows)
                 done += len(block)
                 if progress is not None:
-                    progress(done, len(refs))
-        refuse_many(list(unreadable.values()), len(refs), tolerated=tolerated)
-        (folder / "unreadable.json").write_text(json.dumps(unreadable), encoding="utf-8")
+                    progress(done)
+        told = {"images": list(keys), "unreadable": unreadable}
+        (folder / "images.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def _stack(images: list[Tensor]) -> np.ndarray:
     return torch.stack(images).numpy()
 
 
-def _index(
-    path: Path, refs: Sequence[ImageRef], tolerated: float
-) -> tuple[dict[ImageRef, str], dict[ImageRef, int]]:
-    """Why images are unreadable, and in which row each image is."""
-    reasons = json.loads((path / "unreadable.json").read_text(encoding="utf-8"))
-    refuse_many(list(reasons.values()), len(refs), tolerated=tolerated)
-    return {refs[int(i)]: reason for i, reason in reasons.items()}, {ref: i for i, ref in enumerate(refs)}
-
-
-@lru_cache(maxsize=8)
+@cache
 def _open(path: Path) -> np.ndarray:
     return np.asarray(
         np.load(path, mmap_mode="r")

@@ -6,9 +6,7 @@ Shape legend: B batch, H height, W width.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import Compose, Normalize
 
-from knowclip.storage.pixels import check_pixels, load_pixels
+from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -42,46 +40,6 @@ class ImageDecoder:
 def image_name(ref: ImageRef) -> str:
     """Name an image or a region of one in messages and counts."""
     return str(ref.path) if ref.box is None else f"{ref.path} {ref.box}"
-
-
-def unreadable_images(
-    refs: Iterable[ImageRef], *, progress: Callable[[int, int], None] | None = None
-) -> dict[ImageRef, str]:
-    """Decode every distinct image, small where the format allows it; give those that fail, and why."""
-    distinct = list(dict.fromkeys(refs))
-    found = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, (ref, reason) in enumerate(zip(distinct, pool.map(_reason, distinct), strict=True), 1):
-            if reason is not None:
-                found[ref] = reason
-            if progress is not None:
-                progress(done, len(distinct))
-    return found
-
-
-def _reason(ref: ImageRef) -> str | None:
-    try:
-        check_pixels(ref)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def refuse_many(unreadable: Sequence[str], total: int, *, tolerated: float, what: str = "images") -> None:
-    """Raise ValueError if so many of ``total`` images cannot be read that it is no bad luck.
-
-    Args:
-        unreadable: Why each of them cannot be.
-        total: Images in all.
-        tolerated: Share of them that may be unreadable: ``data.max_unreadable`` of a recipe.
-        what: They are.
-    """
-    if len(unreadable) > tolerated * total:
-        first = "; ".join(unreadable[:3])
-        raise ValueError(
-            f"{len(unreadable):,} of {total:,} {what} are unreadable, more than {100 * tolerated:g}%: "
-            f"{first}. Repair the files, leave them out of the captions, or raise data.max_unreadable"
-        )
 
 
 def decode(refs: Sequence[ImageRef], *, preprocess: Preprocess) -> Float[Tensor, "V 3 H W"]:

@@ -20,11 +20,10 @@ from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.benchmarks.grading import describe, missing_images
 from knowclip.evaluation.benchmarks.images import coco_home
 from knowclip.evaluation.benchmarks.locating import captioned
-from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, nearest_wrong, relevance
+from knowclip.evaluation.metrics import KS, NoDataError, NotHereError, feature_ranks, nearest_wrong, relevance
 from knowclip.evaluation.scoring import Scorer
 from knowclip.types import Example, Result
 
-KS = (1, 5, 10)
 Direction = Literal["image_to_text", "text_to_image"]
 
 

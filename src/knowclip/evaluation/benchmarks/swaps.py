@@ -40,7 +40,7 @@ SWAPS = Card(
 )
 
 
-def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = None) -> ChoiceBenchmark:
+def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = None) -> BlindScored:
     """One case for each negative of each example; those without negatives have no case, and are counted.
 
     Args:
@@ -66,7 +66,7 @@ def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = No
         for index, negative in enumerate(example.negatives)
     )
     minimum = small_left_out([case.group for case in cases])
-    return ChoiceBenchmark(SWAPS, cases, minimum=minimum, skipped=+left_out)
+    return BlindScored(SWAPS, cases, minimum=minimum, skipped=+left_out)
 
 
 def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
@@ -90,16 +90,25 @@ class BlindScored(ChoiceBenchmark):
 
     Args:
         blind: by reader the scores of true and false captions, ``[2, n]``.
+        notes: sentences for the details.
     """
 
     blind: Mapping[str, ArrayLike] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def grade(self, true_scores: ArrayLike, false_scores: ArrayLike, *, missing: int = 0) -> Result:
-        """As ever, with the blind readers' ``text_only`` in the details."""
+        """As ever, with the kinds in the details, and the blind readers' ``text_only``."""
         result = super().grade(true_scores, false_scores, missing=missing)
-        if not self.blind:
-            return result
-        return replace(result, details={**result.details, "text_only": self.text_only()})
+        blind = {"text_only": self.text_only()} if self.blind else {}
+        return replace(result, details={**result.details, "notes": [self.kinds()[0], *self.notes], **blind})
+
+    def kinds(self) -> list[str]:
+        """What the mean is over, kind by kind; then which kinds have too few items for it, if any."""
+        counts = sorted(Counter(case.group for case in self.cases).items())
+        shown = [(f"{kind} ({n:,})", n) for kind, n in counts]
+        told = [f"mean over {', '.join(kind for kind, n in shown if n >= self.minimum)}"]
+        small = ", ".join(kind for kind, n in shown if n < self.minimum)
+        return told + ([f"not in it, for fewer than {self.minimum} items: {small}"] if small else [])
 
     def text_only(self) -> dict[str, Any]:
         """What the blind readers solve, as ``TextOnly.measure`` tells it; empty without any."""
@@ -152,12 +161,13 @@ def blind_scored(
     blind: Mapping[str, Mapping[str, tuple[float, float]]],
     *,
     skipped: Mapping[str, int],
+    notes: Sequence[str] = (),
 ) -> BlindScored:
     """Choices with their blind readers' scores, ``{key: {reader: (true, false)}}``."""
     readers = blind[cases[0].key] if cases else {}
     scores = {name: np.array([blind[case.key][name] for case in cases]).T for name in readers}
     minimum = small_left_out([case.group for case in cases])
-    return BlindScored(SWAPS, tuple(cases), minimum=minimum, skipped=skipped, blind=scores)
+    return BlindScored(SWAPS, tuple(cases), minimum=minimum, skipped=skipped, blind=scores, notes=notes)
 
 
 def attach(examples: Iterable[Example], negatives: Mapping[str, Sequence[Negative]]) -> list[Example]:

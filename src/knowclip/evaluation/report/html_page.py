@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from knowclip.console.counts import counted
 from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.metrics import TIE_TOLERANCE
 from knowclip.evaluation.report import plots
@@ -102,7 +103,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
     )
     environment.filters |= {"percent": percent, "points": points, "control": strongest_control}
     environment.filters |= {"bounds": bounds, "beside": beside, "records": records}
-    environment.filters["classes"] = ranked_classes
+    environment.filters |= {"classes": ranked_classes, "counted": counted}
     template = environment.from_string(
         files("knowclip.evaluation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     )
@@ -121,12 +122,24 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         cells=cells,
         recalled=any("_R@" in metric for metric in metrics),
         two_by_two=any(metric.endswith("_group") for metric in metrics),
+        short=endings(list(summary["methods"])),
         blind=any(map(strongest_control, summary["benchmarks"].values())),
         run_number={run: number for number, run in enumerate(summary["methods"])},
         provenance=dict(flatten(report.provenance)),
         max_classes=plots.MAX_CLASSES,
         min_ranked=MIN_RANKED,
     )
+
+
+def endings(names: Sequence[str]) -> dict[str, str]:
+    """The shortest end of each path that tells it from the others, for places too narrow for the whole."""
+    short = {}
+    for name in names:
+        parts = [part for part in name.split("/") if part]
+        ends = ["/".join(parts[-size:]) for size in range(1, len(parts) + 1)]
+        unique = (end for end in ends if sum(f"/{other}".endswith(f"/{end}") for other in names) == 1)
+        short[name] = next(unique, name)
+    return short
 
 
 def galleries(report: Report) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from knowclip.console.counts import read_line
+from knowclip.console.counts import counted, read_line
 from knowclip.evaluation.benchmarks.card import NOT_IN_FILE
 from knowclip.evaluation.report.summary import NO_FILES
 
@@ -37,7 +37,7 @@ def records(details: Mapping[str, Any]) -> str:
     parts = [read_line(used, skipped, what="records")]
     parts += [f"{short:,} of the published records are not in the files"] if short else []
     if missing := details.get("missing_images"):
-        parts.append(f"{missing:,} images cannot be read: their items count as wrong")
+        parts.append(f"{counted(missing, 'image')} cannot be read: items with them count as wrong")
     if dropped := details.get("dropped"):
         small = ", ".join(f"{group}: {count:,}" for group, count in sorted(dropped.items())[:DROPPED])
         more = f" and {len(dropped) - DROPPED} more" if len(dropped) > DROPPED else ""

@@ -74,9 +74,9 @@ class KnowledgeGraph:
             return self.entity(ids[0])
         if ids:
             raise ValueError(f"{name!r} is the text of several entities, give an id: {', '.join(ids)}")
-        query = "SELECT id FROM entities WHERE text IS NOT NULL ORDER BY levenshtein(text, $1), id LIMIT 5"
-        near = ", ".join(row[0] for row in self.sql(query, [name]).fetchall())
-        raise ValueError(f"no entity of {self.path} has the id or text {name!r}; near it: {near}")
+        near = ", ".join(row[0] for row in self.sql(_NEAR, [name.strip().lower()]).fetchall())
+        told = f"near it: {near}" if near else "none contains it or is spelt nearly so"
+        raise ValueError(f"no entity of {self.path} has the id or text {name!r}; {told}")
 
     def triplet(self, row: int) -> Triplet:
         """Triplet ``row`` by ids."""
@@ -147,6 +147,18 @@ class KnowledgeGraph:
             options = ", file_row_number = true" if "row" in columns else ""
             connection.execute(f"CREATE VIEW {table} AS SELECT {columns} FROM read_parquet({file}{options})")
         return connection.execute(query, parameters)
+
+
+_NEAR = """
+SELECT id FROM (
+    SELECT id, text, contains(' ' || lower(text) || ' ', ' ' || $1 || ' ') AS holds,
+        damerau_levenshtein(lower(text), $1) AS edits
+    FROM entities WHERE text IS NOT NULL
+)
+WHERE holds OR edits <= greatest(1, length($1) // 4)
+ORDER BY holds AND edits > 1, edits, id LIMIT 5
+"""
+"""Entities that are spelt nearly as $1 (a letter in four may differ), then those that hold it as a word."""
 
 
 def _key(relation: Any, tail: Any) -> Int[np.ndarray, " n"]:
