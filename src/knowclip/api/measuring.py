@@ -38,22 +38,18 @@ def measure(
 ) -> tuple[dict[str, list[Result]], dict[str, str]]:
     """Measure every model on every benchmark and keep each result as soon as it is there.
 
-    What cannot be measured (``absent``, and what fails here) is kept beside the results, with the reasons.
-
     Args:
         models: By name; None: to be loaded by it, when its turn has come.
         benchmarks: To be run.
         control: The blind reader, of ``text_only``.
         data: Where the benchmarks are from, and their paraphrases.
-        split: Kept with the results.
-        out: Their folder; None: nothing is kept.
+        split, out: Of the results, and their folder; None: nothing is kept.
         device: To load models on.
         allow_missing: Count items of unreadable images as wrong, however many.
-        absent: Benchmarks that cannot be, and why.
+        absent: Benchmarks that cannot be, and why; kept beside the results, as what fails here.
 
     Returns:
-        Results by the model's name (a KEE has a row of its own), and the benchmarks that cannot be measured
-        (too many unreadable images) with the reasons.
+        Results by the model's name (a KEE has a row of its own); what fails (unreadable images), and why.
 
     Raises:
         ValueError: none can be measured.
@@ -61,7 +57,6 @@ def measure(
     from knowclip.api.loaded import load_model, scorers
     from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
-    from knowclip.evaluation.store import save_absent
     from knowclip.evaluation.suites.folder import run_suite
     from knowclip.storage.caches import cache_folder
 
@@ -75,11 +70,7 @@ def measure(
             for suffix, scorer in scorers(model, cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
-                    label = f"{benchmark.card.name}{suffix}"
-                    images = {case.image for case in shown_cases(benchmark)}
-                    # how many there are, before the first batch of them is done
-                    update(f"{label}: images" if images else label, 0, len(images) or None)
-                    scorer.progress = partial(_encoding, update, label)
+                    _begin(update, benchmark, suffix, scorer)
                     try:
                         found = run_suite([benchmark], scorer, text_only=control, paraphrases=said)
                     except UnreadableError as error:
@@ -89,11 +80,18 @@ def measure(
                     if out is not None:
                         keep(found, [benchmark], scorer, out, name + suffix, split)
                 if results and out is not None:
-                    about = {"model": name + suffix, "model_hash": scorer.model_hash, "split": split}
-                    save_absent({**absent, **failed}, out, **about)
+                    keep_absent({**absent, **failed}, scorer, out, name + suffix, split)
     if not any(runs.values()):
         raise ValueError("; ".join(dict.fromkeys(failed.values())))
     return runs, failed
+
+
+def _begin(update: Stages, benchmark: Benchmark, suffix: str, scorer: Scorer) -> None:
+    """Say what comes, and how many images it has: the first batch of them may take long."""
+    label = f"{benchmark.card.name}{suffix}"
+    images = {case.image for case in shown_cases(benchmark)}
+    update(f"{label}: images" if images else label, 0, len(images) or None)
+    scorer.progress = partial(_encoding, update, label)
 
 
 def _encoding(update: Stages, label: str, what: str, done: int, total: int) -> None:
@@ -122,6 +120,13 @@ def keep(
     about = {"model": name, "model_hash": scorer.model_hash, "split": split, "provenance": provenance()}
     for result, benchmark in zip(results, benchmarks, strict=True):
         save(result, out, cases=shown_cases(benchmark), **about)
+
+
+def keep_absent(absent: Mapping[str, str], scorer: Scorer, out: Path, name: str, split: str) -> None:
+    """Write why benchmarks could not be measured, beside the results of those that could."""
+    from knowclip.evaluation.store import save_absent
+
+    save_absent(absent, out, model=name, model_hash=scorer.model_hash, split=split)
 
 
 def keep_found(results: Sequence[Result], model_hash: str, out: Path, name: str, split: str) -> None:
