@@ -43,7 +43,8 @@ def measure(
         benchmarks: To be run.
         control: The blind reader, of ``text_only``.
         data: Where the benchmarks are from, and their paraphrases.
-        split, out: Of the results, and their folder; None: nothing is kept.
+        split: Kept with the results.
+        out: Their folder; None: nothing is kept.
         device: To load models on.
         allow_missing: Count items of unreadable images as wrong, however many.
         absent: Benchmarks that cannot be, and why; kept beside the results, as what fails here.
@@ -61,8 +62,7 @@ def measure(
     from knowclip.storage.caches import cache_folder
 
     said, cache = paraphrases(data), cache_folder() / "features"
-    runs: dict[str, list[Result]] = {}
-    failed: dict[str, str] = {}
+    runs, failed = dict[str, list[Result]](), dict[str, str]()
     for name, model in models.items():
         with stages() as update:
             update(f"loading {name}", 0, None)
