@@ -55,18 +55,18 @@ def measure(
     Raises:
         ValueError: none can be measured.
     """
-    from knowclip.api.loaded import load_model, scorers
+    from knowclip.api.loaded import scorers
     from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
     from knowclip.evaluation.suites.folder import run_suite
     from knowclip.storage.caches import cache_folder
 
     said, cache = paraphrases(data), cache_folder() / "features"
-    runs, failed = dict[str, list[Result]](), dict[str, str]()
+    runs: dict[str, list[Result]] = {}
+    failed: dict[str, str] = {}
     for name, model in models.items():
         with stages() as update:
-            update(f"loading {name}", 0, None)
-            model = load_model(name, device=device).with_kee() if model is None else model
+            model = _loaded(name, device, update) if model is None else model
             for suffix, scorer in scorers(model, cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
@@ -84,6 +84,13 @@ def measure(
     if not any(runs.values()):
         raise ValueError("; ".join(dict.fromkeys(failed.values())))
     return runs, failed
+
+
+def _loaded(name: str, device: str | None, update: Stages) -> DualEncoder:
+    from knowclip.api.loaded import load_model
+
+    update(f"loading {name}", 0, None)
+    return load_model(name, device=device).with_kee()
 
 
 def _begin(update: Stages, benchmark: Benchmark, suffix: str, scorer: Scorer) -> None:
