@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from test_index import draw
 
+import knowclip
 from knowclip.cli import build_app
 from knowclip.preflight import machine
 
@@ -68,6 +70,21 @@ def test_photos_are_indexed_searched_moved_and_searched_again(
     (photos / "two.png").unlink()
     out, err = run(capfd, "search", idx, "a horse", "--no-rerank", "--paths")
     assert len(out.splitlines()) == 3 and "1 photos are no longer there" in err
+
+
+DOCUMENT = Path(knowclip.__file__).parents[2] / "docs" / "search.md"
+
+
+@pytest.mark.skipif(not DOCUMENT.is_file(), reason="the wheel has no docs")
+def test_the_documented_python_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (snippet,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    exec(snippet, {})
+    told = capsys.readouterr().out.splitlines()
+    assert told and all(line.startswith(str(folder / "photos")) for line in told)
+    assert "1.0" in told[0]
 
 
 def test_names_that_are_no_text_reach_a_pipe_as_they_are(

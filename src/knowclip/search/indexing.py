@@ -81,7 +81,7 @@ def add_photos(
     Raises:
         ValueError: A place is not there, or none holds a photo; the model gives NaN.
     """
-    listing = list_photos(places)
+    listing = list_photos(places, progress=progress)
     added = Added(unreadable=dict(listing.unreadable), others=+listing.others)
     return _Adding(store, encoder, added).run(listing, progress)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from knowclip.console.progress import Stages
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 
 LINK = "link to a folder, not followed"
@@ -56,8 +57,8 @@ class Listing:
     """Files that are no photo by their name, by reason; junk of the system is not counted."""
 
 
-def list_photos(places: Sequence[str | os.PathLike[str]]) -> Listing:
-    """Go through folders, in order of names; a place may be a single photo.
+def list_photos(places: Sequence[str | os.PathLike[str]], *, progress: Stages | None = None) -> Listing:
+    """Go through folders, in order of names; a place may be a single photo. ``progress`` is told how many.
 
     Raises:
         ValueError: A place is not there, or a single file is no photo by its name.
@@ -68,7 +69,7 @@ def list_photos(places: Sequence[str | os.PathLike[str]]) -> Listing:
     listing = Listing(tuple(roots))
     for root in roots:
         if os.path.isdir(root):
-            _walk(root, listing)
+            _walk(root, listing, progress)
         elif not os.path.isfile(root):
             raise ValueError(f"{root} does not exist: give a folder of photos, or a photo")
         elif (reason := _no_photo(root)) is not None:
@@ -78,7 +79,7 @@ def list_photos(places: Sequence[str | os.PathLike[str]]) -> Listing:
     return listing
 
 
-def _walk(root: str, listing: Listing) -> None:
+def _walk(root: str, listing: Listing, progress: Stages | None) -> None:
     def told(error: OSError) -> None:
         listing.unreadable[str(error.filename)] = f"folder {error.filename} cannot be read: {error.strerror}"
 
@@ -92,6 +93,8 @@ def _walk(root: str, listing: Listing) -> None:
                 listing.others[reason] += 1
             else:
                 _look_at(os.path.join(folder, name), listing)
+        if progress is not None:
+            progress("looking for photos", len(listing.photos), None)
 
 
 def _look_at(path: str, listing: Listing) -> None:
