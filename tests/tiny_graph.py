@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from knowclip.data.graphs.collate import GraphDataset, Neighbours
+from knowclip.data.graphs.queries import Queries
 from knowclip.data.graphs.sampler import TripletSampler
 from knowclip.data.images.decoding import decode
 from knowclip.knowledge.graph.edit import merge
@@ -70,6 +71,7 @@ def graph_steps(
     batch_size: int = 8,
     neighbours: Neighbours | None = None,
     sentences: bool = False,
+    queries: Queries | None = None,
     rank: int = 0,
     world_size: int = 1,
     **sampler: Any,
@@ -82,6 +84,7 @@ def graph_steps(
         load_images=lambda refs: decode(refs, preprocess=model.preprocess),
         neighbours=neighbours,
         sentences=sentences,
+        queries=queries,
         rank=rank,
         world_size=world_size,
     )

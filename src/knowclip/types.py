@@ -148,6 +148,13 @@ class GraphBatch:
     """Each triplet as a caption of its head, in words."""
     known_sentences: Bool[Tensor, "T M"] | None = None
     """``[i, j]``: sentence j is said of the head of triplet i as well (i != j): no negative."""
+    tail_phrases: Int[Tensor, "T L"] | None = None
+    """What asks for each tail in words: "head relation", or the relation alone where the head is an image."""
+    related_tails: Bool[Tensor, "T M"] | None = None
+    """``[i, j]``: triplet i may be true with the tail of triplet j, by a hierarchy (i != j): no negative."""
+    head_phrases: Int[Tensor, "T L"] | None = None
+    """The same for heads: "relation tail", or the relation alone."""
+    related_heads: Bool[Tensor, "T M"] | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Images that could not be read while the step was made, and why: others stand in their places."""
 
@@ -239,6 +246,14 @@ class KnowledgeFeatures(Features):
     sentence_features: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
     """``h r t`` as a text."""
     known_sentences: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)
+    pooled_heads: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    """Heads as CLIP embeds them, and tails; and what asks for either, in words or by an image and words."""
+    pooled_tails: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    pooled_tail_queries: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    pooled_head_queries: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    related_tails: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)
+    related_heads: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)
+    pooled_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     e2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     g2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     teacher_image_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)

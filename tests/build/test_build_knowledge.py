@@ -61,6 +61,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "data.graph.context_margin": ("0.5", lambda t: sampler(t).context_margin),
     "data.graph.same_image": ("3", lambda t: sampler(t).same_image),
     "data.graph.inverse": ("true", lambda t: len(t.method.knowledge.vocabulary)),
+    "data.graph.hierarchy": ("[]", lambda t: t.batches.graph.queries.hierarchy.upward.tolist()),
     "data.graph.neighbours": ("1", lambda t: t.batches.graph.neighbours.fanout),
     "data.graph.shuffle_neighbours": ("true", lambda t: t.batches.graph.neighbours.shuffled),
     "data.graph.image_roots": ("{regions: elsewhere}", lambda t: sampler(t).graph._roots),
@@ -69,6 +70,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "method.e2r_weight": ("0", parameters),
     "method.g2e_weight": ("0", parameters),
     "method.sentence_weight": ("1", lambda t: first(t).sentences is None),
+    "method.pooled_weight": ("1", lambda t: first(t).tail_phrases is None),
     "method.kd_weight": ("0", lambda t: t.method.knowledge._teacher is None),
     "method.head_side": ("true", lambda t: t.method.knowledge.head_side),
     "method.captions_as_triplets": ("false", lambda t: len(t.method.knowledge.vocabulary)),
@@ -95,9 +97,11 @@ def test_every_field_is_accounted_for() -> None:
 
 @pytest.mark.slow
 def test_every_field_changes_what_is_built(base) -> None:
-    plain = built(base)
+    plain, pooled = built(base), built(base, "method.pooled_weight=1")
     for key, (value, look) in EFFECTS.items():
-        assert look(built(base, f"{key}={value}")) != look(plain), key
+        read_by = ["method.pooled_weight=1"] if key == "data.graph.hierarchy" else []
+        before = pooled if read_by else plain
+        assert look(built(base, *read_by, f"{key}={value}")) != look(before), key
 
 
 def test_a_named_teacher_is_loaded(base, world, monkeypatch) -> None:

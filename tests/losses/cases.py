@@ -19,6 +19,7 @@ from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.pooled import pooled_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -37,6 +38,8 @@ def random_inputs(names: set[str]) -> dict[str, Tensor]:
     usable[0, 3, 1] = False
     false = torch.zeros(B, B, dtype=torch.bool)
     false[1, 4] = false[4, 1] = True
+    related = torch.zeros(B, B, dtype=torch.bool)
+    related[2, 0] = True
     everything = {
         "image_features": features(B),
         "text_features": features(B),
@@ -51,6 +54,7 @@ def random_inputs(names: set[str]) -> dict[str, Tensor]:
         "entity_features": features(B),
         "graph_features": features(B),
         "known_true": false,
+        "related": related,
         "has_graph": torch.tensor([1, 1, 0, 1, 1, 1], dtype=torch.bool),
         "relation_logits": features(B),
         "relation_labels": torch.tensor([0, 3, 3, 7, 1, 2]),
@@ -111,7 +115,7 @@ class LossCase:
         order = torch.tensor([3, 0, 5, 1, 4, 2])
         inputs = random_inputs(self.inputs)
         permuted = {name: value[order] if value.ndim else value for name, value in inputs.items()}
-        for name in {"usable_negatives", "false_negatives", "known_true"} & self.inputs:  # [image, text, ...]
+        for name in MASKS & self.inputs:
             permuted[name] = permuted[name][:, order]
         torch.testing.assert_close(self.call(**permuted), self.call())
 
@@ -190,10 +194,13 @@ def nearness_to_enhanced(features: dict[str, Tensor]) -> Tensor:
     return (features["text_features"] * features["teacher_text_features"]).sum(-1)
 
 
+MASKS = {"usable_negatives", "false_negatives", "known_true", "related"}
+"""``[image, text, ...]``"""
 PAIRS = {"image_features", "text_features", "logit_scale", "false_negatives"}
 TRIPLETS = {"logit_scale", "known_true"}
 LOSSES: dict[Callable[..., Tensor], set[str]] = {
     e2e_loss: TRIPLETS | {"query_features", "candidate_features"},
+    pooled_loss: TRIPLETS | {"query_features", "candidate_features", "related"},
     e2r_loss: {"relation_logits", "relation_labels"},
     g2e_loss: TRIPLETS | {"entity_features", "graph_features", "has_graph"},
     distillation_loss: {

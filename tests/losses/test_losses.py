@@ -31,6 +31,7 @@ from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.pooled import pooled_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 
@@ -61,6 +62,12 @@ class TestNegativeSiglipLoss(LossCase):
 
 class TestE2ELoss(LossCase):
     loss = e2e_loss
+    learnt = ("query_features", "candidate_features")
+    separation = staticmethod(triplet_separation)
+
+
+class TestPooledLoss(LossCase):
+    loss = pooled_loss
     learnt = ("query_features", "candidate_features")
     separation = staticmethod(triplet_separation)
 

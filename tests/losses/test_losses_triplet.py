@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from knowclip.losses.contrastive import clip_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.pooled import pooled_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss, ranked_first
 
 EYE = torch.eye(2, dtype=torch.float64)
@@ -32,6 +33,20 @@ def test_e2e_by_hand_and_as_clip() -> None:
     order = ("query_features", "candidate_features", "logit_scale", "known_true")
     same = clip_loss(**{name: inputs[mine] for name, mine in zip(names, order, strict=True)})
     assert e2e_loss(**inputs).item() == same.item()
+
+
+def test_pooled_is_e2e_where_nothing_is_related_and_leaves_kin_out() -> None:
+    inputs = random_inputs(LOSSES[pooled_loss])
+    plain = {name: value for name, value in inputs.items() if name != "related"}
+    alone = pooled_loss(**plain, related=torch.zeros(6, 6, dtype=torch.bool))
+    assert alone.item() == e2e_loss(**plain).item()
+    # queries (1, 0), (0, 1) and tails alike: the second tail is kin of the first, and not the other way
+    related = torch.tensor([[False, True], [False, False]])
+    loss = pooled_loss(
+        query_features=EYE, candidate_features=EYE, logit_scale=ONE, known_true=NONE, related=related
+    )
+    # rows: 0 and softplus(-1); columns: softplus(-1) and 0
+    assert loss.item() == pytest.approx(softplus(-1) / 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -12,6 +12,10 @@ import torch
 from torch.nn import functional as F
 
 from knowclip.data.graphs.collate import Neighbours, mixed, relation_vocabulary
+from knowclip.data.graphs.hierarchy import Hierarchy
+from knowclip.data.graphs.queries import Queries
+from knowclip.evaluation.links.scorers import PlainClip
+from knowclip.evaluation.scoring import Scorer
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.joint import Joint
 from knowclip.methods.knowledge_clip import KnowledgeClip
@@ -135,13 +139,76 @@ def test_the_control_pairs_each_head_with_its_triplet_as_a_caption(graph) -> Non
     torch.testing.assert_close(losses["sentence_loss"], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_pooled_term_asks_the_towers_as_plain_clip_is_asked(graph, fused) -> None:
+    """Every query and every end by itself; with the fusion encoder beside it and without."""
+    terms = {} if fused else {"e2e_weight": 0, "e2r_weight": 0, "g2e_weight": 0}
+    method = knowledge_clip(pooled_weight=2.0, head_side=fused, **terms).eval()
+    queries = Queries(Hierarchy(graph), heads=fused)
+    steps = graph_steps(graph, batch_size=20, queries=queries, neighbours=Neighbours(2, 2))
+    batch = dataclasses.replace(tiny_batch(4), graph=steps[0])
+    features = method(batch)
+    drawn = mixed(steps.sampler.batch(0, 0), np.random.default_rng([0, 0, 0, 1]))
+    assert {type(end) for end in [*drawn.head, *drawn.tail]} == {str, ImageRef}
+    plain = PlainClip(Scorer(method.model))
+    sides = {"tail": (plain.tail_queries(drawn.head, drawn.relation), plain.tail_candidates(drawn.tail))}
+    if fused:
+        sides["head"] = plain.head_queries(drawn.relation, drawn.tail), plain.head_candidates(drawn.head)
+    total = 0.0
+    for side, (asked, ends) in sides.items():
+        close(getattr(features, f"pooled_{side}_queries"), torch.tensor(asked))
+        close(getattr(features, f"pooled_{side}s"), torch.tensor(ends))
+        mask = getattr(batch.graph, f"known_{side}s") | getattr(batch.graph, f"related_{side}s")
+        logits = features.pooled_logit_scale * torch.tensor(asked) @ torch.tensor(ends).T
+        logits = logits.masked_fill(mask, -math.inf)
+        total += F.cross_entropy(logits, torch.arange(20)) + F.cross_entropy(logits.T, torch.arange(20))
+    losses, report = method.losses(features)
+    # of weight 2, each side the mean of two directions
+    close(losses["pooled_loss"], 2 * total / 2 / len(sides))
+    assert {"pooled_accuracy", "pooled_logit_scale"} <= report.keys()
+    assert ("pooled_head_accuracy" in report) == fused
+
+
+def close(one: torch.Tensor, other: torch.Tensor) -> None:
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_the_pooled_term_leaves_the_paper_s_terms_as_they_are(graph) -> None:
+    batch = step(graph, queries=Queries(Hierarchy(graph)))
+    paper, both = knowledge_clip().eval(), knowledge_clip(pooled_weight=1.0).eval()
+    both.load_state_dict(paper.state_dict(), strict=False)
+    one, _ = paper.losses(paper(batch))
+    other, _ = both.losses(both(batch))
+    assert one.keys() == TERMS and other.keys() == TERMS | {"pooled_loss"}
+    for name, loss in one.items():
+        close(loss, other[name])
+    alone = knowledge_clip(e2e_weight=0, e2r_weight=0, g2e_weight=0, kd_weight=0, pooled_weight=1.0)
+    beside = [name for name, _ in alone.named_parameters() if not name.startswith("model.")]
+    assert beside == ["knowledge.pooled.logit_scale"]
+
+
+def test_learning_by_the_pooled_term_finds_the_tails(graph) -> None:
+    """Thirty steps on one batch, by the towers of the joint method alone."""
+    method = joint(e2e_weight=0, e2r_weight=0, g2e_weight=0, kd_weight=0, pooled_weight=1.0).train()
+    batch = step(graph, batch_size=8, queries=Queries(Hierarchy(graph)))
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
+    found = []
+    for _ in range(30):
+        losses, report = method.losses(method(batch))
+        found.append((losses["pooled_loss"].item(), report["pooled_accuracy"]))
+        optimizer.zero_grad()
+        losses["pooled_loss"].backward()
+        optimizer.step()
+    assert found[-1][0] < 0.5 * found[0][0] and found[-1][1] > found[0][1]
+
+
 def test_features_are_the_fusion_encoder_s_answers(graph) -> None:
     """Y(h, r, -), Y(-, -, t) and the logits of R(h, -, t), asked one triplet at a time."""
     method = knowledge_clip(captions_as_triplets=False, head_side=True).eval()
     batch = step(graph)
     features = method(batch)
     triplets, model, data = method.knowledge.triplets, method.model, batch.graph
-    entities = method.knowledge._graph_entities(model, data)
+    _, entities = method.knowledge._graph_entities(model, data)
     relations = model.encode_text(data.relation_texts)
     for row, (h, r, t) in enumerate(data.triplets.tolist()):
         Y, R = triplets.fusion(
@@ -161,7 +228,7 @@ def test_graph_features_follow_the_equation_on_the_sampled_triplets(graph) -> No
     data = step(graph).graph
     features = method(step(graph))
     fusion, layers = method.knowledge.triplets.fusion, method.knowledge.triplets.propagation.layers
-    entities = method.knowledge._graph_entities(method.model, data)
+    _, entities = method.knowledge._graph_entities(method.model, data)
     none = torch.zeros(0, method.model.embed_dim)
 
     def propagated(node: int, level: int) -> torch.Tensor:

@@ -16,6 +16,8 @@ from accelerate import Accelerator
 from trainers import make_trainer
 
 from knowclip.data.graphs.collate import Neighbours, relation_vocabulary
+from knowclip.data.graphs.hierarchy import Hierarchy
+from knowclip.data.graphs.queries import Queries
 from knowclip.export.method import load_own_tensors, own_tensors, save_method
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.knowledge_clip import KnowledgeClip
@@ -39,6 +41,7 @@ def make_method(graph: KnowledgeGraph, **changed: Any) -> KnowledgeClip:
     model = tiny_model()
     options = {
         "e2e_weight": 1.0, "e2r_weight": 1.0, "g2e_weight": 1.0, "kd_weight": 1.0, "head_side": True,
+        "pooled_weight": 1.0,
         "captions_as_triplets": True, "graph_layers": 2,
         "fusion": {"width": 8, "layers": 1, "heads": 2, "drop_path": 0.0},
         "relations": relation_vocabulary(graph, inverse=True),
@@ -67,7 +70,13 @@ class Pairs:
 def loader(graph: KnowledgeGraph, *, rank: int = 0, world_size: int = 1, workers: int = 0) -> MixedLoader:
     rows = slice(*(PAIRS * r // world_size for r in (rank, rank + 1)))
     steps = graph_steps(
-        graph, batch_size=TRIPLETS, neighbours=NEAR, inverse=True, rank=rank, world_size=world_size
+        graph,
+        batch_size=TRIPLETS,
+        neighbours=NEAR,
+        queries=Queries(Hierarchy(graph), heads=True),
+        inverse=True,
+        rank=rank,
+        world_size=world_size,
     )
     return MixedLoader(Pairs(STEPS, rows), steps, num_workers=workers)
 
@@ -137,13 +146,19 @@ def test_micro_batches_give_the_gradients_of_the_step(graph, accumulate) -> None
     method, batch = make_method(graph), next(loader(graph).epoch(0))
     losses, whole = gradients(method, batch, 1)
     micro_losses, micro = gradients(method, batch, accumulate)
-    assert losses.keys() == {"e2e_loss", "e2r_loss", "g2e_loss", "kd_loss"}
+    assert losses.keys() == {"e2e_loss", "e2r_loss", "g2e_loss", "kd_loss", "pooled_loss"}
     torch.testing.assert_close(micro_losses, losses, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(micro, whole, atol=1e-5, rtol=1e-3)
 
 
 def test_micro_batches_of_the_control_too(graph) -> None:
-    weights = {"e2e_weight": 0.0, "e2r_weight": 0.0, "g2e_weight": 0.0, "sentence_weight": 1.0}
+    weights = {
+        "e2e_weight": 0.0,
+        "e2r_weight": 0.0,
+        "g2e_weight": 0.0,
+        "pooled_weight": 0.0,
+        "sentence_weight": 1.0,
+    }
     method = make_method(graph, **weights)
     batch = dataclasses.replace(tiny_batch(PAIRS), graph=graph_steps(graph, batch_size=9, sentences=True)[0])
     losses, whole = gradients(method, batch, 1)

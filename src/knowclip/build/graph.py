@@ -10,6 +10,8 @@ from accelerate import Accelerator
 from knowclip.console.progress import Stages
 from knowclip.data.graphs.checks import refuse_unreadable
 from knowclip.data.graphs.collate import GraphDataset, Neighbours, graph_images, relation_vocabulary
+from knowclip.data.graphs.hierarchy import Hierarchy
+from knowclip.data.graphs.queries import Queries
 from knowclip.data.graphs.sampler import TripletSampler
 from knowclip.data.images.cache import PixelCache
 from knowclip.data.images.decoding import decode
@@ -41,6 +43,7 @@ def build_triplets(
     *,
     hops: int,
     sentences: bool,
+    queries: tuple[str, ...],
     steps_per_epoch: int | None,
     cache_dir: Path | None,
     max_unreadable: float,
@@ -56,6 +59,7 @@ def build_triplets(
         model: That reads their texts and images.
         hops: Of the neighbourhood that is drawn for G2E; 0 draws none.
         sentences: Whether each triplet comes as a caption of its head too.
+        queries: The ends that plain CLIP is asked for: "tail", "head"; or none.
         steps_per_epoch: As many as the pairs have; None: each triplet once.
         cache_dir: Where images and regions are kept, if the recipe asks for it.
         max_unreadable: Share of the images that may prove unreadable.
@@ -78,6 +82,7 @@ def build_triplets(
         load_images=load_images,
         neighbours=Neighbours(hops, config.neighbours, shuffled=config.shuffle_neighbours) if hops else None,
         sentences=sentences,
+        queries=Queries(Hierarchy(graph, config.hierarchy), heads="head" in queries) if queries else None,
         unreadable=broken,
         max_unreadable=tolerated_of_graph(max_unreadable, graph),
         rank=accelerator.process_index,

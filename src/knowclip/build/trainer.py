@@ -152,6 +152,7 @@ def _batches(
         method.model,
         hops=recipe.method.knowledge_terms.hops,
         sentences=bool(recipe.method.knowledge_terms.sentence_weight),
+        queries=recipe.method.knowledge_terms.pooled_sides,
         steps_per_epoch=None if pairs is None else len(pairs),
         cache_dir=data.cache_dir,
         max_unreadable=data.max_unreadable,

@@ -58,7 +58,7 @@ class KnowledgeClip(Method):
         )
 
     def losses(self, features: KnowledgeFeatures) -> tuple[Losses, Report]:
-        """Give ``e2e_loss``, ``e2r_loss``, ``g2e_loss``, ``kd_loss``, those with a weight."""
+        """Give ``e2e_loss``, ``e2r_loss``, ``g2e_loss``, ``kd_loss`` and the others, those with a weight."""
         losses, report = self.knowledge.losses(features)
         return losses, report | {"logit_scale": features.logit_scale.item()}
 

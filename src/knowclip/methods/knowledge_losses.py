@@ -13,6 +13,7 @@ import torch
 from knowclip.losses.contrastive import clip_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
 from knowclip.losses.masks import false_negatives
+from knowclip.losses.pooled import pooled_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss, ranked_first
 from knowclip.methods.method import Report
 from knowclip.types import KnowledgeFeatures
@@ -100,8 +101,38 @@ def sentence(features: KnowledgeFeatures) -> Term:
     return loss, report
 
 
+def pooled(features: KnowledgeFeatures) -> Term:
+    """Ours: tails of the towers' own queries, or the mean of tails and heads; and how many are found."""
+    tails = _asked(features.pooled_tail_queries, features.pooled_tails)
+    loss, report = _pooled_side(features, tails, features.known_tails, features.related_tails, name="pooled")
+    report |= {"pooled_logit_scale": features.pooled_logit_scale.item()}
+    if features.pooled_head_queries is None:
+        return loss, report
+    heads = _asked(features.pooled_head_queries, features.pooled_heads)
+    masks = features.known_heads, features.related_heads
+    other, more = _pooled_side(features, heads, *masks, name="pooled_head")
+    return (loss + other) / 2, report | more
+
+
+def _asked(queries: Float[Tensor, "T D"], candidates: Float[Tensor, "T D"]) -> dict[str, Tensor]:
+    return {"query_features": queries, "candidate_features": candidates}
+
+
+def _pooled_side(
+    features: KnowledgeFeatures,
+    asked: dict[str, Tensor],
+    known: Bool[Tensor, "T T"],
+    related: Bool[Tensor, "T T"],
+    *,
+    name: str,
+) -> Term:
+    scale = features.pooled_logit_scale
+    loss = pooled_loss(**asked, logit_scale=scale, known_true=known, related=related)
+    return loss, _accuracy(f"{name}_accuracy", **asked, left_out=known | related)
+
+
 TERMS: dict[str, Callable[[KnowledgeFeatures], Term]] = {
-    "e2e": e2e, "e2r": e2r, "g2e": g2e, "kd": kd, "sentence": sentence,
+    "e2e": e2e, "e2r": e2r, "g2e": g2e, "kd": kd, "sentence": sentence, "pooled": pooled,
 }  # fmt: skip
 
 

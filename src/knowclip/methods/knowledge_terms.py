@@ -3,8 +3,8 @@
 A module that a method holds beside its CLIP: :mod:`knowclip.methods.knowledge_clip` alone,
 :mod:`knowclip.methods.joint` together with Structure-CLIP's terms.
 
-Shape legend: B pairs, S triplets of graph and pairs, T of the graph, M masked triplets, Q relation phrases,
-D embedding width.
+Shape legend: B pairs, S triplets of graph and pairs, T of the graph, M masked triplets, E entities,
+Q relation phrases, D embedding width.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from knowclip.methods.knowledge_losses import TERMS, pair_directions
 from knowclip.methods.method import Losses, Report
+from knowclip.methods.pooled_triplets import PooledTriplets
 from knowclip.methods.teacher import Teacher
 from knowclip.models.clip import DualEncoder
 from knowclip.models.fusion import Entities, joined
@@ -44,7 +45,9 @@ class KnowledgeTerms(nn.Module):
         g2e_weight: Graph-entity (K6).
         kd_weight: Distillation (K7).
         sentence_weight: The control: CLIP's loss between each head, crop or text, and the sentence "h r t".
-        head_side: E2E with the head masked too; the loss is then the mean of both sides.
+        pooled_weight: Ours: "h r" against t as the towers alone embed them
+            (:func:`~knowclip.losses.pooled.pooled_loss`).
+        head_side: E2E and the pooled term ask for heads too; their loss is then the mean of both sides.
         captions_as_triplets: Pairs take part in E2E and E2R as "image of" and "caption of" (K1).
         graph_layers: L of K6.
         fusion: ``width``, ``layers``, ``heads``, ``drop_path`` of the fusion encoder.
@@ -68,11 +71,12 @@ class KnowledgeTerms(nn.Module):
         graph_layers: int,
         fusion: dict[str, Any],
         sentence_weight: float = 0.0,
+        pooled_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.weights = {
             "e2e": e2e_weight, "e2r": e2r_weight, "g2e": g2e_weight, "kd": kd_weight,
-            "sentence": sentence_weight,
+            "sentence": sentence_weight, "pooled": pooled_weight,
         }  # fmt: skip
         if not any(self.weights.values()):
             names = ", ".join(f"{name}_weight" for name in self.weights)
@@ -82,6 +86,7 @@ class KnowledgeTerms(nn.Module):
         self.captions_as_triplets = captions_as_triplets
         self._shape = {"graph_layers": graph_layers, "fusion": dict(fusion)}
         self._teacher = Teacher(teacher) if teacher is not None and kd_weight else None
+        self.pooled = PooledTriplets(heads=head_side) if pooled_weight else None
         self.triplets = None
         if e2e_weight or e2r_weight or g2e_weight:
             if not self.relations:
@@ -123,16 +128,22 @@ class KnowledgeTerms(nn.Module):
         features: dict[str, Tensor] = {}
         if self.weights["kd"]:
             features |= self._distilled(batch)
-        if self.triplets is None and not self.weights["sentence"]:
+        if self.triplets is None and self.pooled is None and not self.weights["sentence"]:
             return features
         if batch.graph is None:
             raise ValueError("these terms learn from triplets and the batch has none: see training.mixed")
         if self.weights["sentence"]:
             features |= _sentences(model, batch.graph)
-        return features if self.triplets is None else features | self._fused(model, batch, batch.graph, pairs)
+        embedded = None
+        if self.triplets is not None:
+            embedded, entities = self._graph_entities(model, batch.graph)
+            features |= self._fused(model, batch, batch.graph, entities, pairs)
+        if self.pooled is not None:
+            features |= self.pooled.features(model, batch.graph, embedded)
+        return features
 
     def losses(self, features: KnowledgeFeatures) -> tuple[Losses, Report]:
-        """``e2e_loss``, ``e2r_loss``, ``g2e_loss``, ``kd_loss``, those with a weight; numbers for the log."""
+        """``e2e_loss``, ``e2r_loss`` and the others, those with a weight; numbers for the log."""
         losses: Losses = {}
         report: Report = {}
         for name, weight in self.weights.items():
@@ -148,10 +159,10 @@ class KnowledgeTerms(nn.Module):
         return self._teacher(batch)
 
     def _fused(
-        self, model: DualEncoder, batch: Batch, graph: GraphBatch, pairs: Entities | None
+        self, model: DualEncoder, batch: Batch, graph: GraphBatch, entities: Entities, pairs: Entities | None
     ) -> dict[str, Tensor]:
         """Outputs of the fusion encoder, as the losses compare them."""
-        triplets, labels, entities, relations = self._everything(model, batch, graph, pairs)
+        triplets, labels, entities, relations = self._everything(model, batch, graph, entities, pairs)
         asked = self._maskings(triplets, graph)
         outputs = self.triplets.fusion(entities, relations, torch.cat(list(asked.values())))
         sizes = [len(rows) for rows in asked.values()]
@@ -177,10 +188,9 @@ class KnowledgeTerms(nn.Module):
         return features
 
     def _everything(
-        self, model: DualEncoder, batch: Batch, graph: GraphBatch, pairs: Entities | None
+        self, model: DualEncoder, batch: Batch, graph: GraphBatch, entities: Entities, pairs: Entities | None
     ) -> tuple[Int[Tensor, "S 3"], Int[Tensor, " S"], Entities, Float[Tensor, "Q D"]]:
         """Triplets of graph and pairs, their labels, and the entities and relations they number."""
-        entities = self._graph_entities(model, graph)
         relations = model.encode_text(graph.relation_texts)
         if pairs is None:
             return graph.triplets, graph.relation_labels, entities, relations
@@ -196,13 +206,17 @@ class KnowledgeTerms(nn.Module):
             torch.cat([relations, model.encode_text(PAIR_RELATIONS)]),
         )
 
-    def _graph_entities(self, model: DualEncoder, graph: GraphBatch) -> Entities:
+    def _graph_entities(self, model: DualEncoder, graph: GraphBatch) -> tuple[Float[Tensor, "E D"], Entities]:
+        """The graph's texts and images as the towers embed them, and as entities of the fusion encoder."""
+        pooled = []
         text_tokens = text_mask = image_tokens = None
         if len(graph.texts):
-            _, text_tokens, text_mask = model.encode_text_tokens(graph.texts)
+            embedded, text_tokens, text_mask = model.encode_text_tokens(graph.texts)
+            pooled.append(embedded)
         if graph.images is not None and len(graph.images):
-            _, image_tokens = model.encode_image_tokens(graph.images)
-        return self.triplets.fusion.entities(
+            embedded, image_tokens = model.encode_image_tokens(graph.images)
+            pooled.append(embedded)
+        return torch.cat(pooled), self.triplets.fusion.entities(
             text_tokens=text_tokens, text_mask=text_mask, image_tokens=image_tokens
         )
 

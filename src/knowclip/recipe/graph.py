@@ -31,6 +31,9 @@ class GraphConfig(Section):
     """Triplets of one image that come together: else a shared background gives the tail away."""
     inverse: bool = False
     """Turn half of the triplets around."""
+    hierarchy: tuple[str, ...] | None = None
+    """Relations that lead upwards, by words or id: the ancestors and descendants that they give are no
+    negatives of the pooled term; null: the usual ones of the graph, as "is a"; [] leaves out none."""
     neighbours: PositiveInt = 3
     """Triplets drawn, for each entity of G2E's neighbourhood, of those that end in it."""
     shuffle_neighbours: bool = False

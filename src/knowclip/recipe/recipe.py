@@ -66,6 +66,8 @@ class Recipe(Section):
             )
         if graph is not None and graph.shuffle_neighbours and not terms.g2e_weight:
             raise ValueError("data.graph.shuffle_neighbours is G2E's control: leave it out with g2e_weight=0")
+        if graph is not None and graph.hierarchy is not None and not terms.pooled_weight:
+            raise ValueError("data.graph.hierarchy is the pooled term's: leave it out with pooled_weight=0")
         if self.data.train is None and self.method.needs_pairs:
             raise ValueError(
                 "data.train is missing: set it in the recipe or as data.train.path=VALUE (only "
@@ -78,7 +80,8 @@ class Recipe(Section):
 
     def _fits_optimizer(self) -> None:
         terms = self.method.knowledge_terms
-        parts = {"kee.": self.method.reads_triples, "knowledge.": terms is not None and terms.fuses}
+        beside = terms is not None and terms.learns_beside_towers
+        parts = {"kee.": self.method.reads_triples, "knowledge.": beside}
         for prefix, there in parts.items():
             if not there and any(key.startswith(prefix) for key in self.optimizer.lr_multipliers):
                 raise ValueError(

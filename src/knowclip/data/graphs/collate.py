@@ -17,6 +17,7 @@ from knowclip.data.captions.token_identity import Reading
 from knowclip.data.graphs.checks import REMEDY, refuse_undescribed, relation_words
 from knowclip.data.graphs.negatives import known_true
 from knowclip.data.graphs.neighbourhood import Neighbourhood, sample_neighbourhood
+from knowclip.data.graphs.queries import Queries
 from knowclip.data.graphs.rows import Links, narrow
 from knowclip.data.graphs.sampler import TripletBatch, TripletSampler
 from knowclip.data.images.decoding import image_name
@@ -57,6 +58,7 @@ class GraphDataset(Dataset[GraphBatch]):
         load_images: Images -> preprocessed pixels.
         neighbours: None draws no neighbourhood.
         sentences: Also give each triplet as a caption of its head: the control of Knowledge-CLIP.
+        queries: Also give what plain CLIP is asked for the triplets' ends; None does not.
         unreadable: Images that are known to be unreadable, and why: they are not shown.
         max_unreadable: Further ones that one process may meet before it raises.
         rank: Of this process.
@@ -74,6 +76,7 @@ class GraphDataset(Dataset[GraphBatch]):
         load_images: Callable[[Sequence[ImageRef]], Float[Tensor, "V 3 H W"]],
         neighbours: Neighbours | None = None,
         sentences: bool = False,
+        queries: Queries | None = None,
         unreadable: Mapping[ImageRef, str] | None = None,
         max_unreadable: int = 0,
         rank: int = 0,
@@ -91,6 +94,7 @@ class GraphDataset(Dataset[GraphBatch]):
         self._reading = Reading(tokenize)
         self._load_images = load_images
         self._with_sentences = sentences
+        self.queries = queries
         self._unreadable = dict(unreadable or {})
         self._limit = len(self._unreadable) + max_unreadable
         self._share = tuple(sampler.batch_size * r // world_size for r in (rank, rank + 1))
@@ -144,6 +148,7 @@ class GraphDataset(Dataset[GraphBatch]):
             **{name: torch.from_numpy(_off_diagonal(mask)[rows]) for name, mask in known.items()},
             **_texts_first(links, used, with_graph=self.neighbours is not None),
             **(self._sentences(drawn, heads, rows) if self._with_sentences else {}),
+            **(self.queries.fields(drawn, rows, self._tokenize) if self.queries else {}),
         )
 
     def _sentences(self, drawn: TripletBatch, heads: Int[np.ndarray, " M"], rows: slice) -> dict[str, Tensor]:

@@ -69,12 +69,17 @@ def take(graph: GraphBatch, rows: slice) -> GraphBatch:
         image_groups=graph.image_groups[rows],
         known_tails=graph.known_tails[rows],
         known_heads=graph.known_heads[rows],
-        sentences=None if graph.sentences is None else graph.sentences[rows],
-        known_sentences=None if graph.sentences is None else graph.known_sentences[rows],
+        **{name: value[rows] for name in _BY_ROW if (value := getattr(graph, name)) is not None},
         nodes=None if graph.nodes is None else links.nodes,
         edges=None if graph.edges is None else links.edges,
         seeds=None if graph.seeds is None else links.seeds,
     )
+
+
+_BY_ROW = (
+    "sentences", "known_sentences", "tail_phrases", "related_tails", "head_phrases", "related_heads",
+)  # fmt: skip
+"""What only some terms ask for: one row a triplet."""
 
 
 def _reached(

@@ -32,10 +32,12 @@ class KnowledgeConfig(Section):
     """Distillation from the model it starts from."""
     sentence_weight: NonNegativeFloat = 0.0
     """The control, "knowledge graph as captions": a head, crop or text, and the sentence "h r t"."""
+    pooled_weight: NonNegativeFloat = 0.0
+    """Ours, for the towers that are kept: "head relation" and tail, as they embed them."""
     teacher: str | None = None
     """Model to distil from, in place of the one it starts from."""
     head_side: bool = False
-    """Entity-entity for heads too."""
+    """Entity-entity, and the pooled term, for heads too."""
     graph_layers: PositiveInt = 2
     """Layers of propagation, and hops of the neighbourhood."""
     fusion: FusionConfig = FusionConfig()
@@ -44,8 +46,11 @@ class KnowledgeConfig(Section):
     def _has_effect(self) -> KnowledgeConfig:
         if self.teacher is not None and not self.kd_weight:
             raise ValueError("kd_weight=0 distils from no teacher: leave teacher out")
-        if self.head_side and not self.e2e_weight:
-            raise ValueError("head_side is a side of E2E: leave it out with e2e_weight=0")
+        if self.head_side and not (self.e2e_weight or self.pooled_weight):
+            raise ValueError(
+                "head_side is a side of E2E and of the pooled term: leave it out with e2e_weight=0 and "
+                "pooled_weight=0"
+            )
         return self
 
     @property
@@ -59,6 +64,17 @@ class KnowledgeConfig(Section):
         return bool(self.e2e_weight or self.e2r_weight or self.g2e_weight)
 
     @property
+    def learns_beside_towers(self) -> bool:
+        """Whether it has parameters of its own: a fusion encoder, or the pooled term's temperature."""
+        return self.fuses or bool(self.pooled_weight)
+
+    @property
+    def pooled_sides(self) -> tuple[str, ...]:
+        """Ends of triplets that the pooled term asks for."""
+        sides = ("tail", "head") if self.head_side else ("tail",)
+        return sides if self.pooled_weight else ()
+
+    @property
     def reads_graph(self) -> bool:
         """Whether any term learns from triplets."""
-        return self.fuses or bool(self.sentence_weight)
+        return self.fuses or bool(self.sentence_weight or self.pooled_weight)
