@@ -21,6 +21,8 @@ from knowclip.build.method import load_method
 from knowclip.build.trainer import build_trainer
 from knowclip.build.validation import fusion_links
 from knowclip.evaluation.links.prediction import read_links, run_link_prediction
+from knowclip.evaluation.links.scorers import PlainClip
+from knowclip.evaluation.scoring import Scorer
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.models.fusion import GraphPropagation
 from knowclip.models.loading.load import load
@@ -155,6 +157,32 @@ def test_graph_alone(kg_parts, world, tmp_path) -> None:
 
     trainer, _ = build_trainer(load_recipe("cn100k", [*options, "selection.links=null"]))
     assert trainer.validate is None
+
+
+def test_pooled_graph_alone_with_and_without_kept_text_layers(kg_parts, world, tmp_path) -> None:
+    """It selects by plain CLIP's answers, and trains to the same weights from what its locked layers gave."""
+    graph = f"{{batch_size: 4, modality: text, same_image: 1, path: {kg_parts / 'train'}}}"
+    options = [
+        f"selection.links.path={kg_parts}", f"data.graph={graph}", "schedule.warmup=1", "train.steps=3",
+        "train.validate_every=null", "train.save_every=null",
+    ]  # fmt: skip
+    trained = []
+    for gigabytes in (0, 1):
+        model = f"{{name: {world / 'tiny.json'}, unlocked_text_layers: 0, text_cache: {gigabytes}}}"
+        run = tmp_path / str(gigabytes)
+        recipe = load_recipe("cn100k-pooled", [*options, f"model={model}", f"output.folder={run}"])
+        trainer, _ = build_trainer(recipe)
+        open_run(recipe, resume=False)
+        position = trainer.fit()
+        trunk = trainer.method.model.text_trunk
+        assert (trunk is not None) == bool(gigabytes) and (trunk is None or trunk.computed > 0)
+        trained.append(trainer.method.state_dict())
+        assert (run / "best" / "method.safetensors").is_file()
+        plain = PlainClip(Scorer(load(run / "best")))
+        asked = run_link_prediction(trainer.validate.links.links, plain, sides=("tail", "head"))
+        assert position.best == pytest.approx(np.mean([r.metrics[r.main] for r in asked]), abs=1e-6)
+    for name, value in trained[0].items():
+        torch.testing.assert_close(value, trained[1][name], atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_links_of_validation_are_those_of_val_and_nothing_of_test_is_opened(kg_parts, base, tmp_path) -> None:

@@ -36,7 +36,7 @@ from knowclip.training.validation import Validation
 from knowclip.types import Example, ImageRef
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-WITHOUT_PAIRS = {"cn100k"}
+WITHOUT_PAIRS = {"cn100k", "cn100k-pooled"}
 """Tested in test_build_knowledge.py."""
 
 
@@ -160,7 +160,7 @@ ELSEWHERE = {
     "data.val", "data.val_images", "data.negatives.parser", "data.negatives.graphs",
     "data.negatives.processes", "data.cache_dir", "data.max_overlap", "method.name",
     "train.steps", "train.precision",
-    "selection.suite", "selection.links", "model.trunk_dropout", "losses",
+    "selection.suite", "selection.links", "model.trunk_dropout", "model.text_cache", "losses",
 }  # fmt: skip
 """Passed on as they are to functions with tests of their own, or tested below."""
 

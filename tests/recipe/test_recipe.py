@@ -144,6 +144,11 @@ def test_options_of_terms_that_are_off_are_refused(overrides, message) -> None:
         load_recipe("scenes-knowledge-clip", overrides)
 
 
+def test_a_text_cache_is_for_locked_layers() -> None:
+    with pytest.raises(ValueError, match="text_cache is for text layers that stay as they are"):
+        load_recipe("cn100k", ["model.text_cache=1"])
+
+
 NO_FUSION = "e2e_weight: 0, e2r_weight: 0, g2e_weight: 0, sentence_weight: 1"
 
 

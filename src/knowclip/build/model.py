@@ -20,5 +20,6 @@ def build_model(config: ModelConfig) -> DualEncoder:
     if config.freeze_batch_norm:
         model.freeze_batch_norm()
     if config.unlocked_text_layers is not None:
-        model.lock_text_layers(unlocked=config.unlocked_text_layers)
+        cache_bytes = int(config.text_cache * 1e9)
+        model.lock_text_layers(unlocked=config.unlocked_text_layers, cache_bytes=cache_bytes)
     return model

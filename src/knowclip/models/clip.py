@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from knowclip.models import text_length, towers
 from knowclip.models.images import batches, each_image, each_text, open_image
+from knowclip.models.text_trunk import TextTrunk
 from knowclip.models.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class DualEncoder(nn.Module):
         self._trunk_locked = False
         self._trunk_dropout = 0.0
         self._batch_norm_frozen = False
+        self.text_trunk: TextTrunk | None = None
 
     @property
     def logit_scale(self) -> nn.Parameter:
@@ -145,10 +147,10 @@ class DualEncoder(nn.Module):
             ValueError: There is no text, or something is none.
         """
         if isinstance(texts, torch.Tensor):
-            features = text_length.encode_grouped(self.model, texts).pooled
+            features = self._encoded(texts).pooled
         else:
             parts = (self._ids(part) for part in batches(each_text(texts), BATCH, "text"))
-            features = torch.cat([text_length.encode_grouped(self.model, ids).pooled for ids in parts])
+            features = torch.cat([self._encoded(ids).pooled for ids in parts])
         return F.normalize(features, dim=-1) if normalize else features
 
     def encode_image_tokens(self, images: Images) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N W"]]:
@@ -159,7 +161,7 @@ class DualEncoder(nn.Module):
         self, texts: Texts
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L W"], Bool[Tensor, "B L"]]:
         """Return ``encode_text(texts)``, the tokens of the tower's own width, and which are no padding."""
-        pooled, tokens, mask = text_length.encode_grouped(self.model, self._ids(texts))
+        pooled, tokens, mask = self._encoded(self._ids(texts))
         return pooled, tokens, mask
 
     def tokenize(self, texts: str | Iterable[str]) -> Int[Tensor, "B L"]:
@@ -217,13 +219,21 @@ class DualEncoder(nn.Module):
         self._trunk_dropout = dropout
         towers.image_trunk(self.model.visual).requires_grad_(False).eval()
 
-    def lock_text_layers(self, *, unlocked: int) -> None:
+    def lock_text_layers(self, *, unlocked: int, cache_bytes: int = 0) -> None:
         """Freeze the text tower but for its last ``unlocked`` layers and its head.
 
+        Args:
+            unlocked: Layers that learn.
+            cache_bytes: Memory for what the locked layers give, each distinct text's once. They are then kept
+                in eval mode for good, without their dropout.
+
         Raises:
-            ValueError: If the tower has fewer layers.
+            ValueError: If the tower has fewer layers, or none is locked whose output could be kept.
         """
-        towers.lock_text_layers(self.model, unlocked=unlocked)
+        locked = towers.lock_text_layers(self.model, unlocked=unlocked)
+        if cache_bytes:
+            self.text_trunk = TextTrunk(locked, most_bytes=cache_bytes)
+            self.train(self.training)
 
     def freeze_batch_norm(self) -> None:
         """Keep every BatchNorm in eval mode for good: its statistics stand still, its weights still learn."""
@@ -231,7 +241,7 @@ class DualEncoder(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> DualEncoder:
-        """Set training mode, in which a locked image trunk and a frozen BatchNorm stay in eval mode."""
+        """Set training mode, in which locked trunks and a frozen BatchNorm stay in eval mode."""
         super().train(mode)
         if self._batch_norm_frozen:
             for part in self.modules():
@@ -239,6 +249,8 @@ class DualEncoder(nn.Module):
                     part.eval()
         if self._trunk_locked:
             towers.image_trunk(self.model.visual).eval()
+        if self.text_trunk is not None:
+            towers.still_text_layers(self.model, self.text_trunk.layers)
         return self
 
     @torch.no_grad()
@@ -268,6 +280,9 @@ class DualEncoder(nn.Module):
             text_features = torch.cat([encode_text(part, normalize=True) for part in text_parts])
         # float32: half precision ties cosines that differ
         return (image_features.float() @ text_features.float().T).cpu().numpy()
+
+    def _encoded(self, ids: Int[Tensor, "B L"]) -> text_length.TextOutput:
+        return text_length.encode_grouped(self.model, ids, trunk=self.text_trunk)
 
     def _ids(self, texts: Texts) -> Int[Tensor, "B L"]:
         return texts if isinstance(texts, torch.Tensor) else self.tokenize(texts).to(self.device)

@@ -25,6 +25,8 @@ from open_clip.transformer import text_global_pool
 from torch import nn
 from torch.nn import functional as F
 
+from knowclip.models.text_trunk import TextTrunk
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
@@ -111,27 +113,42 @@ def word_embedding(model: nn.Module) -> nn.Embedding:
     return tower.token_embedding
 
 
-def encode_grouped(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:
+def encode_grouped(
+    model: nn.Module, ids: Int[Tensor, "B L"], *, trunk: TextTrunk | None = None
+) -> TextOutput:
     """Encode token ids, texts of like length together where that saves a good part of the work.
 
     Captions differ in length: cut to the longest of its batch, an average text of the OpenMoji scenes is
     half padding (19 of 40 tokens), one of CN-100K four fifths. The output is that of ``encode_text``, in the
     order of ``ids``; only what tokens say where ``mask`` is False may differ.
+
+    Args:
+        model: open_clip's.
+        ids: Token ids.
+        trunk: Passes by the locked layers for texts that went through them before.
     """
     lengths = LengthRule.of(model).lengths(ids)
     if lengths is None or len(ids) < GROUPS * SMALLEST_GROUP:
-        return encode_text(model, ids)
+        return _encode(model, ids, trunk)
     # by length, so that each chunk is padded to texts of its own kind
     order = lengths.argsort()
     groups = [(rows, int(lengths[rows[-1]])) for rows in order.chunk(GROUPS)]
     if sum(len(rows) * longest for rows, longest in groups) > WORTHWHILE * ids.numel():
-        return encode_text(model, ids)
+        return _encode(model, ids, trunk)
     back, length = order.argsort(), ids.shape[1]
-    outputs = [encode_text(model, ids[rows, :longest]) for rows, longest in groups]
+    outputs = [_encode(model, ids[rows, :longest], trunk) for rows, longest in groups]
     pooled = torch.cat([output.pooled for output in outputs])
     tokens = torch.cat([F.pad(o.tokens, (0, 0, 0, length - o.tokens.shape[1])) for o in outputs])
     mask = torch.cat([F.pad(o.mask, (0, length - o.mask.shape[1])) for o in outputs])
     return TextOutput(pooled[back], tokens[back], mask[back])
+
+
+def _encode(model: nn.Module, ids: Int[Tensor, "B L"], trunk: TextTrunk | None) -> TextOutput:
+    if trunk is None or not len(ids):
+        return encode_text(model, ids)
+    lengths = LengthRule.of(model).lengths(ids)
+    with trunk.passed_by(ids, lengths, lambda some: encode_text(model, some)):
+        return encode_text(model, ids)
 
 
 def encode_text(model: nn.Module, ids: Int[Tensor, "B L"]) -> TextOutput:

@@ -5,6 +5,7 @@ Shape legend: B batch, N tokens, D embedding width, W tower width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from open_clip.hf_model import HFTextEncoder
@@ -64,26 +65,44 @@ def trunk_tokens(visual: nn.Module, features: Float[Tensor, "B ..."]) -> Float[T
     return _timm_tokens(visual.trunk, features)
 
 
-def lock_text_layers(model: nn.Module, *, unlocked: int) -> None:
+def lock_text_layers(model: nn.Module, *, unlocked: int) -> list[nn.Module]:
     """Freeze the embeddings of an open_clip model's text tower and all its layers but the last ``unlocked``.
 
     open_clip's own ``lock_text_tower`` counts norm and projection as layers in some towers and fails on BERT.
+
+    Returns:
+        The layers that are locked.
 
     Raises:
         ValueError: If the tower has fewer layers.
     """
     text = getattr(model, "text", model)
-    layers = next(module for module in text.transformer.modules() if isinstance(module, nn.ModuleList))
+    layers = _text_layers(text)
     if unlocked > len(layers):
         raise ValueError(f"unlocked_text_layers={unlocked}, but the text tower has {len(layers)} layers")
     if isinstance(text, HFTextEncoder):
         text.transformer.requires_grad_(False)
         layers[len(layers) - unlocked :].requires_grad_(True)
-        return
+        return list(layers[: len(layers) - unlocked])
     for name in ("token_embedding", "positional_embedding", "cls_emb"):
         if getattr(text, name, None) is not None:
             getattr(text, name).requires_grad_(False)
-    layers[: len(layers) - unlocked].requires_grad_(False)
+    return list(layers[: len(layers) - unlocked].requires_grad_(False))
+
+
+def still_text_layers(model: nn.Module, locked: Sequence[nn.Module]) -> None:
+    """Put locked layers of the text tower in eval mode, and the embeddings before them."""
+    text = getattr(model, "text", model)
+    for layer in locked:
+        layer.eval()
+    if isinstance(text, HFTextEncoder):
+        for name, part in text.transformer.named_children():
+            if "embed" in name:
+                part.eval()
+
+
+def _text_layers(text: nn.Module) -> nn.ModuleList:
+    return next(module for module in text.transformer.modules() if isinstance(module, nn.ModuleList))
 
 
 def _timm_tokens(trunk: nn.Module, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B N W"]:

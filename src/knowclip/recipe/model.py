@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from knowclip.recipe.section import Section
 
@@ -28,3 +28,6 @@ class ModelConfig(Section):
     """Leave BatchNorm's running statistics as they are: else crops of regions shift those of whole images."""
     unlocked_text_layers: NonNegativeInt | None = None
     """Train only so many of the text tower's last layers, and its head; the whole tower when null."""
+    text_cache: NonNegativeFloat = 0.0
+    """GB of memory for what locked text layers give, each distinct text's once; 0: none. They then have no
+    dropout."""

@@ -93,6 +93,10 @@ class Recipe(Section):
         data, model = self.data, self.model
         if data.group_share and not data.negatives.per_caption:
             raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
+        if model.text_cache and model.unlocked_text_layers is None:
+            raise ValueError(
+                "model.text_cache is for text layers that stay as they are: set model.unlocked_text_layers"
+            )
         if data.cache == "trunk" and not model.lock_image:
             raise ValueError("data.cache=trunk is for a trunk that stays as it is: set model.lock_image=true")
         if model.trunk_dropout and data.cache != "trunk":
