@@ -106,7 +106,7 @@ def test_console_table_has_every_cell(report: Report) -> None:
 
 def test_plots_are_pngs_of_every_benchmark(report: Report) -> None:
     drawn = plots.all_plots(summarise(report), plots.DARK)
-    assert set(drawn) == {"scores", "vg_relation_classes"}
+    assert set(drawn) == {"scores", "vg_relation_classes", "vg_relation_margins"}
     for image in drawn.values():
         picture = Image.open(io.BytesIO(image))
         assert picture.width > 800
@@ -123,7 +123,8 @@ def test_page_is_self_contained_and_escaped(report: Report, tmp_path: Path) -> N
     summary = write_report(report, tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text()
     assert not re.search(r"""(src|srcset|href)\s*=\s*["'](?!data:)""", page)
-    assert "http" not in page and "<script" not in page and "url(" not in page
+    assert "http" not in page and "url(" not in page and "@import" not in page
+    assert page.count("<script") == page.count("<script>") == 1
     assert "A &lt;test&gt; page" in page
     assert "OpenMoji CC BY-SA 4.0" in page
     assert "no data: no negatives.jsonl" in page
@@ -134,8 +135,32 @@ def test_page_is_self_contained_and_escaped(report: Report, tmp_path: Path) -> N
     assert sorted(p.name for p in (tmp_path / "out/plots").iterdir()) == [
         "scores.png",
         "vg_relation_classes.png",
+        "vg_relation_margins.png",
     ]
     assert not list((tmp_path / "out").glob("*.tmp"))
+
+
+def test_the_page_can_be_narrowed_to_benchmarks_outcomes_and_kinds(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    (gallery,) = galleries(report)
+    shown = {picture.case.group for kind in gallery["kinds"] for picture in kind["pictures"]}
+    options = dict(re.findall(r'<option value="([^"]+)">([^<]+)</option>', page))
+    assert {"vg_relation", "text_to_image", "mended", "lost", "wrong", "right"} | shown == set(options)
+    for group in shown:
+        assert f'data-kind="{group}"' in page
+    assert page.count("<article") == len(re.findall(r"<article[^>]*data-kind=", page))
+
+
+def test_many_runs_with_long_names_get_plots_where_nothing_is_cut_off(report: Report) -> None:
+    results = report.runs["ours"]
+    many = {f"runs/a-model-with-quite-a-long-name-{number}/best": results for number in range(5)}
+    summary = summarise(replace(report, runs=many, baseline=next(iter(many))))
+    for theme in (plots.LIGHT, plots.LIGHT.narrow()):
+        for drawn in (plots.scores(summary, theme), plots.margins(summary, "vg_relation", theme)):
+            alpha = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGBA"))[:, :, 3]
+            assert not alpha[:, :4].any() and not alpha[:, -4:].any()
+            assert not alpha[:3].any() and not alpha[-3:].any()
 
 
 def test_a_page_of_one_run(report: Report, tmp_path: Path) -> None:
@@ -265,14 +290,6 @@ def test_rules_end_no_part_with_a_full_stop() -> None:
     from knowclip.evaluation.benchmarks.registry import BENCHMARKS
 
     assert not [name for name, entry in BENCHMARKS.items() if ".;" in entry.card.rules]
-
-
-def test_legends_have_as_many_columns_as_names_leave_room_for(report: Report) -> None:
-    results = report.runs["ours"]
-    many = {f"runs/a-model-with-quite-a-long-name-{number}/best": results for number in range(5)}
-    summary = summarise(replace(report, runs=many, baseline=next(iter(many))))
-    picture = np.asarray(Image.open(io.BytesIO(plots.scores(summary, plots.LIGHT))).convert("RGBA"))[:, :, 3]
-    assert not picture[:, :6].any() and not picture[:, -6:].any()  # nothing is cut off at the sides
 
 
 def test_long_paths_are_cut_where_they_are_alike() -> None:

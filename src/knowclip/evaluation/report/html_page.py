@@ -94,7 +94,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
     Args:
         report: what is to be told.
         summary: ``summarise(report)``.
-        light: its plots on a light page; those for a dark one are drawn here.
+        light: its plots on a light page; those for a dark one and for a phone are drawn here.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -104,10 +104,9 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
     environment.filters |= {"percent": percent, "points": points, "control": strongest_control}
     environment.filters |= {"bounds": bounds, "beside": beside, "records": records}
     environment.filters |= {"classes": ranked_classes, "counted": counted}
-    template = environment.from_string(
-        files("knowclip.evaluation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    )
-    dark = plots.all_plots(summary, plots.DARK)
+    room = files("knowclip.evaluation.report")
+    template = environment.from_string(room.joinpath("report.html.jinja").read_text(encoding="utf-8"))
+    shown = galleries(report)
     cells = [cell for entry in summary["benchmarks"].values() for cell in entry["methods"].values()]
     metrics = {metric for cell in cells for metric in cell["metrics"]}
     return template.render(
@@ -115,8 +114,10 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         summary=summary,
         verdict=verdict(summary),
         headline=report.headline or headline(summary),
-        plots={name: (data_uri(light[name]), data_uri(dark[name])) for name in light},
-        galleries=galleries(report),
+        plots=_sources(summary, light),
+        galleries=shown,
+        filters=_filters(summary, shown),
+        script=room.joinpath("filters.js").read_text(encoding="utf-8"),
         colours=plots.run_colours(summary, plots.LIGHT),
         dark_colours=plots.run_colours(summary, plots.DARK),
         cells=cells,
@@ -142,8 +143,37 @@ def endings(names: Sequence[str]) -> dict[str, str]:
     return short
 
 
+def _sources(summary: Mapping[str, Any], light: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
+    """Addresses of each plot: ``light`` and ``dark``, and both for a ``phone``, but of classes.
+
+    A table stands beneath the plot of classes, and tells a phone all of it.
+    """
+    drawn = {"light": light, "dark": plots.all_plots(summary, plots.DARK)}
+    for name, theme in (("phone_light", plots.LIGHT), ("phone_dark", plots.DARK)):
+        drawn[name] = plots.all_plots(summary, theme.narrow(), tabled=False)
+    return {
+        name: {kind: data_uri(images[name]) for kind, images in drawn.items() if name in images}
+        for name in light
+    }
+
+
+def _filters(summary: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """What the page can be narrowed to: values and words of benchmarks, outcomes and kinds of cases."""
+    kinds = [kind for gallery in shown for kind in gallery["kinds"] if kind["pictures"]]
+    groups = sorted({picture.case.group for kind in kinds for picture in kind["pictures"]} - {""})
+    return {
+        "benchmark": {name: entry["title"] for name, entry in summary["benchmarks"].items()},
+        "outcome": {kind["name"]: kind["title"] for kind in kinds},
+        "kind": {group: group.replace("_", " ") for group in groups},
+    }
+
+
 def galleries(report: Report) -> list[dict[str, Any]]:
-    """Pick cases of each choice benchmark: ``{title, n, kinds: [{title, meaning, n, pictures}]}``."""
+    """Pick cases of each choice benchmark.
+
+    Returns:
+        ``[{name, title, n, retrieval, kinds: [{name, title, meaning, n, pictures}]}]``
+    """
     ours = list(report.runs)[-1]
     found = []
     for name, cases in report.choices.items():
@@ -167,9 +197,11 @@ def galleries(report: Report) -> list[dict[str, Any]]:
             title, meaning = (RETRIEVED if retrieval else KINDS)[kind]
             meaning = meaning.format(baseline=report.baseline, ours=ours)
             pictures = _pictures(cases, results, shown)
-            kinds.append({"title": title, "meaning": meaning, "n": len(indices), "pictures": pictures})
+            told = {"name": kind, "title": title, "meaning": meaning}
+            kinds.append({**told, "n": len(indices), "pictures": pictures})
         title = results[ours].details.get("title", name)
-        found.append({"title": title, "n": len(cases), "kinds": kinds, "retrieval": retrieval})
+        told = {"name": name, "title": title, "n": len(cases)}
+        found.append({**told, "kinds": kinds, "retrieval": retrieval})
     return found
 
 

@@ -5,42 +5,59 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
-from knowclip.evaluation.report.summary import strongest_control
+from knowclip.evaluation.report.summary import metric_group, strongest_control
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_CLASSES = 24
-WIDTH = 8.2
-"""Inches."""
-LEGEND = 96
-"""Letters that fit beside each other above a panel."""
+WIDTH, NARROW = 8.2, 4.3
+"""Inches, of a plot on a page, and on a phone."""
+LEGEND = 11.5
+"""Letters of a legend that fit beside each other in an inch."""
+LABELS = 3.4
+"""Letters in an inch of a plot that the names of its rows may take before they are broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of a page: ``runs`` from the first run to the last."""
+    """Colours of a page, ``runs`` from the first run to the last, and its width in inches."""
 
     ink: str
     faint: str
     runs: tuple[str, ...]
+    width: float = WIDTH
+
+    def narrow(self) -> Theme:
+        """The same for a phone."""
+        return replace(self, width=NARROW)
 
 
 LIGHT = Theme("#1f2933", "#d5dbe1", ("#a3adb8", "#3f7cac", "#d9622b", "#2f8f6b", "#7a5aa6", "#b08900"))
 DARK = Theme("#e4e9ee", "#3a444f", ("#77828e", "#6aa9d8", "#f0854f", "#5cc29b", "#a98ad6", "#d9b84a"))
 
 
-def all_plots(summary: Mapping[str, Any], theme: Theme) -> dict[str, bytes]:
-    """Every plot of a summary: ``scores``, ``abilities`` of two runs or more, ``<benchmark>_classes``."""
+def all_plots(summary: Mapping[str, Any], theme: Theme, *, tabled: bool = True) -> dict[str, bytes]:
+    """Every plot of a summary.
+
+    They are ``scores``, ``abilities`` of two runs or more, ``<benchmark>_margins`` and, unless not
+    ``tabled``, ``<benchmark>_classes``, whose numbers the page has in a table too.
+    """
     plots = {"scores": scores(summary, theme)}
     if len(summary["abilities"].get("runs", ())) > 1:
         plots["abilities"] = abilities(summary, theme)
     for name, entry in summary["benchmarks"].items():
-        if any(len(numbers["details"].get("classes", ())) > 1 for numbers in entry["methods"].values()):
+        if entry["margins"]:
+            plots[f"{name}_margins"] = margins(summary, name, theme)
+        if tabled and any(
+            len(numbers["details"].get("classes", ())) > 1 for numbers in entry["methods"].values()
+        ):
             plots[f"{name}_classes"] = classes(summary, name, theme)
     return plots
 
@@ -53,28 +70,80 @@ def run_colours(summary: Mapping[str, Any], theme: Theme) -> dict[str, str]:
 
 
 def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
-    """Main metric of every benchmark and run with its interval; text-only controls as vertical strokes."""
-    entries = list(summary["benchmarks"].values())
+    """Main metric of every benchmark and run with its interval; text-only controls as vertical strokes.
+
+    Each group of metrics (``summary.metric_group``) has an axis of its own, that ends where its values do.
+    """
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for name, entry in summary["benchmarks"].items():
+        groups.setdefault(metric_group(name, entry["main"]), []).append(entry)
     colours = run_colours(summary, theme)
-    legend = 0.22 * len(colours)  # one name a line, if they are long
-    figure, (axes,) = figure_of(0.9 + legend + len(entries) * (0.22 + 0.17 * len(colours)), theme)
+    heights = [0.55 + len(entries) * (0.24 + 0.17 * len(colours)) for entries in groups.values()]
+    figure, panels = figure_of(0.0, theme, heights=heights)
+    for axes, (group, entries) in zip(panels, groups.items(), strict=True):
+        values = [
+            x for row, entry in enumerate(entries) for x in _score_row(axes, row, entry, colours, theme)
+        ]
+        _finish(axes, [entry["title"] for entry in entries], theme, limits=_limits(values))
+        axes.set_title(group, loc="left", fontsize=10, fontweight="bold", color=theme.ink)
+    for run, colour in colours.items():
+        panels[0].plot([], [], "o", color=colour, ms=7, label=run)
+    if any(map(strongest_control, summary["benchmarks"].values())):
+        panels[0].plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
+    _legend(panels[0], theme)
+    return png(figure)
+
+
+def _score_row(
+    axes: Axes, row: int, entry: Mapping[str, Any], colours: Mapping[str, str], theme: Theme
+) -> list[float]:
+    """Draw a benchmark's runs and its control; return all that was drawn, in percent."""
     step = 0.7 / max(1, len(colours))
-    for row, entry in enumerate(entries):
-        for place, (run, colour) in enumerate(colours.items()):
-            if run not in entry["methods"]:
-                continue
-            found = entry["methods"][run]["interval"]
-            y = row + (place - (len(colours) - 1) / 2) * step
-            axes.plot([100 * found["low"], 100 * found["high"]], [y, y], color=colour, lw=3, alpha=0.45,
-                      solid_capstyle="round")  # fmt: skip
-            axes.plot(100 * found["value"], y, "o", color=colour, ms=7, label=run if row == 0 else None)
-        control = strongest_control(entry)
-        if control:
-            x = 100 * control["accuracy"]
-            axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
-    if any(map(strongest_control, entries)):
-        axes.plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
-    _finish(axes, [entry["title"] for entry in entries], theme)
+    drawn = []
+    for place, (run, colour) in enumerate(colours.items()):
+        if run not in entry["methods"]:
+            continue
+        low, value, high = (100 * entry["methods"][run]["interval"][key] for key in ("low", "value", "high"))
+        y = row + (place - (len(colours) - 1) / 2) * step
+        axes.plot([low, high], [y, y], color=colour, lw=3, alpha=0.45, solid_capstyle="round")
+        axes.plot(value, y, "o", color=colour, ms=7)
+        drawn += [low, value, high]
+    if control := strongest_control(entry):
+        x = 100 * control["accuracy"]
+        axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
+        drawn.append(x)
+    return drawn
+
+
+def _limits(values: Sequence[float], *, step: float = 5.0, least: float = 20.0) -> tuple[float, float]:
+    """Ends of an axis in percent: multiples of 5 around the values, at least 20 points apart."""
+    low, high = (min(values) // step) * step, -(-max(values) // step) * step
+    while high - low < least:
+        low, high = max(low - step, 0.0), min(high + step, 100.0)
+    return low - 0.01 * (high - low), high + 0.01 * (high - low)  # a dot at an end is seen whole
+
+
+def margins(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
+    """Histogram of a benchmark's margins, a panel a run on one axis; what is wrong, left of 0, in grey."""
+    entry = summary["benchmarks"][benchmark]["margins"]
+    edges, colours = entry["edges"], run_colours(summary, theme)
+    middles = [(a + b) / 2 for a, b in pairwise(edges)]
+    figure, panels = figure_of(0.0, theme, heights=[1.15] * len(entry["runs"]))
+    for axes, (run, found) in zip(panels, entry["runs"].items(), strict=True):
+        shares = [100 * count / found["n"] for count in found["counts"]]
+        fills = [theme.faint if middle < 0 else colours[run] for middle in middles]
+        axes.bar(middles, shares, width=edges[1] - edges[0], color=fills, edgecolor=colours[run], lw=0.6)
+        axes.axvline(0, color=theme.ink, lw=1)
+        axes.axvline(found["median"], color=theme.ink, lw=1.2, ls=(0, (2, 2)))
+        told = f"{run}: median {found['median']:+.3f}, {100 * found['above']:.1f}% above 0 (n {found['n']:,})"
+        axes.set_title(fill(told, _letters(theme)), loc="left", fontsize=8.5, color=theme.ink)
+        axes.set_xlim(edges[0], edges[-1])
+        style(axes, theme, grid="x")
+        axes.tick_params(labelsize=8)
+    for axes in panels[:-1]:
+        axes.tick_params(labelbottom=False)
+    panels[-1].set_xlabel("score of the true minus score of the false; bars: % of items", color=theme.ink,
+                          fontsize=8.5)  # fmt: skip
     return png(figure)
 
 
@@ -130,38 +199,59 @@ def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
         values = [100 * table[shown[row]]["accuracy"] for row in rows]
         axes.barh(y, values, height=height * 0.9, color=colour, label=run)
     _finish(axes, [f"{name.replace('_', ' / ')}  ({counts[name]})" for name in shown], theme)
+    _legend(axes, theme)
     return png(figure)
 
 
-def figure_of(height: float, theme: Theme, *, panels: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure with panels in rows of ``columns``, each row of ``height`` inches, see-through."""
+def figure_of(
+    height: float, theme: Theme, *, panels: int = 1, columns: int = 1, heights: Sequence[float] = ()
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with panels in rows of ``columns``, each row of ``height`` inches, see-through.
+
+    With ``heights``, one column of panels of these heights.
+    """
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
-    rows = math.ceil(panels / columns)
-    figure = Figure(figsize=(WIDTH, rows * height), dpi=144, layout="constrained")
+    rows = list(heights) or [height] * math.ceil(panels / columns)
+    figure = Figure(figsize=(theme.width, sum(rows)), dpi=144, layout="constrained")
     figure.patch.set_alpha(0)
-    axes = [figure.add_subplot(rows, columns, panel + 1) for panel in range(panels)]
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=rows)
+    axes = [figure.add_subplot(grid[divmod(panel, columns)]) for panel in range(len(heights) or panels)]
     for panel in axes:
         panel.patch.set_alpha(0)
     return figure, axes
 
 
-def _finish(axes: Axes, labels: list[str], theme: Theme) -> None:
-    axes.set_yticks(range(len(labels)), labels)
+def _finish(axes: Axes, labels: list[str], theme: Theme, *, limits: tuple[float, float] = (0, 101)) -> None:
+    axes.set_yticks(range(len(labels)), [fill(label, int(LABELS * theme.width)) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlim(0, 101)
+    axes.set_xlim(*limits)
     axes.set_xlabel("%", color=theme.ink)
     style(axes, theme, grid="x")
-    _legend(axes, theme)
+
+
+def _letters(theme: Theme) -> int:
+    """Letters that fit beside each other above a panel."""
+    return int(LEGEND * theme.width)
 
 
 def _legend(axes: Axes, theme: Theme) -> None:
-    """A legend above the panel in as many columns as its names leave room for."""
-    labels = axes.get_legend_handles_labels()[1]
-    if labels:
-        columns = max(1, min(len(labels), LEGEND // (max(map(len, labels)) + 6)))
-        where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
-        axes.legend(**where, frameon=False, labelcolor=theme.ink)
+    """A legend above the whole figure, higher by it, in as many columns as its names leave room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    told = [fill(label, _letters(theme) - 6) for label in labels]
+    longest = max(len(line) for label in told for line in label.splitlines())
+    columns = max(1, min(len(told), _letters(theme) // (longest + 6)))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    lines = -(-sum(label.count("\n") + 1 for label in told) // columns)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.2 * lines + 0.1)
+    # the figure's own, not the panel's: constrained layout makes room for it, so nothing is cut off
+    figure.legend(
+        handles, told, loc="outside upper center", ncols=columns, frameon=False, labelcolor=theme.ink
+    )
 
 
 def style(axes: Axes, theme: Theme, *, grid: Literal["x", "both"]) -> None:

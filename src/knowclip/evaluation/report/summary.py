@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from knowclip.evaluation.benchmarks.choices import Choice
+from knowclip.evaluation.benchmarks.registry import ability
+from knowclip.evaluation.report.margins import margins
 from knowclip.evaluation.report.standings import abilities, best, published
 from knowclip.evaluation.statistics.bootstrap import compare, interval, same_items, wilson
 from knowclip.types import Result
@@ -66,7 +68,8 @@ def summarise(report: Report) -> dict[str, Any]:
 
     ``methods.<run>.<metric>`` are plain floats; ``benchmarks.<name>.methods.<run>`` has the interval, the
     paired difference against the baseline, n, and the details: tie rate, text-only control, classes.
-    ``benchmarks.<name>.best`` names the best run where it may be ranked; ``abilities`` sets compositional
+    ``benchmarks.<name>.best`` names the best run where it may be ranked, ``.margins`` are histograms (see
+    ``margins.margins``; null where there are none); ``abilities`` sets compositional
     against general ability; ``published`` holds papers' numbers on the same test sets.
     """
     methods = {
@@ -99,6 +102,7 @@ def _benchmark(report: Report, name: str) -> dict[str, Any]:
         "main": first.main,
         "best": best(measured) if comparable else [],
         "same_items": comparable,
+        "margins": margins(results),
         "methods": measured,
     }
 
@@ -214,6 +218,15 @@ def beside(metrics: Mapping[str, float], main: str) -> list[str]:
         lines += [{kind[1]: value} for kind, value in kinds.items() if kind]
     told = [[f"{name} {100 * value:.1f}" for name, value in line.items()] for line in lines]
     return [" · ".join(line) for line in told if line]
+
+
+def metric_group(name: str, main: str) -> str:
+    """Which metrics a main metric may share an axis with: chance and reach of other groups are others."""
+    if "_R@" in main:
+        return "retrieval"
+    if _TWO_BY_TWO.fullmatch(main):
+        return "two by two"
+    return {"compositional": "choices", "general": "zero-shot"}.get(ability(name) or "", "tasks and links")
 
 
 def strongest_control(entry: Mapping[str, Any]) -> dict[str, Any] | None:
