@@ -85,7 +85,7 @@ def _tell(added: Added, counts: Counts, out: Path) -> None:
 
 def _name(console, what: str, lines: Iterable[str]) -> None:  # type: ignore[no-untyped-def]
     """Print the first few, and how many more there are."""
-    from knowclip.commands.search import printable
+    from knowclip.search.found import printable
 
     listed = list(lines)
     for line in listed[:NAMED]:

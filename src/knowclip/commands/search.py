@@ -76,11 +76,6 @@ def command(
         _show(found, asked=rerank)
 
 
-def printable(path: str) -> str:
-    """A path as a terminal can show it: names need not be UTF-8 on disk."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def _tell_gone(found: Found) -> None:
     if found.gone:
         print(
@@ -92,6 +87,8 @@ def _tell_gone(found: Found) -> None:
 def _show(found: Found, *, asked: bool) -> None:
     """Print what the query was taken to say, and the photos, the best first, with a line at the cut."""
     from rich.console import Console
+
+    from knowclip.search.found import printable
 
     console = Console(soft_wrap=True, highlight=False, markup=False)  # a path is one line, to be copied
     _explain(console, found, asked=asked)

@@ -21,6 +21,7 @@ EXTRAS = {
     "datasets": ("datasets",),
     "glue": ("datasets",),
     "wandb": ("wandb",),
+    "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
     "export": ("onnx", "onnxruntime", "onnxscript", "sentence_transformers"),
 }
 """Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""

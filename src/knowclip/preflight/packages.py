@@ -25,6 +25,7 @@ PURPOSES = {
     "datasets": "captions from a saved data set or hf-hub:NAME",
     "glue": "knowclip task glue without files of your own",
     "export": "knowclip convert to ONNX and to sentence-transformers",
+    "serve": "knowclip serve",
     "wandb": "output.wandb of a recipe",
 }
 """Extra -> what needs it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,11 @@ from knowclip.search.query import Query, Reading
 from knowclip.search.rerank import CUT
 
 MARGIN, SIMILARITY = "margin", "similarity"
+
+
+def printable(path: str) -> str:
+    """A path as text: names need not be UTF-8 on disk."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""A model as a service: HTTP requests -> batches -> vectors, scores, graphs, photos."""
