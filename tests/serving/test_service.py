@@ -147,7 +147,7 @@ def test_search_gives_what_the_index_finds(client: TestClient, index: knowclip.I
     form = client.post("/search", data={"top": "2", "rerank": "false"}, files={"image": png(3)}).json()
     assert len(form["hits"]) == 2 and form["hits"][0]["path"] == "../photos/3.png"
     both = client.post("/search", json={"text": TEXTS[0], "image": text64(png(3))})
-    assert both.status_code == 200 and len(both.json()["hits"]) == 5
+    assert both.status_code == 200 and len(both.json()["hits"]) == 4
 
 
 def test_health_and_metrics(client: TestClient) -> None:

@@ -160,11 +160,12 @@ def _add_search(app: FastAPI, service: Service, limits: Limits) -> None:
         if asked.text is not None:
             limits.check_text(asked.text, "text")
         limits.check_texts(asked.minus, "minus")
-        if asked.top > limits.top:
-            raise RefusedError(413, f"top is {asked.top:,}: at most {limits.top:,}")
+        top = min(schemas.TOP, limits.top) if asked.top is None else asked.top
+        if top > limits.top:
+            raise RefusedError(413, f"top is {top:,}: at most {limits.top:,}")
         image = await service.image(images[0]) if images else None
         return await service.search(
-            text=asked.text, image=image, minus=asked.minus, top=asked.top, rerank=asked.rerank
+            text=asked.text, image=image, minus=asked.minus, top=top, rerank=asked.rerank
         )
 
 

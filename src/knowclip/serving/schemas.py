@@ -13,6 +13,8 @@ from knowclip.serving.limits import Limits
 
 IMAGES = ("images", "image")
 """Fields that hold images: base64 of a file's bytes in JSON, files in a form."""
+TOP = 20
+"""Photos that a search gives where it does not say how many."""
 _BASE64 = "an image file's bytes in base64, as they are or as a data: URL"
 _TEXT, _WORD = "A text with a word in it.", r"\S"
 
@@ -59,7 +61,7 @@ class SearchRequest(Asked):
     text: str | None = Field(None, description="What they are to show, in words.")
     image: str | None = Field(None, description=f"What they are to be like: {_BASE64}.")
     minus: list[str] = Field([], description="What they are not to show, each in words.")
-    top: int = Field(20, ge=1, description="At most so many photos.")
+    top: int | None = Field(None, ge=1, description=f"At most so many photos; by default {TOP}.")
     rerank: bool = Field(True, description="Rank the nearest hundred by the text's structure.")
 
 
