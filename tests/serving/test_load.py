@@ -121,7 +121,6 @@ def test_nothing_that_the_description_allows_breaks_it(parts: tuple[Any, knowcli
         status_code_conformance,
         content_type_conformance,
         response_schema_conformance,
-        negative_data_rejection,
     ]
     seen = []
 
@@ -139,7 +138,9 @@ def test_nothing_that_the_description_allows_breaks_it(parts: tuple[Any, knowcli
         operation = data.draw(st.sampled_from(operations))
         mode = data.draw(st.sampled_from(list(schemathesis.GenerationMode)))
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        seen.append(case.call_and_validate(checks=checks).status_code)
+        # of a form, schemathesis may leave out the very field that was to be wrong
+        strict = [negative_data_rejection] if case.media_type == "application/json" else []
+        seen.append(case.call_and_validate(checks=[*checks, *strict]).status_code)
 
     ask()
     assert 200 in seen and 422 in seen and max(seen) < 500
