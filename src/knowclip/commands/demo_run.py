@@ -98,7 +98,7 @@ def make_base(out: Path, console: Console) -> str:
     """Make the base CLIP from random weights; return the folder of its best checkpoint."""
     scenes = make_scenes(console, numbers=demo_base.NUMBERS, twins={}, seed=demo_base.SEED)
     model = demo_base.untrained([example.caption for example in read_captions(scenes).examples])
-    demo_base.learn_what_is_where(model, scenes, cache=cache_folder(), precision=precision(), console=console)
+    demo_base.teach_towers(model, scenes, cache=cache_folder(), precision=precision(), console=console)
     save_pretrained(model, out / "towers")
     train(_recipe("base", base=str(out / "towers"), scenes=scenes, out=out, seed=demo_base.SEED), console)
     return str(out / "best")

@@ -43,9 +43,6 @@ CATEGORIES: dict[str, dict[str, str]] = {
 
 NOUNS: dict[str, str] = {noun: code for group in CATEGORIES.values() for noun, code in group.items()}
 
-UNCOLOURED = frozenset({"bicycle"})
-"""Nouns whose drawing is the same in every colour: its SVG has colour in the line layer alone."""
-
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (226, 30, 36),
     "orange": (255, 140, 20),

@@ -14,7 +14,8 @@ from knowclip.data.scenes.nouns import COLOURS, NOUNS
 LICENCE = "Drawings: OpenMoji, the open-source emoji and icon project (https://openmoji.org), CC BY-SA 4.0"
 SPRITE_SIZE = 128
 
-_LINE_LAYER = re.compile(r'<g id="line[^"]*">')
+_LAYER = re.compile(r'(?=<g id="[^"]*")')
+_LINES = '<g id="line'
 _FILL = re.compile(r'(fill|stroke|stop-color)="(#[0-9a-fA-F]{3,6})"')
 
 
@@ -43,10 +44,10 @@ def recolour(svg: str, colour: tuple[int, int, int]) -> str:
 
     Shades keep the drawing's own light and dark parts, so that a recoloured horse is still a horse.
     """
-    cut = _LINE_LAYER.search(svg)
-    layers, lines = (svg[: cut.start()], svg[cut.start() :]) if cut else (svg, "")
+    layers = _LAYER.split(svg)  # a colour layer may stand after the lines, as the bicycle's does
+    coloured = [layer for layer in layers if not layer.startswith(_LINES)]
     hue, lightness, saturation = colorsys.rgb_to_hls(*(c / 255 for c in colour))
-    shades = [_luminance(m.group(2)) for m in _FILL.finditer(layers)]
+    shades = [_luminance(m.group(2)) for layer in coloured for m in _FILL.finditer(layer)]
     if not shades:
         return svg
     middle = sum(shades) / len(shades)
@@ -56,7 +57,7 @@ def recolour(svg: str, colour: tuple[int, int, int]) -> str:
         rgb = colorsys.hls_to_rgb(hue, min(0.92, max(0.12, shifted)), saturation)
         return '{}="#{:02x}{:02x}{:02x}"'.format(match.group(1), *(round(255 * c) for c in rgb))
 
-    return _FILL.sub(shade, layers) + lines
+    return "".join(layer if layer.startswith(_LINES) else _FILL.sub(shade, layer) for layer in layers)
 
 
 @cache

@@ -1,0 +1,66 @@
+"""CPU seconds of `make demo` in this tree against those of another commit, one after the other.
+
+    python benchmarks/demo.py                               d911184 and this tree, in fp32
+    python benchmarks/demo.py --against REV --precision bf16
+    python benchmarks/demo.py train.steps=20                a quick look: both with few steps
+
+Each demo runs in a process of its own with an empty cache, so that scenes are drawn, captions parsed and
+negatives made anew. CPU seconds are those of the process and its children, in user and system; they suffer
+less from a machine that is not quiet than the wall's, which stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def demo(source: Path, folder: Path, overrides: list[str]) -> tuple[float, float]:
+    """CPU and wall seconds of a demo of that source tree."""
+    environment = os.environ | {"PYTHONPATH": str(source / "src"), "KNOWCLIP_CACHE": str(folder / "cache")}
+    command = [sys.executable, "-m", "knowclip.cli", "demo", "--out", str(folder / "demo"), *overrides]
+    before, start = os.times(), time.perf_counter()
+    subprocess.run(command, env=environment, cwd=folder, check=True)
+    wall, after = time.perf_counter() - start, os.times()
+    return (
+        after.children_user + after.children_system - before.children_user - before.children_system,
+        wall,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--against", default="d911184", help="commit to compare with")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("overrides", nargs="*", help="on the recipes of both, as in train.steps=20")
+    arguments = parser.parse_args()
+    overrides = [f"train.precision={arguments.precision}", *arguments.overrides]
+    git = ["git", "-C", str(ROOT), "worktree"]
+    taken = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        other = Path(temporary) / "tree"
+        subprocess.run([*git, "add", "--detach", str(other), arguments.against], check=True)
+        try:
+            for name, tree in ((arguments.against, other), ("this tree", ROOT)):
+                folder = Path(temporary) / f"run-{len(taken)}"
+                folder.mkdir()
+                taken[name] = demo(tree, folder, overrides)
+        finally:
+            subprocess.run([*git, "remove", "--force", str(other)], check=True)
+    old, new = taken.values()
+    for name, (cpu, wall) in taken.items():
+        print(f"{name:10} {cpu:7.0f} CPU s {wall:7.0f} s")
+    print(f"this tree / {arguments.against}: {new[0] / old[0]:.2f} of the CPU seconds")
+
+
+if __name__ == "__main__":
+    main()
