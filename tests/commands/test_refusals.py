@@ -220,6 +220,11 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a search in no index": (["search", "run", "a dog"], "run is no index"),
     "a search for nothing": (["search", "run"], "give a text, an image, or both"),
     "a search without a word": (["search", "run", " "], "the query is empty"),
+    "a service of no model": (["serve", "scenes-bass"], "did you mean scenes-base"),
+    "a service of no index": (["serve", "scenes-base", "--index", "run"], "run is no index"),
+    "a limit that does not exist": (["serve", "scenes-base", "--limit", "text=3"], "did you mean 'texts'?"),
+    "a limit of nothing": (["serve", "scenes-base", "--limit", "texts=0"], "above 0"),
+    "a limit that is no number": (["serve", "scenes-base", "--limit", "texts=many"], "texts=NUMBER"),
     "a search for two outputs": (["search", "run", "a dog", "--json", "--paths"], "exclude each other"),
 }  # fmt: skip
 

@@ -153,6 +153,21 @@ def test_with_knowledge_is_the_model_where_texts_have_no_triples(tmp_path, monke
     assert parsed == [(texts, "spacy"), ([], "spacy")]
 
 
+def test_parsed_texts_are_kept_but_not_without_end(tmp_path, monkeypatch) -> None:
+    import knowclip.models.with_knowledge as module
+
+    monkeypatch.setattr(module, "_PARSED", 2)
+    model = make("word_level", tmp_path)
+    options = {"layers": 1, "composition": "minus", "scale": 0.2, "renormalize": True}
+    enhanced = WithKnowledge(model, KnowledgeEncoder(model, **options), parser="spacy").eval()
+    texts = ["a red horse", "an astronaut", "a big astronaut", "a small horse"]
+    with torch.no_grad():
+        together = enhanced.encode_text(texts)  # more than are kept
+        assert list(enhanced._triplets) == texts[2:]
+        torch.testing.assert_close(enhanced.encode_text(texts[:1]), together[:1])
+    assert list(enhanced._triplets) == [texts[3], texts[0]]
+
+
 @pytest.mark.parametrize("renormalize", [True, False])
 def test_a_scorer_adds_the_kee_to_what_it_has_encoded(tmp_path, monkeypatch, renormalize) -> None:
     model = make("word_level", tmp_path)

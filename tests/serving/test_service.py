@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import knowclip
+from knowclip.models.knowledge_encoder import KnowledgeEncoder
+from knowclip.models.with_knowledge import KnowledgeDualEncoder
 from tiny_models import make
 
 pytest.importorskip("fastapi")
@@ -166,6 +169,47 @@ def test_health_and_metrics(client: TestClient) -> None:
 
 
 TYPE = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def with_kee(model: Any) -> KnowledgeDualEncoder:
+    torch.manual_seed(0)
+    kee = KnowledgeEncoder(model, layers=1, composition="minus", scale=0.5, renormalize=True).eval()
+    return KnowledgeDualEncoder(model, kee, parser="spacy").eval()
+
+
+def test_a_kee_reads_texts_as_in_the_models_own_score(with_kee: KnowledgeDualEncoder) -> None:
+    photo = Image.open(io.BytesIO(png()))
+    plain, enhanced = (with_kee.score([photo], TEXTS, kee=kee) for kee in (False, None))
+    assert np.abs(plain - enhanced).max() > 1e-3
+    with TestClient(create_app(with_kee, name="kee")) as client:
+        asked = {"texts": TEXTS, "images": [text64(png())]}
+        for kee, expected in ((None, enhanced), (True, enhanced), (False, plain)):
+            found = client.post("/score", json=asked | {"kee": kee}).json()
+            np.testing.assert_allclose(found["scores"], expected, atol=1e-5)
+            assert found["kee"] is (kee is not False)
+        for kee, expected in ((True, enhanced), (False, plain)):
+            found = client.post("/embed", json=asked | {"kee": kee}).json()
+            cosines = np.array(found["images"]) @ np.array(found["texts"]).T
+            np.testing.assert_allclose(cosines, expected, atol=1e-5)
+        assert client.get("/health").json()["kee"] is True
+
+
+def test_no_file_of_the_machine_can_be_asked_for(client: TestClient, folder: Path) -> None:
+    """By a name in a field, by the name of an upload, by a path of the address."""
+    secret = folder / "secret.png"
+    secret.write_bytes(png(9))
+    for named in (str(secret), f"file://{secret}", f"data:image/png;file,{secret}"):
+        for field, path in (("images", "/embed"), ("image", "/search")):
+            given = [named] if field == "images" else named
+            assert client.post(path, json={field: given}).status_code == 422
+            assert client.post(path, data={field: given}).status_code in (415, 422)  # no file in the form
+            assert client.post(path, files={field: (named, b"")}).status_code == 422
+    for path in (str(secret), f"/..{secret}", "/%2e%2e/%2e%2e/etc/passwd", "/photos/0.png", "/idx/photos.db"):
+        answer = client.get(path)
+        assert answer.status_code == 404 and png(9) not in answer.content
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "nothing": ("/embed", {"json": {}}, 422, "nothing to embed"),
     "an empty text": ("/embed", {"json": {"texts": ["a", " "]}}, 422, "texts[1] is empty"),

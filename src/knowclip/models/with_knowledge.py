@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_PARSED = 200_000
+"""Texts whose triples are kept: more than a benchmark has, and a service asks without end."""
+
+
 class WithKnowledge(nn.Module):
     """Encodes images as the model does, and texts with what their parsed triples add ("with KEE").
 
@@ -72,7 +76,10 @@ class WithKnowledge(nn.Module):
         new = [text for text in dict.fromkeys(texts) if text not in self._triplets]
         for text, graph in zip(new, parse(new, parser=self.parser), strict=True):
             self._triplets[text] = triplet_ids(graph, self.encoder.phrase_ids)
-        return [self._triplets[text] for text in texts]
+        found = [self._triplets[text] for text in texts]
+        while len(self._triplets) > _PARSED:
+            del self._triplets[next(iter(self._triplets))]  # the oldest
+        return found
 
 
 class KnowledgeDualEncoder(DualEncoder):

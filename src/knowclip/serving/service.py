@@ -151,7 +151,8 @@ class Service:
         return schemas.SearchResponse.model_validate(found)
 
     def _try(self) -> None:
-        """Encode once: a model that has diverged is refused now, and the first client need not wait."""
+        """Encode and parse once: a model that has diverged is refused now, and the first client need not wait."""
+        list(parse(["a photo"], parser=PARSER))
         blank = torch.zeros(3, *self._model.image_size)
         vectors = [self._encoder.pixels([blank]), self._encoder.texts(["a photo"])]
         if not all(np.isfinite(rows).all() for rows in vectors):
