@@ -151,7 +151,7 @@ class Service:
         return schemas.SearchResponse.model_validate(found)
 
     def _try(self) -> None:
-        """Encode and parse once: a model that has diverged is refused now, and the first client need not wait."""
+        """Encode and parse once: weights that have diverged are refused now, and no client waits longer."""
         list(parse(["a photo"], parser=PARSER))
         blank = torch.zeros(3, *self._model.image_size)
         vectors = [self._encoder.pixels([blank]), self._encoder.texts(["a photo"])]
