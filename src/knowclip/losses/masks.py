@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
     from torch import Tensor
@@ -17,10 +19,12 @@ def known_true(
     *, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"], text_ids: Int[Tensor, " M"]
 ) -> Bool[Tensor, "B M"]:
     """Where text ``m`` equals a caption that some row of the batch gives to the image of row ``b``."""
-    same_image = image_ids[:, None] == image_ids[None, :]
-    same_text = caption_ids[:, None] == text_ids[None, :]
-    # "some row k has this image and this text", as a matrix product of booleans
-    return (same_image.float() @ same_text.float()) > 0
+    images, image = image_ids.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    texts, text = torch.cat([caption_ids, text_ids]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    # a table of what is said of each image, looked up: a product of booleans costs B times as much
+    said = torch.zeros(len(images), len(texts), dtype=torch.bool, device=image_ids.device)
+    said[image, text[: len(caption_ids)]] = True
+    return said[image][:, text[len(caption_ids) :]]
 
 
 def false_negatives(*, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"]) -> Bool[Tensor, "B B"]:
