@@ -9,10 +9,10 @@ import copy
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from knowclip.evaluation.diagnosis.fitting import Split
+from knowclip.models.projection import LinearMap
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -25,18 +25,6 @@ BATCH = 1024
 LR = 1e-3
 
 
-class LinearMap(nn.Module):
-    """A D x D map of the text embedding, the identity at first (LABCLIP, Koishigarina et al. 2025)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.matrix = nn.Parameter(torch.eye(width))
-
-    def forward(self, images: Float[Tensor, "n D"], texts: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
-        """Cosines of the images with the mapped texts."""
-        return (images * F.normalize(texts @ self.matrix, dim=1)).sum(1)
-
-
 def margins(
     images: Float[Tensor, "n D"],
     captions: Float[Tensor, "n D"],
@@ -44,9 +32,9 @@ def margins(
     mapped: LinearMap | None = None,
 ) -> Float[Tensor, " n"]:
     """Cosine with the caption minus cosine with its swap, of normalised embeddings, mapped or as they are."""
-    if mapped is None:
-        return (images * (captions - swaps)).sum(1)
-    return mapped(images, captions) - mapped(images, swaps)
+    if mapped is not None:
+        captions, swaps = mapped(captions), mapped(swaps)
+    return (images * (captions - swaps)).sum(1)
 
 
 def best_map(
