@@ -21,6 +21,7 @@ COMMANDS = {
     "swaps": "Build a test from captioned images that no text-only model can solve.",
     "select": "Choose the pairs whose captions teach structure, without the images of benchmarks.",
     "train": "Train a CLIP from a YAML recipe.",
+    "align": "Fit one linear map behind a CLIP's text tower and fold it in: seconds, and a control.",
     "evaluate": "Measure a CLIP on benchmarks.",
     "diagnose": "Say which tower, or what between them, loses whose attribute is which and who does what.",
     "report": "Make one page and a Markdown table of evaluated models.",

@@ -10,15 +10,23 @@ from knowclip.data.images.identity import ImageFiles
 from knowclip.types import Example
 
 
-def refuse_overlap(examples: Sequence[Example], measured: Sequence[Path], *, share: float) -> int:
+def refuse_overlap(
+    examples: Sequence[Example], measured: Sequence[Path], *, share: float, remedy: str = ""
+) -> int:
     """Count the images that a run is selected on and learns from too; images are compared as files.
+
+    Args:
+        examples: What it learns from.
+        measured: Images that it is selected on.
+        share: Of these, that may be both.
+        remedy: What to do about more, where it is no recipe that would have to change.
 
     Raises:
         ValueError: They are more than ``share`` of those it is selected on.
     """
     held_out = ImageFiles(measured)
     shared = held_out.shared_with(ImageFiles(example.image.path for example in examples))
-    _refuse_many(shared, of=len(held_out.states), share=share)
+    _refuse_many(shared, of=len(held_out.states), share=share, remedy=remedy)
     return len(shared)
 
 
@@ -29,15 +37,17 @@ def refuse_same_paths(train: Sequence[Example], val: Sequence[Example], *, share
     _refuse_many({path: path for path in sorted(shared)}, of=len(measured), share=share)
 
 
-def _refuse_many(shared: Mapping[Path, Path], *, of: int, share: float) -> None:
+def _refuse_many(shared: Mapping[Path, Path], *, of: int, share: float, remedy: str = "") -> None:
     if len(shared) <= share * of:
         return
     path, same = next(iter(shared.items()))
     twin = "" if path == same else f" (the same file as {same})"
     enough = math.ceil(1000 * len(shared) / of) / 1000
+    remedy = remedy or (
+        "Take them out of data.train or data.val; hold images of data.train out in place of data.val, as "
+        f"with data.val=null data.val_images=200; or allow them with data.max_overlap={enough:g}"
+    )
     raise ValueError(
         f"{len(shared):,} of {of:,} validation images are training images too, by "
-        f"place on disk or content, such as {path}{twin}: numbers on them say little. Take them "
-        "out of data.train or data.val; hold images of data.train out in place of data.val, as with "
-        f"data.val=null data.val_images=200; or allow them with data.max_overlap={enough:g}"
+        f"place on disk or content, such as {path}{twin}: numbers on them say little. {remedy}"
     )
