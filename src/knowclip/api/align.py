@@ -18,7 +18,7 @@ from knowclip.console.progress import Stages
 from knowclip.data.captions.collate import text_key
 from knowclip.data.captions.dataset import draw_negatives
 from knowclip.data.captions.read import CaptionSet, read_captions
-from knowclip.data.images.decoding import refuse_many
+from knowclip.data.images.readable import refuse_many
 from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import DIRECTIONS, Retrieval
 from knowclip.evaluation.benchmarks.swaps import swaps
@@ -50,8 +50,9 @@ class Aligned:
     """What was fitted on what, and what the folder measures on held-out pairs, read from disk again.
 
     ``before`` and ``after`` are metrics by their names, and own choices by kind of negative (``swaps/KIND``);
-    ``step`` is 0 where no map did better than the identity; ``folding_error`` is the largest difference
-    between a coordinate of the folder's embeddings and of the mapped ones, both of length 1.
+    ``unreadable`` names the images left out and says why; ``step`` is 0 where no map did better than the
+    identity; ``folding_error`` is the largest difference between a coordinate of the folder's embeddings and
+    of the mapped ones, both of length 1.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Aligned:
     after: dict[str, float]
     pairs: dict[str, int]
     skipped: dict[str, int]
+    unreadable: dict[str, str]
     without_negative: dict[str, int]
     folding_error: float
     logit_scale: float
@@ -130,7 +132,8 @@ def prepare(
     with warnings.catch_warnings():  # the Scorer's own: that they count as wrong, and here they are left out
         warnings.simplefilter("ignore")
         scorer.images(images)
-    refuse_many([*scorer.missing.values()], len(images), tolerated=config.max_unreadable)
+    limits = {"tolerated": config.max_unreadable, "of": pairs.images}
+    refuse_many([*scorer.missing.values()], len(images), way="give other captions (--data)", **limits)
     pairs = pairs.without_images(scorer.missing)
     for examples, part in ((pairs.train, "captions to fit on"), (pairs.val, "held-out captions")):
         if not any(example.negatives for example in examples):
@@ -256,6 +259,7 @@ def align(
         after=measure(benchmarks, written),
         pairs={TRAIN: len(pairs.train), VAL: len(pairs.val), "negatives": int(train.negative_mask.sum())},
         skipped=dict(+pairs.skipped),
+        unreadable=pairs.unreadable,
         without_negative=dict(+pairs.without),
         folding_error=float(abs(written.texts(captions) - wanted).max()),
         logit_scale=model.logit_scale.exp().item(),

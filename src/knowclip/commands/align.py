@@ -141,7 +141,8 @@ def _lines(aligned: Aligned, out: Path) -> list[str]:
     ]
     if aligned.skipped:
         told = ", ".join(f"{reason}: {count:,}" for reason, count in aligned.skipped.items())
-        lines.append(f"left out: {told}")
+        named = f"; the images: {out / REPORT}" if aligned.unreadable else ""
+        lines.append(f"left out: {told}{named}")
     chosen = f"step {aligned.step:,}" if aligned.step else "step 0: no map did better than the model as it is"
     lines.append(f"chosen: {chosen}")
     loads = "stock open_clip loads it" if aligned.kind == "open_clip" else "only knowclip.load reads it"
