@@ -39,6 +39,7 @@ COMMANDS = {
     "index": "Make an index of photos, to be searched by what they show.",
     "search": "Find photos by a text, by another photo, and by what they are not to show.",
     "serve": "Serve a model over HTTP: vectors, scores, graphs, search.",
+    "app": "Open a page: two models on a picture and its captions; search, results, a knowledge graph.",
     "doctor": "Tell versions, devices, extras, caches and disk, and what to do about them.",
     "cache": "List what lies in the cache folder, by kind and size; clear it.",
     "plugins": "List what other packages add: methods, losses, parsers, benchmarks, readers, formats.",

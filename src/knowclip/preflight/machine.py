@@ -22,6 +22,7 @@ EXTRAS = {
     "glue": ("datasets",),
     "wandb": ("wandb",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
+    "app": ("gradio",),
     "export": ("onnx", "onnxruntime", "onnxscript", "sentence_transformers"),
 }
 """Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""

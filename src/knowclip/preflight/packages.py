@@ -26,6 +26,7 @@ PURPOSES = {
     "glue": "knowclip task glue without files of your own",
     "export": "knowclip convert to ONNX and to sentence-transformers",
     "serve": "knowclip serve",
+    "app": "knowclip app",
     "wandb": "output.wandb of a recipe",
 }
 """Extra -> what needs it."""

@@ -1,0 +1,105 @@
+"""What was computed -> the HTML of the page's tabs; pictures are inlined, so that no file is served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knowclip.evaluation.report.html_page import data_uri, picture_uri
+from knowclip.serving.page.browsing import OUTCOMES, Sheet
+from knowclip.serving.page.comparison import Reading, Scores, contributions, ranking
+from knowclip.serving.page.graph_view import Neighbourhood
+from knowclip.serving.page.scene_drawing import draw_scene
+from knowclip.types import ImageRef, Span
+
+if TYPE_CHECKING:
+    from knowclip.search.found import Found
+
+SHOWN = 12
+"""Texts of a caption's ranking, at most; the caption is always among them."""
+
+
+def comparison(readings: Sequence[Reading], scores: Mapping[str, Scores]) -> str:
+    """Of each caption: scores, its graph, its rank among its negatives, what its triples add."""
+    return _macro("comparison", [_told(reading, scores) for reading in readings], list(scores))
+
+
+def _told(reading: Reading, scores: Mapping[str, Scores]) -> dict[str, Any]:
+    rows = ranking(reading, scores)
+    caption = next(row for row in rows if row.kind == "caption")
+    shown = rows[:SHOWN] if caption in rows[:SHOWN] else [*rows[: SHOWN - 1], caption]
+    added = contributions(reading, scores)
+    gains = [abs(gain) for row in added for gain in row.gains.values() if gain is not None]
+    return {
+        "caption": reading.caption,
+        "own": caption.scores,
+        "ranks": caption.ranks,
+        "drawing": draw_scene(reading.graph),
+        "rows": [
+            {
+                "kind": row.kind,
+                "scores": row.scores,
+                "ranks": row.ranks,
+                "parts": list(_parts(row.text, row.changed)),
+            }
+            for row in shown
+        ],
+        "left": len(rows) - len(shown),
+        "contributions": added,
+        "widest": max(gains, default=0.0) or 1.0,
+    }
+
+
+def _parts(text: str, changed: Sequence[Span]) -> Iterator[tuple[str, bool]]:
+    """Pieces of a text, and whether they were changed."""
+    end = 0
+    for start, stop in changed:
+        yield text[end:start], False
+        yield text[start:stop], True
+        end = stop
+    yield text[end:], False
+
+
+def found_photos(found: Found) -> str:
+    """What a search gave, the best first, with the negative that each photo was held against."""
+    from knowclip.search.found import MARGIN
+
+    kee = ", read with the KEE" if found.knowledge else ""
+    ranked = (
+        f"ranked by similarity and the margin over {len(found.reading.negatives):,} false captions{kee}"
+        if found.ranked_by == MARGIN
+        else "ranked by similarity: there is nothing in the query to swap or replace"
+    )
+    explained = f"{len(found):,} of {found.photos:,} photos, {ranked}."
+    hits = [(hit, picture_uri(ImageRef(Path(hit.path))), Path(hit.path).name) for hit in found]
+    return _macro("found", found, hits, explained)
+
+
+def cases(sheet: Sheet, outcome: str) -> str:
+    """A page of stored cases."""
+    shown = zip(sheet.cases, sheet.margins, strict=True)
+    told = [(case, margins, picture_uri(case.image)) for case, margins in shown]
+    return _macro("sheet", sheet, told, OUTCOMES, outcome)
+
+
+def entity(found: Neighbourhood) -> str:
+    """An entity of a knowledge graph amid its heaviest triplets."""
+    return _macro("neighbourhood", found, data_uri(found.picture))
+
+
+def _macro(name: str, *arguments: object) -> str:
+    return str(getattr(_views(), name)(*arguments))
+
+
+@cache
+def _views() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = files("knowclip.serving.page").joinpath("views.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text).module
