@@ -197,10 +197,10 @@ def galleries(report: Report) -> list[dict[str, Any]]:
             title, meaning = (RETRIEVED if retrieval else KINDS)[kind]
             meaning = meaning.format(baseline=report.baseline, ours=ours)
             pictures = _pictures(cases, results, shown)
-            told = {"name": kind, "title": title, "meaning": meaning}
-            kinds.append({**told, "n": len(indices), "pictures": pictures})
+            named = {"name": kind, "title": title, "meaning": meaning}
+            kinds.append({**named, "n": len(indices), "pictures": pictures})
         title = results[ours].details.get("title", name)
-        told = {"name": name, "title": title, "n": len(cases)}
+        told: dict[str, Any] = {"name": name, "title": title, "n": len(cases)}
         found.append({**told, "kinds": kinds, "retrieval": retrieval})
     return found
 
