@@ -17,7 +17,7 @@ install: $(VENV)/.installed ## make the virtual environment in .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("knowclip needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
-	@echo "Installing about 160 packages into $(VENV), once: 7 GB on Linux (4 GB of it CUDA libraries of torch), a few minutes."
+	@echo "Installing about 190 packages into $(VENV), once: 7.5 GB on Linux (4 GB of it CUDA libraries of torch), a few minutes."
 	@echo "Step 1 of 3: the virtual environment"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "Step 2 of 3: torch and torchvision, most of it"
