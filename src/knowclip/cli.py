@@ -13,39 +13,58 @@ from rich.console import Console
 
 from knowclip.plugins import involved
 
-COMMANDS = {
-    "demo": "See the difference knowledge makes: train twice, compare, write a report.",
-    "scenes": "Write the embedded OpenMoji scenes in Visual Genome, COCO and ARO formats.",
-    "parse": "Turn captions into scene graphs.",
-    "negatives": "Turn captions into hard-negative captions.",
-    "swaps": "Build a test from captioned images that no text-only model can solve.",
-    "select": "Choose the pairs whose captions teach structure, without the images of benchmarks.",
-    "train": "Train a CLIP from a YAML recipe.",
-    "align": "Fit one linear map behind a CLIP's text tower and fold it in: seconds, and a control.",
-    "evaluate": "Measure a CLIP on benchmarks.",
-    "diagnose": "Say which tower, or what between them, loses whose attribute is which and who does what.",
-    "report": "Make one page and a Markdown table of evaluated models.",
-    "ablate": "Compare recipes over several seeds: train, measure, tell the differences.",
-    "compare": "Compare two evaluated models: paired differences with intervals and p-values.",
-    "audit": "Count the images of benchmarks that training data share.",
-    "interpolate": "Trade compositional against general ability: weights between a base and a tuned model.",
-    "convert": "Export a CLIP to open_clip, transformers, ONNX, sentence-transformers; compare it there.",
-    "push": "Publish a checkpoint on the Hugging Face hub, with a card of what was measured.",
-    "benchmarks": "List the benchmarks and their protocols.",
-    "data": "Say where a benchmark's files come from; download them.",
-    "task": "Train a small head on a CLIP's features and measure it: VQA, SNLI-VE, GLUE, linear probe.",
-    "link-prediction": "Measure how well a CLIP completes the triplets of a knowledge graph.",
-    "predict": "Complete one triplet: the best tails of a head and a relation.",
-    "index": "Make an index of photos, to be searched by what they show.",
-    "search": "Find photos by a text, by another photo, and by what they are not to show.",
-    "serve": "Serve a model over HTTP: vectors, scores, graphs, search.",
-    "app": "Open a page: two models on a picture and its captions; search, results, a knowledge graph.",
-    "doctor": "Tell versions, devices, extras, caches and disk, and what to do about them.",
-    "cache": "List what lies in the cache folder, by kind and size; clear it.",
-    "plugins": "List what other packages add: methods, losses, parsers, benchmarks, readers, formats.",
-    "graph": "Import, inspect, filter and split knowledge graphs.",
+GROUPS = {
+    "See it work": {
+        "demo": "See the difference knowledge makes: train twice, compare, write a report.",
+        "scenes": "Write the embedded OpenMoji scenes in Visual Genome, COCO and ARO formats.",
+    },
+    "Captions into graphs, negatives and tests": {
+        "parse": "Turn captions into scene graphs.",
+        "negatives": "Turn captions into hard-negative captions.",
+        "swaps": "Build a test from captioned images that no text-only model can solve.",
+        "select": "Choose the pairs whose captions teach structure, without the images of benchmarks.",
+    },
+    "Train": {
+        "train": "Train a CLIP from a YAML recipe.",
+        "align": "Fit one linear map behind a CLIP's text tower and fold it in: seconds, and a control.",
+        "interpolate": "Trade compositional against general ability: weights between base and tuned model.",
+        "ablate": "Compare recipes over several seeds: train, measure, tell the differences.",
+    },
+    "Measure": {
+        "evaluate": "Measure a CLIP on benchmarks.",
+        "diagnose": "Say which tower, or what between them, loses whose attribute is which, who does what.",
+        "task": "Train a small head on a CLIP's features and measure it: VQA, SNLI-VE, GLUE, linear probe.",
+        "compare": "Compare two evaluated models: paired differences with intervals and p-values.",
+        "report": "Make one page and a Markdown table of evaluated models.",
+        "benchmarks": "List the benchmarks and their protocols.",
+        "data": "Say where a benchmark's files come from; download them.",
+        "audit": "Count the images of benchmarks that training data share.",
+    },
+    "Knowledge graphs": {
+        "graph": "Import, inspect, filter and split knowledge graphs.",
+        "link-prediction": "Measure how well a CLIP completes the triplets of a knowledge graph.",
+        "predict": "Complete one triplet: the best tails of a head and a relation.",
+    },
+    "Use a model": {
+        "index": "Make an index of photos, to be searched by what they show.",
+        "search": "Find photos by a text, by another photo, and by what they are not to show.",
+        "serve": "Serve a model over HTTP: vectors, scores, graphs, search.",
+        "app": "Open a page: two models on a picture and its captions; search, results, a knowledge graph.",
+    },
+    "Take it elsewhere": {
+        "convert": "Export a CLIP to open_clip, transformers, ONNX, sentence-transformers; compare it there.",
+        "push": "Publish a checkpoint on the Hugging Face hub, with a card of what was measured.",
+    },
+    "This machine": {
+        "doctor": "Tell versions, devices, extras, caches and disk, and what to do about them.",
+        "cache": "List what lies in the cache folder, by kind and size; clear it.",
+        "plugins": "List what other packages add: methods, losses, parsers, benchmarks, readers, formats.",
+    },
 }
-"""Subcommand -> help. ``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function)."""
+"""What people want -> subcommand -> help, in the order of ``knowclip --help``.
+
+``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function)."""
+COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 
 def build_app() -> typer.Typer:
@@ -53,16 +72,16 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="knowclip",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_show_locals=False,
         help="CLIP models that understand structure.",
     )
-    for name, text in COMMANDS.items():
-        module = import_module(f"knowclip.commands.{name.replace('-', '_')}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name, help=text)
-        else:
-            app.command(name, help=text)(module.command)
+    for panel, commands in GROUPS.items():
+        for name, text in commands.items():
+            module = import_module(f"knowclip.commands.{name.replace('-', '_')}")
+            if hasattr(module, "app"):
+                app.add_typer(module.app, name=name, help=text, rich_help_panel=panel)
+            else:
+                app.command(name, help=text, rich_help_panel=panel)(module.command)
     return app
 
 

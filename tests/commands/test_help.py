@@ -1,0 +1,39 @@
+"""``knowclip --help`` and shell completion: what a person sees before any command runs."""
+
+from __future__ import annotations
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from knowclip.cli import COMMANDS, GROUPS, build_app
+
+
+def test_help_groups_every_command_by_what_it_is_for() -> None:
+    shown = CliRunner().invoke(build_app(), ["--help"], env={"COLUMNS": "200"}).output
+    for panel, commands in GROUPS.items():
+        box = shown.partition(f"─ {panel} ─")[2].partition("╰")[0]
+        assert [name for name in commands if f"│ {name} " not in box] == [], panel
+    assert sum(map(len, GROUPS.values())) == len(COMMANDS), "a command stands in two groups"
+    assert typer.main.get_command(build_app()).commands.keys() == COMMANDS.keys()
+
+
+def completed(words: str, number: int) -> list[str]:
+    """What bash is offered for the word of that number."""
+    asked = {"_KNOWCLIP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+    return CliRunner().invoke(build_app(), [], env=asked, prog_name="knowclip").output.split()
+
+
+def test_completion_knows_commands_options_and_what_a_group_holds() -> None:
+    assert completed("knowclip ev", 1) == ["evaluate"]
+    assert completed("knowclip evaluate m --lan", 3) == ["--language-model"]
+    assert completed("knowclip graph imp", 2) == ["import"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_of_a_shell_names_the_command(
+    shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    shown = CliRunner().invoke(build_app(), ["--show-completion"], prog_name="knowclip")
+    assert shown.exit_code == 0 and "_KNOWCLIP_COMPLETE" in shown.output
