@@ -87,6 +87,8 @@ def test_overrides_are_yaml_values(path) -> None:
         ("method={name: clip}", r"set data\.negatives\.per_caption to 0"),
         ("data.cache=trunk", r"set model\.lock_image=true"),
         ("model.trunk_dropout=0.5", r"set data\.cache=trunk"),
+        ("train.ema=1", r"train\.ema: got 1; input should be less than 1"),
+        ("selection.patience=2", r"nothing to validate on: set data\.val, "),
         ("selection.metrics=[]", r"selection\.metrics: got \[\]"),
         ("seed", r"an override reads section\.key=value, got 'seed'"),
         ("seed=[1", r"is no valid YAML value"),

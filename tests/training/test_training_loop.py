@@ -173,10 +173,11 @@ class CutShort(MemoryEpochs):
 
 
 @pytest.mark.parametrize("before", [(0, 2), (1, 0)], ids=["middle of an epoch", "start of an epoch"])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_and_two_steps_are_four_steps_bit_for_bit(tmp_path, before, accumulate) -> None:
+@pytest.mark.parametrize(("accumulate", "ema"), [(1, None), (2, None), (1, 0.9)])
+def test_two_and_two_steps_are_four_steps_bit_for_bit(tmp_path, before, accumulate, ema) -> None:
     length = 3 if before[0] == 0 else 2
-    options = {"save_every": 1, "accumulate": accumulate, "validate_every": 1, "validate": score}
+    options = {"accumulate": accumulate, "ema": ema}
+    options |= {"save_every": 1, "validate_every": 1, "validate": score}
     whole = make_trainer(tmp_path / "whole", batches=MemoryEpochs(length), **options)
     expected = whole.fit()
 
@@ -189,6 +190,8 @@ def test_two_and_two_steps_are_four_steps_bit_for_bit(tmp_path, before, accumula
     assert resumed.fit(resume=True) == expected
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(resumed)[name]), name
+    files = [folder / "last" / "model.safetensors" for folder in (tmp_path / "whole", run)]
+    assert files[0].read_bytes() == files[1].read_bytes()
     theirs, ours = (
         [{k: v for k, v in line.items() if k != "pairs_per_second"} for line in read_log(folder)]
         for folder in (tmp_path / "whole", run)

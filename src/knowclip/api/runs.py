@@ -25,7 +25,7 @@ MAY_CHANGE = {
 }
 """Keys that a resumed run may change: they do not decide what is learned."""
 
-MAY_GROW = {"train.steps", "train.epochs"}
+MAY_GROW = {"train.steps", "train.epochs", "selection.patience"}
 """Keys that it may raise, or put one for the other: the schedule is then drawn anew over all steps."""
 
 
@@ -87,6 +87,7 @@ def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
     if changed:
         shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
         raise ValueError(
-            f"--resume goes on with the same recipe, but {shown}: use the old values (train.steps and "
-            f"train.epochs may grow), or start a new run from these weights with model.name={last}"
+            f"--resume goes on with the same recipe, but {shown}: use the old values (train.steps, "
+            "train.epochs and selection.patience may grow), or start a new run from these weights with "
+            f"model.name={last}"
         )

@@ -96,8 +96,9 @@ def build_trainer(
         monitor=_monitor(recipe, steps=steps, accelerator=accelerator),
         validate=validate,
         selection=recipe.selection.metrics,
+        patience=recipe.selection.patience,
         max_unreadable=_tolerated(recipe, pairs) + tolerated_of_graph(recipe.data.max_unreadable, graph),
-        **recipe.train.model_dump(include={"accumulate", "clip_grad", "validate_every", "save_every"}),
+        **recipe.train.model_dump(include={"accumulate", "clip_grad", "ema", "validate_every", "save_every"}),
     )
     return trainer, pairs
 

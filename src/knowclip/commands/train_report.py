@@ -32,13 +32,15 @@ TRAINING = "training images"
 
 
 def plan(recipe: Recipe, trainer: Trainer) -> list[str]:
-    """What of a run its recipe does not say outright: the warm-up in steps, what its swaps are."""
+    """What of a run its recipe does not say outright: steps of warm-up, whose weights are kept, its swaps."""
     from knowclip.evaluation.benchmarks.swaps import BlindScored
     from knowclip.training.optim import warmup_steps
 
     lines = []
     if warmup := warmup_steps(recipe.schedule.warmup, trainer.steps):
         lines.append(f"warm-up: {counted(warmup, 'step')} of {trainer.steps:,}")
+    if trainer.ema is not None:
+        lines.append(f"best and last hold the moving average of the weights, decay {trainer.ema:g}")
     for benchmark in getattr(trainer.validate, "benchmarks", ()):
         if isinstance(benchmark, BlindScored) and not benchmark.blind:
             told = "; ".join(benchmark.kinds())

@@ -54,6 +54,10 @@ class Recipe(Section):
         self._fits_data()
         return self
 
+    def _is_validated(self) -> bool:
+        data, selection = self.data, self.selection
+        return any((data.val, data.val_images, selection.suite, selection.links))
+
     def _fits_graph(self) -> None:
         terms, graph = self.method.knowledge_terms, self.data.graph
         reads_graph = terms is not None and terms.reads_graph
@@ -102,6 +106,11 @@ class Recipe(Section):
         if model.trunk_dropout and data.cache != "trunk":
             raise ValueError(
                 "model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk"
+            )
+        if self.selection.patience and not self._is_validated():
+            raise ValueError(
+                "selection.patience counts validations, and there is nothing to validate on: set data.val, "
+                "data.val_images, selection.suite or selection.links, or leave it out"
             )
         if data.val is not None and data.val_images:
             raise ValueError(

@@ -39,3 +39,5 @@ class SelectionConfig(Section):
     """Folder of benchmarks whose validation split is measured beside the validation pairs."""
     links: LinksConfig | None = None
     """Triplets that the model has to complete, by the method's fusion encoder where it has one."""
+    patience: PositiveInt | None = None
+    """Validations without a better one after which training ends; null: it goes on to the last step."""

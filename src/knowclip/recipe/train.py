@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from knowclip.recipe.section import Section
 
@@ -22,6 +22,9 @@ class TrainConfig(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     clip_grad: PositiveFloat | None = 1.0
     """Largest global norm of the gradient."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights, about the last ``1 / (1 - ema)`` steps: that is
+    what is then validated, selected and saved."""
     num_workers: NonNegativeInt = 0
     """Processes that load data, for each training process."""
     log_every: PositiveInt = 10

@@ -1,7 +1,8 @@
 """A run's checkpoints on disk, each written whole or not at all.
 
 ``RUN/best`` and ``RUN/last`` are drop-in model folders; ``training.json`` in each says of which step.
-``RUN/last/trainer`` holds what ``--resume`` needs besides: ``method.safetensors`` and ``state.pt``.
+``RUN/last/trainer`` holds what ``--resume`` needs besides: ``method.safetensors`` and ``state.pt``. With a
+moving average the drop-in folders hold the averaged weights, and ``trainer`` those of the step.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from knowclip.data.captions.fingerprint import DataFingerprint
 from knowclip.storage.atomic import atomic_folder, recover
+from knowclip.training.average import WeightAverage
 from knowclip.training.rng import rng_state, set_rng_state
 
 TRAINING = "training.json"
@@ -37,7 +39,8 @@ class Position:
     """Where a run stands.
 
     ``step`` counts optimiser steps of ``steps`` planned; ``epoch`` and ``batch`` say which batch comes next;
-    ``best`` is the highest selection number so far, reached at ``best_step``. ``to_validate``: the model of
+    ``best`` is the highest selection number so far, reached at ``best_step``, ``since_best`` validations ago.
+    ``to_validate``: the model of
     this step is still to be measured. ``unreadable``: images that could not be read so far, and why.
     """
 
@@ -46,6 +49,7 @@ class Position:
     batch: int = 0
     best: float | None = None
     best_step: int | None = None
+    since_best: int = 0
     steps: int | None = None
     to_validate: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -79,6 +83,7 @@ class Checkpointer:
         scheduler: LRScheduler,
         position: Position,
         accelerator: Accelerator,
+        average: WeightAverage | None = None,
     ) -> None:
         """Replace ``RUN/last``. Every process must call it: each has a random state of its own."""
         # before the others return: every process takes part in the gathering
@@ -90,10 +95,12 @@ class Checkpointer:
             "scheduler": scheduler.state_dict(),
             "position": asdict(position),
             "random": random,
+            "average": None if average is None else average.state_dict(),
             "data": None if self.data is None else self.data.state,
         }
         with self._written_whole("last") as folder:
-            self.save(method, folder)
+            with nullcontext() if average is None else average.applied():
+                self.save(method, folder)
             _tell(folder, position)
             (folder / "trainer").mkdir()
             # save_model, not save_file, which refuses tensors that share memory
@@ -107,8 +114,9 @@ class Checkpointer:
         optimizer: Optimizer,
         scheduler: LRScheduler,
         accelerator: Accelerator,
+        average: WeightAverage | None = None,
     ) -> Position:
-        """Take up ``RUN/last``: weights, optimiser, schedule, random states, position.
+        """Take up ``RUN/last``: weights, their average, optimiser, schedule, random states, position.
 
         Raises:
             ValueError: If there is nothing to resume, it cannot be read, or it was saved with another number
@@ -128,6 +136,8 @@ class Checkpointer:
             load_model(method, str(folder / "trainer" / "method.safetensors"))
             optimizer.load_state_dict(state["optimizer"])
             scheduler.load_state_dict(state["scheduler"])
+            if average is not None:
+                average.load_state_dict(state["average"])
             position = Position(**state["position"])
         set_rng_state(state["random"][accelerator.process_index])
         return position

@@ -6,19 +6,20 @@ import dataclasses
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from knowclip.console.counts import there_are
+from knowclip.console.counts import counted, there_are
 from knowclip.methods.method import Method
 from knowclip.storage.locks import locked
+from knowclip.training.average import WeightAverage
 from knowclip.training.batches import Epochs, to_device
 from knowclip.training.checkpoint import Checkpointer, Position
 from knowclip.training.monitor import Monitor
@@ -56,6 +57,8 @@ class Trainer:
         validate_every: Steps between validations; None: at the end of each epoch. The model it starts from
             and the one it ends with are always validated.
         save_every: Steps between writings of ``last``; None: at the end of each epoch.
+        ema: Decay of the moving average of the weights, which is then what is validated and kept; None: none.
+        patience: Validations without a better one after which training ends; None: it goes on to the end.
         max_unreadable: Images that may prove unreadable in the run; the batches tell of them.
     """
 
@@ -73,11 +76,14 @@ class Trainer:
     selection: tuple[str, ...]
     validate_every: int | None
     save_every: int | None
+    ema: float | None = None
+    patience: int | None = None
     max_unreadable: int = 0
+    _average: WeightAverage | None = field(default=None, init=False, repr=False)
     _saved: Position | None = field(default=None, init=False, repr=False)
 
     def fit(self, *, resume: bool = False) -> Position:
-        """Train to the last step; return where the run ended, its best selection number included.
+        """Train to the last step, or while ``patience`` lasts; return where the run ended, best included.
 
         The run's folder is locked meanwhile. Ctrl-C or SIGTERM ends the step and saves ``last``; a validation
         is broken off and made up for on resuming.
@@ -94,6 +100,7 @@ class Trainer:
         lock = locked(self.checkpointer.run, doing="training") if main else nullcontext()
         with lock, StopRequest(processes=self.accelerator.num_processes) as stop:
             wrapped = self.accelerator.prepare(self.method)
+            self._average = None if self.ema is None else WeightAverage(self.method, decay=self.ema)
             position = self._resume() if resume else Position(to_validate=self.validate is not None)
             planned, position.steps = position.steps, self.steps
             self.method.train()
@@ -107,6 +114,8 @@ class Trainer:
         """Make the steps from ``position`` on; what is unreadable or asked to stop is the same everywhere."""
         self._validate(position, stop)  # where it starts from: a wrong metric's name shows at once
         self._heed(position, stop, {})
+        if self._out_of_patience(position):
+            return
         for batch in self._stream(position):
             numbers = self._step(wrapped, batch, position)
             self._advance(position)
@@ -114,8 +123,21 @@ class Trainer:
             position.to_validate = self.validate is not None and self._is_due(self.validate_every, position)
             self._validate(position, stop)
             self._heed(position, stop, _unreadable(batch))
-            if self._is_due(self.save_every, position):
+            ended = self._out_of_patience(position)
+            if ended or self._is_due(self.save_every, position):
                 self._save_last(position)
+            if ended:
+                return
+
+    def _out_of_patience(self, position: Position) -> bool:
+        """Whether so many validations found nothing better; the same on every process."""
+        if self.patience is None or position.since_best < self.patience:
+            return False
+        self.monitor.say(
+            f"step {position.step:,}: {counted(position.since_best, 'validation')} without a better one than "
+            f"at step {position.best_step:,}, so training ends (selection.patience)"
+        )
+        return True
 
     def _stream(self, position: Position) -> Iterator[Batch]:
         """Batches from ``position`` on, epoch after epoch, on the device; the loop moves ``position``.
@@ -189,6 +211,8 @@ class Trainer:
         self.scheduler.step()
         self.optimizer.zero_grad()
         self._clamp_logit_scale()
+        if self._average is not None:
+            self._average.update()
         return numbers
 
     def _clamp_logit_scale(self) -> None:
@@ -228,18 +252,30 @@ class Trainer:
                 metrics = None
             if metrics is not None:
                 self.monitor.validation(position.step, metrics)
-                if is_best(metrics["selection"], position.best):
-                    position.best, position.best_step = metrics["selection"], position.step
-                    self.checkpointer.save_best(self.method, position)
+                self._keep_best(metrics["selection"], position)
                 position.to_validate = False
         else:
             position.to_validate = False
         self.accelerator.wait_for_everyone()
+        found = [position.best, position.best_step, position.since_best]
+        position.best, position.best_step, position.since_best = broadcast_object_list(found)
+
+    def _keep_best(self, score: float, position: Position) -> None:
+        if not is_best(score, position.best):
+            position.since_best += 1
+            return
+        position.best, position.best_step, position.since_best = score, position.step, 0
+        with self._kept_weights():
+            self.checkpointer.save_best(self.method, position)
+
+    def _kept_weights(self) -> AbstractContextManager[None]:
+        """Those that are validated and saved: the averaged ones where there is an average."""
+        return nullcontext() if self._average is None else self._average.applied()
 
     def _measured(self, stop: StopRequest) -> dict[str, float]:
         self.method.eval()
         try:
-            with torch.no_grad(), stop.interrupting():
+            with torch.no_grad(), self._kept_weights(), stop.interrupting():
                 metrics = dict(self.validate(self.method.model))
         finally:
             self.method.train()
@@ -255,11 +291,16 @@ class Trainer:
             scheduler=self.scheduler,
             position=position,
             accelerator=self.accelerator,
+            average=self._average,
         )
 
     def _resume(self) -> Position:
         position = self.checkpointer.resume(
-            self.method, optimizer=self.optimizer, scheduler=self.scheduler, accelerator=self.accelerator
+            self.method,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            accelerator=self.accelerator,
+            average=self._average,
         )
         if self.steps < (position.steps or position.step):
             raise ValueError(
