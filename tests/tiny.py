@@ -6,7 +6,7 @@ import torch
 
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.architectures import construct
-from knowclip.types import Batch
+from knowclip.types import Batch, Phrases
 
 VOCABULARY, LENGTH, IMAGE = 40, 8, 16
 
@@ -69,6 +69,7 @@ def tiny_batch(size: int, *, negatives: int = 2, seed: int = 0, distinct: bool =
         images=images,
         triples=triples(size, generator=random),
         negative_triples=triples(size, negatives, generator=random),
+        objects=Phrases(texts=tokens(5)[:, 5:], ids=500 + torch.arange(5)),
     )
 
 

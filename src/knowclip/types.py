@@ -3,7 +3,7 @@
 ``file -> Example -> Batch -> Features -> losses -> weights -> Result``
 
 Shape legend: B batch, N negatives per caption, K triples of a caption, P tokens of a phrase, L tokens,
-D embedding width, C channels, H height, W width;
+D embedding width, E that of a teacher, O object prompts, C channels, H height, W width;
 T triplets of a graph on this process and M on all, S those and the ones made of pairs, R relations, X texts,
 V images, Q relation phrases, n nodes, e edges.
 """
@@ -160,6 +160,15 @@ class GraphBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Phrases:
+    """Texts that the captions of a batch give by their graphs, each distinct one once: not one a row."""
+
+    texts: Int[Tensor, "O L"]
+    ids: Int[Tensor, " O"]
+    """64-bit content hashes: the same text of another process, or of another micro-batch, has the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Tensors of B examples, each with N negative slots (masked where a caption has fewer).
 
@@ -180,6 +189,8 @@ class Batch:
     triples: Int[Tensor, "B K 3 P"] | None = None
     """Token ids of head, relation and tail of what each caption claims (KEE); -1 where there is none."""
     negative_triples: Int[Tensor, "B N K 3 P"] | None = None
+    objects: Phrases | None = None
+    """A prompt for each object that a caption of the batch names."""
     graph: GraphBatch | None = None
     """Triplets of the same step, for methods that learn from a knowledge graph."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -213,6 +224,14 @@ class Features:
     negative_ids: Int[Tensor, "B N"] | None = field(default=None, metadata=ROWS)
     logit_scale: Float[Tensor, ""] = field(metadata=SHARED)
     logit_bias: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
+    object_features: Float[Tensor, "O D"] | None = field(default=None, metadata=ROWS)
+    """Prompts of objects; one that several processes name stands once for each."""
+    object_ids: Int[Tensor, " O"] | None = field(default=None, metadata=ROWS)
+    teacher_image_features: Float[Tensor, "B E"] | None = field(default=None, metadata=ROWS)
+    """Of a frozen model, as the two below."""
+    teacher_text_features: Float[Tensor, "B E"] | None = field(default=None, metadata=ROWS)
+    teacher_object_features: Float[Tensor, "O E"] | None = field(default=None, metadata=ROWS)
+    teacher_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,9 +275,6 @@ class KnowledgeFeatures(Features):
     pooled_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     e2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     g2e_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
-    teacher_image_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)
-    teacher_text_features: Float[Tensor, "B D"] | None = field(default=None, metadata=ROWS)
-    teacher_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tiny_models import CAPTIONS, make
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose KEE says something: its last layer starts at zero in training."""
     folder = tmp_path_factory.mktemp("run")
-    settings = StructureClipConfig(name="structure_clip").model_dump(exclude={"name"}) | {"parser": "spacy"}
+    settings = StructureClipConfig(name="structure_clip").arguments() | {"parser": "spacy"}
     method = StructureClip(make("word_level", folder), **settings)
     with torch.no_grad():
         for parameter in method.kee.parameters():

@@ -18,7 +18,7 @@ from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
-from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.knowledge_distillation import distillation_loss, object_distillation_loss
 from knowclip.losses.pooled import pooled_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
@@ -63,6 +63,8 @@ def random_inputs(names: set[str]) -> dict[str, Tensor]:
         "teacher_negative_features": features(B, N),
         "teacher_logit_scale": torch.tensor(8.0, dtype=torch.float64),
         "margin": torch.tensor(0.2, dtype=torch.float64),
+        "object_features": features(B),
+        "teacher_object_features": features(B),
     }
     return {name: value for name, value in everything.items() if name in names}
 
@@ -184,6 +186,11 @@ def nearness_to_teacher(features: dict[str, Tensor]) -> Tensor:
     return -distillation_loss(**features, **rest)[None]
 
 
+def nearness_in_naming(features: dict[str, Tensor]) -> Tensor:
+    rest = random_inputs({"logit_scale", "teacher_logit_scale"})
+    return -object_distillation_loss(**features, **rest)[None]
+
+
 def nearness_to_choice(features: dict[str, Tensor]) -> Tensor:
     names = {"image_features", "logit_scale", "own_negatives"}
     teacher = {"teacher_text_features", "teacher_negative_features"}
@@ -206,6 +213,10 @@ LOSSES: dict[Callable[..., Tensor], set[str]] = {
     distillation_loss: {
         "image_features", "text_features", "logit_scale",
         "teacher_image_features", "teacher_text_features", "teacher_logit_scale",
+    },
+    object_distillation_loss: {
+        "image_features", "object_features", "logit_scale",
+        "teacher_image_features", "teacher_object_features", "teacher_logit_scale",
     },
     hinge_loss: {"image_features", "text_features", "negative_features", "own_negatives", "margin"},
     batch_hard_loss: {"image_features", "text_features", "false_negatives", "margin"},

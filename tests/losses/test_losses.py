@@ -14,6 +14,7 @@ from cases import (
     LOSSES,
     LossCase,
     in_batch_separation,
+    nearness_in_naming,
     nearness_to_choice,
     nearness_to_enhanced,
     nearness_to_teacher,
@@ -30,7 +31,7 @@ from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
-from knowclip.losses.knowledge_distillation import distillation_loss
+from knowclip.losses.knowledge_distillation import distillation_loss, object_distillation_loss
 from knowclip.losses.pooled import pooled_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
@@ -96,6 +97,12 @@ class TestG2ELoss(LossCase):
 class TestDistillationLoss(LossCase):
     loss = distillation_loss
     separation = staticmethod(nearness_to_teacher)
+
+
+class TestObjectDistillationLoss(LossCase):
+    loss = object_distillation_loss
+    learnt = ("image_features", "object_features")
+    separation = staticmethod(nearness_in_naming)
 
 
 class TestHingeLoss(LossCase):
@@ -266,6 +273,29 @@ def test_no_slots_at_all(loss) -> None:
     for name in {"own_negatives", "usable_negatives"} & LOSSES[loss]:
         inputs[name] = inputs[name][..., :0]
     assert loss(**inputs).isfinite()
+
+
+def test_object_distillation_by_hand() -> None:
+    """The teacher says half and half, the model e to 1: KL is -ln 2 - (log q + log(1 - q)) / 2."""
+    loss = object_distillation_loss(
+        image_features=EYE,
+        object_features=EYE,
+        logit_scale=ONE,
+        teacher_image_features=torch.zeros(2, 3, dtype=torch.float64),
+        teacher_object_features=torch.ones(2, 3, dtype=torch.float64),
+        teacher_logit_scale=ONE,
+    )
+    assert loss.item() == pytest.approx((softplus(-1) + softplus(1)) / 2 - math.log(2))
+
+
+@pytest.mark.parametrize("names", [0, 1])
+def test_objects_without_another_name_distil_nothing(names) -> None:
+    inputs = random_inputs(LOSSES[object_distillation_loss])
+    for side in ("object_features", "teacher_object_features"):
+        inputs[side] = inputs[side][:names].clone().requires_grad_()
+    loss = object_distillation_loss(**inputs)
+    loss.backward()
+    assert loss.item() == 0 and inputs["object_features"].grad.abs().sum() == 0
 
 
 def test_hinge_by_hand() -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowclip.losses.masks import false_negatives, usable_negatives
+from knowclip.losses.masks import false_negatives, first_of_each, usable_negatives
 
 
 def test_captions_of_one_image_and_equal_captions_are_no_negatives() -> None:
@@ -38,6 +38,11 @@ def test_no_slots() -> None:
     empty = torch.zeros(3, 0, dtype=torch.long)
     usable = usable_negatives(image_ids=ids, caption_ids=ids, negative_ids=empty, negative_mask=empty.bool())
     assert usable.shape == (3, 3, 0)
+
+
+def test_first_of_each() -> None:
+    assert first_of_each(torch.tensor([5, 3, 5, 9, 3])).tolist() == [0, 1, 3]
+    assert first_of_each(torch.zeros(0, dtype=torch.long)).tolist() == []
 
 
 ids = st.lists(st.integers(0, 4), min_size=5, max_size=5).map(torch.tensor)

@@ -19,7 +19,7 @@ from knowclip.recipe.methods.structure_clip import KnowledgeEncoderConfig, Struc
 from tiny import tiny_batch, tiny_model
 from tiny_models import make
 
-SETTINGS = StructureClipConfig(name="structure_clip").model_dump(exclude={"name"}) | {"parser": "spacy"}
+SETTINGS = StructureClipConfig(name="structure_clip").arguments() | {"parser": "spacy"}
 KEE = KnowledgeEncoderConfig(layers=1).model_dump()
 
 

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from knowclip.methods.clip import Clip
+from knowclip.methods.distillation import Distillation
 from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
 from knowclip.methods.structure_clip import StructureClip
@@ -52,7 +53,13 @@ def structure_clip(**changed: object) -> StructureClip:
         name="structure_clip", kee={"layers": 1}, own_negative_weight=0.5, fold_weight=1.0, **changed
     )
     torch.manual_seed(1)
-    return StructureClip(tiny_model(), parser="spacy", **config.model_dump(exclude={"name"}))
+    return StructureClip(tiny_model(), parser="spacy", **config.arguments())
+
+
+def distilled(method: Method) -> Method:
+    """Held to another model than the one it starts from, by captions and by objects."""
+    method.terms.append(Distillation(tiny_model(seed=7), pairs_weight=0.5, objects_weight=2.0))
+    return method
 
 
 METHODS = {
@@ -61,6 +68,7 @@ METHODS = {
     "siglip negclip": lambda: NegClip(tiny_model(siglip=True), own_negative_weight=0.5),
     "structure_clip": lambda: structure_clip(contrastive_features="both", hinge_features="both"),
     "structure_clip, released": lambda: structure_clip(contrastive="batch_hard", hinge_features="plain"),
+    "distillation": lambda: distilled(NegClip(tiny_model(), own_negative_weight=0.5)),
     "spare part": lambda: WithSparePart(tiny_model()),
 }
 
@@ -76,7 +84,12 @@ def whole_batch(step: int) -> Batch:
 def my_rows(batch: Batch, sizes: tuple[int, int], rank: int) -> Batch:
     start = sum(sizes[:rank])
     rows = slice(start, start + sizes[rank])
-    return dataclasses.replace(map_tensors(batch, lambda value: value[rows]), keys=batch.keys[rows])
+    mine = dataclasses.replace(batch, objects=None)
+    # the third is named on both
+    objects = map_tensors(batch.objects, lambda value: value[2 * rank : 2 * rank + 3])
+    return dataclasses.replace(
+        map_tensors(mine, lambda value: value[rows]), keys=batch.keys[rows], objects=objects
+    )
 
 
 def train(method: Method, *, accumulate: int, rank: int | None) -> list[dict]:

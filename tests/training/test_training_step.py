@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from knowclip.methods.clip import Clip
+from knowclip.methods.distillation import Distillation
 from knowclip.methods.negclip import NegClip
 from knowclip.training.batches import split
 from knowclip.training.step import backward
@@ -33,6 +34,17 @@ def test_micro_batches_give_the_gradients_of_the_batch(accumulate, siglip) -> No
     assert losses.keys() == {"contrastive_loss", "own_negative_loss"}
     torch.testing.assert_close(micro_losses, losses)
     assert all(gradient is not None for gradient in whole.values())
+    torch.testing.assert_close(micro, whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("accumulate", [3, 7])
+def test_micro_batches_share_the_objects_of_the_batch(accumulate) -> None:
+    method = NegClip(tiny_model(), own_negative_weight=0.0)
+    method.terms.append(Distillation(tiny_model(seed=7), pairs_weight=0.5, objects_weight=2.0))
+    losses, whole = gradients(method, accumulate=1)
+    micro_losses, micro = gradients(method, accumulate=accumulate)
+    assert {"pair_distillation_loss", "object_distillation_loss"} < losses.keys()
+    torch.testing.assert_close(micro_losses, losses)
     torch.testing.assert_close(micro, whole, atol=1e-5, rtol=1e-4)
 
 

@@ -30,10 +30,12 @@ def build_batches(
     seed: int,
     max_unreadable: int,
     accelerator: Accelerator,
+    object_prompt: str | None = None,
 ) -> EpochLoader:
     """Build this process's share of the batches; ``batch_size`` counts those of all processes.
 
-    ``max_unreadable`` images may prove unreadable, as in ``CaptionDataset``.
+    ``max_unreadable`` images may prove unreadable, as in ``CaptionDataset``; ``object_prompt`` is as in
+    ``Collator``.
     """
     model = method.model
     refs = [example.image for example in examples]
@@ -61,6 +63,7 @@ def build_batches(
         normalize=cache.preprocess.normalize if isinstance(cache, PixelCache) else None,
         trunk_features=isinstance(cache, TrunkCache),
         phrase_ids=method.phrase_ids,
+        object_prompt=object_prompt,
     )
     return EpochLoader(dataset, sampler, collate=collate, num_workers=num_workers)
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.export.method import SETTINGS, load_own_tensors, read_settings
+from knowclip.methods.distillation import Distillation
 from knowclip.methods.method import Method
 from knowclip.methods.teacher import different_inputs
+from knowclip.methods.terms import Term
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.load import load
 from knowclip.plugins import known
+from knowclip.recipe.methods.contrastive import ContrastiveSection
 from knowclip.recipe.methods.joint import JointConfig
 from knowclip.recipe.methods.knowledge_clip import KnowledgeClipConfig
 from knowclip.recipe.methods.knowledge_terms import KnowledgeConfig
@@ -42,7 +45,7 @@ def build_method(
         ValueError: A teacher that would misread what is prepared for ``model``; a plug-in's section and class
             that do not fit together.
     """
-    options = config.model_dump(exclude={"name"})
+    options = config.arguments()
     if isinstance(config, StructureClipConfig):
         options["parser"] = parser
     if isinstance(config, KnowledgeClipConfig):
@@ -54,7 +57,23 @@ def build_method(
     method = method_class(config.name)
     if (plugin := known("method", config.name, METHODS)) is not None:
         plugin.check_call(method, model, **options)
-    return method(model, **options)
+    built = method(model, **options)
+    built.terms.extend(build_terms(config, model, cache=cache))
+    return built
+
+
+def build_terms(config: MethodSection, model: DualEncoder, *, cache: str) -> list[Term]:
+    """Build what a section adds to its method.
+
+    Raises:
+        ValueError: A teacher that would misread what is prepared for ``model``.
+    """
+    terms: list[Term] = []
+    if isinstance(config, ContrastiveSection) and (section := config.distillation) is not None:
+        key = "method.distillation.teacher"
+        teacher = build_teacher(section.teacher, model, cache=cache, key=key)
+        terms.append(Distillation(teacher, **section.model_dump(include={"pairs_weight", "objects_weight"})))
+    return terms
 
 
 def method_class(name: str) -> type[Method]:
@@ -73,21 +92,21 @@ def method_class(name: str) -> type[Method]:
 def _learned_from(
     config: KnowledgeConfig, model: DualEncoder, relations: Sequence[str], *, cache: str, key: str
 ) -> dict[str, Any]:
-    return {"relations": relations, "teacher": build_teacher(config, model, cache=cache, key=key)}
+    return {"relations": relations, "teacher": build_teacher(config.teacher, model, cache=cache, key=key)}
 
 
-def build_teacher(config: KnowledgeConfig, model: DualEncoder, *, cache: str, key: str) -> DualEncoder:
-    """Load the model to distil: the one at ``key`` of the recipe, or that which the run starts from.
+def build_teacher(name: str | None, model: DualEncoder, *, cache: str, key: str) -> DualEncoder:
+    """Load the model to distil: the one named at ``key`` of the recipe, or that which the run starts from.
 
     Raises:
         ValueError: It would misread what is prepared for ``model``.
     """
-    if config.teacher is None:
+    if name is None:
         return model
-    teacher = load(config.teacher, device=model.device)
+    teacher = load(name, device=model.device)
     if differs := different_inputs(teacher, model, cache=cache):
         raise ValueError(
-            f"{key}={config.teacher} has another {differs} than the model that learns, and is given what is "
+            f"{key}={name} has another {differs} than the model that learns, and is given what is "
             f"prepared for that one: name a teacher that shares it, or leave {key} out to distil the model "
             "that the run starts from"
         )

@@ -61,6 +61,7 @@ def build_pairs(
     *,
     tokenizer: Tokenizer,
     triples: bool = False,
+    graphs: bool = False,
     progress: Stages | None = None,
 ) -> Pairs:
     """Make the negatives of training and validation pairs, which are held out here if the recipe says so.
@@ -70,6 +71,7 @@ def build_pairs(
         sources: Its pairs, as they were read.
         tokenizer: The model's; negatives that read like their caption for it are left out.
         triples: Whether the method reads the triples of captions and negatives.
+        graphs: Whether it reads the graphs of captions, though it may learn from no negatives.
         progress: Told of the parsing.
     """
     read = [source for source in (sources.train, sources.val) if source is not None]
@@ -82,7 +84,7 @@ def build_pairs(
         val = sources.val.examples
     else:
         train, val = hold_out(train, images=config.val_images)
-    if not config.negatives.per_caption and not triples:
+    if not (config.negatives.per_caption or triples or graphs):
         return Pairs(train, val, skipped, unreadable=missing)
     make = partial(
         add_negatives, config.negatives, triples=triples, cache_dir=config.cache_dir, progress=progress

@@ -113,8 +113,8 @@ def _data(
 ) -> tuple[Pairs, list[Benchmark], ImageCache | None]:
     """Pairs, benchmarks of validation and the images of both; what is learned from kept out of the latter."""
     model, data = method.model, recipe.data
-    triples = recipe.method.reads_triples
-    pairs = build_pairs(data, sources, tokenizer=model.tokenizer, triples=triples, progress=progress)
+    reads = {"triples": recipe.method.reads_triples, "graphs": recipe.method.reads_graphs}
+    pairs = build_pairs(data, sources, tokenizer=model.tokenizer, **reads, progress=progress)
     suite = build_suite(recipe.selection)
     refuse_unmeasured(recipe.selection.metrics, pairs.val, [each.card.name for each in suite])
     measured = [*(e.image.path for e in pairs.val), *(p for b in suite for p in images_of(b))]
@@ -142,9 +142,10 @@ def _batches(
     shared = {"seed": recipe.seed, "accelerator": accelerator}
     pairs = None
     if read.train:
-        sizes = {"batch_size": train.batch_size, "num_workers": train.num_workers}
-        sizes["max_unreadable"] = _tolerated(recipe, read)
-        pairs = build_batches(data, method, read.train, cache, **sizes, **shared)
+        options = {"batch_size": train.batch_size, "num_workers": train.num_workers}
+        options["max_unreadable"] = _tolerated(recipe, read)
+        options["object_prompt"] = recipe.method.object_prompt
+        pairs = build_batches(data, method, read.train, cache, **options, **shared)
     if graph is None:
         return pairs
     triplets = build_triplets(

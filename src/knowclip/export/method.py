@@ -43,11 +43,11 @@ def save_method(method: Method, folder: str | Path, *, name: str) -> None:
 
 
 def own_tensors(method: nn.Module) -> dict[str, Tensor]:
-    """Copies, on the CPU, of a method's tensors without those of its ``model``."""
+    """Copies, on the CPU, of a method's tensors without those of its ``model``, nor of terms beside it."""
     return {
         name: tensor.detach().cpu().clone()
         for name, tensor in method.state_dict().items()
-        if not name.startswith("model.")
+        if not name.startswith(("model.", "terms."))
     }
 
 

@@ -44,6 +44,38 @@ def distillation_loss(
     return (_divergence(student, teacher) + _divergence(student.T, teacher.T)) / 2
 
 
-def _divergence(student: Float[Tensor, "B B"], teacher: Float[Tensor, "B B"]) -> Float[Tensor, ""]:
+def object_distillation_loss(
+    *,
+    image_features: Float[Tensor, "B D"],
+    object_features: Float[Tensor, "O D"],
+    logit_scale: Float[Tensor, ""],
+    teacher_image_features: Float[Tensor, "B E"],
+    teacher_object_features: Float[Tensor, "O E"],
+    teacher_logit_scale: Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """KL(teacher || model) of each image's softmax over the names of objects: zero-shot naming is kept.
+
+    ``1/B sum_i KL(p_i || q_i)``, ``p_i = softmax(scale_T v_T,i.o_T)`` over prompts ``o`` such as "a dog", and
+    ``q`` likewise: K7 with classes for texts, as Learning without Forgetting keeps a classifier's answers on
+    new pictures (Li and Hoiem 2016). Ours.
+
+    Take it where hard negatives or look-alikes fill the batch: their captions name the same nouns, so that
+    :func:`distillation_loss` of captions asks for nouns no more than the contrastive loss does. No more than
+    one name leaves no choice: 0.
+
+    Args:
+        image_features: ``v``, L2-normalised.
+        object_features: ``o``, L2-normalised, each name once.
+        logit_scale: ``1 / tau``.
+        teacher_image_features: Of the frozen model, without gradient; its width may be another.
+        teacher_object_features: Likewise.
+        teacher_logit_scale: Likewise.
+    """
+    student = logit_scale * image_features @ object_features.T
+    teacher = teacher_logit_scale * teacher_image_features @ teacher_object_features.T
+    return _divergence(student, teacher)
+
+
+def _divergence(student: Float[Tensor, "B M"], teacher: Float[Tensor, "B M"]) -> Float[Tensor, ""]:
     log_p, log_q = F.log_softmax(teacher, dim=1), F.log_softmax(student, dim=1)
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)

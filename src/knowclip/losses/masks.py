@@ -51,3 +51,11 @@ def usable_negatives(
     """
     true = known_true(image_ids=image_ids, caption_ids=caption_ids, text_ids=negative_ids.flatten())
     return negative_mask[None] & ~true.view(len(image_ids), *negative_ids.shape)
+
+
+def first_of_each(ids: Int[Tensor, " M"]) -> Int[Tensor, " U"]:
+    """Rows at which each of U different ids stands first, in ascending order of rows."""
+    distinct, number = ids.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    rows = torch.arange(len(ids), device=ids.device)
+    first = torch.full_like(distinct, len(ids)).scatter_reduce(0, number, rows, "amin")
+    return first.sort().values

@@ -42,7 +42,7 @@ class Joint(StructureClip):
         """Encode the pairs as Structure-CLIP does, then the triplets."""
         pairs = super().encode(batch)
         plain = {field.name: getattr(pairs, field.name) for field in dataclasses.fields(pairs)}
-        return KnowledgeFeatures(**plain, **self.knowledge.features(self.model, batch, None))
+        return KnowledgeFeatures(**plain | self.knowledge.features(self.model, batch, None))
 
     def losses(self, features: KnowledgeFeatures) -> tuple[Losses, Report]:
         """Give the terms of both, those with a weight."""

@@ -58,6 +58,8 @@ class Method(nn.Module, ABC):
     def __init__(self, model: DualEncoder) -> None:
         super().__init__()
         self.model = model
+        self.terms = nn.ModuleList()
+        """Mechanisms that the recipe adds (:class:`~knowclip.methods.terms.Term`)."""
 
     def forward(self, batch: Batch) -> Features:
         """Encode; every trainable parameter is part of the result, if only with gradient zero.
@@ -66,6 +68,8 @@ class Method(nn.Module, ABC):
         DistributedDataParallel would wait for it for ever.
         """
         features = self.encode(batch)
+        for term in self.terms:
+            features = dataclasses.replace(features, **term.features(self.model, batch))
         nothing = sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
         rows = {
             field.name: value + nothing
@@ -98,12 +102,15 @@ class Method(nn.Module, ABC):
         """Weighted scalar terms to be summed (keys end in ``_loss``), and detached numbers for the log."""
 
     def objective(self, features: Features) -> tuple[Losses, Report]:
-        """:meth:`losses` and the extra ones: all terms that are summed and minimised.
+        """:meth:`losses`, those of the terms and the extra ones: all that is summed and minimised.
 
         Raises:
             ValueError: An extra loss has the name of a term of the method.
         """
         losses, report = self.losses(features)
+        for term in self.terms:
+            more_losses, more_report = term.losses(features)
+            losses, report = losses | more_losses, report | more_report
         for extra in self.extra_losses:
             if (key := f"{extra.name}_loss") in losses:
                 raise ValueError(

@@ -9,10 +9,12 @@ import torch
 from open_clip.tokenizer import HFTokenizer
 
 from knowclip.data.images.decoding import fingerprint, probe_image
+from knowclip.methods.terms import encoded
 from knowclip.models.clip import DualEncoder
 from knowclip.types import Batch
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
     from torch import Tensor
 
 
@@ -26,18 +28,30 @@ class Teacher:
     def __init__(self, model: DualEncoder) -> None:
         self.model = deepcopy(model).requires_grad_(False).eval()
 
-    @torch.no_grad()
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Its features of the pairs, and its temperature."""
-        if batch.images is not None:
-            images = self.model.encode_image(batch.images, normalize=True)
-        else:
-            images = self.model.encode_trunk(batch.trunk_features, normalize=True)
         return {
-            "teacher_image_features": images.float(),
-            "teacher_text_features": self.model.encode_text(batch.texts, normalize=True).float(),
-            "teacher_logit_scale": self.model.logit_scale.exp(),
+            "teacher_image_features": self.images(batch),
+            "teacher_text_features": self.texts(batch.texts),
+            "teacher_logit_scale": self.logit_scale,
         }
+
+    @torch.no_grad()
+    def images(self, batch: Batch) -> Float[Tensor, "B E"]:
+        """Its embeddings of the images, L2-normalised."""
+        if batch.images is not None:
+            return self.model.encode_image(batch.images, normalize=True).float()
+        return self.model.encode_trunk(batch.trunk_features, normalize=True).float()
+
+    @torch.no_grad()
+    def texts(self, tokens: Int[Tensor, "M L"]) -> Float[Tensor, "M E"]:
+        """Its embeddings of texts, L2-normalised."""
+        return encoded(self.model, tokens)
+
+    @property
+    def logit_scale(self) -> Float[Tensor, ""]:
+        """``1 / tau``."""
+        return self.model.logit_scale.detach().exp()
 
 
 @torch.no_grad()

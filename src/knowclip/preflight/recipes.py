@@ -79,8 +79,9 @@ def check_settings(recipe: Recipe) -> None:
         recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained"
     )
     terms = recipe.method.knowledge_terms
-    if terms is not None and terms.teacher is not None:
-        preflight.check_model(terms.teacher, key="method's teacher")
+    for part in (terms, getattr(recipe.method, "distillation", None)):
+        if part is not None and part.teacher is not None:
+            preflight.check_model(part.teacher, key="method's teacher")
     negatives = recipe.data.negatives
     if negatives.kinds is not None:
         preflight.known_kinds(negatives.kinds)
@@ -140,7 +141,7 @@ def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
 
 
 def _parses(recipe: Recipe) -> bool:
-    needs_graphs = recipe.data.negatives.per_caption or recipe.method.reads_triples
+    needs_graphs = recipe.data.negatives.per_caption or recipe.method.reads_graphs
     return bool(needs_graphs) and recipe.data.negatives.graphs is None
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from knowclip.data.graphs.rows import take
-from knowclip.types import Batch, Features, GraphBatch
+from knowclip.types import Batch, Features, GraphBatch, Phrases
 
-Record = TypeVar("Record", Batch, GraphBatch, Features)
+Record = TypeVar("Record", Batch, GraphBatch, Phrases, Features)
 
 
 class Epochs(Protocol):
@@ -117,19 +117,36 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
-    """Cut a batch into at most ``parts`` contiguous ones of nearly equal size; its triplets likewise."""
+    """Cut a batch into at most ``parts`` contiguous ones of nearly equal size.
+
+    So are its triplets, and the phrases of its captions: which part encodes one does not matter.
+    """
     pairs, triplets = len(batch.keys), len(batch.graph.keys) if batch.graph else 0
     parts = min(parts, *[size for size in (pairs, triplets) if size])
     if batch.graph is None:
         graphs = [None] * parts
     else:
         graphs = [take(batch.graph, rows) for rows in _slices(triplets, parts)]
-    without = dataclasses.replace(batch, graph=None)
+    without = dataclasses.replace(batch, graph=None, objects=None)
     return [
         dataclasses.replace(
-            map_tensors(without, lambda value, rows=rows: value[rows]), keys=batch.keys[rows], graph=graph
+            map_tensors(without, lambda value, rows=rows: value[rows]),
+            keys=batch.keys[rows],
+            graph=graph,
+            objects=objects,
         )
-        for rows, graph in zip(_slices(pairs, parts), graphs, strict=True)
+        for rows, graph, objects in zip(
+            _slices(pairs, parts), graphs, _split_phrases(batch.objects, parts), strict=True
+        )
+    ]
+
+
+def _split_phrases(phrases: Phrases | None, parts: int) -> list[Phrases | None]:
+    if phrases is None:
+        return [None] * parts
+    return [
+        map_tensors(phrases, lambda value, part=part: value[_slices(len(value), parts)[part]])
+        for part in range(parts)
     ]
 
 
@@ -138,12 +155,12 @@ def _slices(size: int, parts: int) -> list[slice]:
 
 
 def map_tensors(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
-    """Apply ``function`` to every tensor field of a Batch or Features, and of the triplets in a Batch."""
+    """Apply ``function`` to every tensor field of a record, and of the records in a Batch."""
     changed = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
             changed[field.name] = function(value)
-        elif isinstance(value, GraphBatch):
+        elif isinstance(value, GraphBatch | Phrases):
             changed[field.name] = map_tensors(value, function)
     return dataclasses.replace(record, **changed)

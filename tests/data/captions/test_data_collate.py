@@ -47,6 +47,12 @@ HORSE = item(
     Negative("a horse rides a man", "relation_swap", graph=riding("horse", "man")),
     graph=riding("man", "horse"),
 )
+OWL = item(
+    "an owl and a man",
+    key="c#0",
+    image="c",
+    graph=SceneGraph((SceneObject("owl"), SceneObject("man"))),
+)
 DOG = item("a dog", key="b#0", image="b")
 
 
@@ -163,3 +169,14 @@ def test_triples_of_captions_and_of_negatives_come_from_their_graphs():
         assert (batch.negative_triples[1] == -1).all()
     plain = Collator(tokenizer=Words())([DOG])
     assert plain.triples is None and plain.negative_triples is None
+
+
+def test_each_object_has_one_prompt():
+    words = Words()
+    collate = Collator(tokenizer=words, negatives_per_caption=1, object_prompt="a photo of {a} {name}")
+    batch = collate([HORSE, OWL, DOG])
+    expected = ["a photo of a man", "a photo of a horse", "a photo of an owl"]
+    assert batch.objects.texts.tolist() == words(expected).tolist()
+    assert batch.objects.ids.tolist() == [text_key(text) for text in expected]
+    assert collate([DOG]).objects.texts.shape[0] == 0, "its graph is not known"
+    assert Collator(tokenizer=Words())([DOG]).objects is None

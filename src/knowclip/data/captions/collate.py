@@ -14,8 +14,9 @@ import torch
 
 from knowclip.data.captions.dataset import Item
 from knowclip.knowledge.content_hashes import graph_key
+from knowclip.knowledge.negatives.articles import article
 from knowclip.knowledge.parsing.triple_phrases import PhraseIds, TripletIds, pack, triplet_ids
-from knowclip.types import Batch, Negative, SceneGraph
+from knowclip.types import Batch, Example, Negative, Phrases, SceneGraph
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
@@ -38,6 +39,8 @@ class Collator:
         normalize: Finishes images that come as bytes (``PixelCache.normalize``).
         trunk_features: The items hold outputs of a locked image trunk, not images.
         phrase_ids: Phrase -> token ids, for methods that read the triples of the graphs; None: left out.
+        object_prompt: Text of an object of the graphs, with ``{name}`` and, for its article, ``{a}``; None:
+            there are no such texts.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Collator:
         normalize: Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]] | None = None,
         trunk_features: bool = False,
         phrase_ids: PhraseIds | None = None,
+        object_prompt: str | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._trim = trim
@@ -56,6 +60,7 @@ class Collator:
         self._normalize = normalize
         self._trunk_features = trunk_features
         self._phrase_ids = phrase_ids
+        self._object_prompt = object_prompt
         self._ids: dict[str, np.ndarray] = {}
         self._keys: dict[tuple[str, str], int] = {}
         self._triplets: dict[tuple[str, str], TripletIds] = {}
@@ -97,6 +102,7 @@ class Collator:
             trunk_features=images if self._trunk_features else None,
             triples=triples,
             negative_triples=negative_triples,
+            objects=self._objects(examples),
             unreadable={name: why for item in items for name, why in item.unreadable.items()},
         )
 
@@ -126,6 +132,19 @@ class Collator:
         # padding is one id many times over; the end of a text that fills the context is none
         full = [row if len(row) > 1 and row[-1] != row[-2] else None for row in ids]
         return stacked if self._trim is None else self._trim(stacked), full
+
+    def _objects(self, examples: Sequence[Example]) -> Phrases | None:
+        """A prompt for each name that the graphs give to an object."""
+        if self._object_prompt is None:
+            return None
+        graphs = (example.graph for example in examples)
+        names = dict.fromkeys(item.name for graph in graphs if graph is not None for item in graph.objects)
+        return self._phrases([object_text(self._object_prompt, name) for name in names])
+
+    def _phrases(self, texts: Sequence[str]) -> Phrases:
+        texts = list(dict.fromkeys(texts))
+        tokens = self._tokens(texts)[0] if texts else torch.zeros(0, 1, dtype=torch.long)
+        return Phrases(texts=tokens, ids=torch.tensor([text_key(text) for text in texts], dtype=torch.long))
 
     def _triples(
         self, items: Sequence[Item], slots: list[list[Negative]]
@@ -157,6 +176,12 @@ class Collator:
             if len(self._keys) < _REMEMBERED:
                 self._keys[key, caption] = found
         return found
+
+
+def object_text(prompt: str, name: str) -> str:
+    """A prompt with an object's name; its article is that of the first word behind it."""
+    following = prompt.partition("{a}")[2].lstrip().format(name=name, a="a")
+    return prompt.format(name=name, a=article(following))
 
 
 def text_key(text: str) -> int:

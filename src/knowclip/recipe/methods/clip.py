@@ -1,14 +1,14 @@
-"""CLIP: nothing to choose."""
+"""CLIP: nothing to choose but what stands beside it."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
 from knowclip.recipe.data import DataConfig
-from knowclip.recipe.methods.section import MethodSection
+from knowclip.recipe.methods.contrastive import ContrastiveSection
 
 
-class ClipConfig(MethodSection):
+class ClipConfig(ContrastiveSection):
     """``methods/clip.py``."""
 
     name: Literal["clip"]

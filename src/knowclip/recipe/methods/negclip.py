@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import NonNegativeFloat
 
 from knowclip.recipe.data import DataConfig
-from knowclip.recipe.methods.section import MethodSection
+from knowclip.recipe.methods.contrastive import ContrastiveSection
 
 
-class NegClipConfig(MethodSection):
+class NegClipConfig(ContrastiveSection):
     """``methods/negclip.py``."""
 
     name: Literal["negclip"]

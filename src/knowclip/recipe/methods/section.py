@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from knowclip.recipe.data import DataConfig
 from knowclip.recipe.section import Section
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MethodSection(Section):
-    """Options of a method; every key but ``name`` is a keyword argument of the class it builds."""
+    """Options of a method; :meth:`arguments` are keyword arguments of the class it builds."""
 
     name: str
     """Of the method, in the registry."""
@@ -20,10 +20,24 @@ class MethodSection(Section):
     """``module:Class`` of the :class:`~knowclip.methods.method.Method`; imported when it is built, for torch
     loads slowly and a recipe is checked before it."""
 
+    def arguments(self) -> dict[str, Any]:
+        """Every key but ``name``."""
+        return self.model_dump(exclude={"name"})
+
     @property
     def reads_triples(self) -> bool:
         """Whether it has a KEE, which reads the triples of captions and negatives."""
         return False
+
+    @property
+    def object_prompt(self) -> str | None:
+        """Text of an object (``{a} {name}``), where it learns from those that the captions' graphs name."""
+        return None
+
+    @property
+    def reads_graphs(self) -> bool:
+        """Whether it needs the graphs of captions, be there negatives or none."""
+        return self.reads_triples or self.object_prompt is not None
 
     @property
     def knowledge_terms(self) -> KnowledgeConfig | None:

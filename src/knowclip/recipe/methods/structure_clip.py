@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from knowclip.recipe.data import DataConfig
-from knowclip.recipe.methods.section import MethodSection
+from knowclip.recipe.methods.contrastive import ContrastiveSection
 from knowclip.recipe.section import Section
 
 TextFeatures = Literal["plain", "with_kee", "both"]
@@ -29,7 +29,7 @@ class KnowledgeEncoderConfig(Section):
     """Folder of a BERT to start from; null: random weights over the text tower's word embeddings."""
 
 
-class StructureClipConfig(MethodSection):
+class StructureClipConfig(ContrastiveSection):
     """``methods/structure_clip.py``."""
 
     name: Literal["structure_clip"]

@@ -1,0 +1,64 @@
+"""What a recipe adds to a contrastive method: every option has an effect, contradictions are told."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from knowclip.build.trainer import build_trainer
+from knowclip.recipe.load import load_recipe
+from knowclip.recipe.methods.contrastive import DistillationConfig
+from knowclip.recipe.recipe import Recipe
+
+EFFECTS = {
+    "distillation.pairs_weight": "2",
+    "distillation.objects_weight": "2",
+    "distillation.prompt": "a photo of {a} {name}",
+    "distillation.teacher": "null",
+}
+
+
+def losses(recipe: Recipe) -> dict[str, float]:
+    trainer, _ = build_trainer(recipe)
+    with torch.no_grad():  # else it is its teacher still
+        trainer.method.model.model.visual.proj.mul_(torch.linspace(0.5, 2, 8))
+        features = trainer.method(next(trainer.batches.epoch(0)))
+    return {name: loss.item() for name, loss in trainer.method.objective(features)[0].items()}
+
+
+def test_every_option_changes_the_losses(stand_in, world) -> None:
+    terms = "{pairs_weight: 1, objects_weight: 1, teacher: %s}" % (world / "tiny.json")
+    base = [*stand_in, f"method.distillation={terms}"]
+    before = losses(load_recipe("negclip", base))
+    for key, value in EFFECTS.items():
+        assert losses(load_recipe("negclip", [*base, f"method.{key}={value}"])) != before, key
+    assert set(EFFECTS) == {f"distillation.{name}" for name in DistillationConfig.model_fields}
+
+
+@pytest.mark.parametrize("recipe", ["clip", "structure-clip", "scenes-joint"])
+def test_other_methods_have_the_terms_too(recipe, stand_in, graph_stand_in) -> None:
+    """Plain CLIP parses its captions for their objects, though it learns from no negatives."""
+    kee = ["method.kee.layers=1"] if recipe != "clip" else []
+    options = [*stand_in, *graph_stand_in(recipe), *kee, "method.distillation.objects_weight=1"]
+    recipe = load_recipe(recipe, options)
+    trainer, pairs = build_trainer(recipe)
+    assert all(example.graph is not None for example in pairs.train)
+    batch = next(trainer.batches.epoch(0))
+    assert 1 < len(batch.objects.ids) <= 4
+    assert "object_distillation_loss" in trainer.method.objective(trainer.method(batch))[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "message"),
+    [
+        ("negclip", "{}", "so nothing is distilled"),
+        ("negclip", "{pairs_weight: 1, prompt: 'the {name}'}", "leave it out with objects_weight=0"),
+        ("negclip", "{objects_weight: 1, prompt: a dog}", "it has no {name}"),
+        ("negclip", "{objects_weight: 1, prompt: '{noun} {name}'}", "placeholders other than"),
+        ("negclip", "{objects_weight: -1}", "objects_weight: got -1"),
+        ("scenes-joint", "{pairs_weight: 1}", "joint distils on pairs by knowledge.kd_weight"),
+    ],
+)
+def test_contradictions_are_told(recipe, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_recipe(recipe, [f"method.distillation={options}"])
