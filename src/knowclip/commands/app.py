@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from knowclip.evaluation.store import Run
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.models.clip import DualEncoder
     from knowclip.search.index import Index
-    from knowclip.serving.limits import Limits
-    from knowclip.serving.page.contents import Contents
+
+NAMED = 5
+"""Folders whose pictures are not shown that are named on the screen."""
 
 
 def command(
@@ -27,6 +33,10 @@ def command(
     graph: Annotated[Path | None, typer.Option(help="Folder of a knowledge graph, to look into.")] = None,
     runs: Annotated[
         Path | None, typer.Option(help="What 'evaluate --out' wrote, of one model or several, to browse.")
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of pictures that --runs and --graph may show; again for more."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
@@ -46,25 +56,56 @@ def command(
     from knowclip.serving.limits import Limits
 
     limits = Limits.parse(limit or ())
-    _check(models, index, graph, runs, device)
-    with bound(host, port) as listening, tempfile.TemporaryDirectory(prefix="knowclip-app-") as uploads:
+    folders = [folder for folder in (*(images or ()), runs, graph) if folder is not None]
+    _check(models, index, graph, runs, images or (), device)
+    with (
+        bound(host, port) as listening,
+        tempfile.TemporaryDirectory(prefix="knowclip-app-") as uploads,
+        _aside() as (aside, begin),
+    ):
         # read by Gradio when it is imported: uploads go with this process, and nothing is reported
         os.environ |= {"GRADIO_TEMP_DIR": uploads, "GRADIO_ANALYTICS_ENABLED": "False"}
         from knowclip.console.progress import waiting
 
         with waiting("opening the page") as following:
-            contents = _contents(models, index, graph, runs, limits, device=device)
+            loaded = _loaded(models, device)
             following("building it")
-            from knowclip.serving.page.fence import LOOPBACK
+            from knowclip.serving.hosts import hosts_of
+            from knowclip.serving.page.contents import Contents
             from knowclip.serving.page.gradio_page import create_page
 
-            page = create_page(contents, hosts=LOOPBACK if listening.getsockname()[0] in LOOPBACK else ())
+            parts = {
+                "index": index and aside.submit(_opened, index, loaded),
+                "graph": graph and aside.submit(_graph, graph),
+                "runs": runs and aside.submit(_runs, runs, folders),
+            }
+            given = {name: part for name, part in parts.items() if part is not None}
+            contents = Contents(loaded, limits=limits, folders=tuple(folders), **given)
+            page = create_page(contents, hosts=hosts_of(listening, host))
         print(announcement(" and ".join(models), listening), file=sys.stderr)
-        run(page, listening, seconds=1)
+        begin.set()
+        run(page, listening, seconds=1, parts=list(given.values()))
+
+
+@contextmanager
+def _aside() -> Iterator[tuple[ThreadPoolExecutor, Event]]:
+    """A thread for what the page can be up without, and what it waits for before it begins."""
+    pool, begin = ThreadPoolExecutor(1), Event()
+    pool.submit(begin.wait)
+    try:
+        yield pool, begin
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        begin.set()
 
 
 def _check(
-    models: list[str], index: Path | None, graph: Path | None, runs: Path | None, device: str | None
+    models: list[str],
+    index: Path | None,
+    graph: Path | None,
+    runs: Path | None,
+    images: Sequence[Path],
+    device: str | None,
 ) -> None:
     """Refuse in an instant what is not there."""
     from knowclip.preflight import machine as preflight
@@ -88,31 +129,35 @@ def _check(
         preflight.graph(graph, "--graph")
     if runs is not None:
         preflight.existing(runs, "--runs", folder=True)
+    for folder in images:
+        preflight.existing(folder, "--images", folder=True)
 
 
-def _contents(
-    models: list[str],
-    index: Path | None,
-    graph: Path | None,
-    runs: Path | None,
-    limits: Limits,
-    *,
-    device: str | None,
-) -> Contents:
+def _loaded(models: list[str], device: str | None) -> dict[str, DualEncoder]:
     from knowclip.api.load import load
     from knowclip.evaluation.report.html_page import endings
-    from knowclip.evaluation.store import find_runs
-    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
-    from knowclip.serving.page.contents import Contents
 
-    loaded = {name: load(model, device=device) for model, name in endings(models).items()}
-    return Contents(
-        models=loaded,
-        index=None if index is None else _opened(index, loaded),
-        graph=None if graph is None else KnowledgeGraph(graph),
-        runs={} if runs is None else find_runs([runs]),
-        limits=limits,
-    )
+    return {name: load(model, device=device) for model, name in endings(models).items()}
+
+
+def _graph(folder: Path) -> KnowledgeGraph:
+    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+
+    return KnowledgeGraph(folder)
+
+
+def _runs(folder: Path, folders: Sequence[Path]) -> Mapping[str, Run]:
+    """Stored runs; where pictures of theirs lie that are not shown is told."""
+    from knowclip.evaluation.store import find_runs
+    from knowclip.serving.page.contents import is_within
+
+    found = find_runs([folder])
+    places = {
+        case.image.path.parent for run in found.values() for part in run.cases.values() for case in part
+    }
+    for place in sorted(place for place in places if not is_within(place, folders))[:NAMED]:
+        print(f"{folder} names pictures in {place}: --images {place} shows them", file=sys.stderr)
+    return found
 
 
 def _opened(folder: Path, loaded: Mapping[str, DualEncoder]) -> Index:

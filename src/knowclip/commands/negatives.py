@@ -44,11 +44,23 @@ def command(
     another.
     """
     from knowclip.commands.summary import show
-    from knowclip.console.progress import counting
+    from knowclip.console.progress import counting, waiting
     from knowclip.knowledge.negatives.generate import SEMANTIC
     from knowclip.knowledge.negatives.html_page import write_page
-    from knowclip.knowledge.parsing.caption_texts import by_image, parse_texts, read_texts, refuse_none
-    from knowclip.knowledge.records import holds_captions, read_graphs, read_negatives, write_negatives
+    from knowclip.knowledge.parsing.caption_texts import (
+        by_image,
+        counted_ahead,
+        parse_texts,
+        read_texts,
+        refuse_none,
+    )
+    from knowclip.knowledge.records import (
+        count_records,
+        holds_captions,
+        read_graphs,
+        read_negatives,
+        write_negatives,
+    )
     from knowclip.preflight import machine as preflight
 
     skipped: Counter[str] = Counter()
@@ -60,16 +72,17 @@ def command(
     if html is not None:
         preflight.writable_file(html, "--html")
     if captions.suffix == ".jsonl" and not holds_captions(captions):
-        records = read_graphs(captions)
+        records, total = read_graphs(captions), count_records(captions)
     else:
         preflight.check_parser(parser)
         path = None if str(captions) == "-" else captions
         texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
+        texts, total = refuse_none(texts, path, skipped), None
         if path is not None:  # what is typed comes as it is typed
-            texts = by_image(texts)
-        texts = refuse_none(texts, path, skipped)
+            with waiting("reading captions"):
+                texts, total = counted_ahead(by_image(texts))
         records = parse_texts(texts, parser=parser, batch_size=batch_size)
-    with counting("making negatives", unit="captions") as progress:
+    with counting("making negatives", total=total, unit="captions") as progress:
 
         def counted() -> Iterator[GraphRecord]:
             for number, record in enumerate(records, 1):

@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
     from knowclip.commands.summary import show
-    from knowclip.console.progress import counting
-    from knowclip.knowledge.parsing.caption_texts import parse_texts, read_texts, refuse_none
+    from knowclip.console.progress import counting, waiting
+    from knowclip.knowledge.parsing.caption_texts import counted_ahead, parse_texts, read_texts, refuse_none
     from knowclip.knowledge.records import write_graphs
     from knowclip.preflight import machine as preflight
 
@@ -49,7 +49,10 @@ def command(
     preflight.check_parser(parser)
     preflight.writable_file(out)
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
-    texts = refuse_none(texts, path, skipped)
+    texts, total = refuse_none(texts, path, skipped), None
+    if path is not None:  # what is typed comes as it is typed
+        with waiting("reading captions"):
+            texts, total = counted_ahead(texts)
 
     def counted(records: Iterator[GraphRecord]) -> Iterator[GraphRecord]:
         for number, record in enumerate(records, 1):
@@ -60,7 +63,7 @@ def command(
             found["captions without a relation"] += not record.graph.relations
             yield record
 
-    with counting("parsing", unit="captions") as progress:
+    with counting("parsing", total=total, unit="captions") as progress:
         parsed = write_graphs(out, counted(parse_texts(texts, parser=parser, batch_size=batch_size)))
     counts = {"captions read": parsed + skipped.total(), "parsed": parsed, **found}
     show(f"written: {out}", counts, skipped, kept=parsed)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
     from fastapi import FastAPI
 
 
@@ -54,12 +57,14 @@ def command(
         from knowclip.console.progress import waiting
         from knowclip.search.index import Index
         from knowclip.serving.app import create_app
+        from knowclip.serving.hosts import hosts_of
 
         with waiting(f"loading {model}"):
             loaded = load(model, device=device)
             opened = None if index is None else Index(index, model=loaded)
             name = Path(model).name if Path(model).exists() else model  # where it lies is nobody's business
-            app = create_app(loaded, name=name, index=opened, limits=limits, batch=batch, wait=wait / 1000)
+            options = {"limits": limits, "batch": batch, "wait": wait / 1000}
+            app = create_app(loaded, name=name, index=opened, hosts=hosts_of(listening, host), **options)
         print(announcement(model, listening), file=sys.stderr)
         run(app, listening, seconds=limits.seconds)
 
@@ -90,11 +95,29 @@ def announcement(model: str, listening: socket.socket) -> str:
     return f"serving {model} on {url} ({reach}); Ctrl-C ends it"
 
 
-def run(app: FastAPI, listening: socket.socket, *, seconds: float) -> None:
-    """Answer until stopped; what is being answered then is finished, for at most so many seconds."""
+def run(app: FastAPI, listening: socket.socket, *, seconds: float, parts: Sequence[Future] = ()) -> None:
+    """Answer until stopped; what is being answered then is finished, for at most so many seconds.
+
+    Args:
+        app: What answers.
+        listening: Where.
+        seconds: To finish.
+        parts: That are still being made: what one of them fails with ends the service, and is raised.
+    """
     import uvicorn
 
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=max(1, round(seconds))
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    server = uvicorn.Server(config)
+
+    def stop_on_failure(part: Future) -> None:
+        if not part.cancelled() and part.exception() is not None:
+            server.should_exit = True
+
+    for part in parts:
+        part.add_done_callback(stop_on_failure)
+    server.run(sockets=[listening])
+    for part in parts:
+        if part.done() and not part.cancelled():
+            part.result()

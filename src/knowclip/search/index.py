@@ -18,6 +18,7 @@ from knowclip.preflight.machine import check_model, existing, require
 from knowclip.search.found import MARGIN, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative
+from knowclip.search.scan import digest_of
 from knowclip.search.store import Counts, Store, is_index
 from knowclip.search.vectors import NearestImages
 from knowclip.storage.locks import locked
@@ -235,6 +236,13 @@ class Index:
         ranked_by = SIMILARITY if scores.margin is None else MARGIN
         knowledge = scores.margin is not None and self.encoder.has_knowledge
         return Found(query, tuple(hits), len(self._vectors()), ranked_by, reading, knowledge, gone)
+
+    def holds(self, path: str | Path) -> bool:
+        """Whether a file has the bytes that were indexed, which need not be: others may lie there by now."""
+        try:
+            return self._store.digest_at(str(path)) == digest_of(str(path))
+        except OSError:
+            return False
 
     def _vectors(self) -> NearestImages:
         """The vectors as they are now: another process may have added some."""

@@ -138,6 +138,13 @@ class Store:
         """Of all images whose vectors are known."""
         return {digest for (digest,) in self._db.execute("SELECT digest FROM images")}
 
+    def digest_at(self, path: str) -> bytes | None:
+        """Of the image that a path shows."""
+        row = self._db.execute(
+            "SELECT digest FROM images JOIN files ON image = id WHERE path = ?", (os.fsencode(path),)
+        ).fetchone()
+        return None if row is None else row[0]
+
     def image(self, digest: bytes) -> int:
         """Id of the image of these bytes, which is known."""
         return self._db.execute("SELECT id FROM images WHERE digest = ?", (digest,)).fetchone()[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _REFUSALS = {
     400: "The body cannot be read: no JSON, no form.",
+    403: "Asked for under a name that is not this machine's.",
     408: "The body did not come in time.",
     413: "Too many bytes, items, characters or pixels: the limit is named.",
     415: "Neither JSON nor a form.",
@@ -44,6 +45,7 @@ def create_app(
     limits: Limits | None = None,
     batch: int = 64,
     wait: float = 0.003,
+    hosts: Collection[str] = (),
 ) -> FastAPI:
     """Make the service of a model, for any ASGI server; ``knowclip serve`` runs it under uvicorn.
 
@@ -54,6 +56,7 @@ def create_app(
         limits: Of requests.
         batch: Texts or images from which on a forward pass waits for no more.
         wait: Seconds that it waits for others.
+        hosts: Names that it answers to; all, if there are none.
 
     Raises:
         ValueError: The index is of another model; the model gives NaN or infinite numbers.
@@ -80,7 +83,7 @@ def create_app(
         _add_search(app, service, limits)
     _add_refusals(app)
     paths = {route.path for route in app.routes}
-    app.add_middleware(Guard, limits=limits, metrics=metrics, paths=paths)
+    app.add_middleware(Guard, limits=limits, metrics=metrics, paths=paths, hosts=hosts)
     return app
 
 

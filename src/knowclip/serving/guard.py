@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
+from knowclip.serving.hosts import check_host
 from knowclip.serving.limits import Limits, RefusedError
 from knowclip.serving.metrics import Metrics
 
@@ -33,10 +34,20 @@ class Guard:
         limits: Of requests, bytes and seconds.
         metrics: Where requests are counted.
         paths: That are there.
+        hosts: Names that a client may know this machine by (``hosts.hosts_of``); all, if there are none.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: Metrics, paths: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        paths: Collection[str],
+        hosts: Collection[str] = (),
+    ) -> None:
         self._app, self._limits, self._metrics, self._paths = app, limits, metrics, paths
+        self._hosts = frozenset(hosts)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +82,8 @@ class Guard:
             await problem(error)(scope, exchange.receive, exchange.send)
 
     def _check(self, scope: Scope) -> None:
-        """Refuse what the first lines of a request say; what is only looked at is always answered."""
+        """Refuse what the first lines of a request say; what is only looked at is never too much."""
+        check_host(scope, self._hosts)
         if scope["method"] != "POST":
             return
         if self._in_flight > self._limits.requests:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from knowclip.commands import negatives, parse
 from knowclip.knowledge.negatives.generate import SEMANTIC
-from knowclip.knowledge.parsing.caption_texts import Text, read_texts
+from knowclip.knowledge.parsing import caption_texts
+from knowclip.knowledge.parsing.caption_texts import Text, counted_ahead, read_texts
 from knowclip.knowledge.records import read_graphs, read_negatives
 
 app = typer.Typer()
@@ -200,3 +201,33 @@ def test_no_caption_is_an_error_and_replaces_nothing(tmp_path: Path, command: st
     with pytest.raises(ValueError, match=r"standard input gives no caption \(it is empty\)"):
         run(command, "-", "--out", out, stdin="")
     assert out.read_text() == "earlier"
+
+
+def test_texts_are_counted_before_they_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_texts, "AHEAD", 3)
+    few, many = (iter([Text(str(n), "a dog") for n in range(count)]) for count in (2, 5))
+    texts, total = counted_ahead(few)
+    assert total == 2 and [text.key for text in texts] == ["0", "1"]
+    texts, total = counted_ahead(many)
+    assert total is None and next(many).key == "3"  # not read further than that
+    assert [text.key for text in texts] == ["0", "1", "2", "4"]
+
+
+def test_both_commands_show_how_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from knowclip.console import progress
+
+    shown: list[tuple[str, int | None]] = []
+    counting = progress.counting
+
+    def noted(label: str, *, total: int | None = None, unit: str = "") -> Any:
+        shown.append((label, total))
+        return counting(label, total=total, unit=unit)
+
+    monkeypatch.setattr(progress, "counting", noted)
+    captions, graphs = tmp_path / "captions.txt", tmp_path / "graphs.jsonl"
+    captions.write_text("a red dog\n\na blue cat\n")
+    run("parse", captions, "--out", graphs)
+    run("negatives", captions, "--out", tmp_path / "a.jsonl")
+    run("negatives", graphs, "--out", tmp_path / "b.jsonl")
+    run("parse", "-", "--out", graphs, stdin="a red dog\n")
+    assert shown == [("parsing", 2), *[("making negatives", 2)] * 2, ("parsing", None)]

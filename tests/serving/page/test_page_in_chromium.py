@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +69,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         paths = photos(folder / "photos")
         models = {"one": tiny_model(seed=0), "two": tiny_model(seed=1)}
         index = knowclip.Index.build(folder / "photos", folder / "index", model=models["one"])
-        contents = Contents(models, index, make_graph(folder / "graph"), stored(paths))
+        parts: list[Future[Any]] = [Future() for _ in range(3)]
+        contents = Contents(models, *parts, folders=(folder / "photos",))
         with bound("127.0.0.1", 0) as listening:
             server = uvicorn.Server(
                 uvicorn.Config(create_page(contents, hosts=LOOPBACK), log_level="warning")
@@ -76,6 +79,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             thread.start()
             while not server.started:
                 time.sleep(0.05)
+            # the page is up before its parts are, as with the command
+            for part, made in zip(parts, (index, make_graph(folder / "graph"), stored(paths)), strict=True):
+                part.set_result(made)
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
             server.should_exit = True
             thread.join(timeout=20)

@@ -138,7 +138,9 @@ def test_an_upload_beyond_the_limit_is_refused_before_it_is_kept(client: Any) ->
     assert answer.status_code == 413 and "200,000 bytes" in answer.text
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[", "::1"]
+)
 def test_a_name_of_another_site_that_leads_here_is_refused(client: Any, host: str) -> None:
     assert client.get("/config", headers={"host": host}).status_code == 403
     assert client.get("/config", headers={"host": "localhost:7860"}).status_code == 200

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from knowclip.console.counts import counted
 from knowclip.evaluation.benchmarks.choices import Choice
@@ -30,6 +29,7 @@ from knowclip.evaluation.report.summary import (
     verdict,
 )
 from knowclip.evaluation.statistics.bootstrap import same_items
+from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef, Result
 
 PICTURE_SIDE = 320
@@ -274,12 +274,9 @@ def _preference(margin: float) -> str:
 def picture_uri(ref: ImageRef) -> str:
     """Inline the image, cropped as the model saw it; empty where it cannot be read (the page says so)."""
     try:
-        image = Image.open(ref.path).convert("RGB")
-    except (OSError, SyntaxError):
+        image = load_pixels(ref)
+    except ValueError:
         return ""
-    if ref.box is not None:
-        x, y, width, height = ref.box
-        image = image.crop((x, y, x + width, y + height))
     image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)

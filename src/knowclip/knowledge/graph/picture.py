@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,24 @@ import numpy as np
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.statistics import degrees, label, strongest
 from knowclip.storage.atomic import atomic_file
+from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef
 
 THUMBNAIL = 72
 
 
-def draw_neighbourhood(graph: KnowledgeGraph, entity: int, path: Path, *, limit: int = 16) -> None:
-    """Draw ``entity`` amid its heaviest triplets, images as images, into a ``.png`` or ``.svg``."""
+def draw_neighbourhood(
+    graph: KnowledgeGraph,
+    entity: int,
+    path: Path,
+    *,
+    limit: int = 16,
+    shows: Callable[[Path], bool] = lambda image: True,
+) -> None:
+    """Draw ``entity`` amid its heaviest triplets, into a ``.png`` or ``.svg``.
+
+    An entity with an image is drawn as that, if ``shows`` is true of its path.
+    """
     triplets = strongest(graph, entity, limit=limit)
     others = list(dict.fromkeys(end for h, _, t in triplets for end in (h, t) if end != entity))
     angles = [2 * math.pi * index / max(len(others), 1) for index in range(len(others))]
@@ -35,7 +47,7 @@ def draw_neighbourhood(graph: KnowledgeGraph, entity: int, path: Path, *, limit:
             *middle, str(graph.arrays.relation_text[relation]), fontsize=8, ha="center", color="tab:blue"
         )
     for other, place in places.items():
-        _draw_entity(axes, graph, other, place)
+        _draw_entity(axes, graph, other, place, shows)
     axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
     axes.axis("off")
     _save(figure, path)
@@ -52,11 +64,17 @@ def draw_degrees(graph: KnowledgeGraph, path: Path) -> None:
     _save(figure, path)
 
 
-def _draw_entity(axes: Any, graph: KnowledgeGraph, entity: int, place: tuple[float, float]) -> None:
+def _draw_entity(
+    axes: Any,
+    graph: KnowledgeGraph,
+    entity: int,
+    place: tuple[float, float],
+    shows: Callable[[Path], bool],
+) -> None:
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
     images = graph.images(entity)
-    thumbnail = _thumbnail(images[0]) if images else None
+    thumbnail = _thumbnail(images[0]) if images and shows(images[0].path) else None
     if thumbnail is not None:
         axes.add_artist(AnnotationBbox(OffsetImage(thumbnail), place, pad=0.1))
         place = (place[0], place[1] - 0.15)
@@ -67,16 +85,10 @@ def _draw_entity(axes: Any, graph: KnowledgeGraph, entity: int, place: tuple[flo
 
 def _thumbnail(image: ImageRef) -> Any:
     """Pixels of the image or region, None where the file cannot be read."""
-    from PIL import Image
-
     try:
-        with Image.open(image.path) as opened:
-            picture = opened.convert("RGB")
-    except OSError:
+        picture = load_pixels(image)
+    except ValueError:
         return None
-    if image.box:
-        x, y, width, height = image.box
-        picture = picture.crop((x, y, x + width, y + height))
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     return np.asarray(picture)
 

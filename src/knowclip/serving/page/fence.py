@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
 
-from knowclip.serving.limits import Limits
+from knowclip.serving.hosts import LOOPBACK, check_host, check_origin, header
+from knowclip.serving.limits import Limits, RefusedError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,8 +38,6 @@ HEADERS = {
 }
 """Of every answer: whatever a page of ours holds, the browser fetches nothing from outside."""
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
 
 class Fence:
     """ASGI middleware.
@@ -47,11 +45,10 @@ class Fence:
     Args:
         app: The page.
         limits: Of the bytes of a request.
-        hosts: Names that a browser may know this machine by; all, if there are none. On loopback only its
-            own: another site's name that leads here (DNS rebinding) is refused.
+        hosts: Names that a browser may know this machine by (``hosts.hosts_of``); all, if there are none.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits, hosts: Collection[str] = LOOPBACK) -> None:
         self._app, self._limits, self._hosts = app, limits, frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,27 +56,24 @@ class Fence:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        refused = self._refusal(scope) if scope["type"] == "http" else (404, "no such page")
-        if refused is not None:
-            status, told = refused
-            await PlainTextResponse(told, status)(scope, receive, _with_headers(send))
+        try:
+            self._check(scope)
+        except RefusedError as error:
+            await PlainTextResponse(str(error), error.status)(scope, receive, _with_headers(send))
             return
         await self._app(scope, _counted(receive, self._limits), _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get(b"host", "")
-        if self._hosts and urlsplit(f"//{host}").hostname not in self._hosts:
-            return 403, f"this page answers to {', '.join(sorted(self._hosts))}, not to {host!r}"
-        origin = headers.get(b"origin", "")
-        if origin and urlsplit(origin).netloc != host:
-            return 403, "another site may not use this page"
-        length = headers.get(b"content-length", "")
+    def _check(self, scope: Scope) -> None:
+        """Refuse what the first lines of a request say."""
+        if scope["type"] != "http":
+            raise RefusedError(404, "no such page")
+        check_host(scope, self._hosts)
+        check_origin(scope)
+        length = header(scope, b"content-length")
         if length.isdigit() and int(length) > self._limits.body:
-            return 413, f"the request is too large: at most {self._limits.body:,} bytes"
+            raise RefusedError(413, f"the request is too large: at most {self._limits.body:,} bytes")
         if ANSWERED.fullmatch(scope["path"]) is None:
-            return 404, "no such page"
-        return None
+            raise RefusedError(404, "no such page")
 
 
 def _counted(receive: Receive, limits: Limits) -> Receive:

@@ -7,7 +7,7 @@ is served. Its analytics, its look for newer versions, its run history and its f
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial, wraps
+from functools import cache, wraps
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
+from knowclip.serving.hosts import LOOPBACK
 from knowclip.serving.limits import RefusedError
 from knowclip.serving.page import views
 from knowclip.serving.page.browsing import OUTCOMES, shared_benchmarks, sheet
 from knowclip.serving.page.comparison import captions_of, read_captions, score_all
-from knowclip.serving.page.contents import Contents
+from knowclip.serving.page.contents import Contents, opened
 from knowclip.serving.page.fence import Fence
 from knowclip.serving.page.graph_view import best_known, neighbourhood
 from knowclip.serving.page.pictures import uploaded
@@ -32,7 +33,7 @@ MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 """Events that ask a model take turns: two at a time would only slow each other down."""
 
 
-def create_page(contents: Contents, *, hosts: Collection[str] = ()) -> FastAPI:
+def create_page(contents: Contents, *, hosts: Collection[str] = LOOPBACK) -> FastAPI:
     """The page as an ASGI app; ``hosts`` are the names it answers to (see ``fence.Fence``)."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Fence, limits=contents.limits, hosts=hosts)
@@ -68,7 +69,7 @@ def _blocks(contents: Contents) -> gr.Blocks:
             for title, given, option, fill in (
                 ("Compare", True, "", _compare),
                 ("Search", contents.index is not None, "--index IDX", _search),
-                ("Results", bool(contents.runs), "--runs FOLDER", _browse),
+                ("Results", contents.runs != {}, "--runs FOLDER", _browse),
                 ("Graph", contents.graph is not None, "--graph KG", _graph),
             ):
                 with gr.Tab(title):
@@ -127,8 +128,8 @@ def _compare(contents: Contents) -> None:
 
 
 def _search(contents: Contents) -> None:
-    assert contents.index is not None
-    index, limits = contents.index, contents.limits
+    part, limits = contents.index, contents.limits
+    assert part is not None
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             text = gr.Textbox(label="What photos are to show", placeholder="an astronaut riding a horse")
@@ -145,69 +146,89 @@ def _search(contents: Contents) -> None:
                 limits.check_text(given, name)
         image = None if path is None else uploaded(path, limits=limits, shorter=contents.shorter)
         given = {"image": image, "minus": [unwanted] if unwanted.strip() else []}
-        return views.found_photos(index.search(wanted.strip() or None, top=int(count), **given))
+        index = opened(part)
+        found = index.search(wanted.strip() or None, top=int(count), **given)
+        return views.found_photos(found, holds=index.holds)
 
     events = [button.click, text.submit, minus.submit]
     _on(events, search, [text, minus, picture, top], told, **MODEL)
 
 
 def _browse(contents: Contents) -> None:
-    runs, names = contents.runs, list(contents.runs)
-    a, b = names[0], names[-1]
-    shared = partial(_shared, contents)
-    usable, narrow = shared(a, b), {"min_width": 220}
+    narrow = {"min_width": 220}
     words = [(words, name) for name, words in OUTCOMES.items()]
     with gr.Row():
-        one = gr.Dropdown(names, value=a, label="A", **narrow)
-        two = gr.Dropdown(names, value=b, label="B", **narrow)
-        benchmark = gr.Dropdown(usable, value=next(iter(usable), None), label="Benchmark", **narrow)
+        one = gr.Dropdown([], label="A", **narrow)
+        two = gr.Dropdown([], label="B", **narrow)
+        benchmark = gr.Dropdown([], label="Benchmark", **narrow)
     with gr.Row():
         outcome = gr.Dropdown(words, value="lost", label="Outcome", **narrow)
         kind = gr.Dropdown([ALL], value=ALL, label="Kind", **narrow)
         page = gr.Number(1, label="Page", precision=0, minimum=1, min_width=100)
     told = gr.HTML(label="Cases")
 
+    def begin() -> tuple[Any, Any, Any]:
+        names = list(opened(contents.runs))
+        usable = _shared(contents, names[0], names[-1])
+        ends = (gr.update(choices=names, value=name) for name in (names[0], names[-1]))
+        return *ends, gr.update(choices=usable, value=next(iter(usable), None))
+
     def show(a: str, b: str, of: str | None, what: str, which: str, number: float) -> tuple[str, Any]:
         if of is None:
             return f"<p>{escape(a)} and {escape(b)} have no cases in common that can be shown.</p>", gr.skip()
-        found = sheet(runs, a, b, of, outcome=what, kind="" if which == ALL else which, page=int(number or 1))
-        return views.cases(found, what), gr.update(choices=[ALL, *found.kinds])
+        chosen = {"outcome": what, "kind": "" if which == ALL else which, "page": int(number or 1)}
+        found = sheet(opened(contents.runs), a, b, of, **chosen)
+        return views.cases(found, what, shows=contents.shows), gr.update(choices=[ALL, *found.kinds])
 
     def choose(a: str, b: str, of: str | None) -> tuple[Any, Any, int]:
-        usable = shared(a, b)
+        usable = _shared(contents, a, b)
         chosen = of if of in usable else next(iter(usable), None)
         return gr.update(choices=usable, value=chosen), gr.update(value=ALL, choices=[ALL]), 1
 
     inputs = [one, two, benchmark, outcome, kind, page]
+    begun = _begin(begin, [one, two, benchmark])
+    begun.success(_told(show), inputs, [told, kind], api_visibility="private")
     for event in (one.input, two.input, benchmark.input):
         changed = event(_told(choose), inputs[:3], [benchmark, kind, page], api_visibility="private")
         changed.then(_told(show), inputs, [told, kind], api_visibility="private")
     for event in (outcome.input, kind.input):
         first = event(lambda: 1, None, page, api_visibility="private")
         first.then(_told(show), inputs, [told, kind], api_visibility="private")
-    _on([page.submit, page.input, gr.context.Context.root_block.load], show, inputs, [told, kind])
+    _on([page.submit, page.input], show, inputs, [told, kind])
+
+
+def _begin(function: Callable[[], Any], outputs: Any) -> Any:
+    """What is filled in as the page is opened: it may have to wait for a part that is not opened yet."""
+    return gr.context.Context.root_block.load(_told(function), None, outputs, api_visibility="private")
 
 
 def _shared(contents: Contents, a: str, b: str) -> list[str]:
     """Benchmarks of two runs, which a client names."""
+    runs = opened(contents.runs)
     for name in (a, b):
-        if name not in contents.runs:
-            raise ValueError(f"no run {name!r}; there are: {', '.join(contents.runs)}")
-    return shared_benchmarks(contents.runs[a], contents.runs[b])
+        if name not in runs:
+            raise ValueError(f"no run {name!r}; there are: {', '.join(runs)}")
+    return shared_benchmarks(runs[a], runs[b])
 
 
 def _graph(contents: Contents) -> None:
-    assert contents.graph is not None
-    graph = contents.graph
+    part = contents.graph
+    assert part is not None
     with gr.Row():
         name = gr.Textbox(label="Entity: its id or its text", scale=4, min_width=200)
         button = gr.Button("Show", variant="primary", scale=1, min_width=100)
-    counts = ", ".join(f"{count:,} {what}" for what, count in graph.counts.items())
-    known = ", ".join(map(escape, best_known(graph)))
-    gr.Markdown(f"{counts}. Best known: {known or 'no entity has a text'}.")
+    begun = gr.Markdown()
     told = gr.HTML(label="What the graph says of it")
 
-    def show(text: str) -> str:
-        return views.entity(neighbourhood(graph, text, contents.limits))
+    @cache
+    def begin() -> str:
+        graph = opened(part)
+        counts = ", ".join(f"{count:,} {what}" for what, count in graph.counts.items())
+        known = ", ".join(map(escape, best_known(graph)))
+        return f"{counts}. Best known: {known or 'no entity has a text'}."
 
+    def show(text: str) -> str:
+        return views.entity(neighbourhood(opened(part), text, contents.limits, shows=contents.shows))
+
+    _begin(begin, begun)
     _on([button.click, name.submit], show, name, told)

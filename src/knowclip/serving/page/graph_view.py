@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,10 @@ class Neighbourhood:
     picture: bytes
 
 
-def neighbourhood(graph: KnowledgeGraph, name: str, limits: Limits) -> Neighbourhood:
-    """Look an entity up by id or text.
+def neighbourhood(
+    graph: KnowledgeGraph, name: str, limits: Limits, *, shows: Callable[[Path], bool] = lambda image: True
+) -> Neighbourhood:
+    """Look an entity up by id or text; of its pictures those are shown that ``shows`` has.
 
     Raises:
         ValueError: There is none; near ones are named.
@@ -39,7 +42,7 @@ def neighbourhood(graph: KnowledgeGraph, name: str, limits: Limits) -> Neighbour
     entity = graph.entity(name.strip())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "neighbourhood.png"
-        draw_neighbourhood(graph, entity, path, limit=SHOWN)
+        draw_neighbourhood(graph, entity, path, limit=SHOWN, shows=shows)
         picture = path.read_bytes()
     return Neighbourhood(
         id=str(graph.arrays.entity_id[entity]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +18,9 @@ from knowclip.types import ImageRef, Span
 if TYPE_CHECKING:
     from knowclip.search.found import Found
 
+MISSING = "image missing"
+CHANGED = "changed since it was indexed"
+OUTSIDE = "outside the folders that pictures are shown from: start the page with --images FOLDER"
 SHOWN = 12
 """Texts of a caption's ranking, at most; the caption is always among them."""
 
@@ -63,8 +66,13 @@ def _parts(text: str, changed: Sequence[Span]) -> Iterator[tuple[str, bool]]:
     yield text[end:], False
 
 
-def found_photos(found: Found) -> str:
-    """What a search gave, the best first, with the negative that each photo was held against."""
+def found_photos(found: Found, *, holds: Callable[[str], bool] = lambda path: True) -> str:
+    """What a search gave, the best first, with the negative that each photo was held against.
+
+    Args:
+        found: By the index.
+        holds: Whether a file is still the one that was indexed; of others no picture is shown.
+    """
     from knowclip.search.found import MARGIN
 
     kee = ", read with the KEE" if found.knowledge else ""
@@ -74,15 +82,24 @@ def found_photos(found: Found) -> str:
         else "ranked by similarity: there is nothing in the query to swap or replace"
     )
     explained = f"{len(found):,} of {found.photos:,} photos, {ranked}."
-    hits = [(hit, picture_uri(ImageRef(Path(hit.path))), Path(hit.path).name) for hit in found]
+    hits = [
+        (hit, _picture(ImageRef(Path(hit.path)), holds(hit.path), CHANGED), Path(hit.path).name)
+        for hit in found
+    ]
     return _macro("found", found, hits, explained)
 
 
-def cases(sheet: Sheet, outcome: str) -> str:
-    """A page of stored cases."""
+def cases(sheet: Sheet, outcome: str, *, shows: Callable[[Path], bool] = lambda path: True) -> str:
+    """A page of stored cases; pictures are shown of files that ``shows`` has."""
     shown = zip(sheet.cases, sheet.margins, strict=True)
-    told = [(case, margins, picture_uri(case.image)) for case, margins in shown]
+    told = [(case, margins, _picture(case.image, shows(case.image.path), OUTSIDE)) for case, margins in shown]
     return _macro("sheet", sheet, told, OUTCOMES, outcome)
+
+
+def _picture(image: ImageRef, allowed: bool, otherwise: str) -> tuple[str, str]:
+    """A picture, inlined; or nothing, and why."""
+    source = picture_uri(image) if allowed else ""
+    return source, "" if source else otherwise if not allowed else MISSING
 
 
 def entity(found: Neighbourhood) -> str:
