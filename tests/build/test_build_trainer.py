@@ -149,9 +149,11 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "train.log_every": (("7",), lambda t: t.monitor._every),
     "train.validate_every": (("7",), lambda t: t.validate_every),
     "train.save_every": (("7",), lambda t: t.save_every),
+    "train.max_nonfinite": (("7",), lambda t: t.max_nonfinite),
     "selection.metrics": (("[a]",), lambda t: t.selection),
     "selection.patience": (("2",), lambda t: t.patience),
     "output.folder": (("elsewhere",), lambda t: t.checkpointer.run),
+    "output.keep_last": (("2",), lambda t: t.checkpointer.keep_last),
     "output.wandb": (("project",), lambda t: t.monitor._open_log.keywords["wandb_project"]),
     "seed": (("5",), lambda t: t.method.model.model.text_projection.sum().item()),
 }

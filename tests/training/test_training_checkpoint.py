@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +13,22 @@ from pathlib import Path
 
 import pytest
 import torch
+import trainers
+from safetensors import SafetensorError
 from trainers import MemoryEpochs, make_trainer, save
 
+from knowclip.storage import atomic
+from knowclip.storage.checksums import refuse_damaged_folder, write_checksums
+from knowclip.training import checkpoint
 from knowclip.training.checkpoint import Checkpointer
+from knowclip.training.runlog import RunLog
+
+KEPT = ("best", "last")
+os_fsync = os.fsync
+
+
+def lines_of(run: Path) -> list[str]:
+    return (run / "log.jsonl").read_text().splitlines()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -67,6 +82,100 @@ def test_full_disk_inside_torch_save(tmp_path) -> None:
     assert not (tmp_path / "last").exists()
 
 
+class FullDisk:
+    """Fails at one of the writes that follow :meth:`begin`, as the libraries that make them do."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at: int | None = None
+        self.count = 0
+        self.full = OSError(errno.ENOSPC, "No space left on device")
+        for owner, name in (
+            *((Path, method) for method in ("mkdir", "touch", "write_text", "rename")),
+            *((os, function) for function in ("replace", "fsync")),
+            (RunLog, "_line"),
+        ):
+            monkeypatch.setattr(owner, name, self.counted(getattr(owner, name), self.full))
+        # neither raises an OSError
+        torch_error = RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+        monkeypatch.setattr(torch, "save", self.counted(torch.save, torch_error))
+        other = SafetensorError("I/O error: No space left on device (os error 28)")
+        for module in (checkpoint, trainers):
+            monkeypatch.setattr(module, "save_model", self.counted(module.save_model, other))
+
+    def begin(self, at: int) -> None:
+        self.at, self.count = at, 0
+
+    def counted(self, function, error: Exception):
+        def call(*args, **kwargs):
+            if self.at is None:
+                return function(*args, **kwargs)
+            self.count += 1
+            if self.count == self.at:
+                raise error
+            return None if function is os_fsync else function(*args, **kwargs)
+
+        return call
+
+
+class Fills(MemoryEpochs):
+    """The disk fills up from the second batch on."""
+
+    def __init__(self, disk: FullDisk, at: int) -> None:
+        super().__init__(3)
+        self.disk, self.at = disk, at
+
+    def epoch(self, number, *, skip=0):
+        for index, batch in enumerate(super().epoch(number, skip=skip), start=skip):
+            if index == 1:
+                self.disk.begin(self.at)
+            yield batch
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "two-renames"])
+def test_full_disk_at_any_write_of_a_step_leaves_one_whole_checkpoint(
+    tmp_path, monkeypatch, exchange
+) -> None:
+    """Log, best, last, checksums, renames: each write of step 2 fails in turn."""
+    if not exchange:
+        monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
+    scores = {0: 0.1, 1: 0.2, 2: 0.3}
+
+    def trainer_of(run: Path, *, steps: int, **options):
+        trainer = make_trainer(run, steps=3, save_every=1, validate_every=1, **options)
+        trainer.steps = steps
+        trainer.validate = lambda model: {"score": scores[min(len(lines_of(run)) // 2, 2)]}
+        trainer.checkpointer = Checkpointer(run, trainer.checkpointer.save, keep_last=2)
+        return trainer
+
+    trainer_of(tmp_path / "one", steps=1).fit()
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    trainer_of(tmp_path / "two", steps=2).fit(resume=True)
+    states = [{name: contents(tmp_path / run / name) for name in KEPT} for run in ("one", "two")]
+    disk, at = FullDisk(monkeypatch), 0
+    while True:
+        at += 1
+        run = tmp_path / f"full{at}"
+        shutil.copytree(tmp_path / "one", run)
+        trainer = trainer_of(run, steps=2, batches=Fills(disk, at))
+        try:
+            trainer.fit(resume=True)
+        except OSError as error:
+            assert str(error).count("No space left") == 1, at
+            assert "--resume" in str(error), at
+        else:
+            break
+        finally:
+            disk.at = None
+        for name in KEPT:
+            assert contents(run / name) in [state[name] for state in states], (at, name)
+            refuse_damaged_folder(run / name)
+        assert not [path for path in run.iterdir() if path.name.endswith((".tmp", ".previous"))]
+    assert at > 25
+    assert trainer_of(tmp_path / "full20", steps=2).fit(resume=True).step == 2
+    for name in KEPT:
+        assert contents(tmp_path / "full20" / name) == states[1][name]
+
+
 SLOW_SAVER = """
 import sys, time
 sys.path[:0] = {paths!r}
@@ -117,5 +226,6 @@ def test_other_number_of_processes_is_refused(tmp_path) -> None:
     state = torch.load(path, weights_only=True)
     state["random"] *= 2
     torch.save(state, path)
+    write_checksums(tmp_path / "last")
     with pytest.raises(ValueError, match=r"saved by 2 processes and 1 run now"):
         make_trainer(tmp_path, steps=2).fit(resume=True)

@@ -78,6 +78,7 @@ def make_trainer(
         "selection": ("score",),
         "validate_every": None,
         "save_every": None,
+        "max_nonfinite": 3,
     }
     return Trainer(
         method=method,

@@ -20,7 +20,9 @@ MAY_CHANGE = {
     "train.log_every",
     "train.validate_every",
     "train.save_every",
+    "train.max_nonfinite",
     "output.folder",
+    "output.keep_last",
     "output.wandb",
 }
 """Keys that a resumed run may change: they do not decide what is learned."""
@@ -36,13 +38,13 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
         ValueError: If another run is there, or the one to resume is not, or was of another recipe.
     """
     from knowclip.recipe.load import load_recipe
-    from knowclip.storage.atomic import recover
     from knowclip.storage.locks import locked
+    from knowclip.training.kept import recover_last
 
     run, last = recipe.output.folder, recipe.output.folder / "last"
     if run.is_dir() and os.environ.get("RANK", "0") == "0":
         with locked(run, doing="training"):  # told now, not after the model is loaded
-            recover(last)
+            recover_last(run)
     if resume and not last.exists():
         raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
     if not resume and last.exists():
@@ -67,13 +69,22 @@ def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) ->
     from knowclip.recipe.load import save_recipe
 
     check_run(recipe, resume=resume)
-    if resume and trainer is not None and not trainer.checkpointer.refuse_other_data():
+    if resume and trainer is not None:
+        _check_checkpoint(recipe.output.folder, trainer)
+    recipe.output.folder.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, recipe.output.folder / "recipe.yaml")
+
+
+def _check_checkpoint(run: Path, trainer: Trainer) -> None:
+    from knowclip.training.kept import fall_back
+
+    if told := fall_back(run):
+        trainer.monitor.say(told)
+    if not trainer.checkpointer.refuse_other_data():
         trainer.monitor.say(
             "this checkpoint is of a version that kept no fingerprint of its data: whether they are the same "
             "is not known"
         )
-    recipe.output.folder.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, recipe.output.folder / "recipe.yaml")
 
 
 def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:

@@ -24,4 +24,5 @@ def build_monitor(
 
 def build_checkpointer(config: OutputConfig, data: DataFingerprint, *, method: str) -> Checkpointer:
     """Build what keeps ``best`` and ``last``, with what tells whether the data are still the same."""
-    return Checkpointer(config.folder, partial(save_method, name=method), data)
+    save = partial(save_method, name=method)
+    return Checkpointer(config.folder, save, data, keep_last=config.keep_last)

@@ -98,7 +98,9 @@ def build_trainer(
         selection=recipe.selection.metrics,
         patience=recipe.selection.patience,
         max_unreadable=_tolerated(recipe, pairs) + tolerated_of_graph(recipe.data.max_unreadable, graph),
-        **recipe.train.model_dump(include={"accumulate", "clip_grad", "ema", "validate_every", "save_every"}),
+        **recipe.train.model_dump(
+            include={"accumulate", "clip_grad", "ema", "validate_every", "save_every", "max_nonfinite"}
+        ),
     )
     return trainer, pairs
 

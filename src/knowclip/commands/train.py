@@ -35,7 +35,7 @@ def command(
     check(config, resume=resume, dry_run=dry_run)
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
-    from knowclip.commands.train_report import check_images, go_on, plan, tell_unreadable
+    from knowclip.commands.train_report import check_images, go_on, plan, tell_lost
     from knowclip.training.stopping import TrainingStopped
 
     main = trainer.accelerator.is_main_process
@@ -52,14 +52,14 @@ def command(
         position = start(config, trainer, resume=resume)
     except TrainingStopped as stopped:
         position = stopped.position
-        tell_unreadable(console, pairs, position.unreadable, run)
+        tell_lost(console, pairs, position, run)
         console.print(
             f"stopped after step {position.step:,} of {trainer.steps:,}; saved in {run / 'last'}. Go on "
             f"with:\n{go_on()}",
             markup=False,
         )
         raise typer.Exit(128 + stopped.number) from stopped
-    tell_unreadable(console, pairs, position.unreadable, run)
+    tell_lost(console, pairs, position, run)
     if position.best is None:
         console.print(f"no validation data, so no best: the model is in [bold]{run / 'last'}[/]")
     else:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from knowclip.build.pairs import Pairs
     from knowclip.recipe.recipe import Recipe
+    from knowclip.training.checkpoint import Position
     from knowclip.training.loop import Trainer
     from knowclip.types import ImageRef
 
@@ -83,6 +84,17 @@ def _uncached(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> dict[str, list[
         graph = trainer.batches.graph.sampler.graph
         found["images of the graph"] = graph_images(graph, margin=config.context_margin)
     return found
+
+
+def tell_lost(console: Console, pairs: Pairs, position: Position, run: Path) -> None:
+    """Say at the end what the run did not learn from: skipped steps, unreadable images."""
+    if position.nonfinite:
+        console.print(
+            f"{counted(position.nonfinite, 'step')} of {position.step:,} skipped: loss or gradient was not "
+            f"finite; {run / 'log.jsonl'} names their examples",
+            markup=False,
+        )
+    tell_unreadable(console, pairs, position.unreadable, run)
 
 
 def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run: Path) -> None:

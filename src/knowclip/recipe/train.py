@@ -32,6 +32,8 @@ class TrainConfig(Section):
     """Optimiser steps; null: every epoch."""
     save_every: PositiveInt | None = None
     """Optimiser steps between writings of ``last``; null: every epoch."""
+    max_nonfinite: PositiveInt = 10
+    """Steps whose loss or gradient is not finite are skipped; so many in a row end the run."""
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:

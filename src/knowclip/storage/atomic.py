@@ -52,10 +52,14 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
+def atomic_folder(
+    path: str | os.PathLike[str], *, durable: bool = True, former: Path | None = None
+) -> Iterator[Path]:
     """Give an empty folder to write into; on success it becomes ``path``, on any error it is removed.
 
     Remains of processes that were killed while they wrote the same folder on this machine are removed first.
+    An existing folder takes the place of ``former``; None: it is removed. A process that is killed between
+    the exchange and this move keeps the new one alone.
     ``durable=False`` leaves the flushing to the system: for thousands of files that can be made again, where
     losing them to a power failure costs less than a flush of each.
 
@@ -80,6 +84,9 @@ def atomic_folder(path: str | os.PathLike[str], *, durable: bool = True) -> Iter
             if durable:
                 _sync(entry)
         _put(temporary, dest)
+        if former is not None and temporary.exists():
+            shutil.rmtree(former, ignore_errors=True)
+            temporary.rename(former)
         _sync(dest.parent)
     finally:  # holds the new folder after a failure, the old one after an exchange, nothing otherwise
         shutil.rmtree(temporary, ignore_errors=True)
@@ -94,7 +101,7 @@ def recover(path: str | os.PathLike[str]) -> None:
 
 
 def _put(new: Path, dest: Path) -> None:
-    """Move ``new`` to ``dest``; an existing folder ends up at ``new`` or is removed."""
+    """Move ``new`` to ``dest``; an existing folder ends up at ``new``."""
     if not dest.exists():
         new.rename(dest)
     elif not _exchange(new, dest):
@@ -106,7 +113,7 @@ def _put(new: Path, dest: Path) -> None:
         except OSError:
             recover(dest)
             raise
-        shutil.rmtree(previous, ignore_errors=True)
+        previous.rename(new)
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -3,6 +3,7 @@
 ``RUN/best`` and ``RUN/last`` are drop-in model folders; ``training.json`` in each says of which step.
 ``RUN/last/trainer`` holds what ``--resume`` needs besides: ``method.safetensors`` and ``state.pt``. With a
 moving average the drop-in folders hold the averaged weights, and ``trainer`` those of the step.
+``SHA256SUMS`` in each has the checksums of all its files. ``training.kept`` says which ``last`` are kept.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from knowclip.data.captions.fingerprint import DataFingerprint
-from knowclip.storage.atomic import atomic_folder, recover
+from knowclip.storage.atomic import atomic_folder
+from knowclip.storage.checksums import write_checksums
 from knowclip.training.average import WeightAverage
+from knowclip.training.kept import LAST, TRAINING, fall_back, place_of_former, recover_last, remove_old
 from knowclip.training.rng import rng_state, set_rng_state
 
-TRAINING = "training.json"
 _UNREADABLE = (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, KeyError, TypeError)
 """What torch and safetensors raise on files that are cut short or other ones."""
 
@@ -40,8 +42,10 @@ class Position:
 
     ``step`` counts optimiser steps of ``steps`` planned; ``epoch`` and ``batch`` say which batch comes next;
     ``best`` is the highest selection number so far, reached at ``best_step``, ``since_best`` validations ago.
-    ``to_validate``: the model of
-    this step is still to be measured. ``unreadable``: images that could not be read so far, and why.
+    ``to_validate``: the model of this step is still to be measured. ``unreadable``: images that could not be
+    read so far, and why.
+    ``nonfinite`` of the steps were skipped for a loss or gradient that is not finite, the last
+    ``nonfinite_in_a_row`` without one between.
     """
 
     step: int = 0
@@ -53,6 +57,8 @@ class Position:
     steps: int | None = None
     to_validate: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
+    nonfinite: int = 0
+    nonfinite_in_a_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,15 +69,17 @@ class Checkpointer:
         run: The run's folder.
         save: Writes a method as a drop-in folder: ``save(method, folder)``.
         data: What the run is trained on; kept beside the weights, and compared on resuming.
+        keep_last: Checkpoints to resume from that are kept: ``last``, and so many less one before it.
     """
 
     run: Path
     save: Callable[[nn.Module, Path], None]
     data: DataFingerprint | None = None
+    keep_last: int = 1
 
     def save_best(self, method: nn.Module, position: Position) -> None:
         """Replace ``RUN/best``; the main process alone calls it."""
-        with self._written_whole("best") as folder:
+        with self._written_whole(self.run / "best") as folder:
             self.save(method, folder)
             _tell(folder, position)
 
@@ -98,7 +106,8 @@ class Checkpointer:
             "average": None if average is None else average.state_dict(),
             "data": None if self.data is None else self.data.state,
         }
-        with self._written_whole("last") as folder:
+        former = place_of_former(self.run, step=position.step, keep=self.keep_last)
+        with self._written_whole(self.run / LAST, former=former) as folder:
             with nullcontext() if average is None else average.applied():
                 self.save(method, folder)
             _tell(folder, position)
@@ -106,6 +115,7 @@ class Checkpointer:
             # save_model, not save_file, which refuses tensors that share memory
             save_model(method, str(folder / "trainer" / "method.safetensors"))
             torch.save(state, folder / "trainer" / "state.pt")
+        remove_old(self.run, keep=self.keep_last)
 
     def resume(
         self,
@@ -118,11 +128,13 @@ class Checkpointer:
     ) -> Position:
         """Take up ``RUN/last``: weights, their average, optimiser, schedule, random states, position.
 
+        :meth:`fall_back` must have been called before. Every process must call it.
+
         Raises:
             ValueError: If there is nothing to resume, it cannot be read, or it was saved with another number
                 of processes or on other data.
         """
-        folder = self.run / "last"
+        folder = self.run / LAST
         state = self._state()
         if len(state["random"]) != accelerator.num_processes:
             raise ValueError(
@@ -142,6 +154,25 @@ class Checkpointer:
         set_rng_state(state["random"][accelerator.process_index])
         return position
 
+    def fall_back(self, accelerator: Accelerator) -> str | None:
+        """Replace a damaged ``RUN/last`` by the one before it; every process must call it.
+
+        Returns:
+            What happened, for the user; None: nothing did.
+
+        Raises:
+            ValueError: There is no whole one.
+        """
+        told: list[str | ValueError | None] = [None]
+        if accelerator.is_main_process:
+            try:
+                told = [fall_back(self.run)]
+            except ValueError as error:
+                told = [error]
+        if isinstance(result := broadcast_object_list(told)[0], ValueError):
+            raise result
+        return result
+
     def refuse_other_data(self) -> bool:
         """Compare the data with those of ``RUN/last``; False: it is of a version that kept no fingerprint.
 
@@ -159,12 +190,12 @@ class Checkpointer:
             return None
         return (
             f"--resume goes on with the same data, and those of {self.run} have changed: {difference}. Put "
-            f"the old data back, or start a new run from these weights with model.name={self.run / 'last'}"
+            f"the old data back, or start a new run from these weights with model.name={self.run / LAST}"
         )
 
     def _state(self) -> dict[str, Any]:
-        folder = self.run / "last"
-        recover(folder)
+        folder = self.run / LAST
+        recover_last(self.run)
         if not (folder / "trainer").is_dir():
             raise ValueError(
                 f"nothing to resume in {self.run}: it has no last/trainer; train without --resume"
@@ -183,25 +214,25 @@ class Checkpointer:
             best = self.run / "best"
             way = f" from model.name={best}" if best.is_dir() else ""
             raise ValueError(
-                f"{self.run / 'last' / 'trainer'} cannot be read: {reason}. It is cut short or of another "
+                f"{self.run / LAST / 'trainer'} cannot be read: {reason}. It is cut short or of another "
                 f"model: copy it again if there is another copy, or start a new run{way} with another "
                 "output.folder"
             ) from error
 
     @contextmanager
-    def _written_whole(self, name: str) -> Iterator[Path]:
-        """Give a folder that replaces ``RUN/name`` if all goes well; torch's full disk is no OSError."""
-        folder = self.run / name
+    def _written_whole(self, folder: Path, *, former: Path | None = None) -> Iterator[Path]:
+        """Give a folder that replaces ``folder`` if all goes well; torch's full disk is no OSError."""
         try:
-            with atomic_folder(folder) as temporary:
+            with atomic_folder(folder, former=former) as temporary:
                 yield temporary
+                write_checksums(temporary)
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OSError(f"saving {folder} failed: {reason}. {self._advice()}") from error
 
     def _advice(self) -> str:
-        told = self.run / "last" / TRAINING
-        if not (self.run / "last" / "trainer").is_dir():
+        told = self.run / LAST / TRAINING
+        if not (self.run / LAST / "trainer").is_dir():
             return (
                 "Nothing of this run was saved before: free space on its disk and start it again, or choose "
                 "another output.folder"

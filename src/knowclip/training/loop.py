@@ -23,6 +23,7 @@ from knowclip.training.average import WeightAverage
 from knowclip.training.batches import Epochs, to_device
 from knowclip.training.checkpoint import Checkpointer, Position
 from knowclip.training.monitor import Monitor
+from knowclip.training.nonfinite import RunningStatistics, examples_of, is_finite, shown
 from knowclip.training.optim import replan
 from knowclip.training.selection import is_best, selection_score
 from knowclip.training.step import backward
@@ -57,6 +58,7 @@ class Trainer:
         validate_every: Steps between validations; None: at the end of each epoch. The model it starts from
             and the one it ends with are always validated.
         save_every: Steps between writings of ``last``; None: at the end of each epoch.
+        max_nonfinite: Steps in a row whose loss or gradient is not finite that end the run; each is skipped.
         ema: Decay of the moving average of the weights, which is then what is validated and kept; None: none.
         patience: Validations without a better one after which training ends; None: it goes on to the end.
         max_unreadable: Images that may prove unreadable in the run; the batches tell of them.
@@ -76,6 +78,7 @@ class Trainer:
     selection: tuple[str, ...]
     validate_every: int | None
     save_every: int | None
+    max_nonfinite: int
     ema: float | None = None
     patience: int | None = None
     max_unreadable: int = 0
@@ -89,9 +92,9 @@ class Trainer:
         is broken off and made up for on resuming.
 
         Raises:
-            ValueError: If loss or gradient stops being finite, there is nothing to train on or to resume,
-                the folder is in use, too many images are unreadable, or validation does not give the
-                selection metric.
+            ValueError: If loss or gradient is not finite ``max_nonfinite`` times in a row, there is nothing
+                to train on or to resume, the folder is in use, too many images are unreadable, or validation
+                does not give the selection metric.
             TrainingStopped: It was asked to stop.
         """
         if not len(self.batches):
@@ -119,7 +122,8 @@ class Trainer:
         for batch in self._stream(position):
             numbers = self._step(wrapped, batch, position)
             self._advance(position)
-            self.monitor.train(position.step, numbers, pairs=self._pairs(batch))
+            if numbers is not None:
+                self.monitor.train(position.step, numbers, pairs=self._pairs(batch))
             position.to_validate = self.validate is not None and self._is_due(self.validate_every, position)
             self._validate(position, stop)
             self._heed(position, stop, _unreadable(batch))
@@ -195,8 +199,9 @@ class Trainer:
             # without a number of its own it was another process that was asked
             raise TrainingStopped(position, stop.number or signal.SIGTERM)
 
-    def _step(self, wrapped: nn.Module, batch: Batch, position: Position) -> dict[str, float]:
-        """Make one optimiser step and return the numbers for the log."""
+    def _step(self, wrapped: nn.Module, batch: Batch, position: Position) -> dict[str, float] | None:
+        """Make one optimiser step and return the numbers for the log; None: it was skipped."""
+        statistics = RunningStatistics(self.method)
         losses, report = backward(wrapped, batch, accelerator=self.accelerator, accumulate=self.accumulate)
         # clipping at infinity changes nothing and still measures the norm, for the log and the check
         limit = math.inf if self.clip_grad is None else self.clip_grad
@@ -204,9 +209,12 @@ class Trainer:
         numbers = {name: loss.item() for name, loss in losses.items()}
         numbers = {"loss": sum(numbers.values()), **numbers, **report, "grad_norm": norm}
         numbers["lr"] = max(self.scheduler.get_last_lr())
-        # before the step, so that the weights of the last one are still whole
-        if not math.isfinite(numbers["loss"]) or not math.isfinite(norm):
-            raise ValueError(_non_finite(position.step + 1, numbers, batch))
+        if not is_finite(numbers, accelerator=self.accelerator):
+            self.optimizer.zero_grad()
+            statistics.restore()
+            self._skip(batch, position, numbers)
+            return None
+        position.nonfinite_in_a_row = 0
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
@@ -214,6 +222,27 @@ class Trainer:
         if self._average is not None:
             self._average.update()
         return numbers
+
+    def _skip(self, batch: Batch, position: Position, numbers: Mapping[str, float]) -> None:
+        """Count a step that was not taken, which moves neither weights nor schedule, and say so.
+
+        Raises:
+            ValueError: There were ``max_nonfinite`` in a row. ``last`` stays as it is: a run that diverges is
+                better taken up from before.
+        """
+        examples = examples_of(batch)
+        position.nonfinite += 1
+        position.nonfinite_in_a_row += 1
+        step, row = position.step + 1, position.nonfinite_in_a_row
+        self.monitor.skipped(step, numbers, examples)
+        if row == self.max_nonfinite:
+            raise ValueError(
+                f"loss or gradient is not finite in {counted(row, 'step')} in a row (train.max_nonfinite), "
+                f"at last in step {step} {shown(numbers, examples)}. None of them was taken. Look at these "
+                "examples (log.jsonl names all); else lower optimizer.lr, raise schedule.warmup or set "
+                "train.precision=fp32, and start again, from the last checkpoint by model.name=RUN/last if "
+                "you like"
+            )
 
     def _clamp_logit_scale(self) -> None:
         """Keep temperatures where CLIP keeps its own; sigmoid models are published beyond it."""
@@ -295,6 +324,8 @@ class Trainer:
         )
 
     def _resume(self) -> Position:
+        if told := self.checkpointer.fall_back(self.accelerator):
+            self.monitor.say(told)
         position = self.checkpointer.resume(
             self.method,
             optimizer=self.optimizer,
@@ -327,18 +358,3 @@ class Trainer:
 
 def _unreadable(batch: Batch) -> dict[str, str]:
     return {**batch.unreadable, **(batch.graph.unreadable if batch.graph else {})}
-
-
-def _non_finite(step: int, numbers: Mapping[str, float], batch: Batch) -> str:
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-    triplets = batch.graph.keys if batch.graph else ()
-    keys = "; ".join(
-        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        for names in (batch.keys, triplets)
-        if names
-    )
-    return (
-        f"loss or gradient is not finite at step {step} ({shown}); batch: {keys}. This step was not taken. "
-        "Look at these; else lower optimizer.lr, raise schedule.warmup or set train.precision=fp32, "
-        "and start again, from the last checkpoint by model.name=RUN/last if you like"
-    )

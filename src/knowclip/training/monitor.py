@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from knowclip.console.progress import Lines, duration
+from knowclip.training.nonfinite import shown
 from knowclip.training.runlog import RunLog
 
 SELECTION = "selection"
@@ -94,6 +95,14 @@ class Monitor:
         if self._log:
             self._log.write(step, "train", {**numbers, "pairs_per_second": rate})
         self._restart_clock()
+
+    def skipped(self, step: int, numbers: Mapping[str, float], examples: Mapping[str, list[str]]) -> None:
+        """Say and log that a step was not taken, by its losses and the keys of its examples."""
+        self.say(f"step {step:,} skipped: loss or gradient is not finite {shown(numbers, examples)}")
+        if self._log:
+            self._log.skipped(step, numbers, examples)
+        self._progress.update(self._task, completed=step)
+        self._last = time.perf_counter()
 
     @contextmanager
     def validating(self, step: int) -> Iterator[None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +49,36 @@ class RunLog:
         Raises:
             OSError: The disk is full; checkpoints are not touched by it.
         """
-        try:
-            self._file.write(json.dumps({"step": step, "kind": kind, **numbers}) + "\n")
+        with self._told():
+            self._line(step, kind, numbers)
             for name, value in numbers.items():
                 self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+        if self._wandb is not None:
+            self._wandb.log({f"{kind}/{name}": value for name, value in numbers.items()}, step=step)
+
+    def skipped(self, step: int, numbers: Mapping[str, float], examples: Mapping[str, list[str]]) -> None:
+        """Log a step that was not taken: a line of kind "skipped" with the keys of its examples.
+
+        Raises:
+            OSError: As :meth:`write`.
+        """
+        # JSON has no NaN
+        values = {name: value if math.isfinite(value) else str(value) for name, value in numbers.items()}
+        with self._told():
+            self._line(step, "skipped", {**values, **{name: keys for name, keys in examples.items() if keys}})
+
+    def _line(self, step: int, kind: str, values: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise OSError(
                 f"writing the log of {self.path.parent} failed: {error.strerror or error}. Free space on its "
                 "disk, then go on with --resume if there is a folder 'last' in it, else start again"
             ) from error
-        if self._wandb is not None:
-            self._wandb.log({f"{kind}/{name}": value for name, value in numbers.items()}, step=step)
 
     def close(self) -> None:
         """Write out everything."""

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from knowclip.models.loading.harmless import harmless_only
 from knowclip.models.loading.torchscript import is_torchscript, read_torchscript
+from knowclip.storage.checksums import refuse_damaged
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".th", ".tar")
 """Endings of files of weights; ``.tar`` as in ``checkpoint.pth.tar``."""
@@ -74,7 +75,8 @@ def read_content(path: Path) -> Any:
     """Read what a file of weights holds, on the CPU; shards and their index give one mapping.
 
     Raises:
-        ValueError: If the file is broken, is none of weights, lacks a shard, or names what is not harmless.
+        ValueError: If the file is broken, is none of weights, is not the one of its checksum, lacks a shard,
+            or names what is not harmless.
     """
     if path.name.endswith(INDEX):
         return _read_indexed(path)
@@ -88,8 +90,9 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that belongs to a checkpoint.
 
     Raises:
-        ValueError: Naming the file, if it is broken.
+        ValueError: Naming the file, if it is broken or not the one of its checksum.
     """
+    refuse_damaged(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -100,6 +103,7 @@ def read_json(path: Path) -> Any:
 
 
 def _read_file(path: Path) -> Any:
+    refuse_damaged(path)
     with path.open("rb") as file:
         head = file.read(9)
     try:
