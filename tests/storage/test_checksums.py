@@ -13,6 +13,7 @@ from knowclip.storage.checksums import SUMS, refuse_damaged, refuse_damaged_fold
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "part").mkdir()
     (tmp_path / "weights").write_bytes(bytes(range(256)) * 9)
+    (tmp_path / "README.md").write_text("may be edited")
     (tmp_path / "part" / "a name with spaces, ü").write_text("state")
     write_checksums(tmp_path)
     return tmp_path

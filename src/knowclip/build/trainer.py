@@ -40,6 +40,9 @@ from knowclip.training.loop import Trainer
 from knowclip.training.mixed import MixedLoader
 from knowclip.training.monitor import Monitor
 
+_OF_THE_LOOP = {"accumulate", "clip_grad", "ema", "validate_every", "save_every", "max_nonfinite"}
+"""Keys of ``train`` that the loop takes as they are."""
+
 
 def build_trainer(
     recipe: Recipe, *, sources: Sources | None = None, progress: Stages | None = None
@@ -98,9 +101,7 @@ def build_trainer(
         selection=recipe.selection.metrics,
         patience=recipe.selection.patience,
         max_unreadable=_tolerated(recipe, pairs) + tolerated_of_graph(recipe.data.max_unreadable, graph),
-        **recipe.train.model_dump(
-            include={"accumulate", "clip_grad", "ema", "validate_every", "save_every", "max_nonfinite"}
-        ),
+        **recipe.train.model_dump(include=_OF_THE_LOOP),
     )
     return trainer, pairs
 

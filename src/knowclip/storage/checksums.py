@@ -10,16 +10,20 @@ import hashlib
 from pathlib import Path
 
 SUMS = "SHA256SUMS"
+_FOR_PEOPLE = "README.md"
 _WIDTH = 64
 
 
 def write_checksums(folder: Path) -> None:
     """Write the checksum of every file in a folder, those in folders inside it too.
 
+    Not of a ``README.md``: people and ``knowclip report --card`` write it anew.
+
     Raises:
         OSError: A file cannot be read, or the disk is full.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / SUMS]
+    left_out = {folder / SUMS, folder / _FOR_PEOPLE}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path not in left_out]
     lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
