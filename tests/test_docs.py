@@ -1,21 +1,124 @@
-"""What the documents name is there: a file that moved is found by its reader."""
+"""What the documents name is there: files, commands, options, recipes; the site can be built from them."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import tomllib
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+import typer.main
 
-import knowclip
+from documents import DOCUMENTS, ROOT, SHELLS, commands, fenced, lines
+from knowclip.cli import COMMANDS, build_app
+from knowclip.recipe.load import load_recipe
 
-ROOT = Path(knowclip.__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FILES = [f"/{path.relative_to(ROOT)}" for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
+SCRIPTS = ROOT / "scripts/book"
+pytestmark = pytest.mark.skipif(not SCRIPTS.is_dir(), reason="the wheel has no documents")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """``scripts/book/build.py``, which imports its neighbours."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import build
+
+    return build
+
+
+@cache
+def root() -> Any:
+    return typer.main.get_command(build_app())
+
+
+def name(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_the_files_that_a_document_names_exist(document: Path) -> None:
     named = re.findall(r"`([\w/]+\.py)`", document.read_text(encoding="utf-8"))
-    missing = [name for name in named if not any(path.endswith(f"/{name}") for path in FILES)]
+    missing = [each for each in named if not any(path.endswith(f"/{each}") for path in FILES)]
     assert not missing, f"{document.name} names {missing}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_commands_and_options_exist(document: Path) -> None:
+    for line in commands([document]):
+        words = line.split()
+        command = root()
+        for word in words[1:3]:
+            command = getattr(command, "commands", {}).get(word, command)
+        assert command is not root() or words[1].startswith("-") or words[1].isupper(), line
+        known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+        asked = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert asked - {"--help"} <= known, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_recipes_of_snippets_are_sound(document: Path) -> None:
+    """Each ``knowclip train`` of a block with its overrides: what a person would paste."""
+    for line in (line for kind, block in fenced(document) if kind in SHELLS for line in lines(block)):
+        if line.startswith("knowclip train") and "own_scale" not in line:
+            _, _, recipe, *overrides = shlex.split(line)
+            load_recipe(recipe, [word for word in overrides if not word.startswith("--")])
+
+
+def test_every_page_stands_in_the_navigation_once(build: ModuleType) -> None:
+    def listed(entry: Any) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        return [
+            page for each in (entry.values() if isinstance(entry, dict) else entry) for page in listed(each)
+        ]
+
+    pages = listed(tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"])
+    there = [place for place in build.links.pages().values() if place.endswith(".md")]
+    assert sorted(pages) == sorted(there)
+
+
+def test_every_command_has_a_page_with_an_example(build: ModuleType) -> None:
+    for command in COMMANDS:
+        page = ROOT / "docs/commands" / f"{build.commands.PAGES.get(command, command)}.md"
+        assert f"<!-- generated: command {command} -->" in page.read_text(encoding="utf-8"), page.name
+        assert any(line.startswith(f"knowclip {command}") for line in commands([page])), page.name
+
+
+def test_pages_are_written_with_what_the_code_says(build: ModuleType) -> None:
+    places = build.links.pages()
+    pages = {source: build.page(source, places) for source in places if source.endswith(".md")}
+    assert not [source for source, text in pages.items() if "<!-- generated" in text]
+    assert "| `--window`" not in pages["docs/commands/search.md"]
+    assert "| `--top` `TOP` | Photos to show. | `20` |" in pages["docs/commands/search.md"]
+    assert "| `--rerank`, `--no-rerank` |" in pages["docs/commands/search.md"]
+    assert "## `knowclip cache clear`" in pages["docs/commands/cache.md"]
+    assert "| `train.precision` | `fp32` or `bf16` | `fp32` |" in pages["docs/recipe_keys.md"]
+    assert "### `method` of joint" in pages["docs/recipe_keys.md"]
+    assert "`arms.NAME.recipe`" in pages["docs/recipe_keys.md"]
+    assert "](contributing.md)" in pages["docs/environment.md"]
+
+
+def test_every_key_of_a_recipe_is_described(build: ModuleType) -> None:
+    tables = build.recipe_keys.keys("recipe") + build.recipe_keys.keys("study")
+    rows = re.findall(r"^\| `([\w.\[\]]+)` \| (.*) \| (.*) \| (.*) \|$", tables, re.MULTILINE)
+    assert len(rows) > 150
+    assert [key for key, kind, default, told in rows if not (kind and default and told)] == []
+
+
+def test_a_link_that_leads_nowhere_is_refused(build: ModuleType) -> None:
+    places = build.links.pages()
+    moved = build.links.moved
+    assert moved("[a](../../README.md#x) b", "docs/commands/parse.md", places).startswith(
+        "[a](../overview.md#x)"
+    )
+    assert moved("[`LICENSE`](LICENSE)", "README.md", places) == "`LICENSE`"
+    for bad in ("[a](nothing.md)", "[a](../pyproject.toml)", "[a](../nothing/)"):
+        with pytest.raises(ValueError, match=r"docs/faq\.md links to"):
+            moved(bad, "docs/faq.md", places)
+    with pytest.raises(ValueError, match=r"shows gone\.png"):
+        build.links.images("![a](gone.png)", "docs/faq.md")

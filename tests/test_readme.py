@@ -2,77 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import typer.main
-from PIL import Image
 
-import knowclip
-from knowclip.cli import build_app
-from knowclip.evaluation.benchmarks import sugarcrepe
+from documents import ROOT, blocks, commands, run, write_photos, write_sugarcrepe
 from knowclip.preflight.machine import EXTRAS, open_clip_architectures, own_architectures, shipped_models
-from knowclip.recipe.load import load_recipe
 
-ROOT = Path(knowclip.__file__).parents[2]
 PAGES = [page for page in (ROOT / "README.md", ROOT / "docs/installation.md") if page.is_file()]
 pytestmark = pytest.mark.skipif(not PAGES, reason="the wheel has no README")
-
-
-def blocks(language: str) -> Iterator[str]:
-    """The fenced blocks of a language, over all pages."""
-    for page in PAGES:
-        yield from re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def commands() -> list[str]:
-    """Every command line that begins with ``knowclip``, in blocks and in backticks."""
-    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    inline = [line for line in re.findall(r"`([^`\n]+)`", text) if line.startswith("knowclip ")]
-    return [
-        *inline,
-        *(line for block in blocks("sh") for line in block.splitlines() if "knowclip " in line[:9]),
-    ]
 
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The table that README shows, and its images; the working directory of the snippets."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    (table,) = blocks("csv")
-    (tmp_path / "captions.csv").write_text(table, encoding="utf-8")
-    for number, line in enumerate(table.splitlines()[1:]):
-        noise = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(tmp_path / line.partition(",")[0])
-    Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / "photo.jpg")
+    (table,) = blocks(PAGES, "csv")
+    write_photos(tmp_path, table)
+    write_sugarcrepe(tmp_path / "benchmarks", monkeypatch)
     return tmp_path
 
 
-@pytest.fixture
-def benchmarks(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SugarCrepe in its layout, a record a file; the real one has its count checked."""
-    record = {"filename": "1.jpg", "caption": "A dog sleeps.", "negative_caption": "A dog barks."}
-    (photos / "benchmarks/sugarcrepe").mkdir(parents=True)
-    (photos / "benchmarks/coco/val2017").mkdir(parents=True)
-    Image.new("RGB", (40, 30)).save(photos / "benchmarks/coco/val2017/1.jpg")
-    for name in sugarcrepe.SPLITS:
-        (photos / f"benchmarks/sugarcrepe/{name}.json").write_text(json.dumps({"0": record}))
-    card = dataclasses.replace(sugarcrepe.SUGARCREPE, n=len(sugarcrepe.SPLITS))
-    monkeypatch.setattr(sugarcrepe, "SUGARCREPE", card)
-
-
-def test_python_snippets_run(photos: Path, benchmarks: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_snippets_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    for block in blocks("python"):
+    for block in blocks(PAGES, "python"):
         exec(compile(block, "README.md", "exec"), names)
     assert names["run"].step == 4 and names["run"].checkpoint.is_dir()
     assert [len(found) > 0 for found in names["negatives"]] == [True, True]
@@ -85,43 +42,19 @@ def test_python_snippets_run(photos: Path, benchmarks: None, capsys: pytest.Capt
 
 def test_shell_snippets_run(photos: Path) -> None:
     ran = []
-    for line in commands():
+    for line in commands(PAGES):
         words = shlex.split(line)
         if words[1] in ("parse", "negatives") and (photos / words[2]).is_file():
-            build_app()(words[1:], standalone_mode=False)
+            run(line)
             ran.append(words[1])
     assert set(ran) == {"parse", "negatives"}
     assert len((photos / "graphs.jsonl").read_text().splitlines()) == 3
     assert "chases a brown dog" in (photos / "negatives.jsonl").read_text()
 
 
-def test_recipes_of_the_snippets_are_sound() -> None:
-    lines = [
-        line for block in blocks("sh") for line in block.splitlines() if line.startswith("knowclip train")
-    ]
-    for line in lines:
-        _, _, name, *overrides = shlex.split(line)
-        load_recipe(name, [word for word in overrides if not word.startswith("--")])
-    assert lines
-
-
-def test_commands_and_options_exist() -> None:
-    root = typer.main.get_command(build_app())
-    for line in commands():
-        words = line.split()
-        command: Any = root
-        for word in words[1:3]:
-            command = getattr(command, "commands", {}).get(word, command)
-        assert words[1].startswith("--") or command is not root, line
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, line
-    assert len(commands()) > 15
-
-
 def test_targets_of_make_exist() -> None:
-    told = {
-        line.split()[1] for block in blocks("sh") for line in block.splitlines() if line.startswith("make ")
-    }
+    shell = [line for block in blocks(PAGES, "sh") for line in block.splitlines()]
+    told = {line.split()[1] for line in shell if line.startswith("make ")}
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert told and told <= targets
 

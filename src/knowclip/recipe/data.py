@@ -25,7 +25,7 @@ def _known_format(name: str) -> str:
 
 
 class SourceConfig(Section):
-    """Image-caption pairs (``data.captions.read_captions``)."""
+    """Image-caption pairs (``data/captions/read.py``)."""
 
     path: Path
     """Captions file, a folder that holds one, or ``hf-hub:`` and the name of a data set."""

@@ -13,7 +13,7 @@ Modality = Literal["text", "image", "random"]
 
 
 class GraphConfig(Section):
-    """Triplets of a knowledge graph (``data.triplets``), beside the pairs of each step or alone."""
+    """Triplets of a knowledge graph (``data/graphs``), beside the pairs of each step or alone."""
 
     path: Path
     """Folder that ``knowclip graph import`` made."""

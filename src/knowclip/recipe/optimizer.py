@@ -13,9 +13,13 @@ class OptimizerConfig(Section):
     """AdamW."""
 
     lr: PositiveFloat = 1e-5
+    """The learning rate after the warm-up."""
     weight_decay: NonNegativeFloat = 0.1
+    """Of matrices; biases, norms, positions and temperatures have none."""
     betas: tuple[float, float] = (0.9, 0.98)
+    """Decays of the running means of the gradient and of its square."""
     eps: PositiveFloat = 1e-6
+    """Added to the root of the latter."""
     lr_multipliers: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """Prefix of parameter names, as open_clip has them (``visual.``) -> factor on ``lr``."""
 

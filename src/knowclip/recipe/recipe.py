@@ -39,6 +39,7 @@ class Recipe(Section):
     schedule: ScheduleConfig = ScheduleConfig()
     selection: SelectionConfig = SelectionConfig()
     seed: int = 0
+    """Of weights that are new, of the order of the pairs, of what is drawn of their negatives."""
     _source: Path | None = PrivateAttr(default=None)
 
     @property

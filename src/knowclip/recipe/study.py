@@ -88,6 +88,7 @@ class Study(Section):
     """Arms, seeds, and what they are measured on."""
 
     title: str
+    """Of its table and plot."""
     baseline: str
     """The arm that differences are taken against, seed by seed."""
     arms: dict[str, Arm] = Field(min_length=2)

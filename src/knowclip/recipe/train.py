@@ -13,6 +13,7 @@ class TrainConfig(Section):
     """How long and how."""
 
     epochs: PositiveInt | None = None
+    """Passes over the training pairs."""
     steps: PositiveInt | None = None
     """Optimiser steps, in place of epochs."""
     batch_size: PositiveInt | None = None
@@ -20,6 +21,7 @@ class TrainConfig(Section):
     accumulate: PositiveInt = 1
     """Micro-batches that fit the memory; the gradients stay those of the whole batch."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the forward pass; weights and optimiser stay in fp32. ``knowclip doctor`` says where bf16 pays."""
     clip_grad: PositiveFloat | None = 1.0
     """Largest global norm of the gradient."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -28,6 +30,7 @@ class TrainConfig(Section):
     num_workers: NonNegativeInt = 0
     """Processes that load data, for each training process."""
     log_every: PositiveInt = 10
+    """Optimiser steps between lines of the log."""
     validate_every: PositiveInt | None = None
     """Optimiser steps; null: every epoch."""
     save_every: PositiveInt | None = None

@@ -13,8 +13,11 @@ class FusionConfig(Section):
     """``models/fusion.py``: Knowledge-CLIP's fusion encoder; the paper's size."""
 
     width: PositiveInt = 1024
+    """Of its tokens."""
     layers: PositiveInt = 4
+    """Of its Transformer."""
     heads: PositiveInt = 16
+    """Of attention; the width is a multiple of them."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth of the last layer; the others have less."""
 
