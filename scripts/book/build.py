@@ -30,7 +30,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "variables": environment.variables,
 }
 """What a page can ask for -> what writes it, given the word behind it."""
-_MARKER = re.compile(r"^<!-- generated: (\w+) ?(.*?) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- generated: (\w+) ?(.*?) -->$", re.MULTILINE)
 
 
 def page(source: str, places: dict[str, str]) -> str:
@@ -52,7 +52,7 @@ def page(source: str, places: dict[str, str]) -> str:
             raise ValueError(f"{source} asks for {what!r}; what can be generated: {', '.join(GENERATED)}")
         return GENERATED[what](of)
 
-    return links.moved(_MARKER.sub(put, text), source, places)
+    return links.moved(MARKER.sub(put, text), source, places)
 
 
 def write() -> None:
