@@ -61,9 +61,9 @@ GROUPS = {
         "plugins": "List what other packages add: methods, losses, parsers, benchmarks, readers, formats.",
     },
 }
-"""What people want -> subcommand -> help, in the order of ``knowclip --help``.
+"""What people want -> subcommand -> its line in ``knowclip --help``, in that order.
 
-``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function)."""
+``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function); its own help is its docstring."""
 COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 
@@ -81,7 +81,7 @@ def build_app() -> typer.Typer:
             if hasattr(module, "app"):
                 app.add_typer(module.app, name=name, help=text, rich_help_panel=panel)
             else:
-                app.command(name, help=text, rich_help_panel=panel)(module.command)
+                app.command(name, short_help=text, rich_help_panel=panel)(module.command)
     return app
 
 

@@ -18,6 +18,12 @@ def test_help_groups_every_command_by_what_it_is_for() -> None:
     assert typer.main.get_command(build_app()).commands.keys() == COMMANDS.keys()
 
 
+def test_help_of_a_command_is_its_docstring() -> None:
+    for command, told in (("evaluate", "(exit code 4 if it was asked for)"), ("index", "known by its bytes")):
+        shown = CliRunner().invoke(build_app(), [command, "--help"], env={"COLUMNS": "200"}).output
+        assert told in " ".join(shown.split())
+
+
 def completed(words: str, number: int) -> list[str]:
     """What bash is offered for the word of that number."""
     asked = {"_KNOWCLIP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}

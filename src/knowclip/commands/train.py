@@ -24,7 +24,7 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Train a CLIP from a YAML recipe; on several devices: ``accelerate launch -q -m knowclip.cli train``."""
+    """Train a CLIP from a YAML recipe; on several devices: 'accelerate launch -q -m knowclip.cli train'."""
     from rich.console import Console
 
     from knowclip.api.train import check, prepare, start
