@@ -63,7 +63,7 @@ GROUPS = {
 }
 """What people want -> subcommand -> its line in ``knowclip --help``, in that order.
 
-``commands/<name>.py`` defines ``app`` (a group) or ``command`` (a function); its own help is its docstring."""
+``commands/<name>.py`` has ``app`` (a group) or ``command`` (a function); its own help is its docstring."""
 COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 
