@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowclip.storage.atomic import atomic_file
+from knowclip.storage.pixels import READING
 from knowclip.types import ImageRef
 
 Features = NDArray[np.float32]
@@ -99,9 +100,9 @@ def text_key(text: str) -> str:
 
 
 def image_key(ref: ImageRef) -> str:
-    """Hash of an image file's bytes and of the region of it."""
+    """Hash of an image file's bytes, of the region of it, and of how it is read."""
     status = ref.path.stat()
-    return digest(_file_digest(ref.path, status.st_mtime_ns, status.st_size), repr(ref.box))
+    return digest(_file_digest(ref.path, status.st_mtime_ns, status.st_size), repr(ref.box), READING)
 
 
 def digest(*parts: str) -> str:

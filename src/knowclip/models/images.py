@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from knowclip.storage.pixels import load_pixels
+from knowclip.storage.pixels import load_pixels, upright
 from knowclip.types import ImageRef
 
 ImageInput = ImageRef | str | Path | Image.Image | np.ndarray
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 def open_image(image: ImageInput) -> Image.Image:
-    """Open an image, or crop the region of an ``ImageRef``, as RGB.
+    """Open an image, or crop the region of an ``ImageRef``, as RGB, upright by its EXIF orientation.
 
     Raises:
         ValueError: Naming the file, if it cannot be read or the box holds none of it; an array of another
             shape or type; anything else.
     """
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return upright(image)
     if isinstance(image, np.ndarray):
         return _of_array(image)
     if isinstance(image, ImageRef):

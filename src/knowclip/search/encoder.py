@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from knowclip.build.method import load_method, method_folder
+from knowclip.evaluation.feature_cache import digest
 from knowclip.evaluation.scoring import evaluation_mode, model_hash
 from knowclip.models.clip import DualEncoder
 from knowclip.models.images import ImageInput
 from knowclip.models.loading.load import load
 from knowclip.models.with_knowledge import WithKnowledge
 from knowclip.preflight.machine import open_clip_architectures, own_architectures, shipped_models
+from knowclip.storage.pixels import READING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,8 +67,8 @@ class Encoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for equal vectors: of the towers' weights, preprocessing, tokenizer and configuration."""
-        return model_hash(self.clip)
+        """Equal for equal vectors: of weights, preprocessing, tokenizer, configuration, how photos are read."""
+        return digest(model_hash(self.clip), READING)[:16]
 
     def pixels(self, pixels: Sequence[Tensor]) -> Vectors:
         """Normalised vectors ``[n, D]`` of preprocessed images ``[3, H, W]``.

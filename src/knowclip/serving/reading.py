@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from knowclip.serving.limits import Limits, RefusedError
 from knowclip.serving.schemas import IMAGES, Asked, takes_several
+from knowclip.storage.pixels import upright
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """Of images, as Pillow calls them: of its others, some start programs of their own."""
@@ -50,7 +51,7 @@ async def read(request: Request, model: type[Request_], limits: Limits) -> tuple
 
 
 def open_image(data: bytes, what: str, *, limits: Limits, shorter: int) -> Image.Image:
-    """Decode an image as RGB; its size is known from the header before that.
+    """Decode an image as RGB, upright; its size is known from the header before that.
 
     Args:
         data: Of a file.
@@ -72,7 +73,7 @@ def open_image(data: bytes, what: str, *, limits: Limits, shorter: int) -> Image
         raise RefusedError(422, f"{what} {told}") from error
     limits.check_size(image.size, shorter, what)
     try:
-        return image.convert("RGB")
+        return upright(image)
     except Exception as error:
         raise RefusedError(422, f"{what} cannot be decoded: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Image files to RGB pixels, with errors that name the file; files may be members of tar shards."""
+"""Image files to RGB pixels, upright, with errors that name the file; files may be members of tar shards."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from knowclip.storage.members import open_file
 from knowclip.types import ImageRef
 
+READING = "RGB, upright"
+"""How files become pixels: part of the keys of whatever is kept of pixels."""
+
 
 def load_pixels(ref: ImageRef) -> Image.Image:
-    """Decode an image as RGB, cropped to its box as ARO crops: what lies outside the image is black.
+    """Decode an image as RGB, upright, cropped to its box as ARO crops: what lies outside the image is black.
+
+    A box is of the pixels as the file has them, as annotations of photos count them; what it holds is turned.
 
     Raises:
         ValueError: The file is missing, no image, cut short or corrupt, or the box does not meet the image.
     """
     with _opened(ref.path) as image:
         pixels = image.convert("RGB")
-    if ref.box is None:
-        return pixels
-    _refuse_outside(ref, pixels.size)
-    x, y, width, height = ref.box
-    return pixels.crop((x, y, x + width, y + height))
+    if ref.box is not None:
+        _refuse_outside(ref, pixels.size)
+        x, y, width, height = ref.box
+        pixels = pixels.crop((x, y, x + width, y + height))
+    return _turned(pixels)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A copy as RGB, turned by its EXIF orientation: phones store photos lying, and how they were held."""
+    return _turned(image.convert("RGB"))
 
 
 def check_pixels(ref: ImageRef) -> None:
@@ -35,6 +45,14 @@ def check_pixels(ref: ImageRef) -> None:
         image.load()
     if ref.box is not None:
         _refuse_outside(ref, size)
+
+
+def _turned(pixels: Image.Image) -> Image.Image:
+    try:
+        ImageOps.exif_transpose(pixels, in_place=True)
+    except Exception:  # Pillow's reader of EXIF raises nearly every type there is on a broken one
+        return pixels  # how the photo was held is not known: as it lies, like one without EXIF
+    return pixels
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from knowclip.data.images.decoding import (
 from knowclip.data.images.readable import refuse_many
 from knowclip.storage.atomic import atomic_folder
 from knowclip.storage.members import last_change
+from knowclip.storage.pixels import READING
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -252,8 +253,8 @@ def _find(path: Path, wanted: Mapping[str, ImageRef]) -> _Found:
 
 
 def _image_key(ref: ImageRef) -> str:
-    """Hash of an image and of the state of its file."""
-    return _hash(repr((os.path.abspath(ref.path), ref.box, last_change(ref.path))))
+    """Hash of an image, of the state of its file, and of how it is read."""
+    return _hash(repr((os.path.abspath(ref.path), ref.box, last_change(ref.path))), READING)
 
 
 def _hash(*what: str) -> str:
