@@ -67,7 +67,7 @@ class Encoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for equal vectors: of weights, preprocessing, tokenizer, configuration, how photos are read."""
+        """Equal for equal vectors: of weights, preprocessing, tokenizer, configuration, reading of photos."""
         return digest(model_hash(self.clip), READING)[:16]
 
     def pixels(self, pixels: Sequence[Tensor]) -> Vectors:

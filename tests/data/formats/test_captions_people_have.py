@@ -257,6 +257,15 @@ def test_columns_are_guessed_only_where_one_guess_is_possible() -> None:
             read(path)
     assert said(path, caption_column="text") == texts(path, column="text")[0] == ["a cat"]
     assert said(write("u.csv", "image,caption,comment,path\na.jpg,a dog,x,y\n")) == ["a dog"]
+    assert said(write("own.csv", "file,description\na.jpg,a dog\n")) == ["a dog"]
+
+
+def test_a_column_with_a_typo_is_told_with_the_nearest() -> None:
+    path = write("t.csv", "file,description\na.jpg,a dog\n")
+    with pytest.raises(
+        ValueError, match=r"'fiel', but has none; .*; did you mean 'file'\? Name the right one"
+    ):
+        said(path, image_column="fiel")
 
 
 def test_an_image_column_that_is_not_known_is_told_where_captions_of_an_image_matter() -> None:

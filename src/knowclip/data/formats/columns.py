@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ IMAGE_COLUMNS = (
         "image_name",
         "image_path",
         "image_file",
+        "image_filename",
         "file_name",
         "file_path",
         "img_path",
         "img_name",
         "path",
+        "file",
         "photo",
         "picture",
         "img",
@@ -154,10 +157,12 @@ def _refusal(
         "key": "--key-column NAME",
     }[role]
     image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
-    hint = f" ({image!r} is an image's name: is its first line no header?)" if image else ""
+    near = get_close_matches(given or "", names, n=1)
+    hint = f" ({image!r} is an image's name: is its first line no header?)." if image else "."
+    hint = f"; did you mean {near[0]!r}?" if near else hint
     return ValueError(
         f"{path} needs one {role} column, {wanted}, but has {count or 'none'}; its columns are "
-        f"{list(names)}{hint}. Name the right one with {role}_column=... ({override})"
+        f"{list(names)}{hint} Name the right one with {role}_column=... ({override})"
     )
 
 
