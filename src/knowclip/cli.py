@@ -9,8 +9,8 @@ from importlib import import_module
 from itertools import groupby
 
 import typer
-from rich.console import Console
 
+from knowclip.console.screen import Screen, warning_line
 from knowclip.plugins import involved
 
 GROUPS = {
@@ -87,15 +87,15 @@ def build_app() -> typer.Typer:
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
 """Keeps reports and advice of other libraries out of the output; what is set already stays."""
-ADVICE = ("This DataLoader will create", "'pin_memory' argument is set as true")
-"""Warnings of torch on what recipes say on purpose, or what makes no difference."""
+ADVICE = ("This DataLoader will create", "'pin_memory' argument is set as true", "Corrupt EXIF data")
+"""Warnings of torch and Pillow on what recipes say on purpose, or what makes no difference."""
 
 
 def quieten() -> None:
     """Say which of the other libraries' messages are for nobody; errors and real warnings stay."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # not where it was written
+    warnings.formatwarning = warning_line
     for message in ADVICE:
         warnings.filterwarnings("ignore", message)
 
@@ -106,7 +106,7 @@ def main() -> None:
     try:
         build_app()()
     except (ValueError, OSError, ImportError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Screen(stderr=True).print(f"error: {error}", style="red")
         tell_plugins(error)
         sys.exit(1)
     except SystemExit as end:

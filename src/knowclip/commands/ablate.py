@@ -26,9 +26,9 @@ def command(
 
     What has been trained stays: the same command goes on where it was stopped.
     """
-    from rich.console import Console
     from rich.markdown import Markdown
 
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.report.write import to_json
     from knowclip.preflight.recipes import check_study
     from knowclip.recipe.study import load_study
@@ -39,7 +39,7 @@ def command(
     from knowclip.commands.ablate_run import tell, train
     from knowclip.commands.train_report import stops_told
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Screen(stderr=True)
     with stops_told(console, "what is trained is kept, the same command goes on"):
         costs = train(chosen, console, seeds=seed)
     if seed:
@@ -49,5 +49,5 @@ def command(
     if json:
         print(to_json(table))
     else:
-        Console().print(Markdown((chosen.output / "ablation.md").read_text(encoding="utf-8")))
+        Screen().print(Markdown((chosen.output / "ablation.md").read_text(encoding="utf-8")))
     console.print(f"written: {chosen.output / 'ablation.json'}, ablation.md, ablation.png")

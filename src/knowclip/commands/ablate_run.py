@@ -56,7 +56,7 @@ def train(
         if file.is_file():
             _refuse_others(recipe)
         else:
-            console.print(f"\n[bold]{arm}[/], seed {seed}: {recipe.output.folder}")
+            console.print(f"\n{arm}, seed {seed}: {recipe.output.folder}")
             cost = _train(recipe)
             with atomic_file(file) as partial:
                 partial.write_text(json.dumps(cost), encoding="utf-8")

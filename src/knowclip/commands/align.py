@@ -48,8 +48,7 @@ def command(
     pairs, the model as it is among them. What comes out is a checkpoint like the one that went in
     (docs/align.md).
     """
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
 
     preflight.check_model(model, device=device)
@@ -67,10 +66,10 @@ def command(
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
     aligned = _align(model, data, out, settings, split=split, val_images=val_images, device=device, **columns)
     _write(out, aligned, {"model": model, "data": str(data), "split": split, **settings})
-    Console(highlight=False).print(_table(aligned))
-    console = Console(soft_wrap=True, highlight=False)
+    Screen().print(_table(aligned))
+    console = Screen()
     for line in _lines(aligned, out):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _refuse_others(out: Path, model: str) -> None:

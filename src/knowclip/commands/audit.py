@@ -31,9 +31,8 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
-    from rich.console import Console
-
     from knowclip.console.progress import counting
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
     from knowclip.evaluation.report.write import to_json
     from knowclip.evaluation.suites.folder import read_suite
@@ -56,7 +55,7 @@ def command(
     total = len(trained) + sum(map(len, tested.values()))
     with counting("reading images", total=total if look else None, unit="images") as progress:
         told = audit(trained, tested, known=coco_ids([train, benchmark]), look=look, progress=progress)
-    print(to_json(told)) if json else Console().print(_table(told, len(trained)))
+    print(to_json(told)) if json else Screen().print(_table(told, len(trained)))
 
 
 def _table(told: dict[str, Any], trained: int) -> Any:

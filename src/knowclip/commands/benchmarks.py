@@ -20,9 +20,9 @@ def command(
     ] = False,
 ) -> None:
     """List the benchmarks; --json adds paper, licence, revision, protocol, layout and known flaws."""
-    from rich.console import Console
     from rich.table import Table
 
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.benchmarks import registry
 
     cards = [registry.entry(name).card for name in registry.members(suite)]
@@ -36,7 +36,7 @@ def command(
         table = Table("benchmark", "title", "n", "main metric", "chance")
         for card in cards:
             table.add_row(card.name, card.title, card.size, card.main, _percent(card.chance))
-        Console().print(table)
+        Screen().print(table)
 
 
 def described(card: Card) -> dict[str, Any]:

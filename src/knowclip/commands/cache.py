@@ -21,10 +21,10 @@ def show(context: typer.Context) -> None:
     from datetime import datetime
     from pathlib import Path
 
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Column, Table
 
+    from knowclip.console.screen import Screen
     from knowclip.storage.cached import cached
     from knowclip.storage.caches import VARIABLE, named_folder
 
@@ -32,7 +32,7 @@ def show(context: typer.Context) -> None:
         return
     folder = Path(named_folder()).expanduser()
     entries, others = cached(folder)
-    console = Console()
+    console = Screen()
     if entries:
         whole = Column("name", overflow="fold")  # it is what 'clear' takes
         table = Table("kind", whole, "size", "written")
@@ -40,7 +40,7 @@ def show(context: typer.Context) -> None:
             written = datetime.fromtimestamp(entry.modified).strftime("%Y-%m-%d")
             table.add_row(entry.kind, entry.name, decimal(entry.size), written)
         console.print(table)
-    console.print(f"{folder} ({VARIABLE} names another): {told(entries)}", soft_wrap=True, highlight=False)
+    console.print(f"{folder} ({VARIABLE} names another): {told(entries)}", soft_wrap=True)
     if others:
         console.print(f"{others:,} other things there are not knowclip's, and never removed by it")
 

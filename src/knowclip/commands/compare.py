@@ -31,8 +31,7 @@ def command(
     `knowclip compare OUT` compares the two, `knowclip compare OUT/MODEL OUT/BASE` names them by the end of
     what they were loaded by: OUT/mine for runs/mine, OUT/mine-val where it was measured on val as well.
     """
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.report.write import to_json
     from knowclip.evaluation.store import named_run, two_runs
 
@@ -49,11 +48,11 @@ def command(
         print(to_json(told))
         return
     if single:
-        Console().print(_table(told, ours[0], theirs[0]))
+        Screen().print(_table(told, ours[0], theirs[0]))
     else:
         from knowclip.evaluation.statistics.seeds import seeds_table
 
-        Console().print(seeds_table(told))
+        Screen().print(seeds_table(told))
 
 
 def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:

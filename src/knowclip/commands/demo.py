@@ -24,10 +24,9 @@ def command(
     """Train the same base CLIP on with and without knowledge, measure both, write a report."""
     import time
 
-    from rich.console import Console
-
     from knowclip.commands.train_report import stops_told
     from knowclip.console.progress import waiting
+    from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.recipes import check_settings
     from knowclip.recipe.load import load_recipe
@@ -39,7 +38,7 @@ def command(
     preflight.require("scenes", "drawing scenes")
     preflight.writable_folder(out)
     seeds = (0, 1, 2) if full else (0,)
-    console = Console(highlight=False)
+    console = Screen()
     with waiting("loading torch") as following:
         from knowclip.commands import demo_run
 

@@ -110,7 +110,7 @@ def train_methods(
     """Continue the base with every method, on the same images in the same order."""
     runs = {}
     for method in METHODS:
-        console.print(f"\n[bold]{method}[/] from {base}, seed {seed}")
+        console.print(f"\n{method} from {base}, seed {seed}")
         settings = {"base": base, "scenes": scenes, "out": out / method, "seed": seed}
         train(_recipe(method, overrides=overrides, **settings), console)
         runs[method] = out / method / "best"
@@ -209,7 +209,7 @@ def report(out: Path, measured: Measured, base: str, *, seconds: float, console:
             partial.write_text(to_json(table), encoding="utf-8")
         console.print(seeds_table(table))
     console.print(
-        f"\n{seconds / 60:.1f} minutes. Open [bold]{out / 'report.html'}[/]; numbers: {out / 'results.json'}"
+        f"\n{seconds / 60:.1f} minutes. Open {out / 'report.html'}; numbers: {out / 'results.json'}"
     )
 
 

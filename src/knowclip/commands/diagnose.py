@@ -36,8 +36,7 @@ def command(
     fitted on the split 'train' and asked about 'test', else about images held out. What falls is named, with
     what is known to help (docs/diagnose.md).
     """
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.diagnosis.annotated import is_annotated
     from knowclip.preflight import machine as preflight
 
@@ -52,8 +51,8 @@ def command(
     _show(content, json=json)
     if out is not None:
         _write(out, content)
-        console = Console(stderr=json, soft_wrap=True, highlight=False)
-        console.print(f"written: {out / 'diagnosis.json'} and ladder.png beside it", markup=False)
+        console = Screen(stderr=json)
+        console.print(f"written: {out / 'diagnosis.json'} and ladder.png beside it")
 
 
 def _diagnose(
@@ -92,17 +91,16 @@ def _diagnose(
 
 
 def _show(content: dict[str, Any], *, json: bool) -> None:
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.diagnosis.output import console_table, to_json
 
     if json:
         print(to_json(content))
     else:
-        Console(highlight=False).print(console_table(content["ladders"]))
-    console = Console(stderr=json, soft_wrap=True, highlight=False)
+        Screen().print(console_table(content["ladders"]))
+    console = Screen(stderr=json)
     for line in (*(ladder["verdict"] for ladder in content["ladders"]), *_left_out(content)):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _left_out(content: dict[str, Any]) -> list[str]:

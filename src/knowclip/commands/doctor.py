@@ -5,30 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 FREE = 5 * 10**9
 """Bytes of free disk that a run may fill: so many has a checkpoint of ViT-L/14 with its optimiser."""
+COLUMN = 19
+"""Where what is told of a name begins."""
 
 
 def command() -> None:
     """Tell versions, devices, extras, caches and free disk; end with 1 where something will not work."""
-    from rich.console import Console
+    from knowclip.console.progress import waiting
+    from knowclip.console.screen import Screen, beside
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Screen()
+    width = console.width if console.is_terminal else None
     problems: list[str] = []
-    for title, lines in (
-        ("versions", versions()),
-        ("devices", devices()),
-        ("extras", extras()),
-        ("caches", caches(problems)),
-        ("disk", disk(problems)),
-    ):
-        console.print(f"[bold]{title}[/]")
+    parts: dict[str, Callable[[], list[tuple[str, str]]]] = {
+        "versions": versions,
+        "devices": devices,
+        "extras": extras,
+        "caches": lambda: caches(problems),
+        "disk": lambda: disk(problems),
+    }
+    for title, look in parts.items():
+        console.print(title, style="bold")
+        with waiting("loading torch" if look is devices else "looking"):
+            lines = look()
         for name, told in lines:
-            console.print(f"  {name:16} {told}", markup=False)
+            console.print(beside(name, told, column=COLUMN, width=width), soft_wrap=True)
     for problem in problems:
-        console.print(f"[bold red]problem:[/] {problem}")
+        console.print(f"problem: {problem}", style="red")
     if problems:
         raise SystemExit(1)
     console.print("nothing is in the way; what other packages add: knowclip plugins --check")

@@ -75,11 +75,10 @@ def command(
     What can be measured is, and what cannot is said (exit code 4 if it was asked for). Features are kept in
     $KNOWCLIP_CACHE/features (~/.cache/knowclip/features) by content.
     """
-    from rich.console import Console
-
     from knowclip.api.benchmark_data import asked, find
     from knowclip.api.measuring import measure, text_only
     from knowclip.console.progress import waiting
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.report.write import console_table, to_json, write_report
     from knowclip.evaluation.statistics.gate import parse_condition
     from knowclip.preflight import machine as preflight
@@ -92,7 +91,7 @@ def command(
         raise ValueError(f"the baseline is the model itself ({model}): name another one, or leave it out")
     for name in names:
         preflight.check_model(name, device=device)
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Screen(stderr=True)
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
     reading = {"allow_missing": allow_missing, "columns": columns, "swap_items": swap_items}
     benchmarks, absent = find(data, suite or [], split, **reading)
@@ -107,7 +106,7 @@ def command(
     if json:
         print(to_json(summary))
     else:
-        Console(highlight=False).print(console_table(summary))
+        Screen().print(console_table(summary))
     _tell(console, summary, out)
     _enforce(conditions, runs, model)
     _tell_incomplete(console, wanted, absent, "named" if suite else "expected")
@@ -118,7 +117,7 @@ def _tell_incomplete(console: Console, chosen: Sequence[str], absent: dict[str, 
     from knowclip.api.benchmark_data import unmeasured
 
     if names := unmeasured(chosen, absent):
-        console.print(f"{word} and not measured (see above): {', '.join(names)}", markup=False)
+        console.print(f"{word} and not measured (see above): {', '.join(names)}")
         raise typer.Exit(INCOMPLETE)
 
 
@@ -127,8 +126,8 @@ def _tell(console: Console, summary: dict[str, object], out: Path) -> None:
     from knowclip.evaluation.report.records import absent_lines, record_lines
 
     for line in (*record_lines(summary), *absent_lines(summary)):
-        console.print(line, markup=False)
-    console.print(f"written: {out / 'results.json'}, report.html and report.md beside it", markup=False)
+        console.print(line)
+    console.print(f"written: {out / 'results.json'}, report.html and report.md beside it")
 
 
 def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:

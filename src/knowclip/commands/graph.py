@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from knowclip.commands.graph_views import AsJson, Graph, print_summary, print_tally, show, stats
 from knowclip.console.progress import fractions
+from knowclip.console.screen import Screen
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -77,7 +77,7 @@ def readers(as_json: AsJson = False) -> None:
     table = Table("source", "path", "options")
     for name, facts in listed.items():
         table.add_row(name, facts["path"], " ".join(f"{k}={v}" for k, v in facts["options"].items()))
-    Console().print(table)
+    Screen().print(table)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def drawings(
 
     preflight.require("scenes", "drawing")
     preflight.writable_folder(out, "OUT")
-    Console().print(f"{write_drawings(out, size=size)} drawings in {out}. {LICENCE}.", highlight=False)
+    Screen().print(f"{write_drawings(out, size=size)} drawings in {out}. {LICENCE}.")
 
 
 @app.command()
@@ -188,7 +188,7 @@ def split(
     for part, count in result.triplets.items():
         unseen = result.unseen_entities.get(part)
         note = "" if unseen is None else f", {unseen:,} entities that train has not"
-        Console().print(f"{out / part}: {count:,} triplets{note}", highlight=False)
+        Screen().print(f"{out / part}: {count:,} triplets{note}")
 
 
 app.command()(stats)

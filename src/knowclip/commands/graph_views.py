@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
@@ -58,20 +58,18 @@ def show(
         images = [str(image.path) for image in opened.images(index)]
         print(json.dumps({"id": id, "text": text, "images": images, "triplets": total, "shown": lines}))
         return
-    console = Console()
-    console.print(
-        f"[bold]{escape(text or '(image)')}[/]  {escape(str(id))}  {total} triplets", highlight=False
-    )
+    console = Screen()
+    console.print(f"{text or '(image)'}  {id}  {total} triplets")
     for image in opened.images(index)[:limit]:
-        console.print(f"  {escape(str(image.path))} {image.box or ''}", highlight=False)
+        console.print(f"  {image.path} {image.box or ''}")
     for line in lines:
-        console.print(f"  {escape(line)}", highlight=False)
+        console.print(f"  {line}")
 
 
 def print_tally(tally: Tally | None) -> None:
     """Print what became of the records that a graph was made of, where that is known."""
     for line in tally.lines() if tally else ():
-        Console(soft_wrap=True).print(escape(line), highlight=False)
+        Screen().print(line)
 
 
 def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
@@ -82,20 +80,20 @@ def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
         return
-    console = Console()
+    console = Screen()
     console.print(f"{graph.path}: " + ", ".join(f"{n:,} {name}" for name, n in graph.counts.items()))
     print_tally(graph.tally)
     sources = Table("source", "triplets", "licence", "left out by its import")
     for source in facts["sources"]:
         left_out = "\n".join(f"{count:,} {reason}" for reason, count in source["skipped"].items())
-        sources.add_row(source["name"], f"{source['triplets']:,}", source["licence"], escape(left_out))
+        sources.add_row(source["name"], f"{source['triplets']:,}", source["licence"], left_out)
     console.print(sources)
     relations = Table("relation", "triplets")
     for id, count in list(facts["relation_histogram"].items())[:15]:
-        relations.add_row(escape(id), f"{count:,}")
+        relations.add_row(id, f"{count:,}")
     if (more := graph.counts["relations"] - 15) > 0:
         relations.add_row(f"({more:,} more)", "")
     console.print(relations)
     for key in ("degree", "entity_modalities", "triplet_modalities"):
         described = ", ".join(f"{name} {value:,.6g}" for name, value in facts[key].items())
-        console.print(f"{key.replace('_', ' ')}: {described}", highlight=False)
+        console.print(f"{key.replace('_', ' ')}: {described}")

@@ -61,12 +61,11 @@ def command(
 
 def _tell(added: Added, counts: Counts, out: Path) -> None:
     """Say what became of the photos, and name what is not as a person may think."""
-    from rich.console import Console
-
     from knowclip.console.counts import read_line
+    from knowclip.console.screen import Screen
     from knowclip.search.indexing import COPY
 
-    told = Console(soft_wrap=True, highlight=False, markup=False)
+    told = Screen()
     _name(told, "skipped", added.unreadable.values())
     _name(told, "moved", (f"{source} -> {path}" for source, path in added.moved))
     _name(told, "gone", added.gone)

@@ -37,8 +37,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
 ) -> None:
     """Sweep weight interpolation, choose alpha on validation data, save that checkpoint, plot the curve."""
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.statistics.gate import parse_condition
     from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, RULE, choose
     from knowclip.evaluation.suites.folder import read_suite
@@ -58,7 +57,7 @@ def command(
 
     ends = load(base, device=device), load(tuned, device=device)
     refuse_strangers(*ends)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     by_alpha = {}
     for alpha in steps:
         with waiting(f"measuring alpha {alpha:g} on {len(benchmarks)} benchmarks"):
@@ -70,7 +69,7 @@ def command(
     )
     about = {"base": base, "tuned": tuned, "data": str(data), "split": split, "rule": rule, "chosen": chosen}
     _write_curve(out, {**about, "alphas": rows})
-    Console().print(_table(rows, chosen, rule))
+    Screen().print(_table(rows, chosen, rule))
     console.print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / 'curve.json'}")
 
 

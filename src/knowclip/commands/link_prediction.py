@@ -41,8 +41,7 @@ def command(
     """
     from typing import get_args
 
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
     from knowclip.recipe.selection import Among, LinkSide, Shown
 
@@ -77,7 +76,7 @@ def command(
             named = model if name in ("plain", model) else f"{model} with {name} encoder"
             keep_found(results, scorer.model_hash, out, named, links.split)
         if not json:
-            Console().print(name, console_table(results))
+            Screen().print(name, console_table(results))
     if json:
         print(to_json({name: summaries(results, model=model) for name, results in found.items()}))
 
@@ -88,8 +87,7 @@ def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] 
     Raises:
         ValueError: it does not answer a side that is wanted.
     """
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.links.prediction import SIDES, answered_sides
     from knowclip.evaluation.links.scorers import TAUGHT
 
@@ -99,5 +97,5 @@ def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] 
         return wanted or SIDES  # type: ignore[return-value]
     if wanted:
         raise ValueError(f"{name} did not learn to answer --side {left_out[0]} ({TAUGHT})")
-    Console(stderr=True, soft_wrap=True).print(f"{name} did not learn side {', '.join(left_out)} ({TAUGHT})")
+    Screen(stderr=True).print(f"{name} did not learn side {', '.join(left_out)} ({TAUGHT})")
     return answered

@@ -28,9 +28,9 @@ def command(
     ] = False,
 ) -> None:
     """List methods, losses, parsers, benchmarks, tasks, readers and caption formats of other packages."""
-    from rich.console import Console
     from rich.table import Table
 
+    from knowclip.console.screen import Screen
     from knowclip.plugins import GROUPS, found
 
     rows = [plugin for kind in GROUPS for offered in found(kind).values() for plugin in offered]
@@ -41,7 +41,7 @@ def command(
     states = [state(plugin) if check else "" for plugin in rows]
     for plugin, told in zip(rows, states, strict=True):
         table.add_row(plugin.kind, plugin.name, plugin.origin, plugin.entry.value, *([told] if check else []))
-    Console().print(table)
+    Screen().print(table)
     if any(told not in ("", "ok") for told in states):
         raise typer.Exit(1)
 

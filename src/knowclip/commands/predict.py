@@ -42,10 +42,9 @@ def command(
     preflight.one_of("--modality", modality, get_args(Shown))
     preflight.existing(graph, "KG", folder=True)
     preflight.check_model(model, device=device)
-    from rich.console import Console
-
     from knowclip.api.loaded import load_model
     from knowclip.console.progress import waiting
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.links.prediction import predict_tails, view_of
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
@@ -61,7 +60,7 @@ def command(
     if answers == "plain":
         notes.append(_likeness(scorers[answers], asked.head, views, best, k=k))
     for note in notes:
-        Console(stderr=True, soft_wrap=True).print(note, highlight=False, markup=False)
+        Screen(stderr=True).print(note)
     a = opened.arrays
     tails = [
         {
@@ -135,9 +134,9 @@ def _show(
     head: str, relation: str, tails: Sequence[Mapping[str, Any]], notes: Sequence[str], *, json: bool
 ) -> None:
     """Print the tails, the best first."""
-    from rich.console import Console
     from rich.table import Table
 
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.tasks.output import to_json
 
     if json:
@@ -147,7 +146,7 @@ def _show(
     for tail in tails:
         known = "yes" if tail["known"] else ""
         table.add_row(tail["tail"], tail["text"] or "", f"{tail['score']:.3f}", known)
-    Console().print(table)
+    Screen().print(table)
 
 
 def _unknown_relation(graph: KnowledgeGraph, relation: str) -> list[str]:

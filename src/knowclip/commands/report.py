@@ -29,8 +29,7 @@ def command(
     ] = None,
 ) -> None:
     """Set evaluated models beside each other: scores, abilities, classes, worst errors, published numbers."""
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.report.records import absent_lines, record_lines
     from knowclip.evaluation.report.summary import Report
     from knowclip.evaluation.report.write import console_table, write_report
@@ -52,10 +51,10 @@ def command(
         provenance={"models": {name: run.model_hash for name, run in found.items()}},
     )
     summary = write_report(told, out)
-    Console().print(console_table(summary))
-    told = Console(stderr=True, soft_wrap=True, highlight=False)
+    Screen().print(console_table(summary))
+    told = Screen(stderr=True)
     for line in (*record_lines(summary), *absent_lines(summary)):
-        told.print(line, markup=False)
+        told.print(line)
     if card is not None:
         _write_card(card, found, summary)
 

@@ -24,9 +24,8 @@ def command(
     """Write OpenMoji scenes with exact graphs in Visual Genome, COCO and ARO formats."""
     import time
 
-    from rich.console import Console
-
     from knowclip.console.progress import counting
+    from knowclip.console.screen import Screen
     from knowclip.data.scenes.sprites import LICENCE
     from knowclip.data.scenes.write import write_scenes
     from knowclip.preflight import machine as preflight
@@ -35,7 +34,7 @@ def command(
     preflight.writable_folder(out, "OUT")
     if out.is_dir() and any(out.iterdir()) and not (out / "scenes.json").is_file():
         raise ValueError(f"{out} holds other things than scenes and would be replaced: choose another folder")
-    console = Console()
+    console = Screen()
     start = time.perf_counter()
     twins = {"train": train_twins, "val": val_twins, "test": test_twins}
     total = train + val + test + 2 * sum(twins.values())
@@ -51,6 +50,6 @@ def command(
         )
     seconds = time.perf_counter() - start
     console.print(
-        f"{len(drawn):,} scenes and {sum(twins.values()):,} pairs of twins in [bold]{out}[/] "
+        f"{len(drawn):,} scenes and {sum(twins.values()):,} pairs of twins in {out} "
         f"({total / seconds:,.0f} pictures/s). {LICENCE}."
     )

@@ -86,11 +86,10 @@ def _tell_gone(found: Found) -> None:
 
 def _show(found: Found, *, asked: bool) -> None:
     """Print what the query was taken to say, and the photos, the best first, with a line at the cut."""
-    from rich.console import Console
-
+    from knowclip.console.screen import Screen
     from knowclip.search.found import printable
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)  # a path is one line, to be copied
+    console = Screen()
     _explain(console, found, asked=asked)
     console.print(f"score  {found.ranked_by}")
     cut = False
@@ -101,7 +100,8 @@ def _show(found: Found, *, asked: bool) -> None:
         value = hit.similarity if hit.margin is None else hit.margin
         copies = f" (+{len(hit.copies)} copies)" if hit.copies else ""
         rival = "" if hit.rival is None else f'  over "{hit.rival}"'
-        console.print(f"{hit.relative:5.2f}  {value:+.3f}  {printable(hit.path)}{copies}{rival}")
+        line = f"{hit.relative:5.2f}  {value:+.3f}  {printable(hit.path)}{copies}{rival}"
+        console.print(line, soft_wrap=True)  # a path is one line, to be copied
     console.print(f"{len(found):,} of {found.photos:,} photos")
 
 

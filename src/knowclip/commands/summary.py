@@ -11,14 +11,16 @@ def show(
     title: str, counts: Mapping[str, int], skipped: Mapping[str, int], *, kept: int, repeated: int = 0
 ) -> None:
     """Print what was counted, what was skipped and why, and the sum of the records read."""
-    from rich.console import Console
     from rich.table import Table
 
-    Console(soft_wrap=True).print(title, highlight=False)
+    from knowclip.console.screen import Screen
+
+    console = Screen()
+    console.print(title, soft_wrap=True)
     table = Table(show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
     for name, count in (*counts.items(), *((f"skipped: {reason}", n) for reason, n in skipped.items())):
         table.add_row(name, f"{count:,}")
-    Console().print(table)
-    Console(soft_wrap=True).print(read_line(kept, skipped, repeated=repeated), highlight=False)
+    console.print(table)
+    console.print(read_line(kept, skipped, repeated=repeated))

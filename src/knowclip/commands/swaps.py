@@ -44,10 +44,9 @@ def command(
     """
     import json
 
-    from rich.console import Console
-
     from knowclip.console.counts import named, read_line
     from knowclip.console.progress import counting
+    from knowclip.console.screen import Screen
     from knowclip.data.captions.negatives import negatives_for
     from knowclip.data.captions.read import read_captions, repeated
     from knowclip.evaluation.controls.refine import FOLDS, blind_accuracy, refine, scored_items, write_items
@@ -94,13 +93,13 @@ def command(
     }
     with atomic_file(out / "swaps.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    _show(Console(), summary)
-    Console().print(
+    _show(Screen(), summary)
+    Screen().print(
         f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}"
     )
-    told = Console(soft_wrap=True, highlight=False)
+    told = Screen()
     for line in named([*source.missing.values(), *broken]):
-        told.print(line, markup=False)
+        told.print(line)
     told.print(read_line(len(examples), skipped, repeated=repeated(examples)))
 
 

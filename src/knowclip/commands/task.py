@@ -30,11 +30,10 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
-    from rich.console import Console
-
     from knowclip.api.loaded import tell_untrained
     from knowclip.api.measuring import keep_found
     from knowclip.console.progress import waiting
+    from knowclip.console.screen import Screen
     from knowclip.evaluation.scoring import Scorer
     from knowclip.evaluation.tasks import registry
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
@@ -69,4 +68,4 @@ def command(
     if json:
         print(to_json(summaries(results, model=model)))
     else:
-        Console().print(console_table(results))
+        Screen().print(console_table(results))

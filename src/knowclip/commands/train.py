@@ -25,10 +25,9 @@ def command(
     ] = False,
 ) -> None:
     """Train a CLIP from a YAML recipe; on several devices: 'accelerate launch -q -m knowclip.cli train'."""
-    from rich.console import Console
-
     from knowclip.api.train import check, prepare, start
     from knowclip.console.progress import stages
+    from knowclip.console.screen import Screen
     from knowclip.recipe.load import load_recipe
 
     config = load_recipe(recipe, overrides or [])
@@ -39,10 +38,10 @@ def command(
     from knowclip.training.stopping import TrainingStopped
 
     main = trainer.accelerator.is_main_process
-    console = Console(stderr=True, quiet=not main, highlight=False, soft_wrap=True)
+    console = Screen(stderr=True, quiet=not main)
     console.print(f"recipe {config.source}")
     for line in (*summary(trainer, pairs), *plan(config, trainer)):
-        console.print(line, markup=False)
+        console.print(line)
     if dry_run:
         for line in check_images(config, trainer, pairs):
             console.print(line)
@@ -54,23 +53,20 @@ def command(
         position = stopped.position
         tell_lost(console, pairs, position, run)
         console.print(
-            f"stopped after step {position.step:,} of {trainer.steps:,}; saved in {run / 'last'}. Go on "
-            f"with:\n{go_on()}",
-            markup=False,
+            f"stopped after step {position.step:,} of {trainer.steps:,}; saved in {run / 'last'}. Go on with:"
         )
+        console.print(go_on(), soft_wrap=True)
         raise typer.Exit(128 + stopped.number) from stopped
     tell_lost(console, pairs, position, run)
     if position.best is None:
-        console.print(f"no validation data, so no best: the model is in [bold]{run / 'last'}[/]")
+        console.print(f"no validation data, so no best: the model is in {run / 'last'}")
     else:
         chosen = " + ".join(config.selection.metrics)
-        console.print(
-            f"best: {chosen} {position.best:.4f} at step {position.best_step}, in [bold]{run / 'best'}[/]"
-        )
+        console.print(f"best: {chosen} {position.best:.4f} at step {position.best_step}, in {run / 'best'}")
         if position.best_step == 0:
             console.print(
                 "that is the start: training raised none of it. What was trained is in "
-                f"[bold]{run / 'last'}[/]; selection.metrics (and selection.links) say what counts"
+                f"{run / 'last'}; selection.metrics (and selection.links) say what counts"
             )
 
 

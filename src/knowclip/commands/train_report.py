@@ -118,7 +118,6 @@ def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run:
     console.print(
         f"{used + skipped.total():,} pairs = {used:,} used{left_out}; "
         f"{counted(len(lost_images), f'{what} image')} in all: {file}",
-        markup=False,
     )
 
 
@@ -138,5 +137,5 @@ def stops_told(console: Console, way: str) -> Iterator[None]:
     try:
         yield
     except TrainingStopped as stopped:
-        console.print(f"stopped after step {stopped.position.step:,}; {way}", markup=False, soft_wrap=True)
+        console.print(f"stopped after step {stopped.position.step:,}; {way}")
         raise typer.Exit(128 + stopped.number) from stopped

@@ -106,7 +106,12 @@ def _bars(console, unit: str) -> Iterator[Stages]:  # type: ignore[no-untyped-de
 
     shown, task = "", cast("TaskID | None", None)
     amount = DownloadColumn() if unit == "bytes" else TextColumn("{task.fields[amount]}")
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), amount)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        amount,
+    )
     times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"), TimeRemainingColumn(compact=True))
     with Progress(*columns, *times, console=console, transient=True) as bars:
 

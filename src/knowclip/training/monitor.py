@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +20,7 @@ from rich.progress import (
 )
 
 from knowclip.console.progress import Lines, duration
+from knowclip.console.screen import Screen
 from knowclip.training.nonfinite import shown
 from knowclip.training.runlog import RunLog
 
@@ -48,7 +48,7 @@ class Monitor:
         self._open_log = open_log
         self._steps = steps
         self._every = every
-        console = Console(stderr=True)
+        console = Screen(stderr=True)
         self._lines = open_log is not None and (not console.is_terminal or console.is_dumb_terminal)
         self._progress = Progress(
             SpinnerColumn(),
@@ -75,7 +75,7 @@ class Monitor:
     def say(self, text: str) -> None:
         """Write a line above the bar, on the main process."""
         if self._open_log is not None:
-            self._progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
+            self._progress.console.print(text, soft_wrap=True)
 
     def train(self, step: int, numbers: Mapping[str, float], *, pairs: int) -> None:
         """Take note of one optimiser step over ``pairs`` image-caption pairs."""

@@ -48,6 +48,7 @@ def console_table(summaries: Sequence[dict[str, Any]]) -> Table:
     """A row a rung, from tokens to cosine, then text alone; all questions and new combinations apart."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
+    from rich.text import Text
 
     right: dict[str, Any] = {"justify": "right", "no_wrap": True}
     columns = [Column("% right [95% interval]", no_wrap=True), Column("all", **right), Column("new", **right)]
@@ -56,7 +57,7 @@ def console_table(summaries: Sequence[dict[str, Any]]) -> Table:
         if number:
             table.add_section()
         n = found["n"]
-        table.add_row(f"[bold]{found['kind']}[/]", f"n {n['all']:,}", f"n {n['new']:,}")
+        table.add_row(Text(found["kind"], style="bold"), f"n {n['all']:,}", f"n {n['new']:,}")
         for name, title in TITLES.items():
             mark = " <- falls" if name == found["falls"] else ""
             table.add_row(f"  {title}{mark}", *_cells(found["rungs"][name]))
