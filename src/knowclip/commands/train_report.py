@@ -92,7 +92,6 @@ def tell_lost(console: Console, pairs: Pairs, position: Position, run: Path) -> 
         console.print(
             f"{counted(position.nonfinite, 'step')} of {position.step:,} skipped: loss or gradient was not "
             f"finite; {run / 'log.jsonl'} names their examples",
-            markup=False,
         )
     tell_unreadable(console, pairs, position.unreadable, run)
 
