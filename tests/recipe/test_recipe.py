@@ -86,6 +86,13 @@ def test_overrides_are_yaml_values(path) -> None:
         ("data.negatives.per_caption=0", r"set data\.negatives\.per_caption to 1 or more"),
         ("method={name: clip}", r"set data\.negatives\.per_caption to 0"),
         ("data.cache=trunk", r"set model\.lock_image=true"),
+        (
+            "model={name: m, lock_text: true, unlocked_text_layers: 1}",
+            r"leave model\.unlocked_text_layers out",
+        ),
+        ("model.lora={r: 0}", r"model\.lora\.r: got 0; input should be greater than 0"),
+        ("model.lora={rank: 2}", r"model\.lora: unknown key 'rank'"),
+        ("optimizer.layer_decay=0", r"optimizer\.layer_decay: got 0; input should be greater than 0"),
         ("model.trunk_dropout=0.5", r"set data\.cache=trunk"),
         ("train.ema=1", r"train\.ema: got 1; input should be less than 1"),
         ("selection.patience=2", r"nothing to validate on: set data\.val, "),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.load import load
+from knowclip.models.lora import add_lora
 from knowclip.recipe.model import ModelConfig
 
 
@@ -19,7 +20,11 @@ def build_model(config: ModelConfig) -> DualEncoder:
         model.lock_image_trunk(dropout=config.trunk_dropout)
     if config.freeze_batch_norm:
         model.freeze_batch_norm()
+    cache_bytes = int(config.text_cache * 1e9)
+    if config.lock_text:
+        model.lock_text_tower(cache_bytes=cache_bytes)
     if config.unlocked_text_layers is not None:
-        cache_bytes = int(config.text_cache * 1e9)
         model.lock_text_layers(unlocked=config.unlocked_text_layers, cache_bytes=cache_bytes)
+    if config.lora is not None:  # after the locks, which it heeds
+        add_lora(model, **config.lora.model_dump())
     return model

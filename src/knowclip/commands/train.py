@@ -80,6 +80,7 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     trained = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
     lines = [
         f"{type(trainer.method).__name__}: {trained:,} of {total:,} parameters are trained",
+        *([] if (adapters := trainer.method.model.adapters) is None else [adapters.told()]),
         *(f"from another package: {plugin}" for plugin in loaded()),
         f"{len(pairs.train):,} pairs to train on, {len(pairs.val):,} to validate on; "
         f"{len(trainer.batches):,} batches an epoch, {trainer.steps:,} steps",

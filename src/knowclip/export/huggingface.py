@@ -67,7 +67,7 @@ def save_clip_model(model: DualEncoder, folder: str | Path) -> None:
     """
     transformers_clip.refuse_inexpressible(model.config)
     config = transformers_clip.write_config(model.config, **_special_ids(model.tokenizer))
-    state = {key: tensor.detach().cpu().float() for key, tensor in model.model.state_dict().items()}
+    state = {key: tensor.detach().cpu().float() for key, tensor in model.weights().items()}
     state = transformers_clip.weights_to_transformers(state)
     preprocessing = write_preprocessing(
         model.model.visual.preprocess_cfg, config["vision_config"]["image_size"]

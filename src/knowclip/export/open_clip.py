@@ -87,4 +87,4 @@ def _has_local_text_tower(config: dict[str, Any]) -> bool:
 
 def _tensors(model: DualEncoder) -> dict[str, Any]:
     """Copy the weights to the CPU one by one: safetensors takes no tensors that share memory."""
-    return {key: tensor.detach().cpu().clone() for key, tensor in model.model.state_dict().items()}
+    return {key: tensor.detach().cpu().clone() for key, tensor in model.weights().items()}

@@ -5,8 +5,7 @@ Shape legend: B batch, L text tokens, N image tokens, D embedding width, W tower
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -18,7 +17,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from knowclip.models import text_length, towers
+from knowclip.models.adapters import Adapters, merged_weights
 from knowclip.models.images import batches, each_image, each_text, open_image
+from knowclip.models.modes import evaluating
 from knowclip.models.text_trunk import TextTrunk
 from knowclip.models.tokenizers import Tokenizer
 
@@ -77,9 +78,11 @@ class DualEncoder(nn.Module):
             PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
         )
         self._trunk_locked = False
+        self._text_locked = False
         self._trunk_dropout = 0.0
         self._batch_norm_frozen = False
         self.text_trunk: TextTrunk | None = None
+        self.adapters: Adapters | None = None
 
     @property
     def logit_scale(self) -> nn.Parameter:
@@ -208,6 +211,10 @@ class DualEncoder(nn.Module):
         """
         return self.encode_trunk(trunk_features), towers.trunk_tokens(self.model.visual, trunk_features)
 
+    def weights(self) -> dict[str, Tensor]:
+        """Tensors of the open_clip model by its own names, adapters merged: what checkpoints hold."""
+        return self.model.state_dict() if self.adapters is None else merged_weights(self.model)
+
     def lock_image_trunk(self, *, dropout: float = 0.0) -> None:
         """Freeze the image trunk and keep it in eval mode for good: BatchNorm and dropout stand still too.
 
@@ -235,6 +242,18 @@ class DualEncoder(nn.Module):
             self.text_trunk = TextTrunk(locked, most_bytes=cache_bytes)
             self.train(self.training)
 
+    def lock_text_tower(self, *, cache_bytes: int = 0) -> None:
+        """Freeze the whole text tower, its head included, and keep it in eval mode for good.
+
+        Args:
+            cache_bytes: Memory for what its layers give, each distinct text's once.
+        """
+        self.lock_text_layers(unlocked=0, cache_bytes=cache_bytes)
+        self._text_locked = True
+        for part in towers.text_parts(self.model):
+            part.requires_grad_(False)
+        self.train(self.training)
+
     def freeze_batch_norm(self) -> None:
         """Keep every BatchNorm in eval mode for good: its statistics stand still, its weights still learn."""
         self._batch_norm_frozen = True
@@ -249,6 +268,10 @@ class DualEncoder(nn.Module):
                     part.eval()
         if self._trunk_locked:
             towers.image_trunk(self.model.visual).eval()
+        if self._text_locked:
+            for part in towers.text_parts(self.model):
+                if isinstance(part, nn.Module):
+                    part.eval()
         if self.text_trunk is not None:
             towers.still_text_layers(self.model, self.text_trunk.layers)
         return self
@@ -273,7 +296,7 @@ class DualEncoder(nn.Module):
             raise ValueError("kee=True, and this model has no KEE: load a run that was trained with one")
         encode_text = self.encode_text if enhanced is None else enhanced.encode_text
         text_parts = batches(each_text(texts), batch_size, "text")
-        with _evaluating(self):
+        with evaluating(self):
             image_features = torch.cat(
                 [self.encode_image(part, normalize=True) for part in _parts(images, batch_size)]
             )
@@ -306,15 +329,3 @@ def _parts(images: Images, batch_size: int) -> Iterable[Any]:
     if isinstance(images, torch.Tensor):
         return images.split(batch_size)
     return batches(each_image(images), batch_size, "image")
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module in eval mode, then each of its parts back in the mode it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from knowclip.models.clip import DualEncoder
 from knowclip.models.fusion import MASKED, Entities, FusionEncoder, GraphPropagation, relation_classifier
+from knowclip.models.modes import evaluating
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -166,13 +167,9 @@ def masked_rows(
 @torch.no_grad()
 def token_widths(model: DualEncoder) -> tuple[int, int]:
     """Widths of the image and the text tower's tokens, found by encoding one of each."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
     pixels = torch.zeros(1, 3, *model.image_size, device=model.device)
-    widths = model.encode_image_tokens(pixels)[1].shape[-1], model.encode_text_tokens(["a"])[1].shape[-1]
-    for part, training in modes:
-        part.training = training
-    return widths
+    with evaluating(model):
+        return model.encode_image_tokens(pixels)[1].shape[-1], model.encode_text_tokens(["a"])[1].shape[-1]
 
 
 def _all(entities: Entities) -> Int[Tensor, " E"]:

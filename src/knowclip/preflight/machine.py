@@ -20,6 +20,7 @@ EXTRAS = {
     "search": ("usearch",),
     "datasets": ("datasets",),
     "glue": ("datasets",),
+    "lora": ("peft",),
     "wandb": ("wandb",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
     "app": ("gradio",),

@@ -27,6 +27,7 @@ PURPOSES = {
     "export": "knowclip convert to ONNX and to sentence-transformers",
     "serve": "knowclip serve",
     "app": "knowclip app",
+    "lora": "model.lora of a recipe",
     "wandb": "output.wandb of a recipe",
 }
 """Extra -> what needs it."""

@@ -87,6 +87,8 @@ def check_settings(recipe: Recipe) -> None:
         preflight.known_kinds(negatives.kinds)
     if _parses(recipe):
         preflight.check_parser(negatives.parser)
+    if recipe.model.lora is not None:
+        preflight.require("lora", "model.lora")
     if recipe.output.wandb is not None:
         preflight.require("wandb", "output.wandb")
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
+from knowclip.recipe.lora import LoraConfig
 from knowclip.recipe.section import Section
 
 
@@ -28,6 +29,10 @@ class ModelConfig(Section):
     """Leave BatchNorm's running statistics as they are: else crops of regions shift those of whole images."""
     unlocked_text_layers: NonNegativeInt | None = None
     """Train only so many of the text tower's last layers, and its head; the whole tower when null."""
+    lock_text: bool = False
+    """Freeze the whole text tower, its head included, and keep it in eval mode."""
     text_cache: NonNegativeFloat = 0.0
     """GB of memory for what locked text layers give, each distinct text's once; 0: none. They then have no
     dropout."""
+    lora: LoraConfig | None = None
+    """Adapters that learn in place of the weights; null: none."""

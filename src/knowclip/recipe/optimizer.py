@@ -22,6 +22,8 @@ class OptimizerConfig(Section):
     """Added to the root of the latter."""
     lr_multipliers: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """Prefix of parameter names, as open_clip has them (``visual.``) -> factor on ``lr``."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the learning rate from each layer of a tower to the one before it; the head has ``lr``."""
 
 
 def _steps_or_share(warmup: float) -> int | float:

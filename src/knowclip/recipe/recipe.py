@@ -98,9 +98,15 @@ class Recipe(Section):
         data, model = self.data, self.model
         if data.group_share and not data.negatives.per_caption:
             raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
-        if model.text_cache and model.unlocked_text_layers is None:
+        if model.text_cache and model.unlocked_text_layers is None and not model.lock_text:
             raise ValueError(
-                "model.text_cache is for text layers that stay as they are: set model.unlocked_text_layers"
+                "model.text_cache is for text layers that stay as they are: set model.unlocked_text_layers, "
+                "or model.lock_text=true"
+            )
+        if model.lock_text and model.unlocked_text_layers is not None:
+            raise ValueError(
+                "model.lock_text locks the whole text tower: leave model.unlocked_text_layers out (null), or "
+                "set model.lock_text=false (with 0 unlocked layers the tower's head alone learns)"
             )
         if data.cache == "trunk" and not model.lock_image:
             raise ValueError("data.cache=trunk is for a trunk that stays as it is: set model.lock_image=true")

@@ -22,6 +22,8 @@ def parameter_groups(
     lr: float,
     weight_decay: float,
     lr_multipliers: Mapping[str, float],
+    layer_decay: float = 1.0,
+    distances: Mapping[str, int] | None = None,
 ) -> list[dict]:
     """Split trainable parameters by weight decay and by learning rate.
 
@@ -31,6 +33,9 @@ def parameter_groups(
         weight_decay: For matrices. Biases, norms and the temperature get none, as in open_clip; nor do
             positions, which open_clip decays.
         lr_multipliers: Prefix of parameter names -> factor on ``lr``; the longest matching prefix counts.
+        layer_decay: Factor on the learning rate of each layer, beside that of the next one nearer the output
+            (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT).
+        distances: Name -> layers to the output, of what has such a factor (``towers.output_distances``).
 
     Raises:
         ValueError: If nothing is trainable, or a prefix matches no trainable parameter.
@@ -44,6 +49,7 @@ def parameter_groups(
         # the longest: "knowledge." may have one factor, a part of it another
         prefix = max((p for p in lr_multipliers if name.startswith(p)), key=len, default=None)
         group_lr = lr * lr_multipliers[prefix] if prefix is not None else lr
+        group_lr *= layer_decay ** (distances or {}).get(name, 0)
         decay = 0.0 if parameter.ndim < 2 or any(part in name for part in NO_DECAY) else weight_decay
         group = groups.setdefault(
             (group_lr, decay), {"params": [], "lr": group_lr, "weight_decay": decay, "names": []}
@@ -72,10 +78,17 @@ def adamw(
     betas: tuple[float, float],
     eps: float,
     lr_multipliers: Mapping[str, float],
+    layer_decay: float = 1.0,
+    distances: Mapping[str, int] | None = None,
 ) -> torch.optim.AdamW:
     """AdamW over :func:`parameter_groups`, fused where that works: about twice as fast on a CPU."""
     groups = parameter_groups(
-        named_parameters, lr=lr, weight_decay=weight_decay, lr_multipliers=lr_multipliers
+        named_parameters,
+        lr=lr,
+        weight_decay=weight_decay,
+        lr_multipliers=lr_multipliers,
+        layer_decay=layer_decay,
+        distances=distances,
     )
     fused = all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
