@@ -6,7 +6,7 @@ import torch
 
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.architectures import construct
-from knowclip.types import Batch, Phrases
+from knowclip.types import Batch, Phrases, SubgraphTexts
 
 VOCABULARY, LENGTH, IMAGE = 40, 8, 16
 
@@ -70,6 +70,21 @@ def tiny_batch(size: int, *, negatives: int = 2, seed: int = 0, distinct: bool =
         triples=triples(size, generator=random),
         negative_triples=triples(size, negatives, generator=random),
         objects=Phrases(texts=tokens(5)[:, 5:], ids=500 + torch.arange(5)),
+        subgraphs=subgraphs(tokens(6)[:, 4:], images=image_ids),
+    )
+
+
+def subgraphs(texts: torch.Tensor, *, images: torch.Tensor) -> SubgraphTexts:
+    """Six texts: two true of image 0, one of 1; the last three false of 0, of which one is true of 1."""
+    zero, one = images[0].item(), images[min(1, len(images) - 1)].item()
+    return SubgraphTexts(
+        texts=texts,
+        ids=700 + torch.arange(6),
+        claims=torch.tensor([[1, 0], [2, 0], [3, 0], [2, 3], [4, 0], [3, 5]]),
+        turns=torch.tensor([0, 1, 0, 0, 1, 2]),
+        positives=torch.tensor([[zero, 700], [zero, 701], [one, 702]]),
+        negatives=torch.tensor([[zero, 703], [zero, 704], [zero, 705], [one, 703]]),
+        truths=torch.tensor([[zero, 1], [zero, 2], [one, 3], [one, 5]]),
     )
 
 

@@ -3,9 +3,9 @@
 ``file -> Example -> Batch -> Features -> losses -> weights -> Result``
 
 Shape legend: B batch, N negatives per caption, K triples of a caption, P tokens of a phrase, L tokens,
-D embedding width, E that of a teacher, O object prompts, C channels, H height, W width;
-T triplets of a graph on this process and M on all, S those and the ones made of pairs, R relations, X texts,
-V images, Q relation phrases, n nodes, e edges.
+D embedding width, E that of a teacher, O object prompts, S sub-graphs, C channels, H height, W width;
+T triplets of a graph on this process and M on all, S (of KnowledgeFeatures) those and the ones made of pairs,
+R relations, X texts, V images, Q relation phrases, n nodes, e edges.
 """
 
 from __future__ import annotations
@@ -169,6 +169,29 @@ class Phrases:
 
 
 @dataclass(frozen=True, slots=True)
+class SubgraphTexts:
+    """Parts of the graphs of a batch's captions, true and false ones, in words: each distinct text once.
+
+    Of which image a text is true is told by content hashes, so that processes and micro-batches can be joined
+    in any order: pairs are (image, text), or (image, claim).
+    """
+
+    texts: Int[Tensor, "S L"]
+    ids: Int[Tensor, " S"]
+    """Of token ids: equal where a model reads the same."""
+    claims: Int[Tensor, "S 2"]
+    """What each text claims, 0 where it claims less."""
+    turns: Int[Tensor, " S"]
+    """Place, from 0, of each among the true or the false texts that were drawn for an image."""
+    positives: Int[Tensor, "n 2"]
+    """(image, text) that were drawn as true."""
+    negatives: Int[Tensor, "m 2"]
+    """(image, text) that were made to be false of it."""
+    truths: Int[Tensor, "e 2"]
+    """(image, claim) that its captions make true."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Tensors of B examples, each with N negative slots (masked where a caption has fewer).
 
@@ -191,6 +214,8 @@ class Batch:
     negative_triples: Int[Tensor, "B N K 3 P"] | None = None
     objects: Phrases | None = None
     """A prompt for each object that a caption of the batch names."""
+    subgraphs: SubgraphTexts | None = None
+    """Parts of the captions' graphs as texts."""
     graph: GraphBatch | None = None
     """Triplets of the same step, for methods that learn from a knowledge graph."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -227,6 +252,22 @@ class Features:
     object_features: Float[Tensor, "O D"] | None = field(default=None, metadata=ROWS)
     """Prompts of objects; one that several processes name stands once for each."""
     object_ids: Int[Tensor, " O"] | None = field(default=None, metadata=ROWS)
+    subgraph_features: Float[Tensor, "S D"] | None = field(default=None, metadata=ROWS)
+    """Sub-graphs as texts, and what SubgraphTexts says of them."""
+    subgraph_ids: Int[Tensor, " S"] | None = field(default=None, metadata=ROWS)
+    subgraph_claims: Int[Tensor, "S 2"] | None = field(default=None, metadata=ROWS)
+    subgraph_turns: Int[Tensor, " S"] | None = field(default=None, metadata=ROWS)
+    subgraph_positives: Int[Tensor, "n 2"] | None = field(default=None, metadata=ROWS)
+    subgraph_negatives: Int[Tensor, "m 2"] | None = field(default=None, metadata=ROWS)
+    subgraph_truths: Int[Tensor, "e 2"] | None = field(default=None, metadata=ROWS)
+    readout_text_queries: Float[Tensor, "k d"] | None = field(default=None, metadata=ROWS)
+    """What asks for the tail of each of k triples, by its caption's embedding, and by its image's."""
+    readout_image_queries: Float[Tensor, "k d"] | None = field(default=None, metadata=ROWS)
+    readout_tails: Float[Tensor, "k d"] | None = field(default=None, metadata=ROWS)
+    readout_query_ids: Int[Tensor, " k"] | None = field(default=None, metadata=ROWS)
+    """Hashes of image, head and relation."""
+    readout_tail_ids: Int[Tensor, " k"] | None = field(default=None, metadata=ROWS)
+    readout_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
     teacher_image_features: Float[Tensor, "B E"] | None = field(default=None, metadata=ROWS)
     """Of a frozen model, as the two below."""
     teacher_text_features: Float[Tensor, "B E"] | None = field(default=None, metadata=ROWS)

@@ -20,10 +20,17 @@ from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, ow
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss, object_distillation_loss
 from knowclip.losses.pooled import pooled_loss
+from knowclip.losses.readout import readout_loss
+from knowclip.losses.subgraphs import subgraph_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 GOLDEN = Path(__file__).with_name("golden.json")
 B, N, D = 6, 2, 8
+
+
+POSITIVES = torch.eye(B, dtype=torch.bool)
+POSITIVES[0, 1] = POSITIVES[3, 1] = True
+POSITIVES[2, 2] = False
 
 
 def random_inputs(names: set[str]) -> dict[str, Tensor]:
@@ -65,6 +72,14 @@ def random_inputs(names: set[str]) -> dict[str, Tensor]:
         "margin": torch.tensor(0.2, dtype=torch.float64),
         "object_features": features(B),
         "teacher_object_features": features(B),
+        "subgraph_features": features(B),
+        "positives": POSITIVES,
+        "false_texts": ~POSITIVES & ~false,
+        "false_images": ~POSITIVES & ~false,
+        "shared": torch.tensor(True),
+        "tail_features": features(B),
+        "tail_labels": torch.tensor([0, 3, 3, 5, 2, 1]),
+        "known_tails": false,
     }
     return {name: value for name, value in everything.items() if name in names}
 
@@ -191,6 +206,20 @@ def nearness_in_naming(features: dict[str, Tensor]) -> Tensor:
     return -object_distillation_loss(**features, **rest)[None]
 
 
+def subgraph_separation(features: dict[str, Tensor]) -> Tensor:
+    """Of each image that has any: its positives' mean similarity minus that of false texts."""
+    similarity = features["image_features"] @ features["subgraph_features"].T
+    false = random_inputs({"false_texts"})["false_texts"]
+    mean = [(similarity * mask).sum(dim=1) / mask.sum(dim=1) for mask in (POSITIVES, false)]
+    return (mean[0] - mean[1])[POSITIVES.any(dim=1)]
+
+
+def readout_separation(features: dict[str, Tensor]) -> Tensor:
+    similarity = features["query_features"] @ features["tail_features"].T
+    own = similarity.gather(1, random_inputs({"tail_labels"})["tail_labels"][:, None])
+    return (own - similarity).sum(dim=1)
+
+
 def nearness_to_choice(features: dict[str, Tensor]) -> Tensor:
     names = {"image_features", "logit_scale", "own_negatives"}
     teacher = {"teacher_text_features", "teacher_negative_features"}
@@ -201,7 +230,10 @@ def nearness_to_enhanced(features: dict[str, Tensor]) -> Tensor:
     return (features["text_features"] * features["teacher_text_features"]).sum(-1)
 
 
-MASKS = {"usable_negatives", "false_negatives", "known_true", "related"}
+MASKS = {
+    "usable_negatives", "false_negatives", "known_true", "related", "positives", "false_texts",
+    "false_images", "known_tails",
+}  # fmt: skip
 """``[image, text, ...]``"""
 PAIRS = {"image_features", "text_features", "logit_scale", "false_negatives"}
 TRIPLETS = {"logit_scale", "known_true"}
@@ -220,6 +252,11 @@ LOSSES: dict[Callable[..., Tensor], set[str]] = {
     },
     hinge_loss: {"image_features", "text_features", "negative_features", "own_negatives", "margin"},
     batch_hard_loss: {"image_features", "text_features", "false_negatives", "margin"},
+    subgraph_loss: {
+        "image_features", "subgraph_features", "logit_scale", "positives", "false_texts", "false_images",
+        "shared",
+    },
+    readout_loss: {"query_features", "tail_features", "logit_scale", "tail_labels", "known_tails"},
     folding_loss: {"text_features", "teacher_text_features"},
     own_folding_loss: {
         "image_features", "text_features", "negative_features", "logit_scale", "own_negatives",

@@ -21,6 +21,8 @@ from cases import (
     negative_separation,
     own_separation,
     random_inputs,
+    readout_separation,
+    subgraph_separation,
     triplet_separation,
 )
 from torch import Tensor
@@ -33,6 +35,8 @@ from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, ow
 from knowclip.losses.hinge import batch_hard_loss, hinge_loss
 from knowclip.losses.knowledge_distillation import distillation_loss, object_distillation_loss
 from knowclip.losses.pooled import pooled_loss
+from knowclip.losses.readout import readout_loss
+from knowclip.losses.subgraphs import subgraph_loss
 from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 
@@ -103,6 +107,24 @@ class TestObjectDistillationLoss(LossCase):
     loss = object_distillation_loss
     learnt = ("image_features", "object_features")
     separation = staticmethod(nearness_in_naming)
+
+
+class TestSubgraphLoss(LossCase):
+    loss = subgraph_loss
+    learnt = ("image_features", "subgraph_features")
+    separation = staticmethod(subgraph_separation)
+
+
+class TestReadoutLoss(LossCase):
+    loss = readout_loss
+    learnt = ("query_features", "tail_features")
+    separation = staticmethod(readout_separation)
+
+    def test_order_of_the_batch_does_not_matter(self) -> None:
+        """Of triples; tails are numbered by their labels."""
+        order, inputs = torch.tensor([3, 0, 5, 1, 4, 2]), random_inputs(self.inputs)
+        permuted = {name: inputs[name][order] for name in ("query_features", "tail_labels", "known_tails")}
+        torch.testing.assert_close(self.call(**permuted), self.call())
 
 
 class TestHingeLoss(LossCase):
@@ -296,6 +318,60 @@ def test_objects_without_another_name_distil_nothing(names) -> None:
     loss = object_distillation_loss(**inputs)
     loss.backward()
     assert loss.item() == 0 and inputs["object_features"].grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_subgraph_loss_by_hand(shared) -> None:
+    """Image 0 has texts 0 and 1 (logits 2 and 1), text 2 is false of it (0); image 1 has none."""
+    inputs = {
+        "image_features": torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        "subgraph_features": torch.eye(3),
+        "logit_scale": ONE.float(),
+        "positives": torch.tensor([[True, True, False], [False, False, False]]),
+        "false_texts": torch.tensor([[False, False, True], [True, True, True]]),
+        "false_images": torch.tensor([[False, False, True], [False, True, True]]),
+    }
+    if shared:
+        to_text = [math.log(math.exp(2) + math.e + 1) - logit for logit in (2, 1)]
+    else:
+        to_text = [softplus(-2), softplus(-1)]
+    # image 1 may show text 0 as well, so text 0 has no other image; text 1 has image 1, of logit 0
+    to_image = [0, softplus(-1)]
+    loss = subgraph_loss(**inputs, shared=shared)
+    assert loss.item() == pytest.approx((sum(to_text) + sum(to_image)) / 2 / 2)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("none", ["positives", "false", "texts"])
+def test_nothing_to_choose_from_is_zero_with_a_gradient(none, shared) -> None:
+    inputs = random_inputs(LOSSES[subgraph_loss]) | {"shared": shared}
+    if none == "positives":
+        inputs["positives"] = torch.zeros_like(inputs["positives"])
+    if none == "false":  # one positive each, and nothing against it
+        inputs["positives"] = torch.eye(len(inputs["positives"]), dtype=torch.bool)
+        inputs |= {name: torch.zeros_like(inputs[name]) for name in ("false_texts", "false_images")}
+    if none == "texts":
+        inputs["subgraph_features"] = inputs["subgraph_features"][:0]
+        inputs |= {n: inputs[n][:, :0] for n in ("positives", "false_texts", "false_images")}
+    inputs["image_features"] = inputs["image_features"].clone().requires_grad_()
+    loss = subgraph_loss(**inputs)
+    loss.backward()
+    assert loss.item() == pytest.approx(0)
+    assert inputs["image_features"].grad.abs().sum().item() == pytest.approx(0)
+
+
+def test_readout_by_hand() -> None:
+    """Tail 0 of logits (1, 0, 0), of which the last is true as well: softplus(-1). No triple: 0."""
+    inputs = {
+        "query_features": torch.eye(3)[:1],
+        "tail_features": torch.eye(3),
+        "logit_scale": ONE.float(),
+        "tail_labels": torch.tensor([0]),
+        "known_tails": torch.tensor([[False, False, True]]),
+    }
+    assert readout_loss(**inputs).item() == pytest.approx(softplus(-1))
+    none = {name: inputs[name][:0] for name in ("query_features", "tail_labels", "known_tails")}
+    assert readout_loss(**inputs | none).item() == 0
 
 
 def test_hinge_by_hand() -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowclip.losses.masks import false_negatives, first_of_each, usable_negatives
+from knowclip.losses.masks import false_negatives, first_of_each, listed, usable_negatives
 
 
 def test_captions_of_one_image_and_equal_captions_are_no_negatives() -> None:
@@ -43,6 +43,14 @@ def test_no_slots() -> None:
 def test_first_of_each() -> None:
     assert first_of_each(torch.tensor([5, 3, 5, 9, 3])).tolist() == [0, 1, 3]
     assert first_of_each(torch.zeros(0, dtype=torch.long)).tolist() == []
+
+
+def test_listed_looks_pairs_up() -> None:
+    pairs = torch.tensor([[7, 1], [8, 2], [9, 3]])
+    found = listed(pairs, rows=torch.tensor([8, 7, 8]), columns=torch.tensor([1, 2, 5]))
+    assert found.int().tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0]]
+    none = torch.zeros(0, 2, dtype=torch.long)
+    assert not listed(none, rows=torch.tensor([8]), columns=torch.tensor([1])).any()
 
 
 ids = st.lists(st.integers(0, 4), min_size=5, max_size=5).map(torch.tensor)

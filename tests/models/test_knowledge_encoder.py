@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, BertConfig, BertModel
 
 from knowclip.evaluation.scoring import Scorer
-from knowclip.models.knowledge_encoder import KnowledgeEncoder, _phrase_means
+from knowclip.models.knowledge_encoder import KnowledgeEncoder, phrase_means
 from knowclip.models.text_length import word_embedding
 from knowclip.models.with_knowledge import WithKnowledge
 from tiny import VOCABULARY, tiny_batch, tiny_model, triples
@@ -81,11 +81,11 @@ def test_who_does_it_matters_unless_phrases_are_summed(composition, differs) -> 
     assert torch.allclose(one, other, atol=1e-6) != differs
 
 
-def test_phrase_means_by_hand() -> None:
+def testphrase_means_by_hand() -> None:
     """Rows 0, 1, 2 are (0, 1), (2, 3), (4, 5); padding is no zero in the mean, an empty phrase is zero."""
     table = torch.arange(6.0).view(3, 2)
     phrases = torch.tensor([[[[0, 2, 1], [1, -1, -1], [-1, -1, -1]]]])
-    assert _phrase_means(phrases, table).tolist() == [[[[2, 3], [2, 3], [0, 0]]]]
+    assert phrase_means(phrases, table).tolist() == [[[[2, 3], [2, 3], [0, 0]]]]
 
 
 def test_long_phrases_and_many_triples() -> None:

@@ -17,7 +17,9 @@ from knowclip.methods.clip import Clip
 from knowclip.methods.distillation import Distillation
 from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
+from knowclip.methods.readout import Readout
 from knowclip.methods.structure_clip import StructureClip
+from knowclip.methods.subgraphs import Subgraphs
 from knowclip.recipe.methods.structure_clip import StructureClipConfig
 from knowclip.training.batches import map_tensors
 from knowclip.training.distributed import gather
@@ -62,6 +64,14 @@ def distilled(method: Method) -> Method:
     return method
 
 
+def told(method: Method) -> Method:
+    """Sub-graphs are positives and negatives, from the third step on all of them; triples are read out."""
+    method.terms.append(Subgraphs(weight=1.5, against="batch", shared=False, curriculum=2))
+    torch.manual_seed(2)
+    method.terms.append(Readout(method.model, weight=0.5, width=8))
+    return method
+
+
 METHODS = {
     "clip": lambda: Clip(tiny_model()),
     "negclip": lambda: NegClip(tiny_model(), own_negative_weight=0.5),
@@ -69,6 +79,7 @@ METHODS = {
     "structure_clip": lambda: structure_clip(contrastive_features="both", hinge_features="both"),
     "structure_clip, released": lambda: structure_clip(contrastive="batch_hard", hinge_features="plain"),
     "distillation": lambda: distilled(NegClip(tiny_model(), own_negative_weight=0.5)),
+    "subgraphs": lambda: told(NegClip(tiny_model(), own_negative_weight=0.5)),
     "spare part": lambda: WithSparePart(tiny_model()),
 }
 
@@ -84,11 +95,15 @@ def whole_batch(step: int) -> Batch:
 def my_rows(batch: Batch, sizes: tuple[int, int], rank: int) -> Batch:
     start = sum(sizes[:rank])
     rows = slice(start, start + sizes[rank])
-    mine = dataclasses.replace(batch, objects=None)
+    mine = dataclasses.replace(batch, objects=None, subgraphs=None)
+    subgraphs = map_tensors(batch.subgraphs, lambda value: value[2 * rank : 2 * rank + 3 + rank])
     # the third is named on both
     objects = map_tensors(batch.objects, lambda value: value[2 * rank : 2 * rank + 3])
     return dataclasses.replace(
-        map_tensors(mine, lambda value: value[rows]), keys=batch.keys[rows], objects=objects
+        map_tensors(mine, lambda value: value[rows]),
+        keys=batch.keys[rows],
+        objects=objects,
+        subgraphs=subgraphs,
     )
 
 

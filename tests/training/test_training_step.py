@@ -12,6 +12,8 @@ from torch import nn
 from knowclip.methods.clip import Clip
 from knowclip.methods.distillation import Distillation
 from knowclip.methods.negclip import NegClip
+from knowclip.methods.readout import Readout
+from knowclip.methods.subgraphs import Subgraphs
 from knowclip.training.batches import split
 from knowclip.training.step import backward
 from knowclip.types import Features
@@ -38,12 +40,19 @@ def test_micro_batches_give_the_gradients_of_the_batch(accumulate, siglip) -> No
 
 
 @pytest.mark.parametrize("accumulate", [3, 7])
-def test_micro_batches_share_the_objects_of_the_batch(accumulate) -> None:
+def test_micro_batches_share_the_texts_of_the_batch(accumulate) -> None:
     method = NegClip(tiny_model(), own_negative_weight=0.0)
     method.terms.append(Distillation(tiny_model(seed=7), pairs_weight=0.5, objects_weight=2.0))
+    method.terms.append(Subgraphs(weight=1.5, against="batch", shared=True, curriculum=1))
+    method.terms.append(Readout(method.model, weight=0.5, width=8))
     losses, whole = gradients(method, accumulate=1)
     micro_losses, micro = gradients(method, accumulate=accumulate)
-    assert {"pair_distillation_loss", "object_distillation_loss"} < losses.keys()
+    assert {
+        "pair_distillation_loss",
+        "object_distillation_loss",
+        "subgraph_loss",
+        "readout_loss",
+    } < losses.keys()
     torch.testing.assert_close(micro_losses, losses)
     torch.testing.assert_close(micro, whole, atol=1e-5, rtol=1e-4)
 

@@ -10,11 +10,13 @@ from knowclip.data.captions.collate import Collator
 from knowclip.data.captions.dataset import CaptionDataset
 from knowclip.data.captions.negatives import group_ids
 from knowclip.data.captions.sampler import GlobalBatchSampler
+from knowclip.data.captions.subgraphs import SubgraphDraw
 from knowclip.data.images.cache import ImageCache, PixelCache, TrunkCache
 from knowclip.data.images.decoding import ImageDecoder
 from knowclip.methods.method import Method
 from knowclip.models.text_length import LengthRule
 from knowclip.recipe.data import DataConfig
+from knowclip.recipe.methods.terms import SubgraphsConfig
 from knowclip.training.batches import EpochLoader
 from knowclip.types import Example
 
@@ -31,11 +33,12 @@ def build_batches(
     max_unreadable: int,
     accelerator: Accelerator,
     object_prompt: str | None = None,
+    subgraphs: SubgraphsConfig | None = None,
 ) -> EpochLoader:
     """Build this process's share of the batches; ``batch_size`` counts those of all processes.
 
     ``max_unreadable`` images may prove unreadable, as in ``CaptionDataset``; ``object_prompt`` is as in
-    ``Collator``.
+    ``Collator``, ``subgraphs`` says which are drawn.
     """
     model = method.model
     refs = [example.image for example in examples]
@@ -44,6 +47,7 @@ def build_batches(
         load_image=ImageDecoder(refs, model.preprocess) if cache is None else cache.loader(refs),
         negatives_per_caption=config.negatives.per_caption,
         captions_per_image=config.captions_per_image,
+        subgraphs=_subgraphs(subgraphs, examples),
         max_unreadable=max_unreadable,
         seed=seed,
     )
@@ -66,6 +70,12 @@ def build_batches(
         object_prompt=object_prompt,
     )
     return EpochLoader(dataset, sampler, collate=collate, num_workers=num_workers)
+
+
+def _subgraphs(config: SubgraphsConfig | None, examples: Sequence[Example]) -> SubgraphDraw | None:
+    if config is None:
+        return None
+    return SubgraphDraw(examples, **config.model_dump(include={"positives", "negatives", "kinds"}))
 
 
 def _groups(dataset: CaptionDataset, examples: Sequence[Example]) -> list[int]:

@@ -10,6 +10,8 @@ from typing import Any
 from knowclip.export.method import SETTINGS, load_own_tensors, read_settings
 from knowclip.methods.distillation import Distillation
 from knowclip.methods.method import Method
+from knowclip.methods.readout import Readout
+from knowclip.methods.subgraphs import Subgraphs
 from knowclip.methods.teacher import different_inputs
 from knowclip.methods.terms import Term
 from knowclip.models.clip import DualEncoder
@@ -69,11 +71,21 @@ def build_terms(config: MethodSection, model: DualEncoder, *, cache: str) -> lis
         ValueError: A teacher that would misread what is prepared for ``model``.
     """
     terms: list[Term] = []
-    if isinstance(config, ContrastiveSection) and (section := config.distillation) is not None:
+    if not isinstance(config, ContrastiveSection):
+        return terms
+    if (section := config.distillation) is not None:
         key = "method.distillation.teacher"
         teacher = build_teacher(section.teacher, model, cache=cache, key=key)
         terms.append(Distillation(teacher, **section.model_dump(include={"pairs_weight", "objects_weight"})))
+    if config.subgraphs is not None:
+        terms.append(Subgraphs(**config.subgraphs.model_dump(include=_OF_SUBGRAPHS)))
+    if config.readout is not None:
+        terms.append(Readout(model, **config.readout.model_dump()))
     return terms
+
+
+_OF_SUBGRAPHS = {"weight", "against", "shared", "curriculum"}
+"""What the term is told; the rest says what is drawn."""
 
 
 def method_class(name: str) -> type[Method]:

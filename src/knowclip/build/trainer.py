@@ -147,8 +147,8 @@ def _batches(
     if read.train:
         options = {"batch_size": train.batch_size, "num_workers": train.num_workers}
         options["max_unreadable"] = _tolerated(recipe, read)
-        options["object_prompt"] = recipe.method.object_prompt
-        pairs = build_batches(data, method, read.train, cache, **options, **shared)
+        texts = {"object_prompt": recipe.method.object_prompt, "subgraphs": recipe.method.subgraph_texts}
+        pairs = build_batches(data, method, read.train, cache, **options, **texts, **shared)
     if graph is None:
         return pairs
     triplets = build_triplets(

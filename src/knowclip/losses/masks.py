@@ -19,12 +19,19 @@ def known_true(
     *, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"], text_ids: Int[Tensor, " M"]
 ) -> Bool[Tensor, "B M"]:
     """Where text ``m`` equals a caption that some row of the batch gives to the image of row ``b``."""
-    images, image = image_ids.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    texts, text = torch.cat([caption_ids, text_ids]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    # a table of what is said of each image, looked up: a product of booleans costs B times as much
-    said = torch.zeros(len(images), len(texts), dtype=torch.bool, device=image_ids.device)
-    said[image, text[: len(caption_ids)]] = True
-    return said[image][:, text[len(caption_ids) :]]
+    return listed(torch.stack([image_ids, caption_ids], dim=1), rows=image_ids, columns=text_ids)
+
+
+def listed(
+    pairs: Int[Tensor, "E 2"], *, rows: Int[Tensor, " R"], columns: Int[Tensor, " C"]
+) -> Bool[Tensor, "R C"]:
+    """Where ``(rows[i], columns[j])`` is one of the pairs."""
+    firsts, first = torch.cat([pairs[:, 0], rows]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    seconds, second = torch.cat([pairs[:, 1], columns]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    # a table, looked up: a product of booleans costs as many times more as there are rows
+    table = torch.zeros(len(firsts), len(seconds), dtype=torch.bool, device=rows.device)
+    table[first[: len(pairs)], second[: len(pairs)]] = True
+    return table[first[len(pairs) :]][:, second[len(pairs) :]]
 
 
 def false_negatives(*, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"]) -> Bool[Tensor, "B B"]:

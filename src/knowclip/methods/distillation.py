@@ -34,7 +34,7 @@ class Distillation(Term):
         self.pairs_weight = pairs_weight
         self.objects_weight = objects_weight
 
-    def features(self, model: DualEncoder, batch: Batch) -> dict[str, Tensor]:
+    def features(self, model: DualEncoder, batch: Batch, features: Features) -> dict[str, Tensor]:
         """What the teacher says of the images, and of captions and objects where they have a weight."""
         found = {
             "teacher_image_features": self.teacher.images(batch),

@@ -69,7 +69,7 @@ class Method(nn.Module, ABC):
         """
         features = self.encode(batch)
         for term in self.terms:
-            features = dataclasses.replace(features, **term.features(self.model, batch))
+            features = dataclasses.replace(features, **term.features(self.model, batch, features))
         nothing = sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
         rows = {
             field.name: value + nothing
@@ -86,8 +86,8 @@ class Method(nn.Module, ABC):
 
     @property
     def phrase_ids(self) -> PhraseIds | None:
-        """Turns phrases of triples into token ids, where the method reads the triples of captions."""
-        return None
+        """Turns phrases of triples into token ids, where the method or a term reads captions' triples."""
+        return next((ids for term in self.terms if (ids := term.phrase_ids) is not None), None)
 
     def with_knowledge(self) -> WithKnowledge | None:
         """The model as it encodes texts with the help of their triples, where it learns to."""

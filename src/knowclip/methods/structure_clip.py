@@ -111,7 +111,7 @@ class StructureClip(NegClip):
     @property
     def phrase_ids(self) -> PhraseIds | None:
         """Of the KEE's words."""
-        return None if self.kee is None else self.kee.phrase_ids
+        return super().phrase_ids if self.kee is None else self.kee.phrase_ids
 
     def with_knowledge(self) -> WithKnowledge | None:
         """The model with its KEE."""

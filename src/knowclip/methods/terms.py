@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+    from knowclip.knowledge.parsing.triple_phrases import PhraseIds
     from knowclip.models.clip import DualEncoder
     from knowclip.types import Batch, Features
 
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
 class Term(nn.Module, ABC):
     """A mechanism that is switched on and off by a recipe, whatever the method."""
 
+    @property
+    def phrase_ids(self) -> PhraseIds | None:
+        """Turns phrases of triples into token ids, where it reads the triples of captions."""
+        return None
+
     @abstractmethod
-    def features(self, model: DualEncoder, batch: Batch) -> dict[str, Tensor]:
-        """Fields of :class:`~knowclip.types.Features` beyond those of the method."""
+    def features(self, model: DualEncoder, batch: Batch, features: Features) -> dict[str, Tensor]:
+        """Fields of :class:`~knowclip.types.Features` beyond those that the method has filled in."""
 
     @abstractmethod
     def losses(self, features: Features) -> tuple[dict[str, Tensor], dict[str, float]]:

@@ -122,7 +122,7 @@ class KnowledgeEncoder(nn.Module):
         """Encode the triples alone: ``k``, L2-normalised."""
         if isinstance(self.transformer, BertOverSet):
             words = self.transformer.words.weight
-        embedded = self._compose(_phrase_means(triples, words))
+        embedded = self._compose(phrase_means(triples, words))
         readout = self.readout.to(embedded.dtype).expand(len(embedded), 1, -1)
         mask = F.pad(present, (1, 0), value=True)
         hidden = self.transformer(torch.cat([readout, embedded], dim=1), mask)
@@ -135,7 +135,7 @@ class KnowledgeEncoder(nn.Module):
         return head + relation + self.tail_sign * tail
 
 
-def _phrase_means(triples: Int[Tensor, "M K 3 P"], words: Float[Tensor, "V W"]) -> Float[Tensor, "M K 3 W"]:
+def phrase_means(triples: Int[Tensor, "M K 3 P"], words: Float[Tensor, "V W"]) -> Float[Tensor, "M K 3 W"]:
     """Mean of the word embeddings of each phrase; padding counts for nothing, a phrase of none gives 0."""
     real = triples != PADDING
     lengths = real.sum(dim=-1)

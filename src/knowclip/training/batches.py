@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from knowclip.data.graphs.rows import take
-from knowclip.types import Batch, Features, GraphBatch, Phrases
+from knowclip.types import Batch, Features, GraphBatch, Phrases, SubgraphTexts
 
-Record = TypeVar("Record", Batch, GraphBatch, Phrases, Features)
+Record = TypeVar("Record", Batch, GraphBatch, Phrases, SubgraphTexts, Features)
+Texts = TypeVar("Texts", Phrases, SubgraphTexts)
 
 
 class Epochs(Protocol):
@@ -127,27 +128,22 @@ def split(batch: Batch, parts: int) -> list[Batch]:
         graphs = [None] * parts
     else:
         graphs = [take(batch.graph, rows) for rows in _slices(triplets, parts)]
-    without = dataclasses.replace(batch, graph=None, objects=None)
+    without = dataclasses.replace(batch, graph=None, objects=None, subgraphs=None)
     return [
         dataclasses.replace(
             map_tensors(without, lambda value, rows=rows: value[rows]),
             keys=batch.keys[rows],
             graph=graph,
-            objects=objects,
+            objects=_part(batch.objects, part, parts),
+            subgraphs=_part(batch.subgraphs, part, parts),
         )
-        for rows, graph, objects in zip(
-            _slices(pairs, parts), graphs, _split_phrases(batch.objects, parts), strict=True
-        )
+        for part, (rows, graph) in enumerate(zip(_slices(pairs, parts), graphs, strict=True))
     ]
 
 
-def _split_phrases(phrases: Phrases | None, parts: int) -> list[Phrases | None]:
-    if phrases is None:
-        return [None] * parts
-    return [
-        map_tensors(phrases, lambda value, part=part: value[_slices(len(value), parts)[part]])
-        for part in range(parts)
-    ]
+def _part(texts: Texts | None, part: int, parts: int) -> Texts | None:
+    """A share of every tensor, each by its own rows."""
+    return texts and map_tensors(texts, lambda value: value[_slices(len(value), parts)[part]])
 
 
 def _slices(size: int, parts: int) -> list[slice]:
@@ -161,6 +157,6 @@ def map_tensors(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
             changed[field.name] = function(value)
-        elif isinstance(value, GraphBatch | Phrases):
+        elif isinstance(value, GraphBatch | Phrases | SubgraphTexts):
             changed[field.name] = map_tensors(value, function)
     return dataclasses.replace(record, **changed)

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from knowclip.data.captions.dataset import Item
+from knowclip.data.captions.subgraphs import CLAIMS, Text
 from knowclip.knowledge.content_hashes import graph_key
 from knowclip.knowledge.negatives.articles import article
 from knowclip.knowledge.parsing.triple_phrases import PhraseIds, TripletIds, pack, triplet_ids
-from knowclip.types import Batch, Example, Negative, Phrases, SceneGraph
+from knowclip.types import Batch, Example, Negative, Phrases, SceneGraph, SubgraphTexts
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
@@ -103,6 +104,7 @@ class Collator:
             triples=triples,
             negative_triples=negative_triples,
             objects=self._objects(examples),
+            subgraphs=self._subgraphs(items),
             unreadable={name: why for item in items for name, why in item.unreadable.items()},
         )
 
@@ -123,11 +125,7 @@ class Collator:
 
         What such a text says beyond them the model does not read, so they are all that it claims.
         """
-        new = [text for text in dict.fromkeys(texts) if text not in self._ids]
-        rows = dict(zip(new, self._tokenizer(new).to(torch.int32).numpy(), strict=True)) if new else {}
-        if len(self._ids) < _REMEMBERED:
-            self._ids |= rows
-        ids = [rows[text] if text in rows else self._ids[text] for text in texts]
+        ids = self._rows(texts)
         stacked = torch.from_numpy(np.stack(ids)).long()
         # padding is one id many times over; the end of a text that fills the context is none
         full = [row if len(row) > 1 and row[-1] != row[-2] else None for row in ids]
@@ -141,10 +139,46 @@ class Collator:
         names = dict.fromkeys(item.name for graph in graphs if graph is not None for item in graph.objects)
         return self._phrases([object_text(self._object_prompt, name) for name in names])
 
+    def _subgraphs(self, items: Sequence[Item]) -> SubgraphTexts | None:
+        """Texts of sub-graphs that read alike once, as the first of them; of which images each is true."""
+        told = [(text_key(item.example.image_id), item.subgraphs) for item in items if item.subgraphs]
+        if not told:
+            return None
+        several = [(image, drawn.positives, drawn.negatives) for image, drawn in told]
+        every = [text.text for _, *both in several for texts in both for text in texts]
+        ids = dict(zip(every, map(row_key, self._rows(every)), strict=True))
+        first: dict[int, tuple[Text, int]] = {}
+        for _, *both in several:
+            for texts in both:
+                for turn, text in enumerate(texts):
+                    kept, earliest = first.get(ids[text.text], (text, turn))
+                    first[ids[text.text]] = kept, min(turn, earliest)
+        texts = [text.text for text, _ in first.values()]
+        claims = [(*text.claims, *[0] * (CLAIMS - len(text.claims))) for text, _ in first.values()]
+        true, false = ([(row[0], ids[text.text]) for row in several for text in row[side]] for side in (1, 2))
+        truths = [np.stack([np.full_like(d.truths, image), d.truths], axis=1) for image, d in told]
+        return SubgraphTexts(
+            texts=self._tokens(texts)[0] if texts else torch.zeros(0, 1, dtype=torch.long),
+            ids=_integers(list(first)),
+            claims=_integers(claims).view(-1, CLAIMS),
+            turns=_integers([turn for _, turn in first.values()]),
+            positives=_integers(true).view(-1, 2),
+            negatives=_integers(false).view(-1, 2),
+            truths=torch.from_numpy(np.concatenate(truths)),
+        )
+
     def _phrases(self, texts: Sequence[str]) -> Phrases:
         texts = list(dict.fromkeys(texts))
         tokens = self._tokens(texts)[0] if texts else torch.zeros(0, 1, dtype=torch.long)
         return Phrases(texts=tokens, ids=torch.tensor([text_key(text) for text in texts], dtype=torch.long))
+
+    def _rows(self, texts: Sequence[str]) -> list[Int[np.ndarray, " L"]]:
+        """Token ids of texts at full context length, remembered."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._ids]
+        rows = dict(zip(new, self._tokenizer(new).to(torch.int32).numpy(), strict=True)) if new else {}
+        if len(self._ids) < _REMEMBERED:
+            self._ids |= rows
+        return [rows[text] if text in rows else self._ids[text] for text in texts]
 
     def _triples(
         self, items: Sequence[Item], slots: list[list[Negative]]
@@ -176,6 +210,10 @@ class Collator:
             if len(self._keys) < _REMEMBERED:
                 self._keys[key, caption] = found
         return found
+
+
+def _integers(values: list) -> Int[Tensor, " M"]:
+    return torch.tensor(values, dtype=torch.long)
 
 
 def object_text(prompt: str, name: str) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from torch.utils.data import Dataset
 
 from knowclip.console.counts import there_are
+from knowclip.data.captions.subgraphs import Drawn
+from knowclip.data.captions.turns import in_turns
 from knowclip.data.images.decoding import image_name
 from knowclip.types import Example, Negative
 
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 class Item:
     """An example as one batch sees it: its image loaded, and the negatives drawn for it.
 
-    ``unreadable`` names the images that were to come here and could not be read, and says why.
+    ``unreadable`` names the images that were to come here and could not be read, and says why; ``subgraphs``
+    are further texts, if any were asked for.
     """
 
     example: Example
     image: Tensor
     negatives: tuple[Negative, ...]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    subgraphs: Drawn | None = None
 
 
 _IN_A_ROW = 20
@@ -50,6 +54,8 @@ class CaptionDataset(Dataset[Item]):
         negatives_per_caption: How many to draw, without repetition; fewer where a caption has fewer.
         captions_per_image: "all": an item is a caption. "one": an item is an image, with one of its captions
             drawn each epoch; so no batch holds an image twice.
+        subgraphs: Position of an example and a draw -> sub-graphs of its caption
+            (:class:`~knowclip.data.captions.subgraphs.SubgraphDraw`); None draws none.
         max_unreadable: Images that one process may fail to read before it raises.
         seed: Of all draws.
 
@@ -64,6 +70,7 @@ class CaptionDataset(Dataset[Item]):
         load_image: Callable[[int], Tensor],
         negatives_per_caption: int = 0,
         captions_per_image: Literal["all", "one"] = "all",
+        subgraphs: Callable[[int, random.Random], Drawn] | None = None,
         max_unreadable: int = 0,
         seed: int = 0,
     ) -> None:
@@ -81,6 +88,7 @@ class CaptionDataset(Dataset[Item]):
         self.choices = _choices(examples, captions_per_image)
         self._load_image = load_image
         self._negatives_per_caption = negatives_per_caption
+        self._subgraphs = subgraphs
         self._max_unreadable = max_unreadable
         self._unreadable: set[str] = set()
         self._seed = seed
@@ -102,7 +110,7 @@ class CaptionDataset(Dataset[Item]):
             example = self.examples[position]
             negatives = draw_negatives(example.negatives, self._negatives_per_caption, draw)
             try:
-                return Item(example, self._load_image(position), negatives, unreadable)
+                image = self._load_image(position)
             except ValueError as error:
                 self._unreadable.add(image_name(example.image))
                 if len(self._unreadable) > self._max_unreadable or len(unreadable) == _IN_A_ROW:
@@ -113,6 +121,9 @@ class CaptionDataset(Dataset[Item]):
                     ) from error
                 unreadable[image_name(example.image)] = str(error)
                 index = draw.randrange(len(self))
+                continue
+            drawn = self._subgraphs(position, draw) if self._subgraphs is not None else None
+            return Item(example, image, negatives, unreadable, drawn)
 
 
 def _choices(examples: Sequence[Example], captions_per_image: str) -> list[tuple[int, ...]]:
@@ -127,13 +138,4 @@ def _choices(examples: Sequence[Example], captions_per_image: str) -> list[tuple
 
 def draw_negatives(negatives: Sequence[Negative], count: int, draw: random.Random) -> tuple[Negative, ...]:
     """Draw up to ``count`` different negatives, the kinds taking turns in a random order."""
-    by_kind: dict[str, list[Negative]] = {}
-    for negative in negatives:
-        by_kind.setdefault(negative.kind, []).append(negative)
-    drawn: list[Negative] = []
-    while by_kind and len(drawn) < count:
-        for kind in draw.sample(list(by_kind), min(len(by_kind), count - len(drawn))):
-            drawn.append(by_kind[kind].pop(draw.randrange(len(by_kind[kind]))))
-            if not by_kind[kind]:
-                del by_kind[kind]
-    return tuple(drawn)
+    return tuple(in_turns([(negative.kind, negative) for negative in negatives], count, draw))

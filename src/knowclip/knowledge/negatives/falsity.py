@@ -43,7 +43,7 @@ class Said:
     def statements(self, graph: SceneGraph) -> set[Statement]:
         """What a graph states of its objects, by words of one meaning: a puppy is a dog, big is large."""
         names = [_concept(item.name.lower()) for item in graph.objects]
-        stated = {(names[a.object], "is", _value(a.name.lower())) for a in graph.attributes}
+        stated = {(names[a.object], "is", value_of(a.name.lower())) for a in graph.attributes}
         stated.update(
             [canonical_relation(names[r.subject], r.name.lower(), names[r.object]) for r in graph.relations]
         )
@@ -56,7 +56,7 @@ class Said:
 
     def may_show(self, noun: str) -> bool:
         """Whether such a thing is spoken of: by a synonym, hypernym or hyponym, or a word used alike."""
-        return not _meanings_asked(noun).isdisjoint(self._noun_meanings)
+        return not meanings_asked(noun).isdisjoint(self._noun_meanings)
 
     def may_be(self, adjective: str) -> bool:
         """Whether anything is said to be so, or nearly so; how many there are, wherever numbers are vague."""
@@ -86,7 +86,7 @@ class Said:
 
     @cached_property
     def _noun_meanings(self) -> frozenset[Meaning]:
-        return _union(self._nouns, _meanings_said)
+        return _union(self._nouns, meanings_said)
 
     @cached_property
     def _adjective_clusters(self) -> frozenset[Cluster]:
@@ -133,15 +133,15 @@ def _singular(word: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _meanings_said(noun: str) -> frozenset[Meaning]:
+def meanings_said(noun: str) -> frozenset[Meaning]:
     """What a noun that is said means: clusters, senses, and (below 0, as ``~sense``) all that these imply."""
     implied = [~sense for sense in wordnet.implied(noun, "noun")]
     return alternatives.noun_clusters(noun) | wordnet.senses(noun, "noun") | frozenset(implied)
 
 
 @lru_cache(maxsize=1 << 16)
-def _meanings_asked(noun: str) -> frozenset[Meaning]:
-    """What of :func:`_meanings_said` would show a noun: its clusters, hyponyms and hypernyms."""
+def meanings_asked(noun: str) -> frozenset[Meaning]:
+    """What of :func:`meanings_said` would show a noun: its clusters, hyponyms and hypernyms."""
     senses = [~sense for sense in wordnet.senses(noun, "noun")]
     return alternatives.noun_clusters(noun) | wordnet.implied(noun, "noun") | frozenset(senses)
 
@@ -154,7 +154,8 @@ def _concept(noun: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _value(attribute: str) -> str:
+def value_of(attribute: str) -> str:
+    """One text for attributes of one value: "large" is said of what is big."""
     return " ".join([lexicon.VALUES.get(word, ("", word))[1] for word in attribute.split()])
 
 

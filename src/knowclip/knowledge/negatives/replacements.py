@@ -121,15 +121,20 @@ def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str,
             (v, inflected(v, like=name, lemma=verb)) for v in alternatives.motions_against(verb, preposition)
         ]
         return [(v, text) for v, text in pairs if text]
-    owner = layout.names[item]
+    values = values_against(name, owner=layout.names[item], colours=len(layout.colours_of(item)))
+    return [(value, value) for value in values]
+
+
+def values_against(name: str, *, owner: str, colours: int) -> tuple[str, ...]:
+    """Values that exclude an attribute, no participle, of an object which is said to have so many colours."""
     found = alternatives.noun_sorts(owner)
     natural = owner in _HAIR or not found.isdisjoint(("animal", "bird"))
-    if natural and len(layout.colours_of(item)) > 1:
-        return []  # a "brown and white" dog may have black spots
+    if natural and colours > 1:
+        return ()  # a "brown and white" dog may have black spots
     values = alternatives.adjectives_against(name, natural=natural)
     own = {sort for sort, _ in alternatives.adjective_clusters(name)}
     if owner in _CHILDREN and own & _SUBJECTIVE:
-        return []
+        return ()
     if name in lexicon.COUNTS:  # where there are three, there are two
         values = tuple(v for v in values if lexicon.COUNTS[v] > lexicon.COUNTS[name])
     if own >= {"age", "use"}:
@@ -138,7 +143,7 @@ def _values(layout: Layout, name: str, item: int, span: Span) -> list[tuple[str,
             for v in values
             if (v == "new") != (alternatives.is_alive(owner) or alternatives.is_person(owner))
         )
-    return [(value, value) for value in values]
+    return values
 
 
 def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[Candidate]:
@@ -154,7 +159,7 @@ def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[
         if ends and is_denied(layout, ends[1]):
             continue  # "washing no shirt"
         seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
-        verb, preposition, tokens = _read(layout, relation)
+        verb, preposition, tokens = stated_words(layout, relation)
         if not verb and not preposition:
             continue
         item = layout.names[relation.object]
@@ -214,7 +219,7 @@ def _verbs(
             yield f"{other} {preposition}".strip(), tokens[0], text
 
 
-def _read(layout: Layout, relation: Relation) -> tuple[str, str, list[Span]]:
+def stated_words(layout: Layout, relation: Relation) -> tuple[str, str, list[Span]]:
     """Verb and preposition of a relation, with its tokens; all empty where its words are not its name's."""
     start, end = relation.span or (0, 0)
     first, last = layout.token_at(start), layout.token_at(end)

@@ -50,7 +50,7 @@ def relation_swaps(layout: Layout) -> Iterator[Candidate]:
     times, together = _times(stated), _times(relation.span for relation in relations)
     for relation, statement in zip(relations, stated, strict=True):
         subject, name, item = names[relation.subject], relation.name.lower(), names[relation.object]
-        if not _is_turned(name) or _is_no_thing(subject) or _is_no_thing(item):
+        if not is_turned(name) or is_no_thing(subject) or is_no_thing(item):
             continue
         if _head(subject) == _head(item) or together[relation.span] > 1:
             continue  # the second: "wearing shorts and a shirt", of which one would stay behind
@@ -71,7 +71,7 @@ def _times(items: Iterable[T]) -> dict[T, int]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_no_thing(name: str) -> bool:
+def is_no_thing(name: str) -> bool:
     """Whether what is called an object does nothing and has nothing done to it: "green", "winter", "side"."""
     first, last = name.split()[:1], name.split()[-1:]
     return any(w in lexicon.COLOURS for w in first) or any(w in sorts.SETTINGS for w in last)
@@ -83,7 +83,7 @@ def _head(name: str) -> list[str]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_turned(name: str) -> bool:
+def is_turned(name: str) -> bool:
     """Whether a relation says something else with its ends exchanged, and something that may be."""
     if name in lexicon.NOT_SWAPPED or name.rpartition(" ")[2] in ("during", "without", "as"):
         return False

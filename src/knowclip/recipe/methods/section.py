@@ -9,6 +9,7 @@ from knowclip.recipe.section import Section
 
 if TYPE_CHECKING:
     from knowclip.recipe.methods.knowledge_terms import KnowledgeConfig
+    from knowclip.recipe.methods.terms import SubgraphsConfig
 
 
 class MethodSection(Section):
@@ -35,9 +36,14 @@ class MethodSection(Section):
         return None
 
     @property
+    def subgraph_texts(self) -> SubgraphsConfig | None:
+        """How parts of the captions' graphs are drawn as texts, where it learns from these."""
+        return None
+
+    @property
     def reads_graphs(self) -> bool:
-        """Whether it needs the graphs of captions, be there negatives or none."""
-        return self.reads_triples or self.object_prompt is not None
+        """Whether it needs the graphs of captions, whether it learns from negatives or not."""
+        return self.reads_triples or self.object_prompt is not None or self.subgraph_texts is not None
 
     @property
     def knowledge_terms(self) -> KnowledgeConfig | None:

@@ -94,6 +94,11 @@ class StructureClipConfig(ContrastiveSection):
             raise ValueError(
                 "fold=own folds the choice between a caption and its negatives: it has none here"
             )
+        if self.kee is not None and self.kee.pretrained is not None and self.readout is not None:
+            raise ValueError(
+                "readout reads triples by the text tower's words, and a KEE with pretrained by those of its "
+                "BERT: leave one of them out"
+            )
         if self.contrastive == "batch_hard" and self.negatives_in_softmax:
             raise ValueError("contrastive=batch_hard has no softmax: set negatives_in_softmax=false")
         return self
