@@ -112,4 +112,4 @@ def test_every_extra_has_a_purpose() -> None:
     if not project.is_file():
         pytest.skip("the wheel has no pyproject.toml")
     extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
-    assert set(packages.PURPOSES) == set(extras) - {"all", "demo", "dev"}
+    assert set(packages.PURPOSES) == set(extras) - {"all", "demo", "dev", "docs"}
