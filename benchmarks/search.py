@@ -2,7 +2,7 @@
 
     python benchmarks/search.py vectors                          # 1,000,000 of 512 numbers, in clusters
     python benchmarks/search.py vectors --spread isotropic       # the worst case: no neighbour is near
-    python benchmarks/search.py vectors --library faiss          # the same in a library you have installed
+    python benchmarks/search.py vectors --library faiss-ivf      # faiss-hnsw, lancedb: if you have installed it
     python benchmarks/search.py rerank RUN --plain scenes-base   # drawn twins: what re-ranking is worth
     python benchmarks/search.py loading ViT-B-32/random          # reading photos against encoding them
 
@@ -28,12 +28,14 @@ import numpy as np
 
 from knowclip.search.found import Hit
 from knowclip.search.scan import FileState
-from knowclip.search.store import Store
+from knowclip.search.store import Store, is_index
 from knowclip.search.vectors import NAME, NearestImages
 
 BLOCK = 20_000
 LATENT = 48
 """Directions in which generated vectors vary most; photos' vectors of CLIP are about as many-sided."""
+LISTS, PROBES = 1024, 16
+"""Lists about centres, where a library keeps such, and those that a query looks through."""
 Vectors = np.ndarray
 
 
@@ -84,51 +86,152 @@ def fill(store: Store, count: int, width: int, spread: str) -> None:
             store.changed()
 
 
+class USearch:
+    """What knowclip uses: arranged and saved, then opened as a search opens it."""
+
+    def __init__(self, store: Store, width: int) -> None:
+        self.graph = NearestImages(store)
+
+    @staticmethod
+    def arrange(store: Store, width: int) -> None:
+        """Arrange the vectors, and save them."""
+        NearestImages(store, save=True)
+
+    @staticmethod
+    def size(folder: Path) -> int:
+        """Bytes on disk."""
+        return (folder / NAME).stat().st_size
+
+    def nearest(self, query: Vectors, count: int) -> Vectors:
+        """Ids of the nearest."""
+        return self.graph.nearest(query, count)
+
+
 class Faiss:
-    """FAISS' HNSW over half-precision vectors, with keys, at USearch's defaults."""
+    """FAISS: half-precision vectors with keys, kept in a file.
+
+    Either its graph, at USearch's defaults (``faiss-hnsw``), or lists about centres, as its guidelines have
+    it for a million (``faiss-ivf``).
+    """
+
+    graph = False
+    file = "vectors.faiss"
 
     def __init__(self, store: Store, width: int) -> None:
         import faiss
 
         faiss.omp_set_num_threads(1)
-        graph = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_fp16, 16, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction, graph.hnsw.efSearch = 128, 100
-        self.index = faiss.IndexIDMap(graph)
+        self.index = faiss.read_index(str(store.folder / self.file))
+
+    @classmethod
+    def arrange(cls, store: Store, width: int) -> None:
+        """Arrange the vectors, and save them."""
+        import faiss
+
+        faiss.omp_set_num_threads(1)
         ids = store.ids().astype(np.int64)
-        graph.train(store.vectors(ids[:BLOCK]))
+        kind, inner = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        if cls.graph:
+            inside = faiss.IndexHNSWSQ(width, kind, 16, inner)
+            inside.hnsw.efConstruction, inside.hnsw.efSearch = 128, 100
+            index = faiss.IndexIDMap(inside)
+        else:
+            index = faiss.index_factory(width, f"IVF{LISTS},SQfp16", inner)
+            index.nprobe = PROBES
+        index.train(store.vectors(ids[:: max(1, len(ids) // (50 * LISTS))]))
         for start in range(0, len(ids), BLOCK):
-            self.index.add_with_ids(store.vectors(ids[start : start + BLOCK]), ids[start : start + BLOCK])
+            index.add_with_ids(store.vectors(ids[start : start + BLOCK]), ids[start : start + BLOCK])
+        faiss.write_index(index, str(store.folder / cls.file))
+
+    @classmethod
+    def size(cls, folder: Path) -> int:
+        """Bytes on disk."""
+        return (folder / cls.file).stat().st_size
 
     def nearest(self, query: Vectors, count: int) -> Vectors:
         """Ids of the nearest."""
-        return self.index.search(query[None], count)[1][0]
+        found = self.index.search(query[None], count)[1][0]
+        return found[found >= 0]
+
+
+class FaissGraph(Faiss):
+    graph = True
+    file = "graph.faiss"
+
+
+class Lance:
+    """LanceDB: a table on disk, its vectors in half precision, product-quantised lists beside them."""
+
+    folder = "lance"
+
+    def __init__(self, store: Store, width: int) -> None:
+        import lancedb
+
+        self.table = lancedb.connect(store.folder / self.folder).open_table("photos")
+
+    @classmethod
+    def arrange(cls, store: Store, width: int) -> None:
+        """Write the table, and its index."""
+        import lancedb
+        import pyarrow as pa
+
+        ids = store.ids().astype(np.int64)
+        schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float16(), width))])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for start in range(0, len(ids), BLOCK):
+                part = ids[start : start + BLOCK]
+                flat = pa.array(store.vectors(part).astype(np.float16).reshape(-1))
+                yield pa.record_batch([part, pa.FixedSizeListArray.from_arrays(flat, width)], schema=schema)
+
+        reader = pa.RecordBatchReader.from_batches(schema, batches())
+        table = lancedb.connect(store.folder / cls.folder).create_table("photos", reader, mode="overwrite")
+        table.create_index(
+            metric="cosine", index_type="IVF_PQ", num_partitions=LISTS, num_sub_vectors=width // 8
+        )
+
+    @classmethod
+    def size(cls, folder: Path) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in (folder / cls.folder).rglob("*") if path.is_file())
+
+    def nearest(self, query: Vectors, count: int) -> Vectors:
+        """Ids of the nearest."""
+        found = self.table.search(query).nprobes(PROBES).refine_factor(5).limit(count).select(["id"])
+        return found.to_arrow()["id"].to_numpy()
+
+
+LIBRARIES = {"usearch": USearch, "faiss-hnsw": FaissGraph, "faiss-ivf": Faiss, "lancedb": Lance}
 
 
 def vectors(count: int, width: int, spread: str, library: str, folder: Path) -> None:
     """Recall, time and memory of the vector stage."""
     folder.mkdir(parents=True, exist_ok=True)
-    store = Store.create(folder, model="generated", fingerprint="none", width=width)
-    fill(store, count, width, spread)
-    cpu = time.process_time()
-    if library == "usearch":
-        NearestImages(store, save=True)  # arranged and saved; then opened again, as a search does
+    if is_index(folder):
+        store = Store(folder)  # of another library's run
+    else:
+        store = Store.create(folder, model="generated", fingerprint="none", width=width)
+        fill(store, count, width, spread)
+    if (there := len(store.ids())) != count or store.about("width") != width:
+        raise SystemExit(f"{folder} holds {there:,} vectors of {store.about('width')}: another --folder")
+    tried, cpu = LIBRARIES[library], time.process_time()
+    tried.arrange(store, width)
     cpu, before = time.process_time() - cpu, resident()
     start = time.perf_counter()
-    index = NearestImages(store) if library == "usearch" else Faiss(store, width)
+    index = tried(store, width)
     opened = time.perf_counter() - start
     queries = np.concatenate(list(generated(500, width, spread, seed=2)))
     times, cpu_times, ours = [], [], []
     for query in queries:
-        start, cpu_start = time.perf_counter(), time.thread_time()
+        start, cpu_start = time.perf_counter(), time.process_time()
         ids = index.nearest(query, 100)
         order = np.argsort(-(store.vectors(ids) @ query), kind="stable")[:10]
         times.append(time.perf_counter() - start)
-        cpu_times.append(time.thread_time() - cpu_start)  # what a machine that is not quiet leaves as it is
+        cpu_times.append(time.process_time() - cpu_start)  # what a machine that is not quiet leaves as it is
         ours.append(set(ids[order].tolist()))
     held = resident() - before
     best = exact(store, queries, store.ids(), 10)
     recall = np.mean([len(found & set(row.tolist())) / 10 for found, row in zip(ours, best, strict=True)])
-    size = (folder / NAME).stat().st_size if library == "usearch" else held
     single = count * width * 4
     told = {
         "what": "vectors", "library": library, "vectors": count, "width": width, "spread": spread,
@@ -139,7 +242,7 @@ def vectors(count: int, width: int, spread: str, library: str, folder: Path) -> 
         "arranging_cpu_s": round(cpu), "opening_s": round(opened, 2),
         "memory_by_single_precision": round(held / single, 3),
         "memory_by_half_precision": round(2 * held / single, 3),
-        "file_by_half_precision": round(2 * size / single, 3),
+        "file_by_half_precision": round(2 * tried.size(folder) / single, 3),
     }  # fmt: skip
     print(json.dumps(told), flush=True)
 
@@ -250,8 +353,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--spread", choices=("photos", "isotropic"), default="photos")
-    parser.add_argument("--library", choices=("usearch", "faiss"), default="usearch")
-    parser.add_argument("--folder", type=Path, help="vectors: where to put them; a new folder")
+    parser.add_argument("--library", choices=LIBRARIES, default="usearch")
+    parser.add_argument("--folder", type=Path, help="vectors: where to put them, or where a run before did")
     parser.add_argument(
         "--plain", default="scenes-base", help="rerank: the model whose vector stage is compared"
     )
