@@ -2,14 +2,17 @@
 
     python benchmarks/search.py vectors                          # 1,000,000 of 512 numbers, in clusters
     python benchmarks/search.py vectors --spread isotropic       # the worst case: no neighbour is near
-    python benchmarks/search.py vectors --library faiss-ivf      # faiss-hnsw, lancedb: if you have installed it
+    python benchmarks/search.py vectors --library faiss-ivf      # or faiss-hnsw, lancedb: what is installed
     python benchmarks/search.py rerank RUN --plain scenes-base   # drawn twins: what re-ranking is worth
+    python benchmarks/search.py photos RUN --data FLICKR8K       # captions of photos, and their swaps
     python benchmarks/search.py loading ViT-B-32/random          # reading photos against encoding them
 
 ``vectors`` fills an index's database, arranges it, and asks as ``Index.search`` does: the nearest 100 by
 half precision, ranked by single precision from the database; on one thread. Exact search of the same queries
 is the measure of recall. ``rerank`` draws each scene of a pair of twins several times; a photo is right for a
-caption if it was drawn from the caption's scene, and not from its twin's. Prints a JSON object a measurement.
+caption if it was drawn from the caption's scene, and not from its twin's. ``photos`` asks for captions that
+can be swapped: how often their photo is found first, and how often it stands higher for the caption than for
+the swap. Prints a JSON object a measurement.
 """
 
 from __future__ import annotations
@@ -155,6 +158,8 @@ class Faiss:
 
 
 class FaissGraph(Faiss):
+    """Its graph."""
+
     graph = True
     file = "graph.faiss"
 
@@ -301,6 +306,42 @@ def rerank(model: str, plain: str, twins: int, copies: int, size: int) -> None:
         print(json.dumps({**shown, "n": sum(chosen), "photos": 2 * twins * copies, **told}), flush=True)
 
 
+def swapped(data: Path, split: str, queries: int) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """All photos, and photo, caption and swap of captions that have one, drawn evenly, one a photo."""
+    from knowclip import negatives
+    from knowclip.data.captions.read import read_captions
+    from knowclip.knowledge.negatives.generate import SWAPS
+
+    examples = read_captions(data, split=split).examples
+    first = {example.image.path: example.caption for example in reversed(examples)}
+    asked = []
+    for path, found in zip(first, negatives(first.values(), kinds=SWAPS), strict=True):
+        if found:
+            asked.append((str(path), first[path], found[0].caption))
+    return [str(path) for path in first], asked[:: max(1, len(asked) // queries)][:queries]
+
+
+def photos(model: str, data: Path, split: str, queries: int) -> None:
+    """R@1 of captions, and how often their photo stands higher for them than for their swap."""
+    from knowclip import Index
+
+    places, asked = swapped(data, split, queries)
+    told: dict[str, object] = {"what": "photos", "model": model, "photos": len(places), "n": len(asked)}
+    with tempfile.TemporaryDirectory() as out, Index.build(places, out, model=model) as index:
+        for name, rerank in (("vectors", False), ("reranked", True)):
+            first = beats = 0
+            for path, *texts in asked:
+                standing = []
+                for text in texts:
+                    hits = index.search(text, top=100, rerank=rerank).hits
+                    first += text is texts[0] and path in (hits[0].path, *hits[0].copies)
+                    found = (hit.relative for hit in hits if path in (hit.path, *hit.copies))
+                    standing.append(next(found, -np.inf))
+                beats += standing[0] > standing[1]
+            told |= {f"{name}_R@1": first / len(asked), f"{name}_over_swap": beats / len(asked)}
+    print(json.dumps(told), flush=True)
+
+
 def loading(model: str, photos: int) -> None:
     """CPU time to encode a photo, by that to read, hash and preprocess one."""
     from evaluate import draw  # pictures of 500x375 pixels
@@ -348,7 +389,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("vectors", "rerank", "loading"))
+    parser.add_argument("what", choices=("vectors", "rerank", "photos", "loading"))
     parser.add_argument("model", nargs="?", default="scenes-base")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--width", type=int, default=512)
@@ -362,9 +403,14 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=10)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--photos", type=int, default=256)
+    parser.add_argument("--data", type=Path, help="photos: captioned photos")
+    parser.add_argument("--split", default="val", help="photos: of the data")
+    parser.add_argument("--queries", type=int, default=300)
     chosen = parser.parse_args()
     if chosen.what == "rerank":
         rerank(chosen.model, chosen.plain, chosen.twins, chosen.copies, chosen.size)
+    elif chosen.what == "photos":
+        photos(chosen.model, chosen.data, chosen.split, chosen.queries)
     elif chosen.what == "loading":
         loading(chosen.model, chosen.photos)
     else:
