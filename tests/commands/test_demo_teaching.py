@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from knowclip.commands import demo_teaching
-from knowclip.commands.demo_teaching import Heads, teach
+from knowclip.commands.demo_teaching import Heads, holders, teach
 from knowclip.data.scenes.labels import UNSAID, Labels
 from knowclip.data.scenes.nouns import COLOURS, NOUNS, RELATIONS
 
@@ -21,12 +21,15 @@ def labels_of(scenes: int, *, seed: int = 0) -> Labels:
     labels = Labels(
         np.zeros((scenes, len(NOUNS)), dtype=bool),
         np.full((scenes, len(NOUNS)), UNSAID),
-        np.stack([pairs[:, 0], rng.integers(len(RELATIONS), size=scenes), pairs[:, 1]], axis=1),
-        np.full((scenes, 4, 2), UNSAID),
+        rng.integers(len(RELATIONS), size=scenes),
+        np.full((scenes, len(NOUNS)), UNSAID),
+        np.full((scenes, 4, 3), UNSAID),
     )
+    roles = np.tile([0, 1], (scenes, 1))
     np.put_along_axis(labels.nouns, pairs, values=True, axis=1)
     np.put_along_axis(labels.colours, pairs, colours, axis=1)
-    labels.spots[:, :2] = np.stack([pairs, colours], axis=2)
+    np.put_along_axis(labels.roles, pairs, roles, axis=1)
+    labels.spots[:, :2] = np.stack([pairs, colours, roles], axis=2)
     return labels
 
 
@@ -34,7 +37,7 @@ def test_teaching_fits_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_teaching, "BATCH", 32)
     torch.manual_seed(0)
     pooled, spots = nn.Embedding(64, 48), nn.Embedding(64, 4 * 8)
-    settings = {"sizes": (48, 8), "lr": 0.02, "seed": 1, "doing": "teaching"}
+    settings = {"sizes": (48, 8), "names_roles": True, "lr": 0.02, "seed": 1, "doing": "teaching"}
 
     def taught(steps: int) -> dict[str, float]:
         return teach(
@@ -47,7 +50,8 @@ def test_teaching_fits_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
 
     first, last = taught(1), taught(150)
     assert first.keys() == last.keys() == {
-        "colours", "nouns", "subject", "relation", "object", "spot_nouns", "spot_colours"
+        "nouns", "colours", "relations", "roles", "subjects", "objects",
+        "spot_nouns", "spot_colours", "spot_roles",
     }  # fmt: skip
     assert all(last[name] < 0.6 * first[name] for name in first), (first, last)
 
@@ -62,12 +66,29 @@ def test_a_batch_is_mostly_of_two_colours() -> None:
 
 def test_unsaid_labels_ask_nothing() -> None:
     torch.manual_seed(0)
-    heads, labels = Heads(16, 8), labels_of(3)
+    heads, labels = Heads(16, 8, names_roles=True), labels_of(3)
     pooled, spots = torch.randn(3, 16), torch.randn(3, 4, 8)
     before = heads.losses(pooled, spots, labels)
-    labels.colours[2], labels.roles[2], labels.spots[2] = UNSAID, UNSAID, UNSAID
-    two = Labels(labels.nouns[:2], labels.colours[:2], labels.roles[:2], labels.spots[:2])
-    without, of_two = heads.losses(pooled, spots, labels), heads.losses(pooled[:2], spots[:2], two)
+    for part in (labels.colours, labels.relations, labels.roles, labels.spots):
+        part[2] = UNSAID
+    without, of_two = (
+        heads.losses(pooled, spots, labels),
+        heads.losses(pooled[:2], spots[:2], labels[np.arange(2)]),
+    )
     for name in set(before) - {"nouns"}:
         assert without[name].item() == pytest.approx(of_two[name].item(), rel=1e-5), name
         assert without[name].item() != pytest.approx(before[name].item(), rel=1e-5), name
+
+
+def test_a_noun_is_asked_its_role_and_roles_their_nouns() -> None:
+    labels = labels_of(5)
+    subjects, objects = (holders(labels.roles, role) for role in (0, 1))
+    assert all(labels.roles[row, noun] == 0 for row, noun in enumerate(subjects))
+    assert all(labels.roles[row, noun] == 1 for row, noun in enumerate(objects))
+    labels.roles[3] = UNSAID
+    assert holders(labels.roles, 1)[3] == UNSAID
+    told = {
+        names: set(Heads(16, 8, names_roles=names).losses(torch.randn(5, 16), torch.randn(5, 4, 8), labels))
+        for names in (True, False)
+    }
+    assert told[True] - told[False] == {"subjects", "objects"}

@@ -1,26 +1,28 @@
 """What a scene and its caption say, as labels: nouns, whose colour is which, who does what to whom.
 
-Numbers are indices into ``NOUNS``, ``COLOURS`` and ``RELATIONS``; ``UNSAID`` stands where nothing is said,
-and is what ``cross_entropy`` leaves out. *Spots* are the places where a tower can be told one thing at a
-time: cells of an image's grid, words of a caption.
+Numbers are indices into ``NOUNS``, ``COLOURS``, ``RELATIONS`` and ``ROLES``; ``UNSAID`` stands where nothing
+is said, and is what ``cross_entropy`` leaves out. *Spots* are the places where a tower can be told one thing
+at a time: cells of an image's grid, words of a caption. Of a relation and its converse one is taken
+(``CONVERSES``): the picture is the same, so nothing in it says which end was meant as the subject.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from knowclip.data.scenes.nouns import COLOURS, NOUNS, RELATIONS, RelationWords
+from knowclip.data.scenes.nouns import COLOURS, CONVERSES, NOUNS, RELATIONS, RelationWords
 from knowclip.types import SceneGraph
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64
 
 UNSAID = -100
+ROLES = ("subject", "object")
 
 _NOUNS = {noun: index for index, noun in enumerate(NOUNS)}
 _COLOURS = {colour: index for index, colour in enumerate(COLOURS)}
@@ -29,6 +31,8 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 Spot = tuple[int, int, int]
 """Place, noun, colour."""
+Role = tuple[int, int, int]
+"""Subject, relation, object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,17 @@ class Labels:
     nouns: Bool[np.ndarray, "n N"]
     colours: Int64[np.ndarray, "n N"]
     """Of each noun."""
-    roles: Int64[np.ndarray, "n 3"]
-    """Subject, relation, object of the scene's first relation."""
-    spots: Int64[np.ndarray, "n S 2"]
-    """Noun and colour."""
+    relations: Int64[np.ndarray, " n"]
+    """The scene's first."""
+    roles: Int64[np.ndarray, "n N"]
+    """Of each noun, in that relation."""
+    spots: Int64[np.ndarray, "n S 3"]
+    """Noun, colour, role."""
+
+    def __getitem__(self, rows: Int64[np.ndarray, " m"]) -> Self:
+        """The labels of some scenes."""
+        parts = (self.nouns, self.colours, self.relations, self.roles, self.spots)
+        return type(self)(*(part[rows] for part in parts))
 
     @classmethod
     def of_images(cls, graphs: Sequence[SceneGraph], *, size: int, grid: int) -> Self:
@@ -52,18 +63,26 @@ class Labels:
             size: Pixels a side that the boxes are in.
             grid: Cells a side.
         """
-        cells = [tuple(_cells(graph, size=size, grid=grid)) for graph in graphs]
-        return cls._of(
-            graphs, [list(_painted(graph)) for graph in graphs], [True] * len(graphs), cells, grid**2
-        )
+        labels = cls._of(graphs, places=grid**2)
+        for row, graph in enumerate(graphs):
+            labels._tell(row, _painted(graph), _role(graph))
+            for place, noun, colour in _cells(graph, size=size, grid=grid):
+                labels.spots[row, place] = noun, colour, labels.roles[row, noun]
+        return labels
 
     @classmethod
     def of_captions(cls, captions: Sequence[str], graphs: Sequence[SceneGraph], *, words: int) -> Self:
         """What the captions say of their graphs; spots are the first ``words`` words and points."""
-        said = [tuple(_said_colours(c, graph)) for c, graph in zip(captions, graphs, strict=True)]
-        paints = [[(noun, colour) for _, noun, colour in spots] for spots in said]
-        told = [_tells_relation(c, graph) for c, graph in zip(captions, graphs, strict=True)]
-        return cls._of(graphs, paints, told, said, words)
+        labels = cls._of(graphs, places=words)
+        for row, (caption, graph) in enumerate(zip(captions, graphs, strict=True)):
+            said = tuple(_said_colours(caption, graph))
+            paints = [(noun, colour) for _, noun, colour in said]
+            labels._tell(row, paints, _role(graph) if _tells_relation(caption, graph) else None)
+            for place, noun, colour in said:
+                labels.spots[row, place : place + 1, :2] = noun, colour  # none beyond the last word
+            for place, noun in _last_of_the_pair(caption, labels.roles[row]):
+                labels.spots[row, place : place + 1, 2] = labels.roles[row, noun]
+        return labels
 
     @property
     def two_coloured(self) -> Int64[np.ndarray, " m"]:
@@ -74,30 +93,21 @@ class Labels:
         return np.flatnonzero((highest >= 0) & (highest != lowest))
 
     @classmethod
-    def _of(
-        cls,
-        graphs: Sequence[SceneGraph],
-        paints: Sequence[Sequence[tuple[int, int]]],
-        told: Sequence[bool],
-        spots: Sequence[Sequence[Spot]],
-        places: int,
-    ) -> Self:
-        labels = cls(
-            np.zeros((len(graphs), len(NOUNS)), dtype=bool),
-            np.full((len(graphs), len(NOUNS)), UNSAID),
-            np.full((len(graphs), 3), UNSAID),
-            np.full((len(graphs), places, 2), UNSAID),
-        )
+    def _of(cls, graphs: Sequence[SceneGraph], *, places: int) -> Self:
+        """Labels that name the nouns, and say nothing of them yet."""
+        rows = len(graphs)
+        nouns = np.zeros((rows, len(NOUNS)), dtype=bool)
         for row, graph in enumerate(graphs):
-            labels.nouns[row, [_NOUNS[thing.name] for thing in graph.objects]] = True
-            for noun, colour in paints[row]:
-                labels.colours[row, noun] = colour
-            if told[row]:
-                labels.roles[row] = _role(graph)
-            for place, *what in spots[row]:
-                if place < places:
-                    labels.spots[row, place] = what
-        return labels
+            nouns[row, [_NOUNS[thing.name] for thing in graph.objects]] = True
+        shapes = ((rows, len(NOUNS)), (rows,), (rows, len(NOUNS)), (rows, places, 3))
+        return cls(nouns, *(np.full(shape, UNSAID) for shape in shapes))
+
+    def _tell(self, row: int, paints: Iterable[tuple[int, int]], role: Role | None) -> None:
+        for noun, colour in paints:
+            self.colours[row, noun] = colour
+        if role is not None:
+            subject, self.relations[row], other = role
+            self.roles[row, [subject, other]] = 0, 1
 
 
 def _painted(graph: SceneGraph) -> Iterator[tuple[int, int]]:
@@ -106,9 +116,11 @@ def _painted(graph: SceneGraph) -> Iterator[tuple[int, int]]:
             yield _NOUNS[graph.objects[attribute.object].name], _COLOURS[attribute.name]
 
 
-def _role(graph: SceneGraph) -> tuple[int, int, int]:
+def _role(graph: SceneGraph) -> Role:
     first = graph.relations[0]
     subject, other = (_NOUNS[graph.objects[end].name] for end in (first.subject, first.object))
+    if first.name in CONVERSES:
+        return other, _RELATIONS[CONVERSES[first.name]], subject
     return subject, _RELATIONS[first.name], other
 
 
@@ -143,11 +155,23 @@ def _said_colours(caption: str, graph: SceneGraph) -> Iterator[Spot]:
             yield place, _NOUNS[before[0]], _COLOURS[word]
 
 
+def _last_of_the_pair(caption: str, roles: Int64[np.ndarray, " N"]) -> Iterator[tuple[int, int]]:
+    """The last word that names one of the two, with its noun: there it is clear who does what, sooner not."""
+    words = _WORD.findall(caption.lower())
+    of_the_pair = [
+        (place, _NOUNS[word])
+        for place, word in enumerate(words)
+        if word in _NOUNS and roles[_NOUNS[word]] != UNSAID
+    ]
+    yield from of_the_pair[-1:]
+
+
 def _tells_relation(caption: str, graph: SceneGraph) -> bool:
     """Whether the caption says the first relation; a sentence at its end tells each of the further ones."""
     sentences = [sentence for sentence in caption.lower().split(".") if sentence.strip()]
     about = " . ".join(sentences[: len(sentences) - len(graph.relations) + 1])
-    return any(f" {form} " in f" {about.strip()} " for form in _forms(RELATIONS[_role(graph)[1]]))
+    first = RELATIONS[_RELATIONS[graph.relations[0].name]]
+    return any(f" {form} " in f" {about.strip()} " for form in _forms(first))
 
 
 def _forms(relation: RelationWords) -> Iterator[str]:

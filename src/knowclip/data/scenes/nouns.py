@@ -83,3 +83,6 @@ RELATIONS: tuple[RelationWords, ...] = (
     RelationWords("to the right of", preposition="to the right of"),
 )
 """No name stands in ARO's list of 157 dropped relations (a test checks)."""
+
+CONVERSES = {"to the right of": "to the left of", "behind": "in front of"}
+"""Relation -> the one that the same picture shows when its subject and object change places."""
