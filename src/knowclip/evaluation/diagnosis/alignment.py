@@ -77,7 +77,8 @@ def _fit_one(
     best, state = -1.0, copy.deepcopy(mapped.state_dict())
     for step in range(1, STEPS + 1):
         rows = chosen[torch.randint(len(chosen), (min(BATCH, len(chosen)),))]
-        loss = F.softplus(-SCALE * margins(*(part[rows] for part in fitted), mapped)).mean()
+        images, captions, swaps = (part[rows] for part in fitted)
+        loss = F.softplus(-SCALE * margins(images, captions, swaps, mapped)).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
