@@ -113,7 +113,11 @@ def _put(new: Path, dest: Path) -> None:
         except OSError:
             recover(dest)
             raise
-        previous.rename(new)
+        try:
+            previous.rename(new)
+        except OSError:  # the new one stands: as after an exchange, what cannot be kept is removed
+            shutil.rmtree(previous, ignore_errors=True)
+            raise
 
 
 def _exchange(first: Path, second: Path) -> bool:
