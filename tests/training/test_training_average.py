@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from safetensors.torch import load_file, load_model
 from torch import nn
-from trainers import MemoryEpochs, make_trainer
+from trainers import MemoryEpochs, in_two_processes, make_trainer
 
 from knowclip.methods.negclip import NegClip
 from knowclip.training.average import WeightAverage
@@ -119,12 +116,7 @@ def test_training_ends_when_validations_find_nothing_better_and_goes_on_with_mor
     assert (longer.step, longer.best_step, longer.since_best) == (6, 4, 2)
 
 
-def worker(rank: int, port: int, folder: str) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
-    torch.set_num_threads(1)
+def worker(rank: int, folder: str) -> None:
     scores = iter([0.5, 0.9, 0.8, 0.7, 0.6])
     method = NegClip(tiny_model(), own_negative_weight=0.5)
     trainer = make_trainer(
@@ -137,15 +129,11 @@ def worker(rank: int, port: int, folder: str) -> None:
     torch.save([position.step, named(trainer.method)], Path(folder) / f"{rank}.pt")
     with trainer._average.applied():
         torch.save(trainer.method.model.state_dict(), Path(folder) / f"average-{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_end_together_with_one_average(tmp_path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    in_two_processes(worker, str(tmp_path))
     (step, weights), (again, others) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert step == again == 3
     assert all(torch.equal(value, others[name]) for name, value in weights.items())

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from accelerate import Accelerator
 from torch import nn
+from trainers import in_two_processes
 
 from knowclip.methods.clip import Clip
 from knowclip.methods.distillation import Distillation
@@ -125,12 +123,7 @@ def train(method: Method, *, accumulate: int, rank: int | None) -> list[dict]:
     return history
 
 
-def worker(rank: int, port: int, folder: str) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
-    torch.set_num_threads(1)
+def worker(rank: int, folder: str) -> None:
     Accelerator(cpu=True)
     for name, make in METHODS.items():
         for accumulate in (1, 2):
@@ -145,16 +138,12 @@ def worker(rank: int, port: int, folder: str) -> None:
     assert gathered.image_features.tolist() == [[0, 0], [1, 1]]
     assert gathered.text_features.tolist() == [[0, 0], [-1, -1]]
     assert gathered.caption_ids is None and gathered.logit_scale == scale
-    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("gloo")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(folder)), nprocs=2)
+    in_two_processes(worker, str(folder))
     return folder
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from accelerate import Accelerator
-from trainers import make_trainer
+from trainers import in_two_processes, make_trainer
 
 from knowclip.data.graphs.collate import Neighbours, relation_vocabulary
 from knowclip.data.graphs.hierarchy import Hierarchy
@@ -242,24 +239,15 @@ def train(graph: KnowledgeGraph, *, rank: int, world_size: int, accumulate: int)
     return history
 
 
-def worker(rank: int, port: int, path: str, folder: str) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
-    torch.set_num_threads(1)
+def worker(rank: int, path: str, folder: str) -> None:
     for accumulate in (1, 2):
         history = train(KnowledgeGraph(path), rank=rank, world_size=2, accumulate=accumulate)
         torch.save(history, Path(folder) / f"{accumulate}-{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(graph, tmp_path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(graph.path), str(tmp_path)), nprocs=2)
+    in_two_processes(worker, str(graph.path), str(tmp_path))
     expected = train(graph, rank=0, world_size=1, accumulate=1)
     for accumulate in (1, 2):
         for rank in (0, 1):

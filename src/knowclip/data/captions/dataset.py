@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from torch.utils.data import Dataset
 
 from knowclip.console.counts import there_are
+from knowclip.data.captions.by_image import by_image
 from knowclip.data.captions.subgraphs import Drawn
 from knowclip.data.captions.turns import in_turns
 from knowclip.data.images.decoding import image_name
@@ -130,10 +131,7 @@ def _choices(examples: Sequence[Example], captions_per_image: str) -> list[tuple
     """For each item the positions of the examples it may show."""
     if captions_per_image == "all":
         return [(i,) for i in range(len(examples))]
-    by_image: dict[str, list[int]] = {}
-    for i, example in enumerate(examples):
-        by_image.setdefault(example.image_id, []).append(i)
-    return [tuple(positions) for positions in by_image.values()]
+    return [tuple(positions) for positions in by_image(examples).values()]
 
 
 def draw_negatives(negatives: Sequence[Negative], count: int, draw: random.Random) -> tuple[Negative, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from knowclip.data.captions.by_image import by_image, said_by
 from knowclip.data.captions.read import GIVEN
 from knowclip.knowledge.negatives.falsity import Said, lemmatised
 from knowclip.types import Example, Negative, SceneGraph
@@ -104,7 +105,7 @@ def mine(
     if bare := [example.key for example in examples if example.graph is None]:
         raise ValueError(f"{len(bare):,} pairs have no graph, the first {bare[0]}: parse the captions first")
     graphs = {example.caption: example.graph for example in examples}
-    said = _said(examples)
+    said = {image: said_by(examples[i] for i in several) for image, several in by_image(examples).items()}
     left_out: Counter[str] = Counter()
     mined: list[Example] = []
     kept = without = 0
@@ -134,9 +135,9 @@ def _candidates(
 ) -> Iterator[tuple[Example, Iterator[tuple[str, float, float]]]]:
     """Each pair with captions of other images by falling cosine: text, cosine, the highest of a negative."""
     rows = {text: row for row, text in enumerate(texts)}
-    of_image: dict[str, list[int]] = {}
-    for example in examples:
-        of_image.setdefault(example.image_id, []).append(rows[example.caption])
+    of_image = {
+        image: [rows[examples[i].caption] for i in several] for image, several in by_image(examples).items()
+    }
     for start in range(0, len(examples), CHUNK):
         part = examples[start : start + CHUNK]
         scores = queries[start : start + CHUNK] @ text_features.T
@@ -149,16 +150,6 @@ def _candidates(
             others = [(texts[row], score) for row, score in ranked if score > -torch.inf]
             most = options.most(own[place])
             yield example, ((text, score, most) for text, score in others[options.range_min :])
-
-
-def _said(examples: Sequence[Example]) -> dict[str, Said]:
-    by_image: dict[str, list[Example]] = {}
-    for example in examples:
-        by_image.setdefault(example.image_id, []).append(example)
-    return {
-        image: Said([e.caption for e in several], [e.graph for e in several if e.graph is not None])
-        for image, several in by_image.items()
-    }
 
 
 def _why_true(text: str, graph: SceneGraph | None, said: Said) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from knowclip import knowledge
+from knowclip.data.captions.by_image import by_image
 from knowclip.data.captions.token_identity import Reading
 from knowclip.data.captions.user_graphs import read_graphs
 from knowclip.knowledge.negatives.falsity import Said
@@ -105,7 +106,7 @@ def negatives_for(
             f"{graphs} has no graph for any of the {len(examples):,} captions; a graph belongs to the "
             f"caption of the same text, such as {examples[0].caption!r}, or to the image of its image_id"
         )
-    numbers = _by_image(examples)
+    numbers = by_image(examples)
     images = [
         _Image(
             tuple(examples[i].caption for i in n),
@@ -121,14 +122,6 @@ def negatives_for(
     order = [i for several in numbers.values() for i in several]
     filled = {i: line for i, line in zip(order, lines, strict=True) if line != _NO_GRAPH}
     return _filled(examples, filled, graphs)
-
-
-def _by_image(examples: Sequence[Example]) -> dict[str, list[int]]:
-    """Image -> numbers of its examples."""
-    numbers: dict[str, list[int]] = {}
-    for i, example in enumerate(examples):
-        numbers.setdefault(example.image_id, []).append(i)
-    return numbers
 
 
 def _filled(examples: Sequence[Example], lines: dict[int, str], graphs: Path | None) -> Prepared:

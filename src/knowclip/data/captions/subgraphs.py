@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from knowclip.data.captions.by_image import by_image, said_by
 from knowclip.data.captions.turns import in_turns
 from knowclip.knowledge.negatives.falsity import Said
 from knowclip.knowledge.negatives.subgraph_edits import Scene, edits
@@ -71,9 +72,7 @@ class SubgraphDraw:
         self._examples = examples
         self._positives, self._negatives = positives, negatives
         self._kinds = frozenset(kinds)
-        self._of_image: dict[str, list[int]] = {}
-        for position, example in enumerate(examples):
-            self._of_image.setdefault(example.image_id, []).append(position)
+        self._of_image = by_image(examples)
         nouns = {o.name.lower() for e in examples if e.graph is not None for o in e.graph.objects}
         self._truths = Truths(nouns.union(*map(nouns_against, nouns)))
         self._known: dict[int, list[Subgraph]] = {}
@@ -108,8 +107,7 @@ class SubgraphDraw:
 
     def _said(self, example: Example) -> Said:
         """What all captions of its image say."""
-        others = [self._examples[position] for position in self._of_image[example.image_id]]
-        return Said([e.caption for e in others], [e.graph for e in others if e.graph is not None])
+        return said_by(self._examples[position] for position in self._of_image[example.image_id])
 
     def _truths_of(self, image: str) -> Int[np.ndarray, " E"]:
         found = self._true.get(image)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from knowclip.evaluation.diagnosis.fitting import Split
+from knowclip.evaluation.diagnosis.fitting import Split, best_state
 from knowclip.models.projection import LinearMap
 
 if TYPE_CHECKING:
@@ -72,21 +72,23 @@ def _fit_one(
 ) -> tuple[float, dict[str, Tensor]]:
     """The best accuracy on ``held`` at one rate, and the map that has it."""
     mapped = LinearMap(fitted[0].shape[1])
-    optimizer = torch.optim.Adam(mapped.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    best, state = -1.0, copy.deepcopy(mapped.state_dict())
-    for step in range(1, STEPS + 1):
-        rows = chosen[torch.randint(len(chosen), (min(BATCH, len(chosen)),))]
+
+    def loss(rows: Int[Tensor, " B"]) -> Tensor:
         images, captions, swaps = (part[rows] for part in fitted)
-        loss = F.softplus(-SCALE * margins(images, captions, swaps, mapped)).mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        # no patience: accuracy stands still for hundreds of steps before it rises
-        if step % CHECK == 0 and (score := _accuracy(mapped, *held)) > best:
-            best, state = score, copy.deepcopy(mapped.state_dict())
-    return best, state
+        return F.softplus(-SCALE * margins(images, captions, swaps, mapped)).mean()
+
+    # no patience: accuracy stands still for hundreds of steps before it rises
+    return best_state(
+        mapped,
+        loss,
+        lambda: _accuracy(mapped, *held),
+        chosen,
+        lr=lr,
+        steps=STEPS,
+        batch=BATCH,
+        check=CHECK,
+        patience=None,
+    )
 
 
 @torch.no_grad()

@@ -90,23 +90,58 @@ def fit(
 def _fit_one(
     probe: nn.Module, inputs: Inputs, asked: Asked, split: Split, *, penalty: float, lr: float, batch: int
 ) -> tuple[float, dict[str, Tensor]]:
-    optimizer = torch.optim.Adam(probe.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    best, state, waited = -1.0, copy.deepcopy(probe.state_dict()), 0
-    for step in range(1, STEPS + 1):
-        rows = split.rows[torch.randint(len(split.rows), (min(batch, len(split.rows)),))]
-        loss = F.softplus(-probe(inputs.take(rows), asked[rows])).mean()
-        loss = loss + penalty * sum(weights.square().sum() for weights in probe.parameters())
+    def loss(rows: Int[Tensor, " B"]) -> Tensor:
+        told = F.softplus(-probe(inputs.take(rows), asked[rows])).mean()
+        return told + penalty * sum(weights.square().sum() for weights in probe.parameters())
+
+    def score() -> float:
+        return float((answer(probe, inputs, asked, split.held) > 0).float().mean())
+
+    return best_state(
+        probe, loss, score, split.rows, lr=lr, steps=STEPS, batch=batch, check=CHECK, patience=PATIENCE
+    )
+
+
+def best_state(
+    module: nn.Module,
+    loss: Callable[[Int[Tensor, " B"]], Tensor],
+    score: Callable[[], float],
+    rows: Int[Tensor, " k"],
+    *,
+    lr: float,
+    steps: int,
+    batch: int,
+    check: int,
+    patience: int | None,
+) -> tuple[float, dict[str, Tensor]]:
+    """Train a small module, and return its highest score with the weights that have it.
+
+    Args:
+        module: Left with the weights of the last step.
+        loss: Of questions.
+        score: On those held out, asked every ``check`` steps.
+        rows: Questions to draw from.
+        lr: Of Adam, falling to 0 along a cosine.
+        steps: At most.
+        batch: Questions a step.
+        check: Steps between two scores.
+        patience: Scores without a better one after which it ends; None: it does not.
+    """
+    optimizer = torch.optim.Adam(module.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    best, state, waited = -1.0, copy.deepcopy(module.state_dict()), 0
+    for step in range(1, steps + 1):
+        told = loss(rows[torch.randint(len(rows), (min(batch, len(rows)),))])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        told.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        if step % CHECK == 0:
-            score = float((answer(probe, inputs, asked, split.held) > 0).float().mean())
-            waited = 0 if score > best else waited + 1
-            if score > best:
-                best, state = score, copy.deepcopy(probe.state_dict())
-            if waited == PATIENCE:
+        if step % check == 0:
+            found = score()
+            waited = 0 if found > best else waited + 1
+            if found > best:
+                best, state = found, copy.deepcopy(module.state_dict())
+            if waited == patience:
                 break
     return best, state
 
