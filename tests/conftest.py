@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,14 @@ def real_data() -> Path:
     if os.environ.get("KNOWCLIP_REQUIRE_REAL_DATA") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_precision() -> Iterator[None]:
+    """Accelerate keeps the first precision of a process: without this the next test would train in it."""
+    yield
+    if (state := sys.modules.get("accelerate.state")) is not None:
+        state.AcceleratorState._reset_state()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -171,7 +171,7 @@ def test_the_command_serves_until_it_is_stopped(
     answers = []
 
     def run(app: Any, listening: Any, *, seconds: float) -> None:
-        with TestClient(app) as client:
+        with TestClient(app, base_url="http://127.0.0.1") as client:
             answers.extend([client.get("/health").json(), client.post("/embed", json={"texts": ["a"] * 3})])
         assert listening.getsockname()[0] == "127.0.0.1" and seconds == 5
 
