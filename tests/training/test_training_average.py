@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, load_model
 from torch import nn
-from trainers import MemoryEpochs, in_two_processes, make_trainer
+from trainers import MemoryEpochs, make_trainer
 
 from knowclip.methods.negclip import NegClip
 from knowclip.training.average import WeightAverage
 from knowclip.training.monitor import Monitor
+from processes import in_two_processes
 from tiny import tiny_model
 
 DECAY = 0.5

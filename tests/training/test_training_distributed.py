@@ -9,7 +9,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
-from trainers import in_two_processes
 
 from knowclip.methods.clip import Clip
 from knowclip.methods.distillation import Distillation
@@ -23,6 +22,7 @@ from knowclip.training.batches import map_tensors
 from knowclip.training.distributed import gather
 from knowclip.training.step import backward
 from knowclip.types import Batch, Features
+from processes import in_two_processes
 from tiny import tiny_batch, tiny_model
 
 STEPS = 3

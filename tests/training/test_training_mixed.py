@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from trainers import in_two_processes, make_trainer
+from trainers import make_trainer
 
 from knowclip.data.graphs.collate import Neighbours, relation_vocabulary
 from knowclip.data.graphs.hierarchy import Hierarchy
@@ -22,6 +22,7 @@ from knowclip.training.batches import map_tensors, split
 from knowclip.training.mixed import MixedLoader
 from knowclip.training.step import backward
 from knowclip.types import Batch
+from processes import in_two_processes
 from tiny import tiny_batch, tiny_model
 from tiny_graph import graph_steps, make_graph
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from safetensors.torch import save_model
-from torch import multiprocessing as mp
 from torch import nn
 
 from knowclip.methods.method import Method
@@ -95,21 +92,3 @@ def make_trainer(
         validate=validate,
         **defaults | options,
     )
-
-
-def in_two_processes(work: Callable[..., None], *given: str) -> None:
-    """Call ``work(rank, *given)`` in two processes of one gloo group on this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(_joined, args=(port, work, given), nprocs=2)
-
-
-def _joined(rank: int, port: int, work: Callable[..., None], given: tuple[str, ...]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
-    torch.set_num_threads(1)
-    work(rank, *given)
-    torch.distributed.destroy_process_group()

@@ -1,0 +1,28 @@
+"""Two processes of one gloo group."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+import torch
+from torch import multiprocessing as mp
+
+
+def in_two_processes(work: Callable[..., None], *given: object) -> None:
+    """Call ``work(rank, *given)`` in two processes of one gloo group on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_joined, args=(port, work, given), nprocs=2)
+
+
+def _joined(rank: int, port: int, work: Callable[..., None], given: tuple[object, ...]) -> None:
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    work(rank, *given)
+    torch.distributed.destroy_process_group()
