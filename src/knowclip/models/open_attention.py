@@ -21,8 +21,7 @@ class OpenAttention(nn.Module):
 
     PEFT has a LoRA of its own for ``nn.MultiheadAttention``, which reads its weights without calling a layer:
     it merges into them before each forward and takes that off again. Frozen weights then drift by rounding,
-    there is no dropout and no DoRA, and PEFT 0.21.2 adds the update of ``out_proj`` twice. Two plain layers
-    have none of that.
+    and there is no dropout and no DoRA. Two plain layers have none of that.
 
     Args:
         attention: Of one width for queries, keys and values; its parameters are shared.
