@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import knowclip
 
 ROOT = Path(knowclip.__file__).parent
+TESTS = Path(__file__).parent
 FLOORS = {
     "types": 0, "plugins": 0,
     "storage": 1, "console": 1, "losses": 1, "evaluation.metrics": 1,
@@ -113,3 +115,10 @@ def test_files_and_functions_are_short(path: Path) -> None:
 def test_folders_are_rooms_not_halls() -> None:
     modules = Counter(p.parent.relative_to(ROOT).as_posix() for p in FILES if p.name != "__init__.py")
     assert {folder for folder, n in modules.items() if n > MAX_FOLDER} <= set(LISTS), modules.most_common(3)
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
+    """By its defaults pytest collects nothing in a folder named "build", and says nothing of it."""
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    passed_over = pytestconfig.getini("norecursedirs")
+    assert not [f for f in folders if any(fnmatch(part, bad) for part in f.parts for bad in passed_over)]
