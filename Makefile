@@ -17,9 +17,11 @@ install: $(VENV)/.installed ## make the virtual environment in .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("knowclip needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
-	@echo "Installing about 190 packages into $(VENV), once: 7.5 GB on Linux (4 GB of it CUDA libraries of torch), a few minutes."
-	@echo "Step 1 of 3: the virtual environment"
+	@echo "Installing about 190 packages into $(VENV), once: 7.5 GB on Linux, 4 GB of it CUDA"
+	@echo "libraries of torch. A few minutes."
+	@echo "Step 1 of 3: the virtual environment, with a pip that shows how far it is"
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet "pip>=25.1"
 	@echo "Step 2 of 3: torch and torchvision, most of it"
 	@$(PIP) torch torchvision
 	@echo "Step 3 of 3: knowclip, what it stands on, its drawings and towers"
