@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from knowclip.evaluation.scoring import Scorer, model_hash
 from knowclip.types import ImageRef
+from tiny_models import make
 
 
 class Tiny(nn.Module):
@@ -127,6 +128,15 @@ def test_model_hash_sees_weights_and_preprocessing_not_addresses() -> None:
     assert model_hash(model) == model_hash(same)
     same.preprocess = "resize 224"
     assert model_hash(model) != model_hash(same)
+
+
+def test_model_hash_sees_what_a_text_tower_s_folder_holds_not_where_it_lies(tmp_path: Path) -> None:
+    models = [make("timm_cnn_bert", tmp_path / place) for place in ("here", "there")]
+    first, second = map(model_hash, models)
+    assert first == second
+    with (tmp_path / "there" / "bert" / "tokenizer.json").open("a") as file:
+        file.write("\n")
+    assert model_hash(models[1]) != first
 
 
 def test_too_many_missing_images_are_refused_by_name(pictures: list[ImageRef], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property, partial
@@ -177,8 +177,15 @@ class Scorer:
             warnings.warn(message, stacklevel=3)
 
 
+_TOWER_FILES = ("config.json", "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")
+"""Of a Hugging Face text tower's folder: what decides its features beside its weights."""
+
+
 def model_hash(model: Any) -> str:
-    """Hash of everything that decides a model's features: weights, preprocessing, tokenizer, config."""
+    """Hash of everything that decides a model's features: weights, preprocessing, tokenizer, config.
+
+    Where the model lies decides nothing: a folder that its config names stands for what is in it.
+    """
     if not hasattr(model, "state_dict"):
         raise ValueError(f"{type(model).__name__} has no state_dict to hash; use a Scorer without a cache")
     import torch
@@ -189,9 +196,19 @@ def model_hash(model: Any) -> str:
         array = tensor.detach().cpu().contiguous().flatten()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(array.view(torch.uint8).numpy().tobytes())
-    for name in ("preprocess", "tokenizer", "config"):
-        digest.update(_stable_repr(getattr(model, name, None)).encode())
+    for part in (getattr(model, name, None) for name in ("preprocess", "tokenizer", "config")):
+        digest.update(_stable_repr(_without_places(part)).encode())
     return digest.hexdigest()[:16]
+
+
+def _without_places(config: Any) -> Any:
+    """A configuration whose folders (``hf_model_name``) are replaced by a hash of their small files."""
+    if isinstance(config, Mapping):
+        return {key: _without_places(value) for key, value in config.items()}
+    if not isinstance(config, str) or not (Path(config) / "config.json").is_file():
+        return config
+    files = [file for name in _TOWER_FILES if (file := Path(config) / name).is_file()]
+    return [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
 
 
 def _stable_repr(value: Any) -> str:
