@@ -19,7 +19,7 @@ from knowclip.build.trainer import build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.demo_methods import METHODS
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, others_work, step_seconds
-from knowclip.console.progress import counting, stages, waiting
+from knowclip.console.progress import stages, waiting
 from knowclip.data.captions.read import read_captions
 from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.write import write_scenes
@@ -76,8 +76,8 @@ def make_scenes(
         digest.update(part)
     folder = cache_folder() / f"scenes-{digest.hexdigest()}"
     if not folder.is_dir():
-        total, workers = sum(numbers.values()) + 2 * sum(twins.values()), os.cpu_count() or 1
-        with counting("drawing scenes", total=total, unit="scenes") as progress:
+        workers = os.cpu_count() or 1
+        with stages() as progress:
             write_scenes(folder, numbers=numbers, twins=twins, seed=seed, workers=workers, progress=progress)
     console.print(f"scenes   {folder}  ({LICENCE})")
     return folder

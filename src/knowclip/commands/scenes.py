@@ -24,7 +24,7 @@ def command(
     """Write OpenMoji scenes with exact graphs in Visual Genome, COCO and ARO formats."""
     import time
 
-    from knowclip.console.progress import counting
+    from knowclip.console.progress import stages
     from knowclip.console.screen import Screen
     from knowclip.data.scenes.sprites import LICENCE
     from knowclip.data.scenes.write import write_scenes
@@ -38,7 +38,7 @@ def command(
     start = time.perf_counter()
     twins = {"train": train_twins, "val": val_twins, "test": test_twins}
     total = train + val + test + 2 * sum(twins.values())
-    with counting("drawing scenes", total=total, unit="scenes") as progress:
+    with stages() as progress:
         drawn = write_scenes(
             out,
             numbers={"train": train, "val": val, "test": test},

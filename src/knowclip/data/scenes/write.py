@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
+from knowclip.console.progress import Stages
 from knowclip.data.scenes import formats, questions
 from knowclip.data.scenes.drawing import draw
 from knowclip.data.scenes.entailment import snli_ve
@@ -136,7 +137,7 @@ def write_scenes(
     seed: int = 0,
     size: int = 64,
     workers: int = 1,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Stages = lambda label, done, total: None,
 ) -> list[Drawn]:
     """Draw ``numbers[split]`` scenes a split into the folder ``out``, replacing it when all is done.
 
@@ -148,7 +149,7 @@ def write_scenes(
         seed: of everything but the compositional hold-out, which is the same for all seeds.
         size: pixels a side, at least 32.
         workers: processes that draw; the result does not depend on it.
-        progress: called with the number of pictures drawn so far.
+        progress: told of the pictures drawn so far, then that what they say is written.
 
     Returns:
         The scenes, without the twins.
@@ -170,10 +171,12 @@ def write_scenes(
             (folder / images).mkdir(parents=True)
         work = partial(_draw_chunk, folder=folder, size=size)
         boxes: list[tuple[Box, ...]] = []
+        progress("drawing scenes", 0, len(jobs))
         with ProcessPoolExecutor(workers) as pool:
             for done in pool.map(work, chunks) if workers > 1 else map(work, chunks):
                 boxes += done
-                progress(len(boxes))
+                progress("drawing scenes", len(boxes), len(jobs))
+        progress("writing captions and questions", 0, None)
         drawn = [replace(each, boxes=box) for each, box in zip(undrawn, boxes, strict=False)]
         _write_annotations(folder, drawn, size)
         _write_tasks(folder, drawn, seed)
