@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ def measure(
         ValueError: none can be measured.
     """
     from knowclip.api.loaded import scorers
+    from knowclip.api.trained_on import seen
     from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
     from knowclip.evaluation.suites.folder import run_suite
@@ -67,6 +69,8 @@ def measure(
     for name, model in models.items():
         with stages() as update:
             model = _loaded(name, device, update) if model is None else model
+            if told := seen(name, (case.image for each in benchmarks for case in shown_cases(each))):
+                warnings.warn(told, stacklevel=2)
             for suffix, scorer in scorers(model, cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:

@@ -73,6 +73,11 @@ def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) ->
         _check_checkpoint(recipe.output.folder, trainer)
     recipe.output.folder.mkdir(parents=True, exist_ok=True)
     save_recipe(recipe, recipe.output.folder / "recipe.yaml")
+    if trainer is not None and recipe.data.val is None and trainer.checkpointer.data is not None:
+        from knowclip.api.trained_on import write_held_out
+
+        if held := trainer.checkpointer.data.pairs["validation pairs"]:
+            write_held_out(recipe.output.folder, held)
 
 
 def _check_checkpoint(run: Path, trainer: Trainer) -> None:

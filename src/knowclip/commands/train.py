@@ -34,7 +34,7 @@ def command(
     check(config, resume=resume, dry_run=dry_run)
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
-    from knowclip.commands.train_report import check_images, go_on, plan, tell_lost
+    from knowclip.commands.train_report import check_images, go_on, plan, tell_held_out, tell_lost
     from knowclip.training.stopping import TrainingStopped
 
     main = trainer.accelerator.is_main_process
@@ -68,6 +68,7 @@ def command(
                 "that is the start: training raised none of it. What was trained is in "
                 f"{run / 'last'}; selection.metrics (and selection.links) say what counts"
             )
+        tell_held_out(console, run)
 
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:

@@ -96,6 +96,15 @@ def tell_lost(console: Console, pairs: Pairs, position: Position, run: Path) -> 
     tell_unreadable(console, pairs, position.unreadable, run)
 
 
+def tell_held_out(console: Console, run: Path) -> None:
+    """Name the photos that the run did not train on, where it chose them itself."""
+    from knowclip.api.trained_on import HELD_OUT
+
+    if (held := run / HELD_OUT).is_file():
+        console.print("measure it on the photos it held out, by which its best was chosen:")
+        console.print(shlex.join(["knowclip", "evaluate", str(run), "--data", str(held)]), soft_wrap=True)
+
+
 def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run: Path) -> None:
     """Say once more what was read, less what training could not: the count that it began with goes on."""
     from knowclip.data.captions.read import MISSING, UNREADABLE

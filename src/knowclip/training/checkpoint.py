@@ -241,6 +241,15 @@ class Checkpointer:
         return f"The checkpoint{step} before it is whole: free space on its disk, then go on with --resume"
 
 
+def saved_data(run: Path) -> dict[str, Any] | None:
+    """What ``RUN/last`` was trained on, as ``DataFingerprint.state``; None where that cannot be told."""
+    try:
+        state = torch.load(run / LAST / "trainer" / "state.pt", mmap=True, weights_only=True)
+    except _UNREADABLE:
+        return None
+    return state.get("data")
+
+
 def _tell(folder: Path, position: Position) -> None:
     """Write ``training.json``: of which step the weights are, and their selection number if it is known."""
     about = {"step": position.step, "steps": position.steps, "best_step": position.best_step}

@@ -8,7 +8,7 @@ Shape legend: P pairs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from knowclip.data.images.identity import ImageFiles
-from knowclip.types import Example
+from knowclip.types import Example, ImageRef
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -39,12 +39,12 @@ class DataFingerprint:
     @cached_property
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: ``{part: {"keys", "captions", "images": [P]}}`` and ``files``."""
-        images = ImageFiles(e.image.path for examples in self.pairs.values() for e in examples).contents()
+        images = _contents(e.image for examples in self.pairs.values() for e in examples)
         parts = {
             name: {
                 "keys": _hashes([example.key for example in examples]),
                 "captions": _hashes([example.caption for example in examples]),
-                "images": _hashes([f"{images[e.image.path]} {e.image.box}" for e in examples]),
+                "images": _hashes([images[e.image] for e in examples]),
             }
             for name, examples in self.pairs.items()
         }
@@ -62,6 +62,12 @@ class DataFingerprint:
             if saved["files"].get(name) != now["files"].get(name):
                 return f"the {name} has another content"
         return None
+
+
+def image_hashes(images: Sequence[ImageRef]) -> Int[Tensor, " P"]:
+    """What a ``state`` has as ``images``, of these."""
+    contents = _contents(images)
+    return _hashes([contents[image] for image in images])
 
 
 def file_content(path: Path) -> str:
@@ -102,6 +108,12 @@ def _first(examples: Sequence[Example], before: Mapping[str, Tensor], now: Mappi
 
 def _changed(before: Mapping[str, Tensor], now: Mapping[str, Tensor], field: str) -> int:
     return int((before[field] != now[field]).sum())
+
+
+def _contents(images: Iterable[ImageRef]) -> dict[ImageRef, str]:
+    distinct = list(dict.fromkeys(images))
+    files = ImageFiles(image.path for image in distinct).contents()
+    return {image: f"{files[image.path]} {image.box}" for image in distinct}
 
 
 def _hashes(texts: Sequence[str]) -> Int[Tensor, " P"]:

@@ -1,0 +1,63 @@
+"""What a run was trained on, for whoever measures it: photos kept out, photos it has seen."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knowclip.storage.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from knowclip.types import Example, ImageRef
+
+HELD_OUT = "held_out.csv"
+"""In a run's folder: the photos that ``data.val_images`` kept out of training, with their captions."""
+
+
+def write_held_out(run: Path, examples: Sequence[Example]) -> None:
+    """Write the pairs that a run is judged by as a table that every command reads; none of regions."""
+    if any(example.image.box is not None for example in examples):
+        return
+    with (
+        atomic_file(run / HELD_OUT) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow(("image", "caption"))
+        rows.writerows((os.path.abspath(example.image.path), example.caption) for example in examples)
+
+
+def seen(model: str | Path, images: Iterable[ImageRef]) -> str | None:
+    """Say how many of the images a run was trained on; None: on none of them, or it is no run's folder.
+
+    Images are one by their content. A run on more than 20,000 of them knows the content of a part: more may
+    be meant than are told.
+    """
+    run = _run_of(Path(model))
+    if run is None:
+        return None
+    from knowclip.data.captions.fingerprint import image_hashes
+    from knowclip.training.checkpoint import saved_data
+
+    if (data := saved_data(run)) is None:
+        return None
+    trained = set(data["pairs"]["training pairs"]["images"].tolist())
+    distinct = list(dict.fromkeys(images))
+    count = sum(one in trained for one in image_hashes(distinct).tolist())
+    if not count:
+        return None
+    held = run / HELD_OUT
+    way = f"--data {held} has those that it has not" if held.is_file() else "measure it on others too"
+    return (
+        f"{model} was trained on {count:,} of these {len(distinct):,} images, and does better on them than "
+        f"on new ones: {way}"
+    )
+
+
+def _run_of(model: Path) -> Path | None:
+    """The run's folder of a model that is one, or its ``best`` or ``last``."""
+    return next((folder for folder in (model, model.parent) if (folder / "last" / "trainer").is_dir()), None)
