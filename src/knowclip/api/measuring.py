@@ -57,7 +57,6 @@ def measure(
         ValueError: none can be measured.
     """
     from knowclip.api.loaded import scorers
-    from knowclip.api.trained_on import seen
     from knowclip.console.progress import stages
     from knowclip.evaluation.scoring import UnreadableError
     from knowclip.evaluation.suites.folder import run_suite
@@ -68,9 +67,7 @@ def measure(
     failed: dict[str, str] = {}
     for name, model in models.items():
         with stages() as update:
-            model = _loaded(name, device, update) if model is None else model
-            if told := seen(name, (case.image for each in benchmarks for case in shown_cases(each))):
-                warnings.warn(told, stacklevel=2)
+            model = _loaded(name, device, benchmarks, update) if model is None else model
             for suffix, scorer in scorers(model, cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
@@ -90,9 +87,13 @@ def measure(
     return runs, failed
 
 
-def _loaded(name: str, device: str | None, update: Stages) -> DualEncoder:
+def _loaded(name: str, device: str | None, benchmarks: Sequence[Benchmark], update: Stages) -> DualEncoder:
+    """Load a model; warn if it is a run that was trained on images of the benchmarks."""
     from knowclip.api.loaded import load_model
+    from knowclip.api.trained_on import seen
 
+    if told := seen(name, (case.image for each in benchmarks for case in shown_cases(each))):
+        warnings.warn(told, stacklevel=3)
     update(f"loading {name}", 0, None)
     return load_model(name, device=device).with_kee()
 
