@@ -24,7 +24,7 @@ FLOORS = {
     "knowledge": 3, "knowledge.graph": 3,
     "knowledge.parsing": 4, "knowledge.readers": 4,
     "knowledge.negatives": 5,
-    "data": 6, "data.images": 6, "models": 6,
+    "data": 6, "data.images": 6, "data.prepared": 6, "models": 6,
     "data.captions": 7, "data.scenes": 7, "models.loading": 7,
     "data.graphs": 8, "preflight": 8,
     "methods": 9, "evaluation": 9,

@@ -22,6 +22,7 @@ GROUPS = {
         "parse": "Turn captions into scene graphs.",
         "negatives": "Turn captions into hard-negative captions.",
         "mine": "Find hard negatives among the captions of other images, by a model's embeddings.",
+        "prepare": "Parse a corpus of any size into shards of graphs and negatives.",
         "swaps": "Build a test from captioned images that no text-only model can solve.",
         "select": "Choose the pairs whose captions teach structure, without the images of benchmarks.",
     },

@@ -107,7 +107,8 @@ def tell_held_out(console: Console, run: Path) -> None:
 
 def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run: Path) -> None:
     """Say once more what was read, less what training could not: the count that it began with goes on."""
-    from knowclip.data.captions.read import MISSING, UNREADABLE
+    from knowclip.data.captions.read import UNREADABLE
+    from knowclip.data.formats.pairs import MISSING
     from knowclip.data.images.decoding import image_name
 
     lost_images = {**pairs.unreadable, **met}

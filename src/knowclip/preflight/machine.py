@@ -21,6 +21,8 @@ EXTRAS = {
     "datasets": ("datasets",),
     "glue": ("datasets",),
     "lora": ("peft",),
+    "ray": ("ray",),
+    "remote": ("fsspec",),
     "wandb": ("wandb",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
     "app": ("gradio",),
@@ -93,16 +95,19 @@ def existing(path: Path, what: str, *, folder: bool = False) -> None:
 
 
 def captions(path: Path, what: str) -> None:
-    """Refuse captions that are not there: a file, a folder, or a data set by name, for which its library is.
+    """Refuse captions that are not there, where that takes no asking: a data set by name, and a URL, may be.
 
     Raises:
         ValueError: As :func:`existing`.
-        ImportError: A data set by name, and nothing to fetch it with.
+        ImportError: A data set by name or a URL, and nothing to fetch it with.
     """
     from knowclip.data.formats.huggingface import is_hub
+    from knowclip.storage.remote import is_remote, url_of
 
     if is_hub(path):
         require("datasets", f"{what} {path}")
+    elif is_remote(path):
+        require("remote", f"{what} {url_of(path)}")
     else:
         existing(path, what)
 

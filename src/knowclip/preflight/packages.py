@@ -28,6 +28,8 @@ PURPOSES = {
     "serve": "knowclip serve",
     "app": "knowclip app",
     "lora": "model.lora of a recipe",
+    "ray": "knowclip prepare --engine ray",
+    "remote": "shards at URLs (s3://...)",
     "wandb": "output.wandb of a recipe",
 }
 """Extra -> what needs it."""

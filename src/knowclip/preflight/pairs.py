@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from knowclip.data.captions.fingerprint import file_content
+from knowclip.data.captions.fingerprint import graphs_content
 from knowclip.data.images.identity import ImageFiles
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.recipe.recipe import Recipe
@@ -61,7 +61,7 @@ def data_files(recipe: Recipe, graph: KnowledgeGraph | None) -> dict[str, str]:
     if recipe.selection.links is not None:
         files["graph of selection.links"] = KnowledgeGraph(recipe.selection.links.path / "val").key
     if recipe.data.negatives.graphs is not None:
-        files["file of data.negatives.graphs"] = file_content(recipe.data.negatives.graphs)
+        files["file of data.negatives.graphs"] = graphs_content(recipe.data.negatives.graphs)
     return files
 
 

@@ -60,6 +60,7 @@ def check_recipe(recipe: Recipe) -> None:
     for key, path, folder in _paths(recipe):
         if path is not None:
             preflight.existing(path, key, folder=folder)
+    _check_prepared(recipe)
     preflight.writable_folder(recipe.output.folder, "output.folder")
     graph = recipe.data.graph
     if recipe.data.cache != "none" or _parses(recipe) or (graph is not None and graph.cache):
@@ -140,6 +141,17 @@ def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
     yield "method.kee.pretrained", kee and kee.pretrained, True
     yield "selection.suite", recipe.selection.suite, True
     yield "selection.links.path", recipe.selection.links and recipe.selection.links.path, True
+
+
+def _check_prepared(recipe: Recipe) -> None:
+    """Refuse prepared captions that are not finished, or without what the recipe asks for."""
+    negatives = recipe.data.negatives
+    if negatives.graphs is not None:
+        from knowclip.data.prepared import join
+        from knowclip.knowledge.negatives.generate import SWAPS
+
+        kinds = SWAPS if negatives.kinds is None else negatives.kinds
+        join.refuse_unfit(negatives.graphs, kinds=kinds, parse_negatives=recipe.method.reads_triples)
 
 
 def _parses(recipe: Recipe) -> bool:

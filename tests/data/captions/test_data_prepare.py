@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowclip.data.captions import negatives as prepare
-from knowclip.data.captions.negatives import group_ids, negatives_for, sources_of_negatives
+from knowclip.data.captions.negatives import group_ids, negatives_for
 from knowclip.data.captions.read import read_captions
 from knowclip.data.captions.user_graphs import ground, read_graphs
+from knowclip.knowledge.negatives.images import sources_of_negatives
 from knowclip.knowledge.parsing.parsers import parse
 from knowclip.knowledge.records import graph_from_json, graph_to_json, negative_from_json, negative_to_json
 from knowclip.types import Attribute, Example, ImageRef, Negative, Relation, SceneGraph, SceneObject
@@ -139,7 +140,7 @@ def test_cache_is_keyed_by_all_code_and_tables_that_decide(tmp_path, monkeypatch
     negatives_for([example("1", RIDE, "a.jpg")], cache=caches[0])
     (tmp_path / "lexicon.py").write_text("another word list")
     changed = [*sources[1:], tmp_path / "lexicon.py"]
-    monkeypatch.setattr("knowclip.data.captions.negatives.sources_of_negatives", lambda: changed)
+    monkeypatch.setattr("knowclip.knowledge.negatives.images.sources_of_negatives", lambda: changed)
     negatives_for([example("1", RIDE, "a.jpg")], cache=caches[1])
     before, after = ({path.name for path in cache.iterdir()} for cache in caches)
     assert before and after and before.isdisjoint(after)
@@ -168,7 +169,7 @@ def test_few_captions_start_no_process(monkeypatch):
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(prepare, "_CHUNK", 2)
-    monkeypatch.setattr(prepare, "ProcessPoolExecutor", refuse)
+    monkeypatch.setattr(prepare, "process_pool", refuse)
     examples = [example(str(i), f"A dog chases {i} cats.", graph=RIDING) for i in range(5)]
     assert negatives_for(examples, processes=2) == negatives_for(examples)
     monkeypatch.setattr(prepare, "_WORTH_PROCESSES", 5 * prepare._TEXTS)
@@ -206,7 +207,9 @@ def record(key: str, caption: str, **fields) -> dict:
 
 
 def test_own_graphs_replace_parsing(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "parse", lambda *args, **options: pytest.fail("parsed"))
+    monkeypatch.setattr(
+        "knowclip.knowledge.negatives.images.parse", lambda *args, **options: pytest.fail("parsed")
+    )
     path = graphs_file(tmp_path, record("other", RIDE))
     prepared = negatives_for([example("1", RIDE), example("2", "A dog.")], graphs=path)
     assert prepared.examples[0].graph == RIDING and len(prepared.examples[0].negatives) == 1

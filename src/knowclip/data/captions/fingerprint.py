@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from knowclip.data.images.identity import ImageFiles
+from knowclip.data.prepared import join
 from knowclip.types import Example, ImageRef
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ def file_content(path: Path) -> str:
     """Hash of a whole file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def graphs_content(path: Path) -> str:
+    """What tells the content of ``data.negatives.graphs``: a file, prepared folders, or Visual Genome's."""
+    if path.is_file():
+        return file_content(path)
+    return join.runs(path) or " ".join(map(file_content, sorted(path.glob("*.json"))))
 
 
 def _difference(

@@ -5,37 +5,32 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.data.formats.pairs import GIVEN, pairs_of
 from knowclip.data.formats.registry import Source, find
 from knowclip.data.formats.rows import (
     BROKEN,
-    EMPTY,
     LENGTH,
     MALFORMED,
     NOT_UTF8,
     Options,
     Row,
     fault_of,
-    said,
     tell_encoding,
     text_fault,
 )
 from knowclip.storage.members import exists
+from knowclip.storage.remote import is_remote
 from knowclip.storage.text_files import looks_like
 from knowclip.types import Example, ImageRef, Negative
 
-MISSING = "image not found"
 UNREADABLE = "unreadable image"
 """It is there, and cannot be decoded."""
-JOINED = "joined to the same pair, with its negatives"
-"""Lines of ``negatives.jsonl`` and ``swaps.jsonl`` are one for each negative."""
-GIVEN = "given"
-"""Kind of the negatives that a captions file brings itself."""
 
 _FETCH = "Images are not downloaded: do that first (as img2dataset does). "
 _IMAGE_FOLDERS = (
@@ -123,39 +118,16 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing:
     _refuse_broken(rows, faults, skipped, source)
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
     refs, missing = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
-    seen: Counter[str] = Counter()
-    bringing: dict[tuple[str, str], int] = {}
-    examples: list[Example] = []
-    for _, image, text, false, _, _ in good:
-        # before any is skipped, so that k counts as the file does, whatever images are there
-        number = seen[image]
-        seen[image] = number + 1
-        caption = said(text)
-        if not caption:
-            skipped[EMPTY] += 1
-        elif image not in refs:
-            skipped[MISSING] += 1
-        elif false and (earlier := bringing.get((image, caption))) is not None:
-            skipped[JOINED] += 1
-            examples[earlier] = _joined(examples[earlier], false)
-        else:
-            example = Example(f"{image}#{number}", image, refs[image], caption)
-            if false:
-                bringing[image, caption] = len(examples)
-                example = _joined(example, false)
-            examples.append(example)
+    examples = [
+        Example(key, image, refs[image], caption, negatives=tuple(Negative(one, GIVEN) for one in false))
+        for key, image, caption, false in pairs_of(good, skipped, there=refs)
+    ]
     if not examples:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
         raise ValueError(
             f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
         )
     return CaptionSet(source.path, source.format.name, examples, skipped, missing)
-
-
-def _joined(example: Example, false: Iterable[str]) -> Example:
-    """Add negatives that a file brings to those of a pair, each once."""
-    known = dict.fromkeys((*example.negatives, *(Negative(one, GIVEN) for one in false)))
-    return replace(example, negatives=tuple(known))
 
 
 def _image_fault(image: Any) -> str:
@@ -194,6 +166,9 @@ def _refs(
     names: list[str], source: Source, root: Path | None, allow_missing: bool
 ) -> tuple[dict[str, ImageRef], dict[str, str]]:
     """Image name to its file, and the missing ones; what shards and saved data sets list, they hold."""
+    if is_remote(source.path) and root is None:
+        folder = source.path if source.path.suffix != ".tar" else source.path.parent
+        return {name: ImageRef(folder / name) for name in names}, {}
     if source.format.name not in ("webdataset", "huggingface"):
         return _locate(names, source.path, root, allow_missing)
     folder = source.path if source.path.is_dir() else source.path.parent

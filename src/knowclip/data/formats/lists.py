@@ -63,20 +63,32 @@ def read_parquet(path: Path, content: Any, options: Options) -> Iterator[Row]:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path)
+        file = parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is no whole Parquet file: {error}") from error
     is_packed = (pyarrow.types.is_struct, pyarrow.types.is_binary, pyarrow.types.is_large_binary)
-    packed = [field.name for field in table.schema if any(kind(field.type) for kind in is_packed)]
+    packed = [field.name for field in file.schema_arrow if any(kind(field.type) for kind in is_packed)]
     if packed and options.with_images and options.image_column in (None, *packed):
         raise ValueError(
             f"{path} holds the images themselves ({', '.join(packed)}): give its folder as "
             f"hf-hub:{path.parent}, which the extra `datasets` reads"
         )
-    names = [name for name in table.column_names if name not in packed]
-    records = chain.from_iterable(batch.to_pylist() for batch in table.select(names).to_batches())
-    placed = ((f"row {number}", record, "") for number, record in enumerate(records, start=1))
-    return _rows(placed, path, options, names=names)
+    names = [name for name in file.schema_arrow.names if name not in packed]
+    return _rows(_of_batches(file, names, path), path, options, names=names)
+
+
+def _of_batches(file: Any, names: list[str], path: Path) -> Iterator[Record]:
+    """Records of the columns ``names`` of a Parquet file, a few at a time."""
+    import pyarrow
+
+    number = 0
+    try:
+        for batch in file.iter_batches(columns=names):
+            for record in batch.to_pylist():
+                number += 1
+                yield f"row {number}", record, ""
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read beyond row {number}: {error}") from error
 
 
 def read_metadata(path: Path, content: Any, options: Options) -> Iterable[Row]:

@@ -17,7 +17,8 @@ from typing import Any
 from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.console.progress import Stages
 from knowclip.data.captions.negatives import negatives_for
-from knowclip.data.captions.read import GIVEN, UNREADABLE, CaptionSet, read_captions
+from knowclip.data.captions.read import UNREADABLE, CaptionSet, read_captions
+from knowclip.data.formats.pairs import GIVEN
 from knowclip.data.images.readable import refuse_many, unreadable_images
 from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.choices import Choice

@@ -67,22 +67,33 @@ def read_texts(
     Raises:
         ValueError: if a column is not there, naming those that are, or the file is of no known format.
     """
-    options = Options(caption_column=column, key_column=key_column, with_images=False)
-    rows = _standard_input(options) if path is None else _rows(path, options)
     seen: Counter[str] = Counter()
-    for number, row in enumerate(rows, start=1):
-        fault = fault_of(row)
-        image = row.image if not fault and row.image and not text_fault(row.image) else None
+    for number, row, image, caption in read_rows(path, column=column, key_column=key_column, skipped=skipped):
         key = row.key or (str(number) if image is None else f"{image}#{seen[image]}")
         if image is not None:
             seen[image] += 1
-        caption = "" if fault else said(row.caption)
         if caption:
             yield Text(key, caption, image)
-        else:
+
+
+def read_rows(
+    path: Path | None, *, column: str | None, key_column: str | None = None, skipped: Counter[str]
+) -> Iterator[tuple[int, Row, str | None, str]]:
+    """Records as :func:`read_texts` takes them: their number from 1, themselves, image and caption.
+
+    The caption is "" where it is skipped, which is counted; the image is None where none is named.
+    """
+    options = Options(caption_column=column, key_column=key_column, with_images=False)
+    rows = _standard_input(options) if path is None else _rows(path, options)
+    for number, row in enumerate(rows, start=1):
+        fault = fault_of(row)
+        image = row.image if not fault and row.image and not text_fault(row.image) else None
+        caption = "" if fault else said(row.caption)
+        if not caption:
             if fault == NOT_UTF8 and not skipped[fault]:
                 tell_encoding(row, path or STDIN)
             skipped[fault or EMPTY] += 1
+        yield number, row, image, caption
 
 
 def _rows(path: Path, options: Options) -> Iterator[Row]:
