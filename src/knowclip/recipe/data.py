@@ -51,7 +51,7 @@ class NegativesConfig(Section):
     parser: str = "spacy"
     """Parser of the captions: ``spacy``, ``factual`` (a T5) or a plug-in's; ``:MODEL`` for another model."""
     graphs: Path | None = None
-    """Your own scene graphs (``graphs.jsonl``), in place of parsing."""
+    """Your own scene graphs (``graphs.jsonl``), or a folder of ``knowclip prepare``, in place of parsing."""
     processes: PositiveInt = 1
     """Local processes that parse."""
 
@@ -72,6 +72,8 @@ class DataConfig(Section):
     negatives: NegativesConfig = NegativesConfig()
     group_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of each batch made of captions that name the same objects: in-batch hard negatives."""
+    shard_window: PositiveInt | None = None
+    """Shards (``.tar``) shuffled together and, at a URL, copied here while they are read; null: all."""
     cache: Literal["none", "pixels", "trunk"] = "none"
     """Keep decoded images, or the outputs of a locked image trunk, on disk."""
     cache_dir: Path | None = None

@@ -98,6 +98,11 @@ class Recipe(Section):
         data, model = self.data, self.model
         if data.group_share and not data.negatives.per_caption:
             raise ValueError("data.group_share needs parsed captions: set data.negatives.per_caption, or 0")
+        if data.group_share and data.shard_window is not None:
+            raise ValueError(
+                "data.group_share makes batches of captions from any shard: set data.shard_window=null, or "
+                "data.group_share=0"
+            )
         if model.text_cache and model.unlocked_text_layers is None and not model.lock_text:
             raise ValueError(
                 "model.text_cache is for text layers that stay as they are: set model.unlocked_text_layers, "

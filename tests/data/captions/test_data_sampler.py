@@ -147,3 +147,32 @@ def test_skipping_more_batches_than_there_are_is_told():
     assert list(sampler) == []
     with pytest.raises(ValueError, match=r"after batch 8 of an epoch of 5 batches .*not the data of the run"):
         sampler.skip(8)
+
+
+def test_a_window_of_shards_is_shuffled_at_a_time():
+    """Each epoch takes the shards in another order; two at a time hold all that comes until both are done."""
+    shards = [10 * (i % 7) for i in range(70)]
+    options = {"batch_size": 5, "seed": 1, "shards": shards, "window": 2}
+    sampler = GlobalBatchSampler(70, **options)
+    orders = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        order = list(chain.from_iterable(sampler))
+        assert sorted(order) == list(range(70)) and order == list(chain.from_iterable(sampler))
+        windows = [[shards[i] for i in order[start : start + 20]] for start in range(0, 70, 20)]
+        assert [len(set(window)) for window in windows] == [2, 2, 2, 1]
+        assert windows[0] != sorted(windows[0], key=windows[0].index)  # the two are mixed
+        orders.append(order)
+    assert set(orders[0][:20]) != set(orders[1][:20])
+    sampler.skip(3)
+    assert list(chain.from_iterable(sampler)) == orders[1][15:]
+    ranks = [GlobalBatchSampler(70, rank=rank, world_size=2, **options) for rank in (0, 1)]
+    assert next(a + b for a, b in zip(*ranks, strict=True)) == orders[0][:5]
+
+
+@pytest.mark.parametrize(
+    "change", [{"shards": [0] * 9}, {"window": 0}, {"groups": [0] * 10}, {"shuffle": False}]
+)
+def test_windows_that_do_not_fit_are_refused(change):
+    with pytest.raises(ValueError, match="shards need one number for each of the 10 items"):
+        GlobalBatchSampler(10, **{"batch_size": 2, "shards": [0] * 10, "window": 2} | change)

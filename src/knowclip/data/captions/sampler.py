@@ -18,6 +18,9 @@ class GlobalBatchSampler:
     are each other's hard in-batch negatives (scenes of the same objects in other roles), as NegCLIP
     (Yuksekgonul et al., ICLR 2023) mines hard images.
 
+    With ``shards``, an epoch goes through the shards in an order of its own, and shuffles the items of
+    ``window`` shards at a time: so many shards are read from, and no item is left out or seen twice.
+
     Args:
         size: Number of items.
         batch_size: Of the global batch, over all processes.
@@ -30,6 +33,8 @@ class GlobalBatchSampler:
         groups: A group number for each item.
         group_share: Share of each batch to fill with groups, in [0, 1]. Less is filled where too few items
             have a group of two, or where the next group is too large for what is left of the share.
+        shards: A shard number for each item.
+        window: Shards whose items are shuffled together.
 
     Raises:
         ValueError: Sizes, ranks or groups that do not fit together, or no batch at all.
@@ -47,6 +52,8 @@ class GlobalBatchSampler:
         drop_last: bool = True,
         groups: Sequence[int] | None = None,
         group_share: float = 0.5,
+        shards: Sequence[int] | None = None,
+        window: int = 1,
     ) -> None:
         if not 0 <= rank < world_size <= batch_size:
             raise ValueError(
@@ -56,6 +63,11 @@ class GlobalBatchSampler:
             raise ValueError(
                 f"groups need one number for each of the {size} items (got {len(groups)}), a group_share in "
                 f"[0, 1] (got {group_share}), and shuffle=True"
+            )
+        if shards is not None and (len(shards) != size or window < 1 or groups is not None or not shuffle):
+            raise ValueError(
+                f"shards need one number for each of the {size} items (got {len(shards)}), a window of 1 or "
+                f"more (got {window}), shuffle=True, and no groups, whose members may be in any shard"
             )
         full, rest = divmod(size, batch_size)
         keep_rest = not drop_last and rest >= world_size
@@ -70,6 +82,8 @@ class GlobalBatchSampler:
         self._rank, self._world_size = rank, world_size
         self._seed, self._shuffle = seed, shuffle
         self._members = _members(groups)
+        self._shards = None if shards is None else np.unique(np.asarray(shards), return_inverse=True)[1]
+        self._window = window
         self._group_slots = self._slots(group_share)
         self._epoch = self._skip = 0
 
@@ -111,8 +125,15 @@ class GlobalBatchSampler:
         if not self._shuffle:
             return np.arange(self._size)
         rng = np.random.default_rng([self._seed, self._epoch])
+        if self._shards is not None:
+            return self._windowed(self._shards, rng)
         order = rng.permutation(self._size)
         return order if self._group_slots < 2 else self._grouped(order, rng)
+
+    def _windowed(self, shards: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Sort items by the window that their shard comes in, and at random within it."""
+        window_of = rng.permutation(shards.max() + 1) // self._window
+        return np.lexsort((rng.random(self._size), window_of[shards]))
 
     def _grouped(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Arrange a permutation so that each full batch begins as groups; then shuffle within batches."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.rows import NO_IMAGE, NOT_UTF8, Format, Options, Row, check_split
-from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk, read_text
+from knowclip.storage.remote import find, is_remote, read
+from knowclip.storage.text_files import IMAGE_SUFFIXES, decode, is_junk
 
 
 def sidecar_rows(folder: Path, content: Any, options: Options) -> Iterator[Row]:
@@ -16,7 +17,8 @@ def sidecar_rows(folder: Path, content: Any, options: Options) -> Iterator[Row]:
     A text that is named as no image counts as a record without one.
     """
     check_split(options.split, [], folder)
-    files = [path for path in sorted(folder.rglob("*")) if not is_junk(path.relative_to(folder))]
+    found = find(folder) if is_remote(folder) else sorted(folder.rglob("*"))
+    files = [path for path in found if not is_junk(path.relative_to(folder))]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".txt"}
     for image in images:
@@ -33,11 +35,11 @@ def sidecar_rows(folder: Path, content: Any, options: Options) -> Iterator[Row]:
 
 
 def _captions(sidecar: Path, image: str) -> Iterator[Row]:
+    content = read(sidecar) if is_remote(sidecar) else sidecar.read_bytes()
     try:
-        text = read_text(sidecar)
+        text = decode(content, sidecar)
     except ValueError:
-        content = sidecar.read_bytes().decode(errors="surrogateescape")
-        yield Row(sidecar.name, None, content, fault=NOT_UTF8)
+        yield Row(sidecar.name, None, content.decode(errors="surrogateescape"), fault=NOT_UTF8)
         return
     for number, line in enumerate(text.rstrip("\n").split("\n"), start=1):
         yield Row(f"{sidecar.name}, line {number}", image, line)

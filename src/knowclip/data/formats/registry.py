@@ -19,6 +19,8 @@ from knowclip.data.formats.texts import TEXT, TOKENS, recognise
 from knowclip.plugins import find as find_named
 from knowclip.plugins import found as plugins_of
 from knowclip.plugins import names, usable
+from knowclip.storage.remote import find as find_files
+from knowclip.storage.remote import is_remote, url_of
 from knowclip.storage.text_files import is_junk, open_text, read_json
 
 FORMATS = (
@@ -87,6 +89,8 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
     given = None if name is None else named(name)
     if is_hub(path):
         return Source(path, DATASETS)
+    if is_remote(path):
+        return _at_url(path, given)
     if path.is_dir():
         return _in_folder(path, given, split)
     if not path.is_file():
@@ -94,6 +98,23 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
     if given is FOLDER:
         raise ValueError(f"{path} is a file; format='folder' reads a folder of images with .txt captions")
     return _of_file(path, given, text)
+
+
+def _at_url(path: Path, given: Format | None) -> Source:
+    """Shards at a URL, or images with their texts; the images of other formats could not be found there."""
+    if path.suffix == ".tar" or given is SHARDS:
+        return Source(path, SHARDS)
+    if given not in (None, FOLDER):
+        raise ValueError(
+            f"{url_of(path)}: {SHARDS.name!r} and {FOLDER.name!r} are read from URLs, and {given.name!r} is "
+            "not: copy its files here first"
+        )
+    files = find_files(path)
+    if path in files or not files:
+        what = "is a file" if files else "does not exist"
+        raise ValueError(f"{url_of(path)} {what}: give a shard (.tar), or a folder of shards or of images")
+    shards = given is None and any(each.suffix == ".tar" and each.parent == path for each in files)
+    return Source(path, SHARDS if shards else FOLDER)
 
 
 def named(name: str) -> Format:

@@ -1,7 +1,8 @@
 """WebDataset shards as a captions file: tar files whose members of one name are one sample.
 
-Captions are read once; images stay in their shards and are found by offset. So pairs are shuffled, shared
-between processes and resumed exactly as from any other format, which a stream of shards does not allow.
+Captions are read once; images stay in their shards, here or at a URL, and are found by offset. So pairs are
+shuffled, shared between processes and resumed exactly as from any other format, which a stream of shards does
+not allow.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 from knowclip.data.formats.columns import captions_of
 from knowclip.data.formats.rows import MALFORMED, NOT_UTF8, REPLACED, Format, Options, Row, check_split
-from knowclip.storage.members import open_file, tar_members, tar_repeated
+from knowclip.storage.members import read_text_member
+from knowclip.storage.remote import find, is_remote
+from knowclip.storage.shard_index import index
 from knowclip.storage.text_files import IMAGE_SUFFIXES, decode, is_junk
 
 META = re.compile(r"__[^/]*__(/|\.|$)")
@@ -33,12 +36,11 @@ def shard_rows(path: Path, content: Any, options: Options) -> Iterator[Row]:
         ValueError: A shard is cut short, or a split is asked for: shards have none.
     """
     check_split(options.split, [], path)
-    shards = [path] if path.is_file() else sorted(path.glob("*.tar"))
-    for shard in shards:
+    for shard in shards_at(path):
         if shard != path and is_junk(shard.name):
             continue
         # of members of one name tar readers give the last; the others are told
-        for name in tar_repeated(shard):
+        for name in index(shard).repeated:
             if Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Row(f"{shard.name}/{name}", None, None, fault=REPLACED)
         for key, members in _samples(shard).items():
@@ -46,10 +48,19 @@ def shard_rows(path: Path, content: Any, options: Options) -> Iterator[Row]:
             yield from _rows(shard, key, members, f"{shard.name}/{image}" if image else None)
 
 
+def shards_at(path: Path) -> list[Path]:
+    """The shard of a path, or all shards of a folder, here or at a URL."""
+    if is_remote(path):
+        return [
+            each for each in find(path) if each.suffix == ".tar" and (each == path or each.parent == path)
+        ]
+    return [path] if path.is_file() else sorted(path.glob("*.tar"))
+
+
 def _samples(shard: Path) -> dict[str, Sample]:
     """Key to members, in the order of the shard."""
     groups: dict[str, dict[str, Sample]] = {}
-    for member in tar_members(shard):
+    for member in index(shard).members:
         if is_junk(member) or META.match(member):
             continue
         folder, _, name = member.rpartition("/")
@@ -72,7 +83,7 @@ def _is_pair(sample: Sample) -> bool:
 def _rows(shard: Path, key: str, members: Sample, image: str | None) -> Iterator[Row]:
     where = f"{shard.name}:{key}"
     text = members.get(".txt") or members.get(".json")
-    written = _read(shard, text) if text else b""
+    written = read_text_member(shard, text) if text else b""
     try:
         content = decode(written, where)
     except ValueError:
@@ -91,14 +102,10 @@ def _in_json(text: str) -> list[Any]:
     return list(captions_of([content.get("caption")])) if isinstance(content, dict) else [None]
 
 
-def _read(shard: Path, member: str) -> bytes:
-    with open_file(shard / member) as file:
-        return file.read()
-
-
 SHARDS = Format(
     name="webdataset",
-    told="`.tar`, or a folder of them: members `name.jpg` and `name.txt` (or `caption` in `name.json`)",
+    told="`.tar`, or a folder of them, here or at a URL: members `name.jpg` and `name.txt` (or `caption` in "
+    "`name.json`)",
     samples={
         "write.py": "import tarfile; from pathlib import Path\n"
         'Path("a.txt").write_text("A dog runs.")\n'

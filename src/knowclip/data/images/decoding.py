@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import Compose, Normalize
 
-from knowclip.storage.pixels import load_pixels
+from knowclip.storage.members import open_file
+from knowclip.storage.pixels import Opener, load_pixels
 from knowclip.types import ImageRef
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ class ImageDecoder:
 
     refs: Sequence[ImageRef]
     preprocess: Preprocess
+    opener: Opener = open_file
 
     def __call__(self, i: int) -> Float[Tensor, "3 H W"]:
         """Decode and preprocess ``refs[i]``."""
-        return prepared(self.refs[i], self.preprocess)
+        return prepared(self.refs[i], self.preprocess, self.opener)
 
 
 def image_name(ref: ImageRef) -> str:
@@ -51,13 +53,13 @@ def decode(refs: Sequence[ImageRef], *, preprocess: Preprocess) -> Float[Tensor,
     return torch.stack([prepared(ref, preprocess) for ref in refs])
 
 
-def prepared(ref: ImageRef, preprocess: Preprocess) -> Tensor:
-    """Decode and preprocess an image.
+def prepared(ref: ImageRef, preprocess: Preprocess, opener: Opener = open_file) -> Tensor:
+    """Decode and preprocess an image, whose bytes ``opener`` gives.
 
     Raises:
         ValueError: Naming the file that is missing, unreadable, or of a size that nothing is left of.
     """
-    image = load_pixels(ref)
+    image = load_pixels(ref, opener)
     try:
         return preprocess(image)
     except (ValueError, RuntimeError, MemoryError) as error:

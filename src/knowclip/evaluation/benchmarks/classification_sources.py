@@ -16,7 +16,8 @@ from typing import Any
 from knowclip.data.formats.shards import META
 from knowclip.evaluation.benchmarks.locating import matching
 from knowclip.storage.atomic import atomic_folder
-from knowclip.storage.members import open_file, tar_members
+from knowclip.storage.members import open_file
+from knowclip.storage.shard_index import index
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 
 TORCHVISION: dict[str, str] = {
@@ -97,7 +98,7 @@ def _shards(paths: Sequence[Path]) -> Iterator[Labelled]:
     """Samples of WebDataset shards: ``<key>.jpg`` (or png, webp) and ``<key>.cls``; keys may have dots."""
     for path in paths:
         samples: dict[str, dict[str, str]] = {}
-        for member in tar_members(path):
+        for member in index(path).members:
             if not is_junk(member) and not META.match(member):
                 key, _, suffix = member.rpartition(".")
                 samples.setdefault(key, {})[f".{suffix.lower()}"] = member
