@@ -21,11 +21,16 @@ OWN_FILES = {"concepts.csv", "lite0-minilm.json", "scenes.json"} | {
     "open_clip_config.json", "tokenizer.json", "tokenizer_config.json",
 }  # fmt: skip
 """Data made for knowclip, and what lies beside the weights that NOTICE names."""
-ASKS = r"\b(urlopen|snapshot_download|load_dataset|HfApi|wandb\.init|requests\.get|httpx\.|open_connection)"
+ASKS = (
+    r"\b(urlopen|snapshot_download|load_dataset|HfApi|wandb\.init|requests\.get|httpx\.|open_connection"
+    r"|url_to_fs|ray\.init)"
+)
 """What a module that asks the network by itself calls."""
 TOLD = {
     "data/download.py": "knowclip data NAME --out",
     "models/loading/hub.py": "hf-hub:ORG/NAME",
+    "storage/remote.py": "captions at a URL",
+    "data/prepared/engines.py": "knowclip prepare --engine ray",
     "data/formats/huggingface.py": "captions `hf-hub:NAME`",
     "evaluation/tasks/glue_files.py": "knowclip task glue",
     "export/push.py": "knowclip push",

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from tarfile import TarError
 from typing import IO, Any
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(?=[^/])")
 """A scheme has two letters and more: one letter is a drive of Windows."""
+_MARKS = ("ETag", "etag", "md5", "mtime", "LastModified", "last_modified", "updated", "created")
+"""What file systems of fsspec call that which changes with a file's content, the surest first."""
 _AHEAD = 2**23
 """Bytes fetched at a time of a file that is read from its beginning on."""
 
@@ -41,8 +44,7 @@ def state(path: Path) -> tuple[int, str]:
     """
     with _asked(path) as (fs, name):
         told = fs.info(name)
-        marks = (told[mark] for mark in ("ETag", "etag", "md5", "mtime", "LastModified") if mark in told)
-        return int(told["size"] or 0), str(next(marks, ""))
+        return int(told["size"] or 0), str(next((told[mark] for mark in _MARKS if mark in told), ""))
 
 
 def find(folder: Path) -> list[Path]:
@@ -98,7 +100,7 @@ def _asked(path: Path) -> Iterator[tuple[Any, str]]:
         yield fs, name
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{url} does not exist") from error
-    except (RemoteError, ValueError):
+    except (RemoteError, ValueError, TarError, EOFError):  # what is read is no tar file
         raise
     except Exception as error:  # each file system has its own kinds
         raise RemoteError(f"{url} cannot be read: {type(error).__name__}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -64,24 +65,25 @@ def on_ray(units: Sequence[int], load: Load, work: Work, *, address: str | None)
         address: Of the cluster (``auto``, ``ray://HOST:PORT``, ``HOST:PORT``); None starts one.
 
     Raises:
-        ValueError: There is no cluster at the address, or it has no CPUs.
+        ValueError: There is no cluster at the address, or a worker has other versions of what parses.
     """
+    if not units:
+        return
     ray = _connected(address)
     try:
         remote = ray.remote(num_cpus=1)(_run)
         common = ray.put(work)
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        if not cpus:
-            raise ValueError("the Ray cluster has no CPUs to work on: add nodes to it")
-        yield from _finished(ray, units, lambda unit: remote.remote(common, load(unit)), most=_AHEAD * cpus)
+        yield from _finished(ray, units, lambda unit: remote.remote(common, load(unit)))
     finally:
         ray.shutdown()
 
 
-def _finished(ray: Any, units: Sequence[int], give: Callable[[int], Any], *, most: int) -> Done:
+def _finished(ray: Any, units: Sequence[int], give: Callable[[int], Any]) -> Done:
     waiting = iter(units)
     given: dict[Any, int] = {}
     while True:
+        # asked each time: nodes come and go, and a cluster that grows by demand may begin with none
+        most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 0)))
         while len(given) < most and (unit := next(waiting, None)) is not None:
             given[give(unit)] = unit
         if not given:
@@ -111,7 +113,7 @@ def _connected(address: str | None) -> Any:
             runtime_env={"py_modules": [str(package)], "env_vars": {"OMP_NUM_THREADS": "1"}},
             **({} if address else {"include_dashboard": False}),
             log_to_driver=False,
-            logging_level="error",
+            logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ValueError(f"no Ray cluster at --ray-address {address}: {error}") from error

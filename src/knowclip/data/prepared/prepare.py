@@ -112,8 +112,7 @@ def _missing(manifest: Manifest, out: Path) -> list[int]:
 def _make(manifest: Manifest, out: Path, todo: Sequence[int], engine: Engine) -> None:
     if not todo:
         return
-    told = {"parser": manifest.making.parser, "seed": manifest.making.seed, "made_by": manifest.made_by}
-    work = UnitWork(manifest.making, manifest.run, told)
+    work = UnitWork(manifest.making, manifest.run, manifest.made_by)
     corpus, left = manifest.corpus, set(todo)
     total = corpus.read - sum(corpus.skipped.values())
     with counting("preparing", total=total, unit="captions") as progress:

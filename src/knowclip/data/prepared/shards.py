@@ -12,13 +12,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from knowclip.data.formats.pairs import GIVEN, Pair, pairs_of
 from knowclip.data.formats.rows import EMPTY
 from knowclip.data.prepared.corpus import rows_of_unit
-from knowclip.knowledge.negatives.images import Making, OneImage, made
+from knowclip.knowledge.negatives.images import Making, OneImage, made, made_by
 from knowclip.types import Negative
 
 _METADATA = b"knowclip"
@@ -30,15 +32,24 @@ _GRAPH = ("objects", "attributes", "relations")
 class UnitWork:
     """Makes the shard of a unit, in any process on any machine: bytes in, bytes out.
 
-    ``run`` names what all shards of a folder have in common, ``told`` says it in words.
+    ``run`` names what all shards of a folder have in common; ``by`` is the code and the parser that make it.
     """
 
     making: Making
     run: str
-    told: Mapping[str, Any]
+    by: Mapping[str, str]
 
     def __call__(self, content: bytes) -> bytes:
-        """Parse the captions of a unit and make their negatives."""
+        """Parse the captions of a unit and make their negatives.
+
+        Raises:
+            ValueError: This machine has another parser than the one that asks.
+        """
+        if (here := _made_by(self.making.parser)) != self.by:
+            differs = ", ".join(
+                f"{k} {here.get(k)}, not {self.by[k]}" for k in self.by if here.get(k) != self.by[k]
+            )
+            raise ValueError(f"{gethostname()} has {differs}: install the same everywhere")
         skipped: Counter[str] = Counter()
         pairs = pairs_of(rows_of_unit(content), skipped)
         del skipped[EMPTY]  # they were counted when the corpus was read
@@ -48,8 +59,12 @@ class UnitWork:
         ordered = [pair for together in by_image.values() for pair in together]
         records = [_sound(record) for record in made([*map(_image, by_image.values())], self.making)]
         counts = _counts(ordered, records, skipped)
-        metadata = {"run": self.run, "counts": counts, **self.told}
+        chosen = self.making._asdict()
+        metadata = {"run": self.run, "counts": counts, "options": chosen, "made_by": self.by}
         return _encoded(ordered, records, self.making.parser or "", metadata)
+
+
+_made_by = cache(made_by)
 
 
 def _image(pairs: Sequence[Pair]) -> OneImage:

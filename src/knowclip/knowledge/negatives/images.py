@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,7 +92,15 @@ def made_by(parser: str | None) -> dict[str, str]:
     digest.update(fingerprint("parser", kind))
     told = {"knowclip": version("knowclip"), "code": digest.hexdigest()}
     if kind == "spacy":
-        told |= {"spacy": version("spacy"), "pipeline": model or installed_model()}
+        told |= {"spacy": version("spacy"), "pipeline": _with_version(model or installed_model())}
     elif kind == "factual":
         told |= {"transformers": version("transformers")}
     return told
+
+
+def _with_version(pipeline: str) -> str:
+    """A pipeline and its version, where it is a package and no folder."""
+    try:
+        return f"{pipeline} {version(pipeline)}"
+    except (PackageNotFoundError, ValueError):
+        return pipeline
