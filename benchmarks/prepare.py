@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import tarfile
 import tempfile
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -123,25 +123,20 @@ def memory(texts: list[Text], prepared: Path, folder: Path) -> None:
                     info = tarfile.TarInfo(stem + ending)
                     info.size = len(content)
                     tar.addfile(info, io.BytesIO(content))
-    before = resident()
+    tracemalloc.start()
     examples = read_captions(folder, format="webdataset").examples
-    read = resident()
+    read, _ = tracemalloc.get_traced_memory()
     filled = negatives_for(examples, graphs=prepared).examples
-    last = resident()
+    both, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     negatives = sum(len(example.negatives) for example in filled) / len(filled)
-    print(f"\nmemory of {len(examples):,} pairs in shards: {(read - before) / len(texts):,.0f} bytes a pair,")
-    print(f"{(last - read) / len(texts):,.0f} more with their graphs and {negatives:.1f} negatives each")
+    print(f"\nmemory of {len(examples):,} pairs in shards: {read / len(texts):,.0f} bytes a pair,")
+    print(f"{(both - read) / len(texts):,.0f} more with their graphs and {negatives:.1f} negatives each")
 
 
 def shard_name(number: int) -> str:
     """An image as one of a shard is called, so that pairs in shards find what was prepared."""
     return f"{number // 1000:05d}.tar/{number:09d}.jpg"
-
-
-def resident() -> int:
-    """Bytes of memory that this process holds."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ MEANINGS = {
     "RANK": "set by `accelerate launch`: only process 0 writes lines and folders",
     "WORLD_SIZE": "set by `accelerate launch`: the number of processes",
     "GRADIO_TEMP_DIR": "set by `knowclip app` itself, to a folder that goes with the process: uploads",
+    "RAY_USAGE_STATS_ENABLED": "`0` unless it is set: Ray reports nothing of `knowclip prepare --engine ray`",
     "GRADIO_ANALYTICS_ENABLED": "set by `knowclip app` itself, to `False`: Gradio counts nothing",
 } | {
     name: f"`{value}` unless it is set: reports and advice of others stay out"
@@ -26,6 +27,7 @@ OTHERS = {
     "HF_HUB_OFFLINE": "`1`: the hub's library asks nobody; what lies in its cache is used",
     "HF_TOKEN": "who you are on the hub, for gated models and `knowclip push`",
     "HF_ENDPOINT": "another hub than the public one",
+    "AWS_ENDPOINT_URL": "another server than Amazon's for `s3://`",
     "CUDA_VISIBLE_DEVICES": "which GPUs torch sees",
     "OMP_NUM_THREADS": "threads of torch and NumPy; on a machine that others use too, fewer are often faster",
     "TMPDIR": "where temporary files go",
