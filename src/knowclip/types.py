@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, UInt8
     from torch import Tensor
 
 Span = tuple[int, int]
@@ -196,6 +196,8 @@ class Batch:
     """Tensors of B examples, each with N negative slots (masked where a caption has fewer).
 
     Exactly one of ``images`` (pixels) and ``trunk_features`` (cached outputs of a locked image trunk) is set.
+    Pixels are preprocessed, or as a cache keeps them, resized and cropped bytes: a quarter of the memory, of
+    which a micro-batch at a time is normalised.
     ``image_ids``, ``caption_ids`` and ``negative_ids`` are 64-bit content hashes: equal hash means the same
     image, or the same text or scene graph, and marks a false negative.
     """
@@ -207,7 +209,7 @@ class Batch:
     image_ids: Int[Tensor, " B"]
     caption_ids: Int[Tensor, " B"]
     negative_ids: Int[Tensor, "B N"]
-    images: Float[Tensor, "B 3 H W"] | None = None
+    images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"] | None = None
     trunk_features: Float[Tensor, "B ..."] | None = None
     triples: Int[Tensor, "B K 3 P"] | None = None
     """Token ids of head, relation and tail of what each caption claims (KEE); -1 where there is none."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from knowclip.losses import blocks
 from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.distillation import folding_loss, own_folding_loss
 from knowclip.losses.hard_negative import negative_siglip_loss, negclip_loss, own_negative_loss
@@ -123,6 +124,16 @@ class LossCase:
         assert torch.autograd.gradcheck(
             lambda *values: self.call(**dict(zip(names, values, strict=True))), tuple(leaves.values())
         )
+
+    def test_is_the_same_in_blocks(self, monkeypatch) -> None:
+        found = []
+        for largest in (blocks.LARGEST, 2 * B):
+            monkeypatch.setattr(blocks, "LARGEST", largest)
+            leaves = self.leaves()
+            loss = self.call(**leaves)
+            loss.backward()
+            found.append({"loss": loss.detach(), **{name: leaf.grad for name, leaf in leaves.items()}})
+        torch.testing.assert_close(found[1], found[0])
 
     def test_takes_keywords_only(self) -> None:
         with pytest.raises(TypeError):

@@ -10,10 +10,12 @@ from cases import LOSSES, random_inputs
 from torch import Tensor
 from torch.nn import functional as F
 
+from knowclip.losses import blocks
+from knowclip.losses.blocks import ranked_first
 from knowclip.losses.contrastive import clip_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
 from knowclip.losses.pooled import pooled_loss
-from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss, ranked_first
+from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 
 EYE = torch.eye(2, dtype=torch.float64)
 ONE = torch.tensor(1.0, dtype=torch.float64)
@@ -127,11 +129,14 @@ def test_the_teacher_s_direction_of_kl() -> None:
     assert loss(sure, unsure) == pytest.approx(math.log(2), abs=1e-6)
 
 
-def test_ranked_first_is_strict_and_counts_only_choices() -> None:
-    logits = torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 5.0, 1.0]])
+@pytest.mark.parametrize("largest", [3, 2**21])
+def test_ranked_first_is_strict_and_counts_only_choices(monkeypatch, largest) -> None:
+    monkeypatch.setattr(blocks, "LARGEST", largest)
+    similarities = torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 5.0, 1.0]])
+    logits = (similarities, torch.eye(3))
     left_out = torch.zeros(3, 3, dtype=torch.bool)
-    right, choice = ranked_first(logits, left_out)
+    right, choice = ranked_first(*logits, left_out)
     assert right.tolist() == [False, True, False] and choice.all()
     left_out[2, 1] = left_out[0] = True
-    right, choice = ranked_first(logits, left_out)
+    right, choice = ranked_first(*logits, left_out)
     assert right.tolist()[1:] == [True, True] and choice.tolist() == [False, True, True]

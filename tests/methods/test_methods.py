@@ -7,13 +7,14 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 
 from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.masks import false_negatives
 from knowclip.methods.clip import Clip
 from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
-from tiny import tiny_batch, tiny_model
+from tiny import IMAGE, tiny_batch, tiny_model
 
 
 def negclip(*, siglip: bool = False, weight: float = 0.5) -> NegClip:
@@ -119,6 +120,20 @@ def test_trunk_features_stand_for_images() -> None:
         cached = method.model.trunk_features(batch.images)
         features = method(dataclasses.replace(batch, images=None, trunk_features=cached))
         torch.testing.assert_close(features.image_features, method(batch).image_features)
+
+
+def test_images_as_bytes_are_normalised_as_the_preprocess_does() -> None:
+    method = Clip(tiny_model()).eval()
+    pixels = torch.randint(0, 256, (4, 3, IMAGE, IMAGE), dtype=torch.uint8)
+    pictures = [Image.fromarray(picture.permute(1, 2, 0).numpy()) for picture in pixels]
+    images = torch.stack([method.model.preprocess(picture) for picture in pictures])
+    batch = tiny_batch(4)
+    with torch.no_grad():
+        of_bytes = method(dataclasses.replace(batch, images=pixels)).image_features
+        torch.testing.assert_close(of_bytes, method(dataclasses.replace(batch, images=images)).image_features)
+    method.model.preprocess = lambda image: image
+    with pytest.raises(ValueError, match="ends in NoneType, not in Normalize"):
+        method(dataclasses.replace(batch, images=pixels))
 
 
 def test_report_by_hand() -> None:

@@ -12,7 +12,7 @@ from knowclip.data.captions.dataset import CaptionDataset
 from knowclip.data.captions.negatives import group_ids
 from knowclip.data.captions.sampler import GlobalBatchSampler
 from knowclip.data.captions.subgraphs import SubgraphDraw
-from knowclip.data.images.cache import ImageCache, PixelCache, TrunkCache
+from knowclip.data.images.cache import ImageCache, TrunkCache
 from knowclip.data.images.decoding import ImageDecoder
 from knowclip.methods.method import Method
 from knowclip.models.text_length import LengthRule
@@ -75,7 +75,6 @@ def build_batches(
         tokenizer=model.tokenizer,
         trim=LengthRule.of(model.model).trim,
         negatives_per_caption=config.negatives.per_caption,
-        normalize=cache.preprocess.normalize if isinstance(cache, PixelCache) else None,
         trunk_features=isinstance(cache, TrunkCache),
         phrase_ids=method.phrase_ids,
         object_prompt=object_prompt,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from knowclip.losses.blocks import summed
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
@@ -46,9 +48,54 @@ def clip_loss(
         >>> round(clip_loss(image_features=eye, text_features=eye, logit_scale=torch.tensor(1.0)).item(), 4)
         0.3133
     """
-    logits = pair_logits(image_features, text_features, logit_scale, false_negatives)
-    labels = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    image_to_text, text_to_image = choices(image_features, text_features, logit_scale, false_negatives)
+    return (image_to_text + text_to_image) / (2 * len(image_features))
+
+
+def choices(
+    image_features: Float[Tensor, "B D"],
+    text_features: Float[Tensor, "B D"],
+    logit_scale: Float[Tensor, ""],
+    left_out: Bool[Tensor, "B B"] | None,
+    *,
+    further_texts: Float[Tensor, "M D"] | None = None,
+    further_left_out: Bool[Tensor, "B M"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross-entropies of choosing the text of each image, and the image of each text, summed over the batch.
+
+    Args:
+        image_features: ``v``.
+        text_features: ``t``.
+        logit_scale: ``1 / tau``.
+        left_out: Pairs that take no part, ``[image, text]``.
+        further_texts: Texts that images choose against too, and that choose no image.
+        further_left_out: Of those.
+    """
+    size = len(image_features)
+
+    def of_images(rows: slice) -> Tensor:
+        logits = pair_logits(image_features[rows], text_features, logit_scale, _rows(left_out, rows))
+        if further_texts is not None:
+            skipped = _rows(further_left_out, rows)
+            further = pair_logits(image_features[rows], further_texts, logit_scale, skipped)
+            logits = torch.cat([logits, further], dim=1)
+        return _own_column(logits, rows)
+
+    def of_texts(rows: slice) -> Tensor:
+        skipped = None if left_out is None else left_out.T[rows]
+        return _own_column(pair_logits(text_features[rows], image_features, logit_scale, skipped), rows)
+
+    columns = size if further_texts is None else size + len(further_texts)
+    return summed(of_images, rows=size, columns=columns), summed(of_texts, rows=size, columns=size)
+
+
+def _own_column(logits: Float[Tensor, "b M"], rows: slice) -> Float[Tensor, ""]:
+    labels = torch.arange(rows.start, rows.stop, device=logits.device)
+    return F.cross_entropy(logits, labels, reduction="sum")
+
+
+def _rows(mask: Bool[Tensor, "B M"] | None, rows: slice) -> Bool[Tensor, "b M"] | None:
+    return None if mask is None else mask[rows]
 
 
 def pair_logits(
@@ -84,9 +131,15 @@ def siglip_loss(
         logit_bias: Added to every logit; about -10 at the start of training.
         false_negatives: Pairs left out of the sum, ``[image, text]``, diagonal False.
     """
-    logits = logit_scale * image_features @ text_features.T + logit_bias
-    signs = 2 * torch.eye(len(logits), device=logits.device, dtype=logits.dtype) - 1
-    terms = F.logsigmoid(signs * logits)
-    if false_negatives is not None:
-        terms = terms.masked_fill(false_negatives, 0)
-    return -terms.sum() / len(logits)
+    size = len(image_features)
+
+    def of_images(rows: slice) -> Tensor:
+        logits = logit_scale * image_features[rows] @ text_features.T + logit_bias
+        signs = torch.full_like(logits, -1)
+        signs.diagonal(rows.start).fill_(1)
+        terms = F.logsigmoid(signs * logits)
+        if false_negatives is not None:
+            terms = terms.masked_fill(false_negatives[rows], 0)
+        return terms.sum()
+
+    return -summed(of_images, rows=size, columns=size) / size

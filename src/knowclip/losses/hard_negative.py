@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from knowclip.losses.contrastive import pair_logits
+from knowclip.losses.blocks import summed
+from knowclip.losses.contrastive import choices
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -47,13 +48,16 @@ def negclip_loss(
             (:func:`knowclip.losses.masks.usable_negatives`).
         false_negatives: Captions left out, ``[image, text]``, diagonal False.
     """
-    logits = pair_logits(image_features, text_features, logit_scale, false_negatives)
-    negative_logits = logit_scale * image_features @ negative_features.flatten(0, 1).T
-    negative_logits = negative_logits.masked_fill(~usable_negatives.flatten(1), float("-inf"))
-    labels = torch.arange(len(logits), device=logits.device)
-    image_to_text = F.cross_entropy(torch.cat([logits, negative_logits], dim=1), labels)
     # negatives have no image of their own, so they ask for none
-    return (image_to_text + F.cross_entropy(logits.T, labels)) / 2
+    image_to_text, text_to_image = choices(
+        image_features,
+        text_features,
+        logit_scale,
+        false_negatives,
+        further_texts=negative_features.flatten(0, 1),
+        further_left_out=~usable_negatives.flatten(1),
+    )
+    return (image_to_text + text_to_image) / (2 * len(image_features))
 
 
 def own_negative_loss(
@@ -129,6 +133,11 @@ def negative_siglip_loss(
         logit_bias: Added to every logit.
         usable_negatives: ``[image, caption, slot]``: this negative is false of this image.
     """
-    logits = logit_scale * image_features @ negative_features.flatten(0, 1).T + logit_bias
-    terms = F.logsigmoid(-logits).masked_fill(~usable_negatives.flatten(1), 0)
-    return -terms.sum() / len(image_features)
+    negatives, unusable = negative_features.flatten(0, 1), ~usable_negatives.flatten(1)
+
+    def of_images(rows: slice) -> Tensor:
+        logits = logit_scale * image_features[rows] @ negatives.T + logit_bias
+        return F.logsigmoid(-logits).masked_fill(unusable[rows], 0).sum()
+
+    total = summed(of_images, rows=len(image_features), columns=len(negatives))
+    return -total / len(image_features)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from knowclip.losses.blocks import summed
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
@@ -79,15 +81,25 @@ def batch_hard_loss(
         mean_of_images: In the second term the mean over all ``v_j.t~_i``, the positive among them, in place
             of the hardest: what the authors' code begins with, for a hundred steps.
     """
-    # products, not cosines: the released code does not renormalise its t~
-    scores = image_features @ text_features.T
-    positive = scores.diag()
-    left_out = false_negatives | torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    others = scores.masked_fill(left_out, float("-inf"))
-    hardest_image = (
-        scores.masked_fill(false_negatives, 0).sum(dim=0) / (~false_negatives).sum(dim=0)
-        if mean_of_images
-        else others.amax(dim=0)
-    )
-    costs = (margin + others.amax(dim=1) - positive).relu() + (margin + hardest_image - positive).relu()
-    return costs.mean()
+    size = len(image_features)
+
+    def costs(queries: Tensor, candidates: Tensor, left_out: Tensor, *, mean: bool, rows: slice) -> Tensor:
+        # products, not cosines: the released code does not renormalise its t~
+        scores = queries[rows] @ candidates.T
+        positive = scores.diagonal(rows.start)
+        if mean:
+            other = scores.masked_fill(left_out[rows], 0).sum(dim=1) / (~left_out[rows]).sum(dim=1)
+        else:
+            skipped = left_out[rows].clone()
+            skipped.diagonal(rows.start).fill_(True)
+            other = scores.masked_fill(skipped, float("-inf")).amax(dim=1)
+        return (margin + other - positive).relu().sum()
+
+    def of_images(rows: slice) -> Tensor:
+        return costs(image_features, text_features, false_negatives, mean=False, rows=rows)
+
+    def of_texts(rows: slice) -> Tensor:
+        return costs(text_features, image_features, false_negatives.T, mean=mean_of_images, rows=rows)
+
+    total = summed(of_images, rows=size, columns=size) + summed(of_texts, rows=size, columns=size)
+    return total / size

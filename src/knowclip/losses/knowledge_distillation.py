@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional as F
 
+from knowclip.losses.blocks import summed
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -39,9 +41,9 @@ def distillation_loss(
         teacher_text_features: Likewise.
         teacher_logit_scale: Likewise.
     """
-    student = logit_scale * image_features @ text_features.T
-    teacher = teacher_logit_scale * teacher_image_features @ teacher_text_features.T
-    return (_divergence(student, teacher) + _divergence(student.T, teacher.T)) / 2
+    scales = logit_scale, teacher_logit_scale
+    images, texts = (image_features, teacher_image_features), (text_features, teacher_text_features)
+    return (_divergence(images, texts, scales) + _divergence(texts, images, scales)) / 2
 
 
 def object_distillation_loss(
@@ -71,11 +73,20 @@ def object_distillation_loss(
         teacher_object_features: Likewise.
         teacher_logit_scale: Likewise.
     """
-    student = logit_scale * image_features @ object_features.T
-    teacher = teacher_logit_scale * teacher_image_features @ teacher_object_features.T
-    return _divergence(student, teacher)
+    images, objects = (image_features, teacher_image_features), (object_features, teacher_object_features)
+    return _divergence(images, objects, (logit_scale, teacher_logit_scale))
 
 
-def _divergence(student: Float[Tensor, "B M"], teacher: Float[Tensor, "B M"]) -> Float[Tensor, ""]:
-    log_p, log_q = F.log_softmax(teacher, dim=1), F.log_softmax(student, dim=1)
-    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+def _divergence(
+    queries: tuple[Tensor, Tensor], candidates: tuple[Tensor, Tensor], scales: tuple[Tensor, Tensor]
+) -> Float[Tensor, ""]:
+    """Mean over queries of KL(teacher || student) of softmaxes over candidates; each (student, teacher)."""
+
+    def of_queries(rows: slice) -> Tensor:
+        log_q, log_p = (
+            F.log_softmax(scale * query[rows] @ candidate.T, dim=1)
+            for scale, query, candidate in zip(scales, queries, candidates, strict=True)
+        )
+        return F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+
+    return summed(of_queries, rows=len(queries[0]), columns=len(candidates[0])) / len(queries[0])

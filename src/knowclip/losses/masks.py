@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from knowclip.losses.blocks import blocks
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
     from torch import Tensor
@@ -31,7 +33,11 @@ def listed(
     # a table, looked up: a product of booleans costs as many times more as there are rows
     table = torch.zeros(len(firsts), len(seconds), dtype=torch.bool, device=rows.device)
     table[first[: len(pairs)], second[: len(pairs)]] = True
-    return table[first[len(pairs) :]][:, second[len(pairs) :]]
+    found = table.new_empty(len(rows), len(columns))
+    first, second = first[len(pairs) :], second[len(pairs) :]
+    for part in blocks(len(rows), len(seconds)):
+        found[part] = table[first[part]][:, second]
+    return found
 
 
 def false_negatives(*, image_ids: Int[Tensor, " B"], caption_ids: Int[Tensor, " B"]) -> Bool[Tensor, "B B"]:
@@ -57,7 +63,8 @@ def usable_negatives(
         ``usable[i, j, n]``: slot ``n`` of caption ``j`` is filled, and is no known caption of image ``i``.
     """
     true = known_true(image_ids=image_ids, caption_ids=caption_ids, text_ids=negative_ids.flatten())
-    return negative_mask[None] & ~true.view(len(image_ids), *negative_ids.shape)
+    # in place: these are the largest masks of a batch
+    return true.view(len(image_ids), *negative_ids.shape).logical_not_().logical_and_(negative_mask)
 
 
 def first_of_each(ids: Int[Tensor, " M"]) -> Int[Tensor, " U"]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from knowclip.losses.contrastive import clip_loss, pair_logits
+from knowclip.losses.contrastive import choices, clip_loss
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -104,19 +104,7 @@ def g2e_loss(
     """
     diagonal = torch.eye(len(known_true), dtype=torch.bool, device=known_true.device)
     left_out = known_true | (~(has_graph[:, None] & has_graph) & ~diagonal)
-    logits = pair_logits(entity_features, graph_features, logit_scale, left_out)
     # a row of which the diagonal alone is left has loss 0
-    labels = torch.arange(len(logits), device=logits.device)
-    # summed, for the mean is over the tails with a neighbour, not over all rows
-    total = F.cross_entropy(logits, labels, reduction="sum")
-    total = total + F.cross_entropy(logits.T, labels, reduction="sum")
-    return total / (2 * has_graph.sum().clamp(min=1))
-
-
-def ranked_first(
-    logits: Float[Tensor, "S S"], left_out: Bool[Tensor, "S S"]
-) -> tuple[Bool[Tensor, " S"], Bool[Tensor, " S"]]:
-    """Which rows give their diagonal strictly the most, and which rows have anything else to choose."""
-    diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    others = logits.masked_fill(left_out | diagonal, float("-inf")).amax(dim=1)
-    return logits.diag() > others, others > float("-inf")
+    ways = choices(entity_features, graph_features, logit_scale, left_out)
+    # the mean is over the tails with a neighbour, not over all rows
+    return sum(ways) / (2 * has_graph.sum().clamp(min=1))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from knowclip.losses.contrastive import clip_loss, pair_logits, siglip_loss
+from knowclip.losses.blocks import ranked_first
+from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.masks import false_negatives
 from knowclip.methods.method import Losses, Method, Report
 from knowclip.types import Batch, Features
@@ -62,16 +61,10 @@ def batch_report(features: Features, false: Bool[Tensor, "B B"]) -> Report:
     ``image_to_text_accuracy`` is the share of images whose caption ranks first in the batch,
     ``false_negatives`` the share of pairs that were masked, ``logit_scale`` is ``1 / tau``.
     """
-    logits = pair_logits(
-        features.image_features.detach(),
-        features.text_features.detach(),
-        features.logit_scale.detach(),
-        false,
-    )
-    # strictly the highest, so a tied batch (a constant tower) scores 0
-    others = logits.masked_fill(torch.eye(len(logits), dtype=torch.bool, device=logits.device), float("-inf"))
+    # strictly the nearest, so a tied batch (a constant tower) scores 0
+    right, _ = ranked_first(features.image_features, features.text_features, false)
     return {
-        "image_to_text_accuracy": (logits.diag() > others.amax(dim=1)).float().mean().item(),
+        "image_to_text_accuracy": right.float().mean().item(),
         "false_negatives": false.float().mean().item(),
         "logit_scale": features.logit_scale.item(),
     }

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from knowclip.losses.blocks import ranked_first
 from knowclip.losses.contrastive import clip_loss
 from knowclip.losses.knowledge_distillation import distillation_loss
 from knowclip.losses.masks import false_negatives
 from knowclip.losses.pooled import pooled_loss
-from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss, ranked_first
+from knowclip.losses.triplet import e2e_loss, e2r_loss, g2e_loss
 from knowclip.methods.method import Report
 from knowclip.types import KnowledgeFeatures
 
@@ -169,7 +170,7 @@ def _accuracy(
     name: str, *, query_features: Tensor, candidate_features: Tensor, left_out: Bool[Tensor, "S S"]
 ) -> Report:
     """Share of queries whose own candidate is strictly the nearest, of those with anything else to choose."""
-    right, choice = ranked_first(query_features @ candidate_features.T, left_out)
+    right, choice = ranked_first(query_features, candidate_features, left_out)
     return _share(name, right, choice)
 
 

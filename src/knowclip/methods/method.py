@@ -65,20 +65,25 @@ class Method(nn.Module, ABC):
         """Encode; every trainable parameter is part of the result, if only with gradient zero.
 
         A batch without negatives must not leave a parameter without a gradient on one process alone:
-        DistributedDataParallel would wait for it for ever.
+        DistributedDataParallel would wait for it for ever. Whatever the precision of the towers, features
+        leave in float32, in which they are gathered and compared.
         """
+        if batch.images is not None and not batch.images.is_floating_point():
+            batch = dataclasses.replace(batch, images=self.model.normalize(batch.images))
         features = self.encode(batch)
         for term in self.terms:
             features = dataclasses.replace(features, **term.features(self.model, batch, features))
         nothing = sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
-        rows = {
-            field.name: value + nothing
+        given = {
+            field.name: (value.float(), field.metadata["gather"])
             for field in dataclasses.fields(features)
-            if field.metadata["gather"] == "rows"
-            and (value := getattr(features, field.name)) is not None
-            and value.requires_grad
+            if (value := getattr(features, field.name)) is not None and value.is_floating_point()
         }
-        return dataclasses.replace(features, **rows)
+        touched = {
+            name: value + nothing if gather == "rows" and value.requires_grad else value
+            for name, (value, gather) in given.items()
+        }
+        return dataclasses.replace(features, **touched)
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that build this method around its model again; ``method.json`` keeps them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from open_clip.tokenizer import HFTokenizer
@@ -27,6 +27,10 @@ class Teacher:
 
     def __init__(self, model: DualEncoder) -> None:
         self.model = deepcopy(model).requires_grad_(False).eval()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
+        """Itself: copies of a method may share what is frozen."""
+        return self
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Its features of the pairs, and its temperature."""

@@ -15,8 +15,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
+from torchvision.transforms import Normalize
 
-from knowclip.models import text_length, towers
+from knowclip.models import layers, text_length, towers
 from knowclip.models.adapters import Adapters, merged_weights
 from knowclip.models.images import batches, each_image, each_text, open_image
 from knowclip.models.modes import evaluating
@@ -25,7 +26,7 @@ from knowclip.models.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, UInt8
     from torch import Tensor
 
     from knowclip.models.images import ImageInput
@@ -186,6 +187,19 @@ class DualEncoder(nn.Module):
         """What ``tokenize`` does, apart from the weights: for processes that load data."""
         return text_length.TextReader(self.tokenizer, text_length.LengthRule.of(self.model))
 
+    def normalize(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Finish the preprocess of images that were resized and cropped, and kept as bytes.
+
+        Raises:
+            ValueError: The preprocess does not end in a Normalize.
+        """
+        step = getattr(self.preprocess, "transforms", [None])[-1]
+        if not isinstance(step, Normalize):
+            raise ValueError(
+                f"the preprocess ends in {type(step).__name__}, not in Normalize: bytes cannot be finished"
+            )
+        return step(pixels.float().div_(255))
+
     def trunk_features(self, images: Images) -> Float[Tensor, "B ..."]:
         """Run the image trunk alone: timm's trunk (features before open_clip's head), or the whole tower.
 
@@ -258,6 +272,26 @@ class DualEncoder(nn.Module):
         """Keep every BatchNorm in eval mode for good: its statistics stand still, its weights still learn."""
         self._batch_norm_frozen = True
         self.train(self.training)
+
+    def checkpoint_layers(self) -> None:
+        """Compute what lies inside the layers that learn again in the backward pass, in place of keeping it.
+
+        Raises:
+            ValueError: A tower that cannot do it.
+        """
+        layers.checkpoint_layers(self.model)
+
+    def compile_layers(self, backend: str) -> None:
+        """Compile the layers of both towers by torch.compile.
+
+        Raises:
+            ValueError: There is no such backend, or locked layers are passed by, which are called otherwise.
+        """
+        if self.text_trunk is not None:
+            raise ValueError(
+                "train.compile compiles layers, and model.text_cache passes some by: leave one of them out"
+            )
+        layers.compile_layers(self.model, backend=backend)
 
     def train(self, mode: bool = True) -> DualEncoder:
         """Set training mode, in which locked trunks and a frozen BatchNorm stay in eval mode."""

@@ -117,13 +117,18 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return map_tensors(batch, lambda value: value.to(device))
 
 
+def micro_batches(batch: Batch, parts: int) -> int:
+    """Into how many of ``parts`` a batch can be cut: each has a pair, and a triplet, where there are any."""
+    return min(parts, *[size for size in _sizes(batch) if size])
+
+
 def split(batch: Batch, parts: int) -> list[Batch]:
     """Cut a batch into at most ``parts`` contiguous ones of nearly equal size.
 
     So are its triplets, and the phrases of its captions: which part encodes one does not matter.
     """
-    pairs, triplets = len(batch.keys), len(batch.graph.keys) if batch.graph else 0
-    parts = min(parts, *[size for size in (pairs, triplets) if size])
+    pairs, triplets = _sizes(batch)
+    parts = micro_batches(batch, parts)
     if batch.graph is None:
         graphs = [None] * parts
     else:
@@ -144,6 +149,10 @@ def split(batch: Batch, parts: int) -> list[Batch]:
 def _part(texts: Texts | None, part: int, parts: int) -> Texts | None:
     """A share of every tensor, each by its own rows."""
     return texts and map_tensors(texts, lambda value: value[_slices(len(value), parts)[part]])
+
+
+def _sizes(batch: Batch) -> tuple[int, int]:
+    return len(batch.keys), len(batch.graph.keys) if batch.graph else 0
 
 
 def _slices(size: int, parts: int) -> list[slice]:

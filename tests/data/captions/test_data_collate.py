@@ -123,10 +123,10 @@ def test_texts_beyond_memory_are_tokenized_again(monkeypatch):
     assert torch.equal(collate([DOG]).caption_ids, expected.caption_ids)
 
 
-def test_bytes_are_normalised_and_trunk_features_go_to_their_field():
+def test_bytes_stay_bytes_and_trunk_features_go_to_their_field():
     byte = Item(DOG.example, torch.full((3, 2, 2), 255, dtype=torch.uint8), ())
-    batch = Collator(tokenizer=Words(), normalize=lambda pixels: pixels.float() / 255)([byte])
-    assert batch.images.dtype == torch.float32 and (batch.images == 1).all()
+    batch = Collator(tokenizer=Words())([byte])
+    assert batch.images.dtype == torch.uint8 and (batch.images == 255).all()
     trunk = Item(DOG.example, torch.ones(5, dtype=torch.float16), ())
     batch = Collator(tokenizer=Words(), trunk_features=True)([trunk])
     assert batch.images is None and batch.trunk_features.shape == (1, 5)

@@ -20,7 +20,7 @@ from knowclip.knowledge.parsing.triple_phrases import PhraseIds, TripletIds, pac
 from knowclip.types import Batch, Example, Negative, Phrases, SceneGraph, SubgraphTexts
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Int
     from torch import Tensor
 
 _REMEMBERED = 500_000
@@ -37,7 +37,6 @@ class Collator:
             mere padding would be NaN in towers that mask padding.
             So is a slot whose text the tokenizer turns into the ids of its caption, as where they differ
             beyond the context length: no weights could tell the two apart.
-        normalize: Finishes images that come as bytes (``PixelCache.normalize``).
         trunk_features: The items hold outputs of a locked image trunk, not images.
         phrase_ids: Phrase -> token ids, for methods that read the triples of the graphs; None: left out.
         object_prompt: Text of an object of the graphs, with ``{name}`` and, for its article, ``{a}``; None:
@@ -50,7 +49,6 @@ class Collator:
         tokenizer: Callable[[list[str]], Int[Tensor, "B L"]],
         trim: Callable[[Int[Tensor, "B L"]], Int[Tensor, "B L"]] | None = None,
         negatives_per_caption: int = 0,
-        normalize: Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]] | None = None,
         trunk_features: bool = False,
         phrase_ids: PhraseIds | None = None,
         object_prompt: str | None = None,
@@ -58,7 +56,6 @@ class Collator:
         self._tokenizer = tokenizer
         self._trim = trim
         self._slots = negatives_per_caption
-        self._normalize = normalize
         self._trunk_features = trunk_features
         self._phrase_ids = phrase_ids
         self._object_prompt = object_prompt
@@ -116,9 +113,8 @@ class Collator:
 
     def _images(self, items: Sequence[Item]) -> Tensor:
         images = torch.stack([item.image for item in items])
-        if self._normalize is not None:
-            return self._normalize(images)
-        return images.float()
+        # bytes of a pixel cache stay bytes: the method normalises them, a micro-batch at a time
+        return images if images.dtype == torch.uint8 else images.float()
 
     def _tokens(self, texts: list[str]) -> tuple[Int[Tensor, "M L"], list[np.ndarray | None]]:
         """Token ids of M texts, cut to what the longest needs; and the ids of those that fill the context.
