@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -25,4 +26,5 @@ def _joined(rank: int, port: int, work: Callable[..., None], given: tuple[object
     }  # fmt: skip
     torch.set_num_threads(1)
     work(rank, *given)
+    gc.collect()  # FSDP's parts hold each other; left to the end they outlive gloo, which then aborts
     torch.distributed.destroy_process_group()

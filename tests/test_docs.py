@@ -97,7 +97,7 @@ def test_pages_are_written_with_what_the_code_says(build: ModuleType) -> None:
     assert "| `--top` `TOP` | Photos to show. | `20` |" in pages["docs/commands/search.md"]
     assert "| `--rerank`, `--no-rerank` |" in pages["docs/commands/search.md"]
     assert "## `knowclip cache clear`" in pages["docs/commands/cache.md"]
-    assert "| `train.precision` | `fp32` or `bf16` | `fp32` |" in pages["docs/recipe_keys.md"]
+    assert "| `train.precision` | `fp32` or `bf16` or `fp16` | `fp32` |" in pages["docs/recipe_keys.md"]
     assert "### `method` of joint" in pages["docs/recipe_keys.md"]
     assert "`arms.NAME.recipe`" in pages["docs/recipe_keys.md"]
     assert "](contributing.md)" in pages["docs/environment.md"]

@@ -14,6 +14,7 @@ MEANINGS = {
     VARIABLE: f"the cache folder, in place of `{DEFAULT}`",
     "HF_HOME": "Hugging Face's folder, in place of `~/.cache/huggingface`; `knowclip doctor` tells its size",
     "RANK": "set by `accelerate launch`: only process 0 writes lines and folders",
+    "ACCELERATE_USE_FSDP": "set by `accelerate launch --use_fsdp`: parameters are cut over the processes",
     "WORLD_SIZE": "set by `accelerate launch`: the number of processes",
     "GRADIO_TEMP_DIR": "set by `knowclip app` itself, to a folder that goes with the process: uploads",
     "RAY_USAGE_STATS_ENABLED": "`0` unless it is set: Ray reports nothing of `knowclip prepare --engine ray`",

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from torch import distributed
+import torch
+from torch import distributed, nn
 
 from knowclip.build.accelerator import build_accelerator
 from knowclip.recipe.train import TrainConfig
@@ -20,20 +21,34 @@ def test_a_second_training_may_have_another_precision() -> None:
         assert built.mixed_precision == expected
 
 
-def _leave(rank: int, folder: Path) -> None:
-    """End as a command does by an exit code, which an error and a request to stop come to as well."""
-    # registered first, so called last
-    atexit.register(lambda: (folder / str(rank)).write_text(str(distributed.is_initialized())))
+def _step() -> None:
     for _ in range(2):
         accelerator = build_accelerator(TrainConfig(steps=1))
     assert (accelerator.num_processes, distributed.is_initialized()) == (2, True)
+    accelerator.prepare(nn.Linear(2, 2))(torch.ones(3, 2)).sum().backward()
+
+
+def _threads_of_gloo() -> int:
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return sum("gloo" in name for name in names)
+
+
+def _leave(rank: int, folder: Path) -> None:
+    """End as a command does by an exit code, which an error and a request to stop come to as well."""
+    # registered first, so called last
+    atexit.register(
+        lambda: (folder / str(rank)).write_text(f"{distributed.is_initialized()} {_threads_of_gloo()}")
+    )
+    _step()
+    assert _threads_of_gloo()
     sys.exit(0)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted by /proc")
 def test_the_group_of_processes_ends_with_the_interpreter(tmp_path) -> None:
     in_two_processes(_leave, tmp_path)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"0": "False", "1": "False"}
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"0": "False 0", "1": "False 0"}
 
 
 def test_a_group_that_another_began_is_left_to_it(monkeypatch) -> None:

@@ -146,6 +146,11 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "train.epochs": (("3",), lambda t: t.steps),
     "train.batch_size": (("4",), lambda t: len(first_batch(t).keys)),
     "train.accumulate": (("2",), lambda t: t.accumulate),
+    "train.grad_checkpointing": (
+        ("true",),
+        lambda t: t.method.model.model.visual.transformer.grad_checkpointing,
+    ),
+    "train.compile": (("eager",), lambda t: t.compile),
     "train.clip_grad": (("2", "null"), lambda t: t.clip_grad),
     "train.ema": (("0.9",), lambda t: t.ema),
     "train.num_workers": (("1",), lambda t: t.batches.num_workers),

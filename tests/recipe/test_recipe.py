@@ -80,7 +80,7 @@ def test_overrides_are_yaml_values(path) -> None:
         ("method.name=negclp", r"method: .*'negclp'.* clip, negclip.*Did you mean 'negclip'"),
         ("optimizer.lr=fast", r"optimizer\.lr: got 'fast'; input should be a valid number"),
         ("optimizer.lr=-1", r"optimizer\.lr: got -1; input should be greater than 0"),
-        ("train.precision=fp8", r"train\.precision: got 'fp8'; input should be 'fp32' or 'bf16'"),
+        ("train.precision=fp8", r"train\.precision: got 'fp8'; input should be 'fp32', 'bf16' or 'fp16'"),
         ("model.name=null", r"model\.name: got None; input should be a valid string"),
         ("train.steps=5", r"give either epochs or steps, got epochs=2 and steps=5"),
         ("data.negatives.per_caption=0", r"set data\.negatives\.per_caption to 1 or more"),

@@ -22,7 +22,6 @@ from knowclip.training.batches import map_tensors, split
 from knowclip.training.mixed import MixedLoader
 from knowclip.training.step import backward
 from knowclip.types import Batch
-from processes import in_two_processes
 from tiny import tiny_batch, tiny_model
 from tiny_graph import graph_steps, make_graph
 
@@ -221,39 +220,3 @@ def test_saved_method_is_a_drop_in_clip_and_its_own_weights(graph, tmp_path) -> 
         load_own_tensors(KnowledgeClip(model, **settings | {"e2r_weight": 0}), tmp_path / "out")
     with pytest.raises(ValueError, match="it is a CLIP alone"):
         read_settings(tmp_path)
-
-
-def train(graph: KnowledgeGraph, *, rank: int, world_size: int, accumulate: int) -> list[dict]:
-    accelerator = Accelerator(cpu=True)
-    method = make_method(graph).train()
-    wrapped = accelerator.prepare(method)
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.05)
-    history = []
-    for batch in loader(graph, rank=rank, world_size=world_size).epoch(0):
-        losses, report = backward(wrapped, batch, accelerator=accelerator, accumulate=accumulate)
-        history.append({
-            "losses": losses, "report": report,
-            "gradients": {name: p.grad.clone() for name, p in method.named_parameters()},
-        })  # fmt: skip
-        optimizer.step()
-        optimizer.zero_grad()
-    return history
-
-
-def worker(rank: int, path: str, folder: str) -> None:
-    for accumulate in (1, 2):
-        history = train(KnowledgeGraph(path), rank=rank, world_size=2, accumulate=accumulate)
-        torch.save(history, Path(folder) / f"{accumulate}-{rank}.pt")
-
-
-@pytest.mark.slow
-def test_two_processes_equal_one(graph, tmp_path) -> None:
-    in_two_processes(worker, str(graph.path), str(tmp_path))
-    expected = train(graph, rank=0, world_size=1, accumulate=1)
-    for accumulate in (1, 2):
-        for rank in (0, 1):
-            history = torch.load(tmp_path / f"{accumulate}-{rank}.pt", weights_only=True)
-            for ours, one in zip(history, expected, strict=True):
-                torch.testing.assert_close(ours["losses"], one["losses"], atol=1e-4, rtol=1e-4)
-                torch.testing.assert_close(ours["gradients"], one["gradients"], atol=1e-4, rtol=1e-3)
-                assert ours["report"] == pytest.approx(one["report"], abs=1e-4)

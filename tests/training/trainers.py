@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,17 @@ def make_trainer(
         "save_every": None,
         "max_nonfinite": 3,
     }
+    accelerator = options.pop("accelerator", None) or Accelerator()
+    log = partial(RunLog, run) if accelerator.is_main_process else None
     return Trainer(
         method=method,
         batches=MemoryEpochs(3) if batches is None else batches,
         optimizer=optimizer,
         scheduler=warmup_cosine(optimizer, warmup=1, steps=steps, final=0.0),
         steps=steps,
-        accelerator=Accelerator(),
+        accelerator=accelerator,
         checkpointer=Checkpointer(run, saver),
-        monitor=Monitor(lambda step: RunLog(run, step=step), steps=steps, every=1),
+        monitor=Monitor(None if log is None else lambda step: log(step=step), steps=steps, every=1),
         validate=validate,
         **defaults | options,
     )

@@ -17,6 +17,8 @@ MAY_CHANGE = {
     "data.max_unreadable",
     "data.max_overlap",
     "train.num_workers",
+    "train.grad_checkpointing",
+    "train.compile",
     "train.log_every",
     "train.validate_every",
     "train.save_every",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from knowclip.build.accelerator import build_accelerator
+from knowclip.build.accelerator import build_accelerator, build_sharding
 from knowclip.build.batches import build_batches
 from knowclip.build.graph import build_graph, build_triplets, relations
 from knowclip.build.images import build_cache, unreadable
@@ -25,6 +25,7 @@ from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.controls.leak_audit import images_of
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.method import Method
+from knowclip.models.clip import DualEncoder
 from knowclip.preflight.overlap import refuse_overlap
 from knowclip.preflight.pairs import (
     data_files,
@@ -40,7 +41,10 @@ from knowclip.training.loop import Trainer
 from knowclip.training.mixed import MixedLoader
 from knowclip.training.monitor import Monitor
 
-_OF_THE_LOOP = {"accumulate", "clip_grad", "ema", "validate_every", "save_every", "max_nonfinite"}
+_OF_THE_LOOP = {
+    *("accumulate", "clip_grad", "compile", "ema"),
+    *("validate_every", "save_every", "max_nonfinite"),
+}
 """Keys of ``train`` that the loop takes as they are."""
 
 
@@ -59,8 +63,7 @@ def build_trainer(
     """
     sources = sources or read_sources(recipe)
     accelerator = build_accelerator(recipe.train)
-    set_seed(recipe.seed)  # the same weights on every process
-    model = build_model(recipe.model).to(accelerator.device)
+    model = _model(recipe, accelerator)
     with accelerator.main_process_first():  # it parses and fills caches, the others read them
         graph = build_graph(recipe.data.graph)
         method = build_method(
@@ -101,9 +104,18 @@ def build_trainer(
         selection=recipe.selection.metrics,
         patience=recipe.selection.patience,
         max_unreadable=_tolerated(recipe, pairs) + tolerated_of_graph(recipe.data.max_unreadable, graph),
+        sharding=build_sharding(recipe.train),
         **recipe.train.model_dump(include=_OF_THE_LOOP),
     )
     return trainer, pairs
+
+
+def _model(recipe: Recipe, accelerator: Accelerator) -> DualEncoder:
+    set_seed(recipe.seed)  # the same weights on every process
+    model = build_model(recipe.model).to(accelerator.device)
+    if recipe.train.grad_checkpointing:
+        model.checkpoint_layers()
+    return model
 
 
 def _data(

@@ -42,6 +42,11 @@ def plan(recipe: Recipe, trainer: Trainer) -> list[str]:
         lines.append(f"warm-up: {counted(warmup, 'step')} of {trainer.steps:,}")
     if trainer.ema is not None:
         lines.append(f"best and last hold the moving average of the weights, decay {trainer.ema:g}")
+    if trainer.sharding is not None:
+        lines.append(
+            f"FSDP2: parameters, gradients and moments are cut over {trainer.accelerator.num_processes} "
+            f"processes, checkpoints are {trainer.sharding}"
+        )
     for benchmark in getattr(trainer.validate, "benchmarks", ()):
         if isinstance(benchmark, BlindScored) and not benchmark.blind:
             told = "; ".join(benchmark.kinds())

@@ -20,8 +20,13 @@ class TrainConfig(Section):
     """Pairs of one optimiser step, over all processes: the pool of in-batch negatives."""
     accumulate: PositiveInt = 1
     """Micro-batches that fit the memory; the gradients stay those of the whole batch."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the forward pass; weights and optimiser stay in fp32. ``knowclip doctor`` says where bf16 pays."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the towers; features, losses, weights and optimiser stay in fp32. ``knowclip doctor`` says where
+    bf16 pays; fp16 is for GPUs without it."""
+    grad_checkpointing: bool = False
+    """Keep what goes into each layer of the towers, and compute the rest again in the backward pass."""
+    compile: str | None = None
+    """Backend of torch.compile for the layers of the towers ("inductor"); null: none."""
     clip_grad: PositiveFloat | None = 1.0
     """Largest global norm of the gradient."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

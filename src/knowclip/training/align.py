@@ -21,8 +21,8 @@ from knowclip.losses.contrastive import clip_loss, siglip_loss
 from knowclip.losses.hard_negative import own_negative_loss
 from knowclip.losses.masks import false_negatives
 from knowclip.models.projection import LinearMap
-from knowclip.training.loop import MAX_LOGIT_SCALE
 from knowclip.training.selection import is_best
+from knowclip.training.update import MAX_LOGIT_SCALE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

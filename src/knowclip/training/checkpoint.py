@@ -2,7 +2,9 @@
 
 ``RUN/best`` and ``RUN/last`` are drop-in model folders; ``training.json`` in each says of which step.
 ``RUN/last/trainer`` holds what ``--resume`` needs besides: ``method.safetensors`` and ``state.pt``. With a
-moving average the drop-in folders hold the averaged weights, and ``trainer`` those of the step.
+moving average the drop-in folders hold the averaged weights, and ``trainer`` those of the step. Where
+parameters are shared out over processes, and so kept, ``shards`` with a file of each process stands in place
+of ``method.safetensors`` and of AdamW's moments.
 ``SHA256SUMS`` in each has the checksums of all its files. ``training.kept`` says which ``last`` are kept.
 """
 
@@ -22,6 +24,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
+from torch.distributed.checkpoint import CheckpointException
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -31,8 +34,13 @@ from knowclip.storage.checksums import write_checksums
 from knowclip.training.average import WeightAverage
 from knowclip.training.kept import LAST, TRAINING, fall_back, place_of_former, recover_last, remove_old
 from knowclip.training.rng import rng_state, set_rng_state
+from knowclip.training.sharding import Shards
 
-_UNREADABLE = (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, KeyError, TypeError)
+SHARDS = "shards"
+_UNREADABLE = (
+    *(OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, KeyError, TypeError),
+    CheckpointException,
+)
 """What torch and safetensors raise on files that are cut short or other ones."""
 
 
@@ -92,30 +100,36 @@ class Checkpointer:
         position: Position,
         accelerator: Accelerator,
         average: WeightAverage | None = None,
+        shards: Shards | None = None,
     ) -> None:
-        """Replace ``RUN/last``. Every process must call it: each has a random state of its own."""
-        # before the others return: every process takes part in the gathering
-        random = gather_object([rng_state()])
-        if not accelerator.is_main_process:
-            return
+        """Replace ``RUN/last``. Every process must call it: each has a random state of its own.
+
+        ``shards``: what the method and the optimiser are cut into, if they are; the method is up to date.
+        """
         state = {
-            "optimizer": optimizer.state_dict(),
+            "optimizer": optimizer.state_dict() if shards is None else shards.optimizer_state(),
             "scheduler": scheduler.state_dict(),
+            "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
             "position": asdict(position),
-            "random": random,
+            # before the others return: every process takes part in the gathering
+            "random": gather_object([rng_state()]),
             "average": None if average is None else average.state_dict(),
             "data": None if self.data is None else self.data.state,
         }
-        former = place_of_former(self.run, step=position.step, keep=self.keep_last)
-        with self._written_whole(self.run / LAST, former=former) as folder:
-            with nullcontext() if average is None else average.applied():
-                self.save(method, folder)
-            _tell(folder, position)
-            (folder / "trainer").mkdir()
-            # save_model, not save_file, which refuses tensors that share memory
-            save_model(method, str(folder / "trainer" / "method.safetensors"))
-            torch.save(state, folder / "trainer" / "state.pt")
-        remove_old(self.run, keep=self.keep_last)
+        apart = shards is not None and shards.checkpoints == "sharded"
+        main = accelerator.is_main_process
+        with self._last_written(position) if main else nullcontext() as folder:
+            if main:
+                with nullcontext() if average is None else average.applied():
+                    self.save(method, folder)
+                _tell(folder, position)
+                (folder / "trainer").mkdir()
+                torch.save(state, folder / "trainer" / "state.pt")
+            if apart:
+                shards.write(broadcast_object_list([folder])[0] / "trainer" / SHARDS)
+            elif main:
+                # save_model, not save_file, which refuses tensors that share memory
+                save_model(method, str(folder / "trainer" / "method.safetensors"))
 
     def resume(
         self,
@@ -125,6 +139,7 @@ class Checkpointer:
         scheduler: LRScheduler,
         accelerator: Accelerator,
         average: WeightAverage | None = None,
+        shards: Shards | None = None,
     ) -> Position:
         """Take up ``RUN/last``: weights, their average, optimiser, schedule, random states, position.
 
@@ -132,7 +147,7 @@ class Checkpointer:
 
         Raises:
             ValueError: If there is nothing to resume, it cannot be read, or it was saved with another number
-                of processes or on other data.
+                of processes, on other data, or in shards that this run has not.
         """
         folder = self.run / LAST
         state = self._state()
@@ -144,12 +159,22 @@ class Checkpointer:
         told = [self._difference(state) if accelerator.is_main_process else None]
         if (difference := broadcast_object_list(told)[0]) is not None:
             raise ValueError(difference)
+        apart = folder / "trainer" / SHARDS
+        if apart.is_dir() and shards is None:
+            raise ValueError(
+                f"{folder} was saved in shards, by FSDP: launch with --use_fsdp --fsdp_version 2 to resume"
+            )
         with self._read():
-            load_model(method, str(folder / "trainer" / "method.safetensors"))
-            optimizer.load_state_dict(state["optimizer"])
+            if apart.is_dir():
+                shards.read(apart, state["optimizer"])
+            else:
+                load_model(method, str(folder / "trainer" / "method.safetensors"))
+                self._load_optimizer(optimizer, state["optimizer"], shards)
             scheduler.load_state_dict(state["scheduler"])
             if average is not None:
                 average.load_state_dict(state["average"])
+            if accelerator.scaler is not None and state.get("scaler") is not None:
+                accelerator.scaler.load_state_dict(state["scaler"])
             position = Position(**state["position"])
         set_rng_state(state["random"][accelerator.process_index])
         return position
@@ -172,6 +197,15 @@ class Checkpointer:
         if isinstance(result := broadcast_object_list(told)[0], ValueError):
             raise result
         return result
+
+    @staticmethod
+    def _load_optimizer(optimizer: Optimizer, state: dict[str, Any], shards: Shards | None) -> None:
+        """Fill the optimiser, and what is cut of the method, with what was saved whole."""
+        if shards is None:
+            optimizer.load_state_dict(state)
+        else:
+            shards.scatter()
+            shards.load_optimizer(state)
 
     def refuse_other_data(self) -> bool:
         """Compare the data with those of ``RUN/last``; False: it is of a version that kept no fingerprint.
@@ -218,6 +252,14 @@ class Checkpointer:
                 f"model: copy it again if there is another copy, or start a new run{way} with another "
                 "output.folder"
             ) from error
+
+    @contextmanager
+    def _last_written(self, position: Position) -> Iterator[Path]:
+        """Give a folder that becomes ``RUN/last``; the one before is kept as far as is wanted."""
+        former = place_of_former(self.run, step=position.step, keep=self.keep_last)
+        with self._written_whole(self.run / LAST, former=former) as folder:
+            yield folder
+        remove_old(self.run, keep=self.keep_last)
 
     @contextmanager
     def _written_whole(self, folder: Path, *, former: Path | None = None) -> Iterator[Path]:

@@ -9,10 +9,12 @@ all of them. No second collective is needed for it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from knowclip.types import Features
@@ -24,7 +26,7 @@ def gather(features: Features) -> Features:
     Ranks may have different numbers of rows, fields too: they are padded to the longest and trimmed. A field
     that is None must be None on every rank. With one process this does nothing.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if alone():
         return features
     rows = {
         field.name: value
@@ -37,6 +39,36 @@ def gather(features: Features) -> Features:
         for (name, value), count in zip(rows.items(), counts, strict=True)
     }
     return dataclasses.replace(features, **gathered)
+
+
+def alone() -> bool:
+    """Whether there is no other process."""
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
+
+
+def smallest(number: int, *, device: torch.device) -> int:
+    """The smallest of the numbers that all processes give."""
+    if alone():
+        return number
+    numbers = torch.tensor(number, device=device)
+    dist.all_reduce(numbers, op=dist.ReduceOp.MIN)
+    return int(numbers)
+
+
+@contextmanager
+def unsynchronized(wrapped: nn.Module, wanted: bool) -> Iterator[None]:
+    """Within it, gradients of a module that several processes train are kept, not exchanged, if so wanted."""
+    if alone() or not wanted:
+        yield
+    elif isinstance(wrapped, nn.parallel.DistributedDataParallel):
+        with wrapped.no_sync():
+            yield
+    else:  # a FSDPModule: what it gathered is kept too, for the next micro-batch
+        for switch in (wrapped.set_requires_gradient_sync, wrapped.set_reshard_after_backward):
+            switch(False)
+        yield
+        for switch in (wrapped.set_requires_gradient_sync, wrapped.set_reshard_after_backward):
+            switch(True)
 
 
 def _row_counts(fields: list[Tensor]) -> list[list[int]]:

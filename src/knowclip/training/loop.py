@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -22,16 +21,16 @@ from knowclip.storage.locks import locked
 from knowclip.training.average import WeightAverage
 from knowclip.training.batches import Epochs, to_device
 from knowclip.training.checkpoint import Checkpointer, Position
+from knowclip.training.distributed import alone
 from knowclip.training.monitor import Monitor
 from knowclip.training.nonfinite import RunningStatistics, examples_of, is_finite, shown
 from knowclip.training.optim import replan
 from knowclip.training.selection import is_best, selection_score
+from knowclip.training.sharding import Checkpoints, Shards
 from knowclip.training.step import backward
 from knowclip.training.stopping import Interrupted, StopRequest, TrainingStopped
+from knowclip.training.update import Update
 from knowclip.types import Batch
-
-MAX_LOGIT_SCALE = math.log(100)
-"""CLIP's own ceiling: no cosine counts more than a hundredfold (Radford et al. 2021)."""
 
 
 @dataclass(kw_only=True)
@@ -62,6 +61,9 @@ class Trainer:
         ema: Decay of the moving average of the weights, which is then what is validated and kept; None: none.
         patience: Validations without a better one after which training ends; None: it goes on to the end.
         max_unreadable: Images that may prove unreadable in the run; the batches tell of them.
+        sharding: Parameters, gradients and optimiser states are shared out over the processes, and ``last``
+            keeps them so; None: each process has all.
+        compile: Backend of torch.compile for the layers of the towers, or None.
     """
 
     method: Method
@@ -82,8 +84,11 @@ class Trainer:
     ema: float | None = None
     patience: int | None = None
     max_unreadable: int = 0
+    sharding: Checkpoints | None = None
+    compile: str | None = None
     _average: WeightAverage | None = field(default=None, init=False, repr=False)
     _saved: Position | None = field(default=None, init=False, repr=False)
+    _shards: Shards | None = field(default=None, init=False, repr=False)
 
     def fit(self, *, resume: bool = False) -> Position:
         """Train to the last step, or while ``patience`` lasts; return where the run ended, best included.
@@ -102,16 +107,41 @@ class Trainer:
         main = self.accelerator.is_main_process
         lock = locked(self.checkpointer.run, doing="training") if main else nullcontext()
         with lock, StopRequest(processes=self.accelerator.num_processes) as stop:
-            wrapped = self.accelerator.prepare(self.method)
+            wrapped = self._prepared()
             self._average = None if self.ema is None else WeightAverage(self.method, decay=self.ema)
             position = self._resume() if resume else Position(to_validate=self.validate is not None)
             planned, position.steps = position.steps, self.steps
-            self.method.train()
+            self._trained.train()
             with self.monitor.start(position.step):
                 if resume:
                     self._tell_resumed(position, planned)
                 self._train(wrapped, position, stop)
         return position
+
+    def _prepared(self) -> nn.Module:
+        """What the loop calls: the method for several processes, or one; layers compiled where they run."""
+        if self.sharding is None or alone():
+            wrapped = self.accelerator.prepare(self.method)
+        else:
+            self._shards = Shards(
+                self.method, self.optimizer, device=self.accelerator.device, checkpoints=self.sharding
+            )
+            wrapped = self._shards.module
+        if self.compile is not None:
+            self._trained.model.compile_layers(self.compile)
+        self._update = Update(
+            self._trained,
+            self.optimizer,
+            clip_grad=self.clip_grad,
+            scaler=self.accelerator.scaler,
+            shards=self._shards,
+        )
+        return wrapped
+
+    @property
+    def _trained(self) -> Method:
+        """The method that learns: its shards where there are any, of which ``method`` is a whole copy."""
+        return self.method if self._shards is None else self._shards.module
 
     def _train(self, wrapped: nn.Module, position: Position, stop: StopRequest) -> None:
         """Make the steps from ``position`` on; what is unreadable or asked to stop is the same everywhere."""
@@ -201,24 +231,22 @@ class Trainer:
 
     def _step(self, wrapped: nn.Module, batch: Batch, position: Position) -> dict[str, float] | None:
         """Make one optimiser step and return the numbers for the log; None: it was skipped."""
-        statistics = RunningStatistics(self.method)
+        statistics = RunningStatistics(self._trained)
         losses, report = backward(wrapped, batch, accelerator=self.accelerator, accumulate=self.accumulate)
-        # clipping at infinity changes nothing and still measures the norm, for the log and the check
-        limit = math.inf if self.clip_grad is None else self.clip_grad
-        norm = nn.utils.clip_grad_norm_(self.method.parameters(), limit).item()
+        norm = self._update.clip()
         numbers = {name: loss.item() for name, loss in losses.items()}
         numbers = {"loss": sum(numbers.values()), **numbers, **report, "grad_norm": norm}
         numbers["lr"] = max(self.scheduler.get_last_lr())
+        if (scaler := self.accelerator.scaler) is not None:
+            numbers["grad_scale"] = scaler.get_scale()
         if not is_finite(numbers, accelerator=self.accelerator):
-            self.optimizer.zero_grad()
+            self._update.skip()
             statistics.restore()
             self._skip(batch, position, numbers)
             return None
         position.nonfinite_in_a_row = 0
-        self.optimizer.step()
+        self._update.step()
         self.scheduler.step()
-        self.optimizer.zero_grad()
-        self._clamp_logit_scale()
         if self._average is not None:
             self._average.update()
         return numbers
@@ -244,16 +272,6 @@ class Trainer:
                 "you like"
             )
 
-    def _clamp_logit_scale(self) -> None:
-        """Keep temperatures where CLIP keeps its own; sigmoid models are published beyond it."""
-        model = self.method.model
-        with torch.no_grad():
-            for name, parameter in self.method.named_parameters():
-                if name.endswith("logit_scale") and (
-                    parameter is not model.logit_scale or model.logit_bias is None
-                ):
-                    parameter.clamp_(0, MAX_LOGIT_SCALE)
-
     def _advance(self, position: Position) -> None:
         position.step += 1
         position.batch += 1
@@ -273,6 +291,8 @@ class Trainer:
         """Measure on validation data if that is to be done, and keep the model if it is the best so far."""
         if not position.to_validate:
             return
+        if self._shards is not None:
+            self._shards.gather()
         if self.accelerator.is_main_process:
             try:
                 with self.monitor.validating(position.step):
@@ -314,6 +334,8 @@ class Trainer:
         if self._saved == position:
             return
         self._saved = dataclasses.replace(position)
+        if self._shards is not None:
+            self._shards.gather()
         self.checkpointer.save_last(
             self.method,
             optimizer=self.optimizer,
@@ -321,6 +343,7 @@ class Trainer:
             position=position,
             accelerator=self.accelerator,
             average=self._average,
+            shards=self._shards,
         )
 
     def _resume(self) -> Position:
@@ -332,6 +355,7 @@ class Trainer:
             scheduler=self.scheduler,
             accelerator=self.accelerator,
             average=self._average,
+            shards=self._shards,
         )
         if self.steps < (position.steps or position.step):
             raise ValueError(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from knowclip.methods.method import Losses, Report
-from knowclip.training.batches import map_tensors, split
-from knowclip.training.distributed import gather
+from knowclip.methods.method import Losses, Method, Report
+from knowclip.training.batches import map_tensors, micro_batches, split
+from knowclip.training.distributed import gather, smallest, unsynchronized
 from knowclip.training.rng import rng_state, set_rng_state
 from knowclip.types import Batch, Features
 
@@ -28,10 +27,13 @@ def backward(
     a micro-batch, time grows by the extra forward, the gradient is the same. Dropout draws the same in
     both forwards; BatchNorm in training mode sees micro-batches, twice.
 
+    Towers run in the accelerator's precision; features are gathered, and losses computed, in float32. With a
+    gradient scaler (float16) gradients are scaled.
+
     Args:
-        wrapped: The Method as Accelerate prepared it.
+        wrapped: The Method as Accelerate prepared it, or its shards.
         batch: On the right device.
-        accelerator: Knows how to unwrap, scale and hold back the gradient exchange.
+        accelerator: Knows the precision, and how to unwrap.
         accumulate: Number of micro-batches.
 
     Returns:
@@ -39,23 +41,37 @@ def backward(
     """
     method = accelerator.unwrap_model(wrapped)
     if accumulate == 1:
-        losses, report = method.objective(gather(wrapped(batch)))
-        accelerator.backward(sum(losses.values()))
-        return _detached(losses), report
+        with accelerator.autocast():
+            features = wrapped(batch)
+        return _backward(method, features, accelerator)
 
-    parts = split(batch, accumulate)
-    with torch.no_grad():
+    # as many on each rank: where parameters are sharded, each takes part in the forwards of the others
+    parts = split(batch, smallest(micro_batches(batch, accumulate), device=accelerator.device))
+    with torch.no_grad(), accelerator.autocast():
         states, cached = zip(*[(rng_state(), wrapped(part)) for part in parts], strict=True)
     joined = map_tensors(_join(list(cached)), _leaf)
-    losses, report = method.objective(gather(joined))
-    accelerator.backward(sum(losses.values()))
+    del cached
+    losses, report = _backward(method, joined, accelerator)
     starts = {field.name: 0 for field in dataclasses.fields(joined)}
     for number, (part, state) in enumerate(zip(parts, states, strict=True), start=1):
         set_rng_state(state)
-        # the gradient exchange of DistributedDataParallel waits for the last micro-batch
-        with nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
-            accelerator.backward(_surrogate(wrapped(part), joined, starts, parts=len(parts)))
-    return _detached(losses), report
+        # the gradient exchange between processes waits for the last micro-batch
+        with unsynchronized(wrapped, number < len(parts)):
+            with accelerator.autocast():
+                features = wrapped(part)
+            # as it is: the gradient of the features has the scaler's factor already
+            _surrogate(features, joined, starts, parts=len(parts)).backward()
+    return losses, report
+
+
+def _backward(method: Method, features: Features, accelerator: Accelerator) -> tuple[Losses, Report]:
+    """Go back from the losses of the features of all ranks, which no autocast may round."""
+    with torch.autocast(accelerator.device.type, enabled=False):
+        losses, report = method.objective(gather(features))
+    total = sum(losses.values())
+    # not accelerator.backward, which divides by the launcher's own accumulation steps
+    (total if accelerator.scaler is None else accelerator.scaler.scale(total)).backward()
+    return {name: loss.detach() for name, loss in losses.items()}, report
 
 
 def _leaf(value: Tensor) -> Tensor:
@@ -91,7 +107,3 @@ def _surrogate(features: Features, joined: Features, starts: dict[str, int], *, 
             gradient = leaf.grad / parts
         total = total + (value * gradient).sum()
     return total
-
-
-def _detached(losses: Losses) -> Losses:
-    return {name: loss.detach() for name, loss in losses.items()}
