@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import fsspec
@@ -13,6 +12,7 @@ import webdataset
 from test_shards import picture
 from torch.utils.data import DataLoader
 
+from bucket import bucket
 from knowclip.data.captions.dataset import CaptionDataset
 from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.data.captions.sampler import GlobalBatchSampler
@@ -98,19 +98,10 @@ def batches(found: CaptionSet, opener, *, skip: int = 0, workers: int = 0, epoch
 @pytest.mark.slow
 def test_s3_streams_and_goes_on_inside_an_epoch(tmp_path: Path, monkeypatch) -> None:
     """Shards of a bucket give the batches of local ones, from the first on or from where a run stopped."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            monkeypatch.setenv(name, os.environ.get(name, "us-east-1"))
-        fsspec.filesystem("s3").mkdir("bucket")
+    with bucket(monkeypatch) as url:
         local = write_shards(tmp_path / "data")
         here = read_captions(local)
-        there = read_captions(uploaded(local, "s3://bucket/data"))
+        there = read_captions(uploaded(local, f"{url}/data"))
         assert same_pairs(here, there)
         whole = batches(here, ShardCopies(tmp_path / "unused", most=4))
         assert not (tmp_path / "unused").exists()
@@ -118,5 +109,3 @@ def test_s3_streams_and_goes_on_inside_an_epoch(tmp_path: Path, monkeypatch) -> 
         assert batches(there, copies, workers=1) == whole
         assert 0 < len(list((tmp_path / "copies").glob("copy-*.tar"))) <= 2
         assert batches(there, copies, skip=4) == whole[4:]
-    finally:
-        server.stop()
