@@ -21,6 +21,7 @@ from knowclip.data.graphs.queries import Queries
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.method import ExtraLoss, Method
 from knowclip.methods.negclip import NegClip
+from knowclip.models.lora import add_lora
 from knowclip.recipe.methods.registry import read_method
 from knowclip.training.batches import map_tensors
 from knowclip.types import Batch, Features
@@ -58,6 +59,7 @@ class Case:
     section: Mapping[str, Any] = field(default_factory=dict)
     siglip: bool = False
     locked: bool = False
+    lora: Mapping[str, Any] | None = None
     make: Callable[[nn.Module], Method] | None = None
     extra: bool = False
     modality: str | None = None
@@ -69,6 +71,8 @@ class Case:
         model = tiny_model(siglip=self.siglip)
         if self.locked:
             model.lock_image_trunk()
+        if self.lora is not None:
+            add_lora(model, r=2, alpha=4.0, **self.lora)
         if self.make is not None:
             return self.make(model)
         section = read_method(self.section)
@@ -145,6 +149,8 @@ CASES: dict[str, Case] = {
             "readout": {"weight": 0.5, "width": 8},
         }
     ),
+    "negclip, LoRA": Case({"name": "negclip", "own_negative_weight": 0.5}, lora={}),
+    "clip, DoRA, locked image tower": Case({"name": "clip"}, locked=True, lora={"dora": True}),
     "negclip, a part that some rows use": Case(make=WithSparePart),
     "structure_clip": Case({"name": "structure_clip", **KEE, **BOTH, "negatives_in_softmax": True}),
     "structure_clip, sigmoid": Case({"name": "structure_clip", **KEE}, siglip=True),
