@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -14,7 +15,9 @@ from accelerate.utils import FullyShardedDataParallelPlugin, InitProcessGroupKwa
 from torch import distributed
 
 from knowclip.recipe.train import TrainConfig
-from knowclip.training.sharding import Checkpoints
+
+if TYPE_CHECKING:
+    from knowclip.training.sharding import Checkpoints
 
 
 def build_accelerator(config: TrainConfig) -> Accelerator:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +24,6 @@ from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
-from torch.distributed.checkpoint import CheckpointException
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -34,13 +33,12 @@ from knowclip.storage.checksums import write_checksums
 from knowclip.training.average import WeightAverage
 from knowclip.training.kept import LAST, TRAINING, fall_back, place_of_former, recover_last, remove_old
 from knowclip.training.rng import rng_state, set_rng_state
-from knowclip.training.sharding import Shards
+
+if TYPE_CHECKING:
+    from knowclip.training.sharding import Shards
 
 SHARDS = "shards"
-_UNREADABLE = (
-    *(OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, KeyError, TypeError),
-    CheckpointException,
-)
+_UNREADABLE = (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, KeyError, TypeError)
 """What torch and safetensors raise on files that are cut short or other ones."""
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -26,11 +27,13 @@ from knowclip.training.monitor import Monitor
 from knowclip.training.nonfinite import RunningStatistics, examples_of, is_finite, shown
 from knowclip.training.optim import replan
 from knowclip.training.selection import is_best, selection_score
-from knowclip.training.sharding import Checkpoints, Shards
 from knowclip.training.step import backward
 from knowclip.training.stopping import Interrupted, StopRequest, TrainingStopped
 from knowclip.training.update import Update
 from knowclip.types import Batch
+
+if TYPE_CHECKING:
+    from knowclip.training.sharding import Checkpoints, Shards
 
 
 @dataclass(kw_only=True)
@@ -123,6 +126,8 @@ class Trainer:
         if self.sharding is None or alone():
             wrapped = self.accelerator.prepare(self.method)
         else:
+            from knowclip.training.sharding import Shards  # a second of imports, for those who shard alone
+
             self._shards = Shards(
                 self.method, self.optimizer, device=self.accelerator.device, checkpoints=self.sharding
             )

@@ -139,9 +139,16 @@ class Shards:
         dcp.save(dict(self._tensors()), checkpoint_id=folder)
 
     def read(self, folder: Path, state: dict[str, Any]) -> None:
-        """Take up what ``write`` wrote, beside the ``optimizer_state`` of that time."""
+        """Take up what ``write`` wrote, beside the ``optimizer_state`` of that time.
+
+        Raises:
+            RuntimeError: It cannot be read.
+        """
         self.load_optimizer(state)
-        dcp.load(dict(self._tensors()), checkpoint_id=folder)
+        try:
+            dcp.load(dict(self._tensors()), checkpoint_id=folder)
+        except dcp.CheckpointException as error:  # a BaseException
+            raise RuntimeError(str(error)) from error
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Weights and moments by name, as torch.distributed.checkpoint writes and fills them."""

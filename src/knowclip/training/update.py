@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from knowclip.methods.method import Method
-from knowclip.training.sharding import Shards
+
+if TYPE_CHECKING:
+    from knowclip.training.sharding import Shards
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP's own ceiling: no cosine counts more than a hundredfold (Radford et al. 2021)."""
