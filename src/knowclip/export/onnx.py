@@ -107,16 +107,17 @@ def _bytes(tower: nn.Module) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's reports of what it left unoptimised to itself; its errors are raised."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the exporters' reports of what they left unoptimised to themselves; their errors are raised."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("torch.onnx", "onnxscript"))}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _config(model: DualEncoder, *, any_length: bool) -> dict[str, Any]:
