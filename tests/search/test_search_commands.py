@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,11 @@ from test_index import draw
 
 import knowclip
 from knowclip.cli import build_app
+from knowclip.commands.search import _show
+from knowclip.console.screen import Screen
 from knowclip.preflight import machine
+from knowclip.search.found import Found, Hit
+from knowclip.search.query import Query
 
 pytest.importorskip("usearch")
 
@@ -70,6 +75,21 @@ def test_photos_are_indexed_searched_moved_and_searched_again(
     (photos / "two.png").unlink()
     out, err = run(capfd, "search", idx, "a horse", "--no-rerank", "--paths")
     assert len(out.splitlines()) == 3 and "1 photos are no longer there" in err
+
+
+def test_a_result_longer_than_a_terminal_is_wide_keeps_its_path_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "knowclip.console.screen.Screen", partial(Screen, force_terminal=True, width=80, color_system=None)
+    )
+    long, rival = f"/photos/{'a long name ' * 4}.jpg", "a cat chases a dog over a fence"
+    hits = (Hit("/1.jpg", 1.0, 0.3, 0.1, rival), Hit(long, 0.9, 0.2, 0.1, rival))
+    _show(Found(Query("a dog chases a cat"), hits, photos=2, ranked_by="margin"), asked=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert f' 1.00  +0.100  /1.jpg  over "{rival}"' in lines
+    place = lines.index(f" 0.90  +0.100  {long}")
+    assert lines[place + 1].strip() == f'over "{rival}"' and max(map(len, lines)) <= 80
 
 
 DOCUMENT = Path(knowclip.__file__).parents[2] / "docs" / "search.md"

@@ -99,9 +99,11 @@ def _show(found: Found, *, asked: bool) -> None:
             console.print("-----  below the cut: not half as far above the average as the best")
         value = hit.similarity if hit.margin is None else hit.margin
         copies = f" (+{len(hit.copies)} copies)" if hit.copies else ""
+        line = f"{hit.relative:5.2f}  {value:+.3f}  {printable(hit.path)}{copies}"
         rival = "" if hit.rival is None else f'  over "{hit.rival}"'
-        line = f"{hit.relative:5.2f}  {value:+.3f}  {printable(hit.path)}{copies}{rival}"
-        console.print(line, soft_wrap=True)  # a path is one line, to be copied
+        if console.is_terminal and len(line + rival) > console.width:
+            rival = f"\n{'':13}{rival}" if rival else ""
+        console.print(line + rival, soft_wrap=True)  # a path is one line, to be copied
     console.print(f"{len(found):,} of {found.photos:,} photos")
 
 
