@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.card import NOT_IN_FILE, Benchmark
 from knowclip.evaluation.benchmarks.half_truth import HALF_TRUTH
 from knowclip.evaluation.benchmarks.retrieval import SETS, Retrieval
+from knowclip.evaluation.benchmarks.swaps import swaps
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
 from knowclip.evaluation.report.records import records
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.tasks import registry as tasks
 from knowclip.evaluation.tasks.linear_probe import LinearProbe
+from knowclip.types import Example, ImageRef, Negative
 
 FILES: dict[str, tuple[str, int]] = {
     "vg_relation": ("aro/visual_genome_relation.json", 1),
@@ -163,6 +166,16 @@ def test_swaps_count_captions_without_a_negative(copies: Path, tmp_path: Path) -
     benchmark = registry.read("swaps", folder)
     assert used(benchmark) == 30
     assert benchmark.skipped == {"caption without a negative": 30, "empty caption": 1}  # type: ignore[attr-defined]
+    told = records(benchmark.grade([1.0] * 30, [0.0] * 30).details)  # type: ignore[attr-defined]
+    assert told.startswith("61 captions read = 30 kept + 31 skipped")
+
+
+def test_swaps_with_several_negatives_a_caption_count_captions_not_items() -> None:
+    negatives = (Negative("a cat chases a dog", "relation_swap"), Negative("a dog eats a cat", "replacement"))
+    shown = Example("0", "0", ImageRef(Path("0.png")), "a dog chases a cat", negatives=negatives)
+    benchmark = swaps([shown, replace(shown, key="1", negatives=())])
+    told = records(benchmark.grade([1.0] * 2, [0.0] * 2).details)
+    assert told.startswith("2 captions read = 1 kept + 1 skipped (caption without a negative: 1); mean over")
 
 
 def test_objects_without_name_or_image_are_counted(copies: Path, tmp_path: Path) -> None:

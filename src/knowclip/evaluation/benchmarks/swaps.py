@@ -66,7 +66,8 @@ def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = No
         for index, negative in enumerate(example.negatives)
     )
     minimum = small_left_out([case.group for case in cases])
-    return BlindScored(SWAPS, cases, minimum=minimum, skipped=+left_out)
+    captions = sum(bool(example.negatives) for example in examples)
+    return BlindScored(SWAPS, cases, minimum=minimum, skipped=+left_out, captions=captions)
 
 
 def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False) -> ChoiceBenchmark:
@@ -91,16 +92,23 @@ class BlindScored(ChoiceBenchmark):
     Args:
         blind: by reader the scores of true and false captions, ``[2, n]``.
         notes: sentences for the details.
+        captions: that the cases were made of, where ``skipped`` counts captions; None: it counts cases.
     """
 
     blind: Mapping[str, ArrayLike] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    captions: int | None = None
 
     def grade(self, true_scores: ArrayLike, false_scores: ArrayLike, *, missing: int = 0) -> Result:
         """As ever, with the kinds in the details, and the blind readers' ``text_only``."""
         result = super().grade(true_scores, false_scores, missing=missing)
-        blind = {"text_only": self.text_only()} if self.blind else {}
-        return replace(result, details={**result.details, "notes": [self.kinds()[0], *self.notes], **blind})
+        more: dict[str, Any] = {"notes": [self.kinds()[0], *self.notes]}
+        if self.blind:
+            more["text_only"] = self.text_only()
+        if self.captions is not None:
+            more |= {"read": self.captions + sum(self.skipped.values()), "used": self.captions}
+            more["what"] = "captions"
+        return replace(result, details={**result.details, **more})
 
     def kinds(self) -> list[str]:
         """What the mean is over, kind by kind; then which kinds have too few items for it, if any."""
@@ -162,12 +170,21 @@ def blind_scored(
     *,
     skipped: Mapping[str, int],
     notes: Sequence[str] = (),
+    captions: int | None = None,
 ) -> BlindScored:
     """Choices with their blind readers' scores, ``{key: {reader: (true, false)}}``."""
     readers = blind[cases[0].key] if cases else {}
     scores = {name: np.array([blind[case.key][name] for case in cases]).T for name in readers}
     minimum = small_left_out([case.group for case in cases])
-    return BlindScored(SWAPS, tuple(cases), minimum=minimum, skipped=skipped, blind=scores, notes=notes)
+    return BlindScored(
+        SWAPS,
+        tuple(cases),
+        minimum=minimum,
+        skipped=skipped,
+        blind=scores,
+        notes=notes,
+        captions=captions,
+    )
 
 
 def attach(examples: Iterable[Example], negatives: Mapping[str, Sequence[Negative]]) -> list[Example]:

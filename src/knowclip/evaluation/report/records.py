@@ -34,7 +34,7 @@ def records(details: Mapping[str, Any]) -> str:
         return ""
     skipped, used = dict(details["skipped"]), details["used"]
     short = skipped.pop(NOT_IN_FILE, 0)
-    parts = [read_line(used, skipped, what="records")]
+    parts = [read_line(used, skipped, what=details.get("what", "records"))]
     parts += [f"{short:,} of the published records are not in the files"] if short else []
     if missing := details.get("missing_images"):
         parts.append(f"{counted(missing, 'image')} cannot be read: items with them count as wrong")

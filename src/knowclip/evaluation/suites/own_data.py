@@ -168,7 +168,8 @@ def _swaps(captions: CaptionSet, most: int, cache: Path | None, progress: Stages
         notes.insert(
             0, f"{len(cases):,} of {len(items):,} items, the same ones each time (--swap-items 0: all)"
         )
-    return blind_scored(cases, blind, skipped=+left_out, notes=notes)
+    of = sum(bool(example.negatives) for example in examples)
+    return blind_scored(cases, blind, skipped=+left_out, notes=notes, captions=of)
 
 
 def sampled(items: Sequence[Item], most: int) -> list[int]:
