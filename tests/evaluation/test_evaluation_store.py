@@ -84,6 +84,9 @@ def test_what_is_no_result_is_named(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    (tmp_path / "run" / "best").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"run holds no results; it is a model: measure it with `"):
+        find_runs([tmp_path / "run"])
     with pytest.raises(ValueError, match="holds no results; write them with `knowclip evaluate"):
         find_runs([tmp_path])
     (tmp_path / "x@y.parquet").write_bytes(b"broken")

@@ -201,7 +201,8 @@ def report(out: Path, measured: Measured, base: str, *, seconds: float, console:
             "licences": {"OpenMoji scenes": LICENCE},
         },
     )
-    summary = write_report(told, out)
+    with waiting("writing the report"):
+        summary = write_report(told, out)
     console.print(console_table(summary))
     if len(seeds) > 1:
         table = across_seeds(measured.by_seed, baseline=METHODS[0])

@@ -102,7 +102,8 @@ def command(
     runs, failed = measure(dict.fromkeys(names), benchmarks, control, data=data, absent=absent, **where)
     absent |= failed
     report = _report(runs, benchmarks, absent, data, split or "test")
-    summary = write_report(report, out)
+    with waiting("writing the report"):
+        summary = write_report(report, out)
     if json:
         print(to_json(summary))
     else:
@@ -124,10 +125,11 @@ def _tell_incomplete(console: Console, chosen: Sequence[str], absent: dict[str, 
 def _tell(console: Console, summary: dict[str, object], out: Path) -> None:
     """What was read, what could not be measured, and where the results are."""
     from knowclip.evaluation.report.records import absent_lines, record_lines
+    from knowclip.evaluation.report.write import files_line
 
     for line in (*record_lines(summary), *absent_lines(summary)):
         console.print(line)
-    console.print(f"written: {out / 'results.json'}, report.html and report.md beside it")
+    console.print(files_line(out))
 
 
 def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:

@@ -29,11 +29,8 @@ def command(
     ] = None,
 ) -> None:
     """Set evaluated models beside each other: scores, abilities, classes, worst errors, published numbers."""
+    from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
-    from knowclip.evaluation.report.records import absent_lines, record_lines
-    from knowclip.evaluation.report.summary import Report
-    from knowclip.evaluation.report.write import console_table, write_report
-    from knowclip.evaluation.store import absent_of, find_runs
     from knowclip.preflight import machine as preflight
 
     preflight.writable_folder(out)
@@ -41,22 +38,30 @@ def command(
         preflight.existing(run, "RUN")
     if card is not None:
         preflight.existing(card, "--card", folder=True)
-    found = find_runs(runs)
-    told = Report(
-        title=title,
-        runs={name: run.results for name, run in found.items()},
-        baseline=baseline or next(iter(found)),
-        absent=absent_of(found),
-        choices={name: cases for run in found.values() for name, cases in run.cases.items()},
-        provenance={"models": {name: run.model_hash for name, run in found.items()}},
-    )
-    summary = write_report(told, out)
+    with waiting("reading the results") as following:
+        from knowclip.evaluation.report.records import absent_lines, record_lines
+        from knowclip.evaluation.report.summary import Report
+        from knowclip.evaluation.report.write import console_table, files_line, write_report
+        from knowclip.evaluation.store import absent_of, find_runs
+
+        found = find_runs(runs)
+        report = Report(
+            title=title,
+            runs={name: run.results for name, run in found.items()},
+            baseline=baseline or next(iter(found)),
+            absent=absent_of(found),
+            choices={name: cases for run in found.values() for name, cases in run.cases.items()},
+            provenance={"models": {name: run.model_hash for name, run in found.items()}},
+        )
+        following("writing the report")
+        summary = write_report(report, out)
     Screen().print(console_table(summary))
-    told = Screen(stderr=True)
-    for line in (*record_lines(summary), *absent_lines(summary)):
-        told.print(line)
+    console = Screen(stderr=True)
+    for line in (*record_lines(summary), *absent_lines(summary), files_line(out)):
+        console.print(line)
     if card is not None:
         _write_card(card, found, summary)
+        console.print(f"written: {card / 'README.md'}")
 
 
 def _write_card(card: Path, found: Mapping[str, Run], summary: Mapping[str, Any]) -> None:

@@ -132,7 +132,7 @@ def read_run(folder: Path) -> Run:
     """
     abouts = {path: _open(path)[1] for path in sorted(folder.glob("*.parquet"))}
     if not abouts:
-        raise ValueError(f"{folder} holds no results; write them with `knowclip evaluate MODEL --out FOLDER`")
+        raise ValueError(f"{folder} holds no results; {how_to_write(folder)}")
     owners = {(about["hash"], about["split"]) for about in abouts.values()}
     if len(owners) > 1:
         raise ValueError(f"{folder} mixes results of several models or splits: {sorted(owners)}")
@@ -176,7 +176,7 @@ def named_run(path: Path) -> Run:
         problem = f"{path} holds results of {len(inside)} models"
     folder, runs = (path, inside) if inside else (path.parent, held)
     known = ", ".join(f"{folder / _typed(run, runs)}, in {run.folder.name} ({run.name})" for run in runs)
-    hint = f"name one of {known}" if known else "write them with `knowclip evaluate MODEL --out FOLDER`"
+    hint = f"name one of {known}" if known else how_to_write(path)
     raise ValueError(f"{problem}; {hint}")
 
 
@@ -224,6 +224,13 @@ def _names(run: Run) -> set[str]:
     }
 
 
+def how_to_write(path: Path) -> str:
+    """What to type where results were expected: a model's folder is a thing to measure, no place for them."""
+    if any((path / name).is_dir() for name in ("best", "last")):
+        return f"it is a model: measure it with `knowclip evaluate {path} --data DATA --out FOLDER`"
+    return "write them with `knowclip evaluate MODEL --data DATA --out FOLDER`"
+
+
 def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
     """Runs by the end of their name: each path is the folder of one, or holds such folders.
 
@@ -238,9 +245,7 @@ def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
             [path] if any(path.glob("*.parquet")) else sorted({p.parent for p in path.rglob("*.parquet")})
         )
         if not folders:
-            raise ValueError(
-                f"{path} holds no results; write them with `knowclip evaluate MODEL --out {path}`"
-            )
+            raise ValueError(f"{path} holds no results; {how_to_write(path)}")
         runs += [read_run(folder) for folder in folders]
     names = ["/".join(run.name.split("/")[-2:]) for run in runs]  # enough of a path to tell it by
     told = [

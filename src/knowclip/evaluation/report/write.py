@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+def files_line(folder: Path) -> str:
+    """Where ``write_report`` wrote, the page to be opened first."""
+    return f"written: {folder / 'report.html'}, report.md and results.json beside it"
+
+
 def console_table(summary: Mapping[str, Any]) -> Table:
     """Main metrics with 95% intervals and paired differences, a row a model, for a terminal of 80 columns."""
     from rich.box import SIMPLE_HEAD
