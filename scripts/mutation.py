@@ -1,0 +1,137 @@
+"""Would a test notice? Changes one place of a room at a time and runs the room's tests, by mutmut.
+
+    python scripts/mutation.py losses                    # a room of ROOMS: minutes to hours, one process
+    python scripts/mutation.py readers --minutes 30      # stops then; what was not tried is counted
+    python scripts/mutation.py negatives --only 'knowclip.knowledge.negatives.swaps.*'
+    python scripts/mutation.py losses --keep mutated     # a folder to go on from, and to ask `mutmut show` in
+
+Works on a copy of ``src`` and ``tests`` in a temporary folder. Prints how many changes were noticed and the
+difference of each that was not. Exit code 1 where one survived that ``scripts/mutation.toml`` does not
+explain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPLAINED = Path(__file__).with_suffix(".toml")
+PACKAGE = "src/knowclip"
+ENDINGS = ("killed", "survived", "no tests", "timeout", "suspicious", "segfault", "skipped", "not checked")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is changed, and the tests that have to notice: modules of the package, paths below tests/."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+ROOMS = {
+    "losses": Room(("losses/*.py",), ("losses",)),
+    "masks": Room(("losses/masks.py",), ("losses/test_masks.py",)),
+    "metrics": Room(
+        ("evaluation/metrics.py",),
+        ("evaluation/test_evaluation_metrics.py", "evaluation/statistics"),
+    ),
+    "negatives": Room(("knowledge/negatives/*.py",), ("knowledge/negatives",)),
+    "readers": Room(("knowledge/readers/*.py",), ("knowledge/readers",)),
+    "formats": Room(("data/formats/*.py",), ("data/formats",)),
+    "resume": Room(
+        tuple(f"training/{name}.py" for name in ("checkpoint", "batches", "rng", "average", "kept")),
+        tuple(f"training/test_training_{name}.py" for name in ("checkpoint", "average", "kept", "loop")),
+    ),
+}
+
+
+def prepare(room: Room, folder: Path) -> None:
+    """Copy the sources and say what is to be changed; a folder that has them keeps its results."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("src", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+    settings = {
+        "source_paths": ["src"],
+        "only_mutate": [f"{PACKAGE}/{pattern}" for pattern in room.modules],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not slow"],
+        "pytest_add_cli_args_test_selection": [f"tests/{path}" for path in room.tests],
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    ours = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (folder / "pyproject.toml").write_text("\n".join([ours, "[tool.mutmut]", *lines, ""]), encoding="utf-8")
+
+
+def mutmut(*arguments: str, folder: Path, seconds: float | None = None) -> str:
+    """Run mutmut in the folder; with a limit it is asked to stop, and keeps what it has."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONHASHSEED": "0"}
+    command = [sys.executable, "-m", "mutmut", *arguments]
+    shown = None if arguments[0] == "run" else subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=shown, text=True) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate()
+        else:
+            if process.returncode:
+                raise SystemExit(f"mutmut {' '.join(arguments)} ended with {process.returncode}")
+    return said or ""
+
+
+def endings(folder: Path) -> dict[str, str]:
+    """Mutant -> how it ended."""
+    lines = mutmut("results", "--all", "true", folder=folder).splitlines()
+    return dict(line.strip().rsplit(": ", 1) for line in lines if ": " in line)
+
+
+def tell(name: str, found: dict[str, str], folder: Path) -> int:
+    """Print the table and what was not noticed; the number of survivors without an explanation."""
+    counts = {ending: sum(each == ending for each in found.values()) for ending in ENDINGS}
+    told = [f"{ending} {count:,}" for ending, count in counts.items() if count]
+    print(f"{name}: {len(found):,} changes: {', '.join(told)}")
+    reasons = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
+    survivors = {mutant for mutant, ending in found.items() if ending in ("survived", "no tests")}
+    unexplained = 0
+    for mutant in sorted(survivors):
+        difference = mutmut("show", mutant, folder=folder).strip()
+        changed = [line[1:].strip() for line in difference.splitlines() if line[:1] == "+" != line[1:2]]
+        reason = next((why for line, why in reasons.items() if line in changed), None)
+        unexplained += reason is None
+        print(f"\n{mutant}: {reason or 'NOT EXPLAINED'}\n{difference if reason is None else changed[0]}")
+    return unexplained
+
+
+def main() -> None:
+    """Read the command line, change, test, tell."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("room", choices=ROOMS)
+    parser.add_argument("--only", nargs="*", default=[], help="names of mutants, with * for any")
+    parser.add_argument("--minutes", type=float, help="after which no further one is tried")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="folder to work in, and to go on from")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = chosen.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare(ROOMS[chosen.room], folder)
+        seconds = chosen.minutes and chosen.minutes * 60
+        mutmut("run", "--max-children", str(chosen.processes), *chosen.only, folder=folder, seconds=seconds)
+        unexplained = tell(chosen.room, endings(folder), folder)
+    sys.exit(unexplained > 0)
+
+
+if __name__ == "__main__":
+    main()
