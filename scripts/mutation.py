@@ -43,7 +43,7 @@ ROOMS = {
     "masks": Room(("losses/masks.py",), ("losses/test_masks.py",)),
     "metrics": Room(
         ("evaluation/metrics.py",),
-        ("evaluation/test_evaluation_metrics.py", "evaluation/statistics"),
+        ("evaluation/test_evaluation_metrics.py", "evaluation/benchmarks/test_benchmark_protocols.py"),
     ),
     "negatives": Room(("knowledge/negatives/*.py",), ("knowledge/negatives",)),
     "readers": Room(("knowledge/readers/*.py",), ("knowledge/readers",)),

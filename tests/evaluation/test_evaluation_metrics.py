@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,13 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from knowclip.evaluation.metrics import (
+    SMALL,
+    TIE_TOLERANCE,
     NoDataError,
+    binary_correct,
     choice_correct,
     feature_ranks,
+    group_correct,
     macro_average,
+    nearest_wrong,
     ranks,
     recall_at_k,
     relevance,
+    roc_auc,
+    small_left_out,
     tie_rate,
     topk_accuracy,
 )
@@ -95,6 +104,74 @@ def test_relevance_joins_captions_of_an_image_and_equal_texts() -> None:
     to_text, to_image = relevance(["x", "x", "y", "z"], ["a dog", "a cat", "a dog", "a cow"])
     assert [row.tolist() for row in to_text] == [[0, 1, 2], [0, 2], [3]]
     assert [row.tolist() for row in to_image] == [[0, 1], [0], [0, 1], [2]]
+
+
+def test_ties_are_those_within_float32_s_noise() -> None:
+    """What is nearer than the tolerance is a tie, everywhere and at any scale of the other numbers."""
+    near, far = TIE_TOLERANCE / 4, TIE_TOLERANCE * 4
+    assert choice_correct([0.5, 0.5], [0.5 - near, 0.5 - far]).tolist() == [False, True]
+    assert tie_rate([0.5, 0.5], [0.5 - near, 0.5 - far]) == 0.5
+    assert ranks(np.array([[0.5, 0.5 - near, 0.5 - far]]), [[0]]).tolist() == [1]
+    cells = [[[0.5, 0.5 - gap], [0.1, 0.5]] for gap in (near, far)]
+    assert group_correct(cells)["text"].tolist() == [False, True]
+    assert group_correct(np.transpose(cells, (0, 2, 1)))["image"].tolist() == [False, True]
+    assert binary_correct([0.5, 0.5 - near], [True, False]).tolist() == [False, False]
+    assert binary_correct([0.5, 0.5 - far], [True, False]).tolist() == [True, True]
+    aucs = [roc_auc([0.5, 0.5 + gap], [True, False]) for gap in (-far, -near, near, far)]
+    assert aucs == [1.0, 0.5, 0.5, 0.0]
+
+
+def test_the_nearest_wrong_item_by_hand() -> None:
+    queries, gallery = np.eye(3), np.array([[0.9, 0.1, 0.3], [0.8, 0.2, 0.3], [-0.5, 0.7, 0.3]])
+    right, wrong, index = nearest_wrong(queries, gallery, [[1, 2], [0], [0, 1, 2]], chunk=2)
+    assert right.tolist() == [0.8, 0.1, 0.3]
+    assert wrong.tolist() == [0.9, 0.7, -1] and index.tolist() == [0, 2, -1]
+
+
+def test_chunks_do_not_show() -> None:
+    random = np.random.default_rng(0)
+    # whole numbers: products of others round by the number of rows
+    queries, gallery = (random.integers(-9, 9, (rows, 4)).astype(float) for rows in (7, 5))
+    relevant = [[number % 5] for number in range(7)]
+    whole = ranks(queries @ gallery.T, relevant)
+    assert all((feature_ranks(queries, gallery, relevant, chunk=n) == whole).all() for n in (1, 3, 7, 9))
+    nearest = [nearest_wrong(queries, gallery, relevant, chunk=n) for n in (1, 3, 512)]
+    assert all(np.array_equal(nearest[0], other) for other in nearest[1:])
+    with pytest.raises(NoDataError, match=r"^no queries to rank$"):
+        feature_ranks(queries[:0], gallery, [])
+
+
+def test_small_groups_are_left_out_only_beside_a_large_one() -> None:
+    assert small_left_out(["a", "a", "b"], minimum=2) == 2
+    assert small_left_out(["a", "b"], minimum=2) == 1
+    assert small_left_out([]) == 1 and small_left_out(["a"] * SMALL) == SMALL
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: choice_correct([[0.1]], [0.1]), r"^scores of shape \(1, 1\) and \(1, 1\); expected true"),
+        (lambda: choice_correct([0.1], [[[0.1]]]), r"expected true \[n\] and false \[n\] or \[n, m\]$"),
+        (lambda: macro_average([1, 0], ["a"]), r"^\(2,\) outcomes for 1 class names; expected one each$"),
+        (lambda: macro_average([1], ["a"], minimum=2), "^none of 1 classes has 2 items or more and a name"),
+        (lambda: ranks(np.zeros((1, 2)), [[]]), "^query 0 has no relevant item; leave it out and count it$"),
+        (lambda: group_correct(np.zeros((1, 2, 3))), r"^scores of shape \(1, 2, 3\); expected \[n, 2, 2\]"),
+        (lambda: group_correct(np.zeros((2, 2))), r"shape \(2, 2\)"),
+        (lambda: binary_correct([0.1], [True, False]), r"^scores of shape \(1,\) and labels \(2,\);"),
+        (lambda: roc_auc(np.eye(2), np.eye(2)), r"^scores of shape \(2, 2\)"),
+        (lambda: roc_auc([0.1, 0.2], [False, False]), "^2 items are all of one label; there is nothing"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_told(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_unequal_numbers_of_queries_and_relevant_items_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        ranks(np.zeros((2, 3)), [[0]])
+    with pytest.raises(ValueError, match="zip"):
+        relevance(["x"], ["a dog", "a cat"])
 
 
 @given(
