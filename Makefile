@@ -2,13 +2,17 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-# a process, of one thread, for each of two cores; a file stays in one process, since its fixtures load models
+# a process, of one thread, for each of two cores; a file stays in one process, since its fixtures load models;
+# files come as tests/conftest.py sorts them: xdist would begin with those of many tests, which are not the slow ones
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+COVERED := knowledge losses evaluation training build
+ROOM ?= losses
+MINUTES ?= 60
 PIP = $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-full test unit lint docs format clean
+.PHONY: help install demo demo-full test unit coverage mutate fuzz wheel lint docs format clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +50,19 @@ lint: install ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+coverage: install ## lines and branches that no test reaches, of the rooms that hold numbers (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(COVERED:%=tests/%)
+	$(BIN)/python -m coverage report
+
+mutate: install ## changes of the code that no test notices: make mutate ROOM=losses (a room: minutes to hours)
+	$(BIN)/python scripts/mutation.py $(ROOM)
+
+fuzz: install ## damaged files for every reader: make fuzz MINUTES=60
+	$(BIN)/python scripts/fuzz.py --minutes $(MINUTES)
+
+wheel: install ## wheel and sdist into dist/, tried by themselves in an environment of their own (7 GB for a while)
+	$(BIN)/python scripts/wheel_alone.py --keep dist
+
 docs: $(VENV)/.docs ## the documentation site, into site/; a link or an anchor that leads nowhere ends it
 	$(BIN)/python scripts/book/build.py
 
@@ -58,4 +75,4 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) build/docs site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build/docs site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

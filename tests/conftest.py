@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,22 @@ def forgotten_precision() -> Iterator[None]:
     yield
     if (state := sys.modules.get("accelerate.state")) is not None:
         state.AcceleratorState._reset_state()
+
+
+@pytest.fixture
+def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes and maps of a diagnosis are fitted in a fraction of their steps."""
+    from knowclip.evaluation.diagnosis import alignment, fitting
+
+    monkeypatch.setattr(fitting, "STEPS", 60)
+    monkeypatch.setattr(fitting, "CHECK", 20)
+    monkeypatch.setattr(alignment, "STEPS", 100)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first: of two processes none is left with a long one at the end."""
+    slow = Counter(item.path for item in items if "slow" in item.keywords)
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

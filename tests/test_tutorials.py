@@ -68,7 +68,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch, quick_probes: None) -> Path:
     """The working directory: photos, captions, facts, scenes, a benchmark, a tuned model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))

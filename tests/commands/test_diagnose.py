@@ -14,6 +14,7 @@ from knowclip.data.scenes.write import write_scenes
 
 app = typer.Typer()
 app.command()(diagnose.command)
+pytestmark = pytest.mark.usefixtures("quick_probes")
 RUNGS = {"patches", "words", "image", "text", "map", "cosine"}
 
 
