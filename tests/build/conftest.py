@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import yaml
 from PIL import Image
@@ -76,6 +77,20 @@ def stand_in(world: Path, tmp_path: Path) -> list[str]:
         "train.precision=fp32",
         f"output.folder={tmp_path / 'run'}",
     ]
+
+
+@pytest.fixture
+def shallow(tmp_path: Path) -> Callable[[str], Path]:
+    """An architecture of open_clip's with two layers a tower, else its sizes (deep: ``tests/models``)."""
+
+    def write(name: str) -> Path:
+        architecture = open_clip.get_model_config(name)
+        for tower in ("vision_cfg", "text_cfg"):
+            architecture[tower]["layers"] = 2
+        (tmp_path / f"{name}.json").write_text(json.dumps({"model_cfg": architecture}))
+        return tmp_path / f"{name}.json"
+
+    return write
 
 
 @pytest.fixture(scope="session")
