@@ -7,8 +7,8 @@
 Every requirement ``name>=x`` of the package, its extras ``all`` and ``dev`` becomes ``name==x`` for pip; what
 these bring along is pip's choice, the newest that fits. The environment is made in a temporary folder
 (``--scratch``) and removed. Arguments after ``--`` go to pytest in place of ``-m "not slow"``. Exits with
-pytest's status. What no test imports (ruff, mypy, pre-commit, stubs; wandb, which writes to a service) is not
-pinned: its bound is not tested.
+pytest's status. What no test imports (ruff, mypy, pre-commit, stubs, coverage, mutmut; wandb, which writes to
+a service) is not pinned: its bound is not tested.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-UNTESTED = frozenset(("mypy", "pre-commit", "ruff", "types-pyyaml", "wandb"))
+UNTESTED = frozenset(("coverage", "mutmut", "mypy", "pre-commit", "ruff", "types-pyyaml", "wandb"))
 EXTRAS = "all,dev"
 
 

@@ -7,7 +7,7 @@ commands of these names do. Importing this package loads neither torch nor spaCy
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Index", "__version__", "evaluate", "load", "negatives", "parse", "read_captions", "train"]
 
 _LAZY = {
