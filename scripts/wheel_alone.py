@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -47,7 +48,7 @@ COMMANDS = (
     "graph import concepts --out kg/concepts",
     "graph import visual-genome scenes/visual_genome name=scenes objects=true --out kg/scenes",
     "graph merge kg/scenes kg/concepts --out kg/all",
-    "graph split kg/all --val 0.05 --test 0.05 --out kg/parts",
+    "graph split kg/all --val 0.05 --test 0.05 --benchmark scenes/dataset.json --out kg/parts",
     f"train scenes-knowledge-clip {SMALL} {KG} {SCENES} data.graph.path=kg/parts/train"
     " data.graph.proportions=null selection.links=null output.folder=runs/kg",
     "evaluate scenes-base runs/structure --data scenes --out runs/measured",
@@ -67,11 +68,18 @@ open_clip.create_model_and_transforms("local-dir:out/open_clip")
 """
 
 
-def run(command: Sequence[str | Path], *, cwd: Path, environment: dict[str, str] | None = None) -> None:
-    """Run it with its output shown; what fails ends the script."""
-    print("$", " ".join(map(str, command))[:150], flush=True)
-    if status := subprocess.run(command, cwd=cwd, env=environment).returncode:
-        raise SystemExit(f"failed with {status}: {' '.join(map(str, command))}")
+def run(command: Sequence[str | Path], *, cwd: Path, environment: dict[str, str] | None = None) -> str:
+    """Run it with its output shown; nothing, or how it failed."""
+    line = " ".join(map(str, command))
+    print("$", line[:150], flush=True)
+    status = subprocess.run(command, cwd=cwd, env=environment).returncode
+    return f"failed with {status}: {line}" if status else ""
+
+
+def must(command: Sequence[str | Path], *, cwd: Path) -> None:
+    """Run what all else stands on."""
+    if failed := run(command, cwd=cwd):
+        raise SystemExit(failed)
 
 
 def tracked() -> set[str]:
@@ -100,25 +108,26 @@ def lacking(sdist: Path, wheel: Path, files: set[str]) -> list[str]:
 
 def build(python: Path, folder: Path) -> tuple[Path, Path]:
     """Sdist and wheel, the wheel from the sdist."""
-    run([python, "-m", "pip", "install", "--quiet", "build"], cwd=folder)
-    run([python, "-m", "build", "--outdir", folder, ROOT], cwd=folder)
+    must([python, "-m", "pip", "install", "--quiet", "build"], cwd=folder)
+    must([python, "-m", "build", "--outdir", folder, ROOT], cwd=folder)
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     for path in (sdist, wheel):
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB", flush=True)
     return sdist, wheel
 
 
-def use(python: Path, work: Path) -> None:
-    """The demo and the commands, in an empty folder."""
+def use(python: Path, work: Path) -> list[str]:
+    """The demo and the commands, in an empty folder; what failed, the others are run all the same."""
     work.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KNOWCLIP"))}
     environment = kept | {"KNOWCLIP_CACHE": str(work / "cache"), "HF_HUB_OFFLINE": "1"}
-    run([python, "-c", DEMO, *SMALL.split(), "--out", "runs/demo"], cwd=work, environment=environment)
     command = python.parent / "knowclip"
-    for line in COMMANDS:
-        head, *quoted = line.split('"')
-        run([command, *head.split(), *quoted[:1]], cwd=work, environment=environment)
-    run([python, "-c", EXAMPLE], cwd=work, environment=environment)
+    lines = [
+        [python, "-c", DEMO, *SMALL.split(), "--out", "runs/demo"],
+        *([command, *shlex.split(line)] for line in COMMANDS),
+        [python, "-c", EXAMPLE],
+    ]
+    return [failed for line in lines if (failed := run(line, cwd=work, environment=environment))]
 
 
 def main() -> None:
@@ -132,14 +141,15 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.scratch, prefix="wheel-") as name:
         folder = Path(name)
-        run([chosen.python, "-m", "venv", folder / "venv"], cwd=folder)
+        must([chosen.python, "-m", "venv", folder / "venv"], cwd=folder)
         python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
         sdist, wheel = build(python, folder)
         if missed := lacking(sdist, wheel, tracked()):
             raise SystemExit("\n".join(missed))
         constraints = ["--constraint", ROOT / "constraints.txt"]
-        run([python, "-m", "pip", "install", "--quiet", *constraints, f"{wheel}[{EXTRAS}]"], cwd=folder)
-        use(python, folder / "work")
+        must([python, "-m", "pip", "install", "--quiet", *constraints, f"{wheel}[{EXTRAS}]"], cwd=folder)
+        if failed := use(python, folder / "work"):
+            raise SystemExit("\n".join(failed))
         if chosen.keep:
             chosen.keep.mkdir(parents=True, exist_ok=True)
             for path in (sdist, wheel):
