@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,16 +102,24 @@ def tell(name: str, found: dict[str, str], folder: Path) -> int:
     counts = {ending: sum(each == ending for each in found.values()) for ending in ENDINGS}
     told = [f"{ending} {count:,}" for ending, count in counts.items() if count]
     print(f"{name}: {len(found):,} changes: {', '.join(told)}")
-    reasons = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
+    equal = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))["equal"]
     survivors = {mutant for mutant, ending in found.items() if ending in ("survived", "no tests")}
     unexplained = 0
     for mutant in sorted(survivors):
         difference = mutmut("show", mutant, folder=folder).strip()
-        changed = [line[1:].strip() for line in difference.splitlines() if line[:1] == "+" != line[1:2]]
-        reason = next((why for line, why in reasons.items() if line in changed), None)
+        reason = why(mutant, difference, equal)
         unexplained += reason is None
-        print(f"\n{mutant}: {reason or 'NOT EXPLAINED'}\n{difference if reason is None else changed[0]}")
+        print(f"\n{mutant}: {reason or 'NOT EXPLAINED'}\n{difference if reason is None else ''}".rstrip())
     return unexplained
+
+
+def why(mutant: str, difference: str, equal: list[dict[str, str]]) -> str | None:
+    """The reason that an entry gives for this change; None where none does."""
+    changed = [line[1:] for line in difference.splitlines() if line[:1] == "+" != line[1:2]]
+    for entry in equal:
+        if fnmatch(mutant, entry["mutants"]) and any(re.search(entry["line"], line) for line in changed):
+            return entry["why"]
+    return None
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def test_nan_is_never_right() -> None:
 
 @pytest.mark.parametrize(("true", "false"), [([], []), ([0.1], [[]])])
 def test_no_choices_is_an_error_not_a_nan(true: list[float], false: list[float]) -> None:
-    with pytest.raises(NoDataError, match="no choices"):
+    with pytest.raises(NoDataError, match=r"^no choices to score$"):
         choice_correct(true, false)
 
 
@@ -119,6 +119,33 @@ def test_ties_are_those_within_float32_s_noise() -> None:
     assert binary_correct([0.5, 0.5 - far], [True, False]).tolist() == [True, True]
     aucs = [roc_auc([0.5, 0.5 + gap], [True, False]) for gap in (-far, -near, near, far)]
     assert aucs == [1.0, 0.5, 0.5, 0.0]
+
+
+def test_the_tolerance_itself_is_a_tie() -> None:
+    """From 0, so that the differences are exact; three times the tolerance is none."""
+    gap = TIE_TOLERANCE
+    assert choice_correct([gap], [0]).tolist() == [False] and tie_rate([gap], [0]) == 1
+    assert ranks(np.array([[gap, 0]]), [[0]]).tolist() == [1]
+    assert ranks(np.array([[gap, 0]]), [[0, 1]]).tolist() == [0]
+    tied = group_correct([[[gap, 0], [-1, 1]], [[gap, -1], [0, 1]]])
+    assert tied["text"].tolist() == [False, True] and tied["image"].tolist() == [True, False]
+    assert binary_correct([gap, 0], [True, False]).tolist() == [False, False]
+    assert binary_correct([3 * gap, 0], [True, False]).tolist() == [True, True]
+    assert roc_auc([gap, 0], [True, False]) == roc_auc([-gap, 0], [True, False]) == 0.5
+
+
+def test_as_many_are_called_true_as_are_true() -> None:
+    scores = [0.9, 0.8, 0.7, 0.1]
+    assert binary_correct(scores, [True, False, False, False]).tolist() == [True] * 4
+    assert binary_correct(scores, [False, True, True, True]).tolist() == [False, True, True, False]
+
+
+def test_yes_and_no_are_scores_and_numbers_are_labels() -> None:
+    assert choice_correct([True, True], [False, True]).tolist() == [True, False]
+    assert group_correct(np.eye(2, dtype=bool)[None])["group"].tolist() == [True]
+    assert binary_correct([True, True, False], [True, False, False]).tolist() == [False, False, True]
+    assert roc_auc([0.9, 0.1], [1, 0]) == 1.0
+    assert ranks(np.eye(2), [[0], [1]]).dtype == np.int64
 
 
 def test_the_nearest_wrong_item_by_hand() -> None:

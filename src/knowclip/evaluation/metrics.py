@@ -93,7 +93,7 @@ def macro_average(
     if outcomes.shape != (len(groups),):
         raise ValueError(f"{outcomes.shape} outcomes for {len(groups)} class names; expected one each")
     names, inverse, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
-    means = np.bincount(inverse, weights=outcomes, minlength=len(names)) / sizes
+    means = np.bincount(inverse, weights=outcomes) / sizes
     keep = [size >= minimum and name not in drop for name, size in zip(names, sizes, strict=True)]
     if not any(keep):
         raise NoDataError(
@@ -163,9 +163,9 @@ def nearest_wrong(
     Returns:
         ``[Q]`` each; index -1 and score -1 where every item of the gallery is right.
     """
+    right = np.empty(len(queries))
     # -1: the least that a cosine can be, and no index
-    right, wrong = np.full(len(queries), -1.0), np.full(len(queries), -1.0)
-    index = np.full(len(queries), -1)
+    wrong, index = np.full(len(queries), -1.0), np.full(len(queries), -1)
     for start in range(0, len(queries), chunk):
         scores = queries[start : start + chunk] @ gallery.T
         for row, found in enumerate(scores, start=start):
