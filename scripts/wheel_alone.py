@@ -51,9 +51,10 @@ COMMANDS = (
     "graph split kg/all --val 0.05 --test 0.05 --benchmark scenes/dataset.json --out kg/parts",
     f"train scenes-knowledge-clip {SMALL} {KG} {SCENES} data.graph.path=kg/parts/train"
     " data.graph.proportions=null selection.links=null output.folder=runs/kg",
-    "evaluate scenes-base runs/structure --data scenes --out runs/measured",
+    "evaluate scenes-base --data scenes --out runs/measured",
+    "evaluate runs/structure --data scenes --out runs/measured",
     "report runs/measured --out runs/page",
-    "convert runs/structure --to open-clip --out out/open_clip",
+    "convert runs/structure out/open_clip",
     "index scenes/images --model out/open_clip --out photos.index",
     'search photos.index "a red horse"',
     "doctor",
