@@ -92,6 +92,9 @@ QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
 ADVICE = ("This DataLoader will create", "'pin_memory' argument is set as true", "Corrupt EXIF data")
 """Warnings of torch and Pillow on what recipes say on purpose, or what makes no difference."""
 
+PARTED = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+"""How gloo and NCCL say that another process is gone."""
+
 
 def quieten() -> None:
     """Say which of the other libraries' messages are for nobody; errors and real warnings stay."""
@@ -116,8 +119,17 @@ def main() -> None:
             print("stopped: what was finished and saved before is kept", file=sys.stderr)
         raise
     except Exception as error:
+        if another_ended(error):
+            print("another process of this training has ended: what it said tells why", file=sys.stderr)
+            sys.exit(1)
         tell_plugins(error)
         raise
+
+
+def another_ended(error: Exception) -> bool:
+    """Whether this is how a process learns that another one of its training is gone, be it by a refusal."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return several and any(sign in str(error) for sign in PARTED)
 
 
 def stopped_in_silence(end: BaseException | None) -> bool:

@@ -205,8 +205,9 @@ def two(rank: int, folder: str, runs: dict[str, tuple[str, list[str]]]) -> None:
 @pytest.mark.slow
 def test_two_processes_that_were_cut_off_go_on(overrides, tmp_path) -> None:
     runs = {name: (RUNS[name][0], overrides(name, "train.num_workers=0")) for name in RUNS}
+    runs["clip, LoRA"] = ("clip", overrides("clip", "train.num_workers=0", "model.lora={r: 2}"))
     in_two_processes(two, str(tmp_path), runs)
-    for name in RUNS:
+    for name in runs:
         logs = [log_of(tmp_path / name / run) for run in ("whole", "cut")]
         assert len(logs[0]) == len(logs[1]) > STEPS
         for ours, theirs in zip(*logs, strict=True):
