@@ -13,6 +13,7 @@ explain.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -57,8 +58,18 @@ ROOMS = {
 }
 
 
+def forget_survivors(folder: Path) -> None:
+    """Of an earlier run: mutmut would not try new tests on what it knows to survive."""
+    for path in folder.glob("mutants/**/*.meta"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        codes = content["exit_code_by_key"]
+        content["exit_code_by_key"] = {mutant: code or None for mutant, code in codes.items()}
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+
 def prepare(room: Room, folder: Path) -> None:
-    """Copy the sources and say what is to be changed; a folder that has them keeps its results."""
+    """Copy the sources and say what is to be changed; of a folder that has them the results are kept."""
+    forget_survivors(folder)
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("src", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
@@ -106,11 +117,19 @@ def tell(name: str, found: dict[str, str], folder: Path) -> int:
     survivors = {mutant for mutant, ending in found.items() if ending in ("survived", "no tests")}
     unexplained = 0
     for mutant in sorted(survivors):
-        difference = mutmut("show", mutant, folder=folder).strip()
+        difference = difference_of(mutant, folder)
         reason = why(mutant, difference, equal)
         unexplained += reason is None
         print(f"\n{mutant}: {reason or 'NOT EXPLAINED'}\n{difference if reason is None else ''}".rstrip())
     return unexplained
+
+
+def difference_of(mutant: str, folder: Path) -> str:
+    """As ``mutmut show`` tells it, which takes seconds a mutant."""
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    with contextlib.chdir(folder):
+        return get_diff_for_mutant(mutant).strip()
 
 
 def why(mutant: str, difference: str, equal: list[dict[str, str]]) -> str | None:
