@@ -44,7 +44,7 @@ def command(
     do not say, what is too like by margin or score. Negatives that CAPTIONS has already stay beside.
     """
     from knowclip.commands.summary import show
-    from knowclip.console.progress import counting
+    from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.mining import Mining, mine
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
     from knowclip.data.captions.selection import write_table
@@ -57,7 +57,8 @@ def command(
     preflight.check_model(model)
     preflight.writable_file(out)
     columns = {"image_column": image_column, "caption_column": caption_column}
-    source = read_captions(captions, split=split, images=images, **columns)
+    with waiting("reading captions"):
+        source = read_captions(captions, split=split, images=images, **columns)
     encoded = _encoded(model, source.examples, by)
     examples = _parsed(encoded.examples, parser)
     with counting("mining", total=len(examples), unit="captions") as progress:

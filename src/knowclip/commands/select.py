@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
     from knowclip.commands.summary import show
-    from knowclip.console.progress import counting
+    from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.read import read_captions, repeated
     from knowclip.data.captions.selection import select, write_table
     from knowclip.preflight import machine as preflight
@@ -44,9 +44,9 @@ def command(
         preflight.existing(folder, "--exclude")
     preflight.check_parser(parser)
     preflight.writable_file(out)
-    source = read_captions(
-        captions, split=split, images=images, image_column=image_column, caption_column=caption_column
-    )
+    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    with waiting("reading captions"):
+        source = read_captions(captions, split=split, **columns)
     examples = _without(source.examples, exclude or [], beside=captions)
     with counting("parsing", total=len(examples), unit="captions") as progress:
         selection = select(

@@ -45,7 +45,7 @@ def command(
     import json
 
     from knowclip.console.counts import named, read_line
-    from knowclip.console.progress import counting
+    from knowclip.console.progress import counting, stages, waiting
     from knowclip.console.screen import Screen
     from knowclip.data.captions.negatives import negatives_for
     from knowclip.data.captions.read import read_captions, repeated
@@ -71,7 +71,8 @@ def command(
             ).examples
 
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
-    source = read_captions(folder, split=split, **columns)
+    with waiting("reading captions"):
+        source = read_captions(folder, split=split, **columns)
     examples, broken = _readable(source.examples)
     skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
     tested = prepared(examples, "making negatives")
@@ -79,10 +80,12 @@ def command(
     if split is not None:
         others = read_captions(folder, split="train", **columns).examples
         training = prepared(others, "making negatives to learn from")
-    items = scored_items(tested, training, seed=seed)
-    kept = refine(items, most=most, seed=seed)
-    write_items(out / "swaps.jsonl", kept)
-    write_items(out / "full" / "swaps.jsonl", items)
+    with stages() as progress:
+        items = scored_items(tested, training, seed=seed, progress=progress)
+        progress("choosing and writing items", 0, None)
+        kept = refine(items, most=most, seed=seed)
+        write_items(out / "swaps.jsonl", kept)
+        write_items(out / "full" / "swaps.jsonl", items)
     readers = "split 'train'" if training else f"the other {FOLDS - 1} of {FOLDS} parts of the images"
     summary: dict[str, Any] = {
         "readers_saw": f"captions of {readers} and, for the classifier, their negatives of the same kinds",
@@ -93,11 +96,9 @@ def command(
     }
     with atomic_file(out / "swaps.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    _show(Screen(), summary)
-    Screen().print(
-        f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}"
-    )
     told = Screen()
+    _show(told, summary)
+    told.print(f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}")
     for line in named([*source.missing.values(), *broken]):
         told.print(line)
     told.print(read_line(len(examples), skipped, repeated=repeated(examples)))

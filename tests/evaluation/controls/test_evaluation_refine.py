@@ -83,7 +83,9 @@ def test_readers_never_see_what_they_are_scored_on(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "_readers", record_training)
     monkeypatch.setattr(module, "_items", record_test)
     every = examples(60)
-    assert len(scored_items(every, [])) == 60
+    told: list[tuple[str, float, float | None]] = []
+    assert len(scored_items(every, [], progress=lambda *now: told.append(now))) == 60
+    assert [done for _, done, _ in told] == list(range(FOLDS)) and {of for *_, of in told} == {FOLDS}
     assert len(seen) == FOLDS and set().union(*tested) == {e.image_id for e in every}
     assert all(a.isdisjoint(b) for a, b in zip(seen, tested, strict=True))
     scored_items(every[:10], every)  # training captions of tested images are left out

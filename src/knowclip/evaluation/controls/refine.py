@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from knowclip.console.progress import Stages
 from knowclip.evaluation.controls.text_only import CaptionClassifier, NgramModel
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.storage.atomic import atomic_file
@@ -46,7 +48,13 @@ class Item:
         return tuple(true - false for true, false in self.blind.values())
 
 
-def scored_items(examples: Sequence[Example], training: Sequence[Example], *, seed: int = 0) -> list[Item]:
+def scored_items(
+    examples: Sequence[Example],
+    training: Sequence[Example],
+    *,
+    seed: int = 0,
+    progress: Stages | None = None,
+) -> list[Item]:
     """Every negative of every example, scored by readers that saw neither it nor any caption of its image.
 
     Args:
@@ -54,16 +62,20 @@ def scored_items(examples: Sequence[Example], training: Sequence[Example], *, se
         training: Others with theirs, to train the readers on. Without any, they are cross-fitted: trained on
             the other ``FOLDS - 1`` parts of ``examples``.
         seed: Of the classifier.
+        progress: Told of the parts that are scored: one of many captions takes seconds.
 
     Raises:
         NoDataError: If there is no negative to test on or to train on.
     """
+    told = partial(progress or (lambda label, done, total: None), "training readers that see no image")
     if training:
+        told(0, None)
         tested = {example.image_id for example in examples}
         training = [example for example in training if example.image_id not in tested]
         return _items(examples, _readers(training, seed))
     items = []
     for fold in range(FOLDS):
+        told(fold, FOLDS)
         held_out = [e for e in examples if _fold(e.image_id) == fold]
         if held_out:
             items += _items(held_out, _readers([e for e in examples if _fold(e.image_id) != fold], seed))

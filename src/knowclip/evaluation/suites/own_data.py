@@ -146,10 +146,8 @@ def _readable(
 def _swaps(captions: CaptionSet, most: int, cache: Path | None, progress: Stages | None) -> Benchmark:
     """Captions against their negatives, with the scores of readers that never saw its image's captions."""
     examples = with_negatives(captions.examples, cache=cache, progress=progress)
-    if progress is not None:
-        progress("training readers that see no image", 0, None)
     try:
-        items = scored_items(examples, [])
+        items = scored_items(examples, [], progress=progress)
     except NoDataError:  # too few images to train the blind readers on others
         return swaps(examples, skipped=captions.skipped)
     left_out = Counter(captions.skipped)
