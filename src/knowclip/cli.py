@@ -116,7 +116,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if stopped_in_silence(end):
-            print("stopped: what was finished and saved before is kept", file=sys.stderr)
+            Screen(stderr=True).print("stopped: what was finished and saved before is kept")
         raise
     except Exception as error:
         if another_ended(error):
@@ -145,7 +145,7 @@ def tell_plugins(error: Exception) -> None:
     """Say which other packages' code an error came through, with their versions."""
     for origin, plugins in groupby(involved(error), key=lambda plugin: plugin.origin):
         if origin not in str(error):
-            print(f"this came through another package: {', '.join(map(str, plugins))}", file=sys.stderr)
+            Screen(stderr=True).print(f"this came through another package: {', '.join(map(str, plugins))}")
 
 
 if __name__ == "__main__":

@@ -74,3 +74,12 @@ def test_commands_print_through_it():
     files = [*SOURCE.glob("commands/*.py"), SOURCE / "cli.py", *SOURCE.glob("training/*.py")]
     assert len(files) > 20
     assert not [file for file in files if " Console(" in file.read_text(encoding="utf-8")]
+
+
+def test_sentences_on_standard_error_know_how_wide_the_terminal_is():
+    plain = {
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if "file=sys.stderr" in path.read_text(encoding="utf-8")
+    }
+    assert plain == {"console/progress.py", "storage/locks.py"}  # lines of a log; below the console

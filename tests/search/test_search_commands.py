@@ -81,7 +81,7 @@ def test_a_result_longer_than_a_terminal_is_wide_keeps_its_path_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        "knowclip.console.screen.Screen", partial(Screen, force_terminal=True, width=80, color_system=None)
+        "knowclip.commands.search.Screen", partial(Screen, force_terminal=True, width=80, color_system=None)
     )
     long, rival = f"/photos/{'a long name ' * 4}.jpg", "a cat chases a dog over a fence"
     hits = (Hit("/1.jpg", 1.0, 0.3, 0.1, rival), Hit(long, 0.9, 0.2, 0.1, rival))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
     from knowclip.evaluation.benchmarks.card import Benchmark
@@ -132,7 +133,7 @@ def _own(
             say=broken.append,
         )
     for line in named(broken):
-        print(line, file=sys.stderr)
+        Screen(stderr=True).print(line)
     if not found:
         raise ValueError("; ".join(absent.values()))
     return found, absent

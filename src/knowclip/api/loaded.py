@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
     import torch
@@ -91,10 +92,9 @@ def tell_untrained(folder: Path) -> None:
         return
     step, last = best_step(run)
     if step == 0:
-        print(
+        Screen(stderr=True).print(
             f"{run / 'best'}: best is step 0 (untrained): no later validation was better; last: step {last}, "
-            f"in {run / 'last'}",
-            file=sys.stderr,
+            f"in {run / 'last'}"
         )
 
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from knowclip.console.screen import Screen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -174,9 +176,8 @@ def text_only(
     except ValueError as error:
         if readers:
             return TextOnly((), readers=readers)
-        print(
-            f"no text-only control for {', '.join(without)}: no training captions beside the data ({error})",
-            file=sys.stderr,
+        Screen(stderr=True).print(
+            f"no text-only control for {', '.join(without)}: no training captions beside the data ({error})"
         )
         return None
     captions = [example.caption for example in examples]
@@ -198,7 +199,7 @@ def _negative_pairs(data: Path, captions: list[str]) -> list[tuple[str, str]]:
     try:
         graphs = list(parse(sample))
     except ImportError as error:
-        print(f"text-only control without its classifier: {error}", file=sys.stderr)
+        Screen(stderr=True).print(f"text-only control without its classifier: {error}")
         return []
     pairs = zip(sample, graphs, strict=True)
     return [(text, negative.caption) for text, graph in pairs for negative in generate(text, graph)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ def command(
             given = {name: part for name, part in parts.items() if part is not None}
             contents = Contents(loaded, limits=limits, folders=tuple(folders), **given)
             page = create_page(contents, hosts=hosts_of(listening, host))
-        print(announcement(" and ".join(models), listening), file=sys.stderr)
+        Screen(stderr=True).print(announcement(" and ".join(models), listening))
         begin.set()
         run(page, listening, seconds=1, parts=list(given.values()))
 
@@ -156,7 +157,7 @@ def _runs(folder: Path, folders: Sequence[Path]) -> Mapping[str, Run]:
         case.image.path.parent for run in found.values() for part in run.cases.values() for case in part
     }
     for place in sorted(place for place in places if not is_within(place, folders))[:NAMED]:
-        print(f"{folder} names pictures in {place}: --images {place} shows them", file=sys.stderr)
+        Screen(stderr=True).print(f"{folder} names pictures in {place}: --images {place} shows them")
     return found
 
 

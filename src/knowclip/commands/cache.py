@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.console.screen import Screen
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,7 +26,6 @@ def show(context: typer.Context) -> None:
     from rich.filesize import decimal
     from rich.table import Column, Table
 
-    from knowclip.console.screen import Screen
     from knowclip.storage.cached import cached
     from knowclip.storage.caches import VARIABLE, named_folder
 
@@ -62,13 +63,13 @@ def clear(
     folder = Path(named_folder()).expanduser()
     entries = chosen(cached(folder)[0], names)
     if not entries:
-        print(f"{folder} holds nothing of that: nothing to remove")
+        Screen().print(f"{folder} holds nothing of that: nothing to remove")
         return
     if not yes:
         typer.confirm(f"Remove {told(entries)} from {folder}? (--yes does not ask)", abort=True)
     for entry in entries:
         remove(folder, entry)
-    print(f"removed {told(entries)} from {folder}")
+    Screen().print(f"removed {told(entries)} from {folder}")
 
 
 def told(entries: Sequence[Cached]) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.console.screen import Screen
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -95,9 +97,9 @@ def command(
         following(f"writing {out}")
         WRITERS[to.value](loaded, out)
     loading = loading_of(out)
-    print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
+    Screen().print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
     if loading.stock is None:
-        print("stock open_clip cannot load its text tower, see README.md there")
+        Screen().print("stock open_clip cannot load its text tower, see README.md there")
     stocks = [loading.stock(out)] if loading.stock else []
     compared = _compare(loaded, [*_source(Path(model)), *stocks], out)
     notes = [*(compared[-1] if stocks else ()), *_eighth(loaded, out, int8)]
@@ -121,7 +123,7 @@ def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[li
     with waiting("measuring what was written"):
         found = [(stock, measure(loaded, stock)) for stock in stocks]
     for stock, measured in found:
-        print("\n".join(measured.lines()))
+        Screen().print("\n".join(measured.lines()))
         if measured.equal_inputs > TOLERANCE:
             raise ValueError(
                 f"{out} was written, and {stock.library} gives other embeddings than MODEL's for equal "
@@ -143,7 +145,7 @@ def _eighth(loaded: DualEncoder, out: Path, captions: Path | None) -> list[str]:
     step = max(1, len(images) // MOST)  # spread over the set, which may be sorted
     with waiting("making 8 bits of it"):
         cost = quantize(loaded, out, [(image, first[image]) for image in images[::step][:MOST]])
-    print("\n".join(cost.lines()))
+    Screen().print("\n".join(cost.lines()))
     return cost.lines()
 
 

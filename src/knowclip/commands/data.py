@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.console.screen import Screen
+
 if TYPE_CHECKING:
     from knowclip.evaluation.benchmarks.card import Card
 
@@ -36,7 +38,7 @@ def command(
     names = registry.members(name) if name in registry.SUITES else (name,)
     cards = [registry.entry(each).card for each in names]
     for card in cards:
-        print(instructions(card))
+        Screen().print(instructions(card))
         if out is not None:
             fetch(card, out / card.name)
 
@@ -76,8 +78,8 @@ def fetch(card: Card, folder: Path) -> None:
     from knowclip.data.download import download
 
     if not card.downloads:
-        print("  nothing here may be downloaded by a program; see «to do»")
+        Screen().print("  nothing here may be downloaded by a program; see «to do»")
     for file in card.downloads:
         with counting(file.path, unit="bytes") as progress:
             fetched = download(file.url, folder / file.path, sha256=file.sha256, progress=progress)
-        print(f"  {'written' if fetched else 'there already'}: {folder / file.path}")
+        Screen().print(f"  {'written' if fetched else 'there already'}: {folder / file.path}")

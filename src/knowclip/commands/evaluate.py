@@ -109,7 +109,7 @@ def command(
     else:
         Screen().print(console_table(summary))
     _tell(console, summary, out)
-    _enforce(conditions, runs, model)
+    _enforce(console, conditions, runs, model)
     _tell_incomplete(console, wanted, absent, "named" if suite else "expected")
 
 
@@ -132,13 +132,15 @@ def _tell(console: Console, summary: dict[str, object], out: Path) -> None:
     console.print(files_line(out))
 
 
-def _enforce(conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str) -> None:
+def _enforce(
+    console: Console, conditions: Sequence[Condition], runs: dict[str, list[Result]], model: str
+) -> None:
     """Print what became of every condition; leave with ``FAILED`` if one does not hold."""
     from knowclip.evaluation.statistics.gate import check
 
     verdicts = [check(condition, runs, model) for condition in conditions]
     for verdict in verdicts:
-        print(verdict, file=sys.stderr)
+        console.print(str(verdict))
     if not all(verdict.holds for verdict in verdicts):
         raise typer.Exit(FAILED)
 

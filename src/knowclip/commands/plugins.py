@@ -35,7 +35,9 @@ def command(
 
     rows = [plugin for kind in GROUPS for offered in found(kind).values() for plugin in offered]
     if not rows:
-        print(f"no installed package adds anything (groups of entry points: {', '.join(GROUPS.values())})")
+        Screen().print(
+            f"no installed package adds anything (groups of entry points: {', '.join(GROUPS.values())})"
+        )
         return
     table = Table("what", "name", "package", "object", *(["state"] if check else []))
     states = [state(plugin) if check else "" for plugin in rows]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.console.screen import Screen
+
 if TYPE_CHECKING:
     from knowclip.export.formats import Loading
 
@@ -41,9 +43,9 @@ def command(
         card = _card(folder, loading, results or [])
     with waiting(f"pushing {folder}"):
         address = push(folder, repository, card=card, private=private)
-    print(f"pushed: {len({*files_of(folder), CARD})} files of {folder} to {address}")
+    Screen().print(f"pushed: {len({*files_of(folder), CARD})} files of {folder} to {address}")
     if not results and card is not None:
-        print(
+        Screen().print(
             "its card says how it is loaded and no numbers: give what 'knowclip evaluate' kept as --results"
         )
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.console.screen import Screen
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -78,15 +80,13 @@ def command(
 
 def _tell_gone(found: Found) -> None:
     if found.gone:
-        print(
-            f"{found.gone:,} photos are no longer there and were left out: run 'knowclip index' again",
-            file=sys.stderr,
+        Screen(stderr=True).print(
+            f"{found.gone:,} photos are no longer there and were left out: run 'knowclip index' again"
         )
 
 
 def _show(found: Found, *, asked: bool) -> None:
     """Print what the query was taken to say, and the photos, the best first, with a line at the cut."""
-    from knowclip.console.screen import Screen
     from knowclip.search.found import printable
 
     console = Screen()

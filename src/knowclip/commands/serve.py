@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def command(
             name = Path(model).name if Path(model).exists() else model  # where it lies is nobody's business
             options = {"limits": limits, "batch": batch, "wait": wait / 1000}
             app = create_app(loaded, name=name, index=opened, hosts=hosts_of(listening, host), **options)
-        print(announcement(model, listening), file=sys.stderr)
+        Screen(stderr=True).print(announcement(model, listening))
         run(app, listening, seconds=limits.seconds)
 
 

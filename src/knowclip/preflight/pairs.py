@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from knowclip.console.screen import Screen
 from knowclip.data.captions.fingerprint import graphs_content
 from knowclip.data.images.identity import ImageFiles
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
@@ -70,8 +70,7 @@ def tell_workers(workers: int, *, processes: int) -> None:
     processors = os.cpu_count() or 1
     if workers * processes > processors:
         each = f" for each of {processes} training processes" if processes > 1 else ""
-        print(
+        Screen(stderr=True).print(
             f"train.num_workers={workers}{each}: this machine has {processors} processors, so fewer would be "
-            "faster",
-            file=sys.stderr,
+            "faster"
         )
