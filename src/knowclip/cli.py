@@ -120,7 +120,7 @@ def main() -> None:
         raise
     except Exception as error:
         if another_ended(error):
-            print("another process of this training has ended: what it said tells why", file=sys.stderr)
+            Screen(stderr=True).print("another process of this training has ended: what it said tells why")
             sys.exit(1)
         tell_plugins(error)
         raise
