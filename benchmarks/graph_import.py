@@ -77,6 +77,7 @@ def make_triples(path: str, lines: str) -> None:
 def import_ours(reader: str, path: str, out: str, memory_limit: str) -> dict[str, object]:
     """Import into a graph folder, arrays included."""
     import duckdb  # noqa: F401 (what the import loads, PyKEEN's is not timed either)
+    import pyarrow.compute
     import pyarrow.parquet  # noqa: F401
 
     from knowclip.knowledge.readers.registry import import_graph

@@ -167,7 +167,8 @@ class _Writer:
         # Sorting key and position in one number is five times faster than a stable argsort.
         packed = key.astype(np.int64) << 32
         packed |= np.arange(len(key))
-        packed.sort()
+        if groups > 1:  # most graphs have one source
+            packed.sort()
         packed &= 0xFFFFFFFF
         self._save(f"{name}_indptr", _indptr(key, groups))
         self._save(f"{name}_order", (packed if rows is None else rows[packed]).astype(np.int32))
