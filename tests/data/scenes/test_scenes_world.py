@@ -56,6 +56,15 @@ def test_orders_and_colour_assignments_are_equally_frequent(splits: dict[str, li
         assert all(colours[a, b] == colours[b, a] for a, b in permutations(COLOURS, 2))
 
 
+def test_where_no_relation_is_said_the_order_tells_no_roles(splits: dict[str, list[Scene]]) -> None:
+    told = [scene for scene in splits["train"] if not scene.wording.says_relation]
+    subject_first = sum(
+        scene.caption.index(scene.actor.noun) < scene.caption.index(scene.patient.noun) for scene in told
+    )
+    assert len(told) > 400
+    assert abs(subject_first / len(told) - 0.5) < 0.05
+
+
 def test_held_out_combinations_stay_in_their_split(splits: dict[str, list[Scene]]) -> None:
     novel = Counter()
     for split, scenes in splits.items():

@@ -29,6 +29,11 @@ class Wording:
     says_colours: tuple[bool, bool]
     says_sizes: bool
 
+    @property
+    def says_relation(self) -> bool:
+        """Whether it says who does what to whom, or only that both are there."""
+        return self.template not in _PAIR
+
 
 # {a}: "a red horse"; {the_a}: "the red horse"; {A}: "the horse"; {n_a}: "a horse"; {c_a}: "red"; so for b.
 _VERB = (
@@ -115,7 +120,7 @@ def draw_twin_wording(relation: RelationWords, kind: TwinKind, split: str, rando
     both = kind == "attribute" or random.random() < 0.5
     while True:
         wording = draw_wording(relation, split, both, random)
-        if wording.template not in _PAIR:
+        if wording.says_relation:
             return replace(wording, says_colours=(both, both))
 
 
@@ -136,7 +141,10 @@ def caption_of(
     patient: Named,
     further: Sequence[tuple[Named, str, Named]] = (),
 ) -> str:
-    """The caption: the template filled in, then a sentence for each further object."""
+    """The caption: the template filled in, then a sentence for each further object.
+
+    Of a wording that says no relation, ``actor`` and ``patient`` are the two as they are to be named.
+    """
     # Which colour is said goes by role, so that the members of an orbit are told alike.
     subject = _phrase(actor, wording.says_colours[0], wording.says_sizes)
     other = _phrase(patient, wording.says_colours[1], wording.says_sizes)

@@ -87,7 +87,20 @@ class Scene:
     def caption(self) -> str:
         """The scene's caption."""
         told = [(self.pair[f.member], f.relation, f.thing) for f in self.further]
-        return caption_of(self.wording, self.actor, self.relation, self.patient, told)
+        first, second = self.named
+        return caption_of(self.wording, first, self.relation, second, told)
+
+    @property
+    def named(self) -> tuple[Thing, Thing]:
+        """The pair as the wording names it: subject and object; where it says no relation, in either order.
+
+        Were the subject always first, "a dog and a cat" would tell who chases whom. The order must differ
+        between a scene and its swap, whose captions differ in nothing else, and be either in as many orbits:
+        as many have their pair in the order of the alphabet as not.
+        """
+        nouns = [thing.noun for thing in self.pair]
+        subject_first = self.wording.says_relation or nouns == sorted(nouns)
+        return (self.actor, self.patient) if subject_first else (self.patient, self.actor)
 
 
 @cache
