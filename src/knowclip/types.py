@@ -274,6 +274,9 @@ class Features:
     """Of a frozen model, as the two below."""
     teacher_text_features: Float[Tensor, "B E"] | None = field(default=None, metadata=ROWS)
     teacher_object_features: Float[Tensor, "O E"] | None = field(default=None, metadata=ROWS)
+    crop_features: Float[Tensor, "C D"] | None = field(default=None, metadata=ROWS)
+    """Random crops of some of the images, as the model and, below, as the frozen one sees them."""
+    teacher_crop_features: Float[Tensor, "C E"] | None = field(default=None, metadata=ROWS)
     teacher_logit_scale: Float[Tensor, ""] | None = field(default=None, metadata=SHARED)
 
 

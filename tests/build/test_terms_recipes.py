@@ -14,6 +14,7 @@ from knowclip.recipe.recipe import Recipe
 EFFECTS = {
     "distillation.pairs_weight": "2",
     "distillation.objects_weight": "2",
+    "distillation.crops": "0.5",
     "distillation.prompt": "a photo of {a} {name}",
     "distillation.teacher": "null",
     "subgraphs.weight": "2",

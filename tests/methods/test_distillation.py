@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
 from knowclip.export.method import SETTINGS, own_tensors, save_method
 from knowclip.methods.clip import Clip
@@ -18,9 +19,12 @@ from tiny import tiny_batch, tiny_model
 TERMS = ("pair_distillation_loss", "object_distillation_loss")
 
 
-def distilled(*, pairs: float = 0.0, objects: float = 0.0, method: Method | None = None) -> Method:
+def distilled(
+    *, pairs: float = 0.0, objects: float = 0.0, crops: float = 0.0, method: Method | None = None
+) -> Method:
     method = method or NegClip(tiny_model(), own_negative_weight=0.5)
-    method.terms.append(Distillation(method.model, pairs_weight=pairs, objects_weight=objects))
+    term = Distillation(method.model, pairs_weight=pairs, objects_weight=objects, crops=crops)
+    method.terms.append(term)
     return method
 
 
@@ -73,6 +77,23 @@ def test_naming_is_kept_while_the_pairs_are_learned() -> None:
         assert last < first
         moved[weight] = (named(method, batch) - before).abs().mean().item()
     assert moved[20.0] < moved[0.0] / 2
+
+
+def test_crops_are_named_as_the_teacher_names_them_and_shift_no_statistics() -> None:
+    method = distilled(objects=1.0, crops=0.5, method=Clip(tiny_model()))
+    visual = method.model.model.visual
+    visual.conv1 = nn.Sequential(nn.BatchNorm2d(3, momentum=0.0), visual.conv1)
+    method.terms[0] = Distillation(method.model, pairs_weight=0.0, objects_weight=1.0, crops=0.5)
+    norm = visual.conv1[0]
+    method.train()
+    features = method(tiny_batch(6))
+    assert features.crop_features.shape == features.teacher_crop_features.shape == (3, 8)
+    # in training the whole images are seen by their own statistics, crops as the teacher sees them
+    torch.testing.assert_close(features.crop_features, features.teacher_crop_features)
+    assert norm.num_batches_tracked == 1 and norm.training
+    losses, _ = method.objective(features)
+    sum(losses.values()).backward()
+    assert norm.weight.grad.isfinite().all()
 
 
 def test_the_teacher_is_frozen_and_no_part_of_a_checkpoint(tmp_path) -> None:

@@ -76,7 +76,7 @@ def build_terms(config: MethodSection, model: DualEncoder, *, cache: str) -> lis
     if (section := config.distillation) is not None:
         key = "method.distillation.teacher"
         teacher = build_teacher(section.teacher, model, cache=cache, key=key)
-        terms.append(Distillation(teacher, **section.model_dump(include={"pairs_weight", "objects_weight"})))
+        terms.append(Distillation(teacher, **section.model_dump(include=_OF_DISTILLATION)))
     if config.subgraphs is not None:
         terms.append(Subgraphs(**config.subgraphs.model_dump(include=_OF_SUBGRAPHS)))
     if config.readout is not None:
@@ -84,8 +84,9 @@ def build_terms(config: MethodSection, model: DualEncoder, *, cache: str) -> lis
     return terms
 
 
+_OF_DISTILLATION = {"pairs_weight", "objects_weight", "crops"}
 _OF_SUBGRAPHS = {"weight", "against", "shared", "curriculum"}
-"""What the term is told; the rest says what is drawn."""
+"""What the terms are told; the rest says what is drawn, or who the teacher is."""
 
 
 def method_class(name: str) -> type[Method]:

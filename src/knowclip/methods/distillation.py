@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from knowclip.losses.knowledge_distillation import distillation_loss, object_distillation_loss
 from knowclip.losses.masks import first_of_each
+from knowclip.methods.crops import random_crops
 from knowclip.methods.teacher import Teacher
 from knowclip.methods.terms import Term, encoded
+from knowclip.models.modes import batch_norm_at_rest
 from knowclip.types import Batch, Features
 
 if TYPE_CHECKING:
@@ -26,13 +30,18 @@ class Distillation(Term):
         pairs_weight: Of :func:`~knowclip.losses.knowledge_distillation.distillation_loss`, on the pairs.
         objects_weight: Of :func:`~knowclip.losses.knowledge_distillation.object_distillation_loss`, on the
             images and a prompt for each object that the captions of the batch name.
+        crops: Share of the images of a batch that are shown to both once more as a random crop each, on which
+            the objects' names are kept too.
     """
 
-    def __init__(self, teacher: DualEncoder, *, pairs_weight: float, objects_weight: float) -> None:
+    def __init__(
+        self, teacher: DualEncoder, *, pairs_weight: float, objects_weight: float, crops: float = 0.0
+    ) -> None:
         super().__init__()
         self.teacher = Teacher(teacher)
         self.pairs_weight = pairs_weight
         self.objects_weight = objects_weight
+        self.crops = crops
 
     def features(self, model: DualEncoder, batch: Batch, features: Features) -> dict[str, Tensor]:
         """What the teacher says of the images, and of captions and objects where they have a weight."""
@@ -46,6 +55,12 @@ class Distillation(Term):
             found["object_ids"] = batch.objects.ids
             found["object_features"] = encoded(model, batch.objects.texts)
             found["teacher_object_features"] = self.teacher.texts(batch.objects.texts)
+        if self.crops:
+            # a batch of crops has statistics of its own, not those of the images that the model will meet
+            crops = random_crops(batch.images, number=round(self.crops * len(batch.images)))
+            with batch_norm_at_rest(model):
+                found["crop_features"] = model.encode_image(crops, normalize=True).float()
+            found["teacher_crop_features"] = self.teacher.of_pixels(crops)
         return found
 
     def losses(self, features: Features) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -61,6 +76,13 @@ class Distillation(Term):
             losses["pair_distillation_loss"] = self.pairs_weight * loss
         if self.objects_weight:
             rows = first_of_each(features.object_ids)
+            if features.crop_features is not None:
+                for side, rows_of in (
+                    ("", features.crop_features),
+                    ("teacher_", features.teacher_crop_features),
+                ):
+                    name = f"{side}image_features"
+                    shared[name] = torch.cat([shared[name], rows_of])
             loss = object_distillation_loss(
                 **shared,
                 object_features=features.object_features[rows],

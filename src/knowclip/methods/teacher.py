@@ -44,8 +44,13 @@ class Teacher:
     def images(self, batch: Batch) -> Float[Tensor, "B E"]:
         """Its embeddings of the images, L2-normalised."""
         if batch.images is not None:
-            return self.model.encode_image(batch.images, normalize=True).float()
+            return self.of_pixels(batch.images)
         return self.model.encode_trunk(batch.trunk_features, normalize=True).float()
+
+    @torch.no_grad()
+    def of_pixels(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
+        """Its embeddings of images that are prepared already, L2-normalised."""
+        return self.model.encode_image(images, normalize=True).float()
 
     @torch.no_grad()
     def texts(self, tokens: Int[Tensor, "M L"]) -> Float[Tensor, "M E"]:

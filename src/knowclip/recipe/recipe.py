@@ -115,6 +115,12 @@ class Recipe(Section):
             )
         if data.cache == "trunk" and not model.lock_image:
             raise ValueError("data.cache=trunk is for a trunk that stays as it is: set model.lock_image=true")
+        distillation = getattr(self.method, "distillation", None)
+        if data.cache == "trunk" and distillation is not None and distillation.crops:
+            raise ValueError(
+                "method.distillation.crops are cut out of images, and data.cache=trunk keeps none: set "
+                "data.cache=pixels, or crops=0"
+            )
         if model.trunk_dropout and data.cache != "trunk":
             raise ValueError(
                 "model.trunk_dropout is for cached features of a locked trunk: set data.cache=trunk"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -24,6 +24,8 @@ class DistillationConfig(Section):
     """Each image's softmax over the captions of the batch, and the other way round."""
     objects_weight: NonNegativeFloat = 0.0
     """Each image's softmax over the names of the objects in the captions' graphs: naming is kept."""
+    crops: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a batch's images of which a random crop is named too: what is small or alone there is kept."""
     prompt: str = "{a} {name}"
     """Text of an object; ``{a}`` is the article of what follows it."""
     teacher: str | None = None
@@ -49,6 +51,8 @@ class DistillationConfig(Section):
             )
         if "prompt" in self.model_fields_set and not self.objects_weight:
             raise ValueError("prompt is the text of an object: leave it out with objects_weight=0")
+        if self.crops and not self.objects_weight:
+            raise ValueError("crops are for objects to be named in: give an objects_weight, or set crops=0")
         return self
 
 
