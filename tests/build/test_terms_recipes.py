@@ -75,6 +75,7 @@ def test_other_methods_have_the_terms_too(recipe, stand_in, graph_stand_in) -> N
         ("negclip", "{pairs_weight: 1, prompt: 'the {name}'}", "leave it out with objects_weight=0"),
         ("negclip", "{objects_weight: 1, prompt: a dog}", "it has no {name}"),
         ("negclip", "{objects_weight: 1, prompt: '{noun} {name}'}", "placeholders other than"),
+        ("negclip", "{pairs_weight: 1, crops: 0.5}", "give an objects_weight, or set crops=0"),
         ("negclip", "{objects_weight: -1}", "objects_weight: got -1"),
         ("scenes-joint", "{pairs_weight: 1}", "joint distils on pairs by knowledge.kd_weight"),
     ],
@@ -83,3 +84,13 @@ def test_contradictions_are_told(recipe, options, message) -> None:
     section = "subgraphs" if "negatives" in options or "kinds" in options else "distillation"
     with pytest.raises(ValueError, match=message):
         load_recipe(recipe, [f"method.{section}={options}"])
+
+
+def test_crops_are_cut_out_of_images() -> None:
+    options = [
+        "model.lock_image=true",
+        "data.cache=trunk",
+        "method.distillation={objects_weight: 1, crops: 0.5}",
+    ]
+    with pytest.raises(ValueError, match=r"set data\.cache=pixels, or crops=0"):
+        load_recipe("negclip", options)
