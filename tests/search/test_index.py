@@ -352,7 +352,7 @@ def test_a_query_that_asks_for_nothing_is_refused(query, told, photos: Path, out
 class Structured:
     """Reads who rides whom; its photos are named after what they show."""
 
-    parser, has_knowledge = "spacy", False
+    parser, has_knowledge, logit_scale = "spacy", False, 100.0
 
     def texts(self, texts: list[str], *, knowledge: bool = False) -> np.ndarray:
         directions = {"astronaut horse": (1, 0.2, 0), "horse astronaut": (1, -0.2, 0), "else": (0.3, 0, 1)}
@@ -370,7 +370,7 @@ def test_the_true_photo_stands_above_its_twin_and_is_explained(photos: Path, out
     """By similarity the twin would be first; its margin over its own swap puts it behind."""
     index = build(photos, out)
     structured = Structured()
-    vectors = {"0.png": (1, 0.4, 0.3), "2.png": (1, -0.02, 0)}
+    vectors = {"0.png": (1, 0.4, 0.3), "2.png": (1, -0.1, 0)}
     rows = [vectors.get(f"{n}.png", (0.01 * n, 0, 1)) for n in range(7)]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     with index._store.changing():

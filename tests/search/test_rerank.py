@@ -32,15 +32,18 @@ def test_the_true_photo_stands_above_its_swapped_twin_by_its_margin() -> None:
     assert np.argsort(-scores.final).tolist() == [1, 0]
 
 
-def test_margin_and_similarity_count_alike_by_how_far_they_spread() -> None:
-    """Whatever the unit of either: a photo of neither stands below one of both, whatever its margin."""
-    ranked = ranking(text=ASTRONAUT_RIDES, negatives=HORSE_RIDES[None])
-    scores = ranked.scores(COLLECTION)
-    weight = scores.similarity.std() / scores.margin.std()
-    np.testing.assert_allclose(scores.final, scores.similarity + weight * scores.margin, atol=1e-5)
-    neither = unit([0, 0.02, 1])
-    assert ranked.scores(neither).margin[0] > ranked.scores(SWAPPED[None]).margin[0]
-    assert ranked.scores(neither).final[0] < ranked.scores(SWAPPED[None]).final[0]
+def test_a_photo_loses_by_what_the_negatives_fit_it_better_and_gains_by_nothing() -> None:
+    """``similarity + log softmax(s * cosines)[text] / s``: a margin by chance lifts no photo."""
+    negatives = np.stack([HORSE_RIDES, unit([0, 0, 1])[0]])
+    photos = np.concatenate([COLLECTION, unit([0, 0.02, 1])])
+    scores = ranking(text=ASTRONAUT_RIDES, negatives=negatives, logit_scale=50.0).scores(photos)
+    cosines = 50.0 * photos @ np.stack([ASTRONAUT_RIDES, *negatives]).T
+    doubt = np.log(np.exp(cosines).sum(axis=1)) - cosines[:, 0]
+    np.testing.assert_allclose(scores.final, scores.similarity - doubt / 50.0, atol=1e-5)
+    assert (scores.final <= scores.similarity).all()
+    # a clear winner loses nothing, a clear loser what it lacks
+    sharp = ranking(text=ASTRONAUT_RIDES, negatives=negatives, logit_scale=1e4).scores(photos)
+    np.testing.assert_allclose(sharp.final, sharp.similarity + np.minimum(sharp.margin, 0), atol=1e-3)
 
 
 def test_the_best_negative_is_the_rival() -> None:

@@ -1,4 +1,5 @@
 """What the demo compares: known before torch is imported."""
 
-METHODS = ("clip", "negclip")
-"""Plain training first: the baseline."""
+PLAIN = "clip"
+METHODS = (PLAIN, "negclip")
+"""Plain training first: the baseline, and the teacher of what the other might forget."""

@@ -116,6 +116,8 @@ def _explain(console: Console, found: Found, *, asked: bool) -> None:
     if found.ranked_by == MARGIN:
         kee = ", read with the KEE" if found.knowledge else ""
         negatives = len(found.reading.negatives)
-        console.print(f"ranked by similarity and the margin over {negatives:,} false captions{kee}")
+        console.print(
+            f"ranked by similarity, less where one of {negatives:,} false captions fits as well{kee}"
+        )
     elif found.query.text is not None and asked:
         console.print("ranked by similarity: there is nothing in the query to swap or replace")

@@ -70,6 +70,11 @@ class Encoder:
         """Equal for equal vectors: of weights, preprocessing, tokenizer, configuration, reading of photos."""
         return digest(model_hash(self.clip), READING)[:16]
 
+    @property
+    def logit_scale(self) -> float:
+        """The model's ``1 / tau``."""
+        return self.clip.logit_scale.exp().item()
+
     def pixels(self, pixels: Sequence[Tensor]) -> Vectors:
         """Normalised vectors ``[n, D]`` of preprocessed images ``[3, H, W]``.
 

@@ -50,7 +50,7 @@ class Found:
     photos: int
     """That could have been found."""
     ranked_by: str
-    """``margin``: similarity and the margin over the query's own negatives; or ``similarity`` alone."""
+    """``margin``: similarity, less where the query's own negatives fit as well; or ``similarity`` alone."""
     reading: Reading = field(default_factory=Reading)
     knowledge: bool = False
     """Whether the text and its negatives were read with the model's KEE."""

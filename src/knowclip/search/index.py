@@ -202,9 +202,8 @@ class Index:
     ) -> Found:
         """Find the photos that show what is asked for.
 
-        The nearest hundred by vector are ranked by similarity and, as much, by the margin
-        ``score(text) - max(score(negative))`` over the text's own swaps and replacements; with the KEE where
-        the model has one.
+        The nearest hundred by vector are ranked by similarity less doubt: what the text's own swaps and
+        replacements fit a photo better than the text does, or as well; with the KEE where the model has one.
 
         Args:
             text: What they show, in words.
@@ -263,7 +262,7 @@ class Index:
         if query.text is not None and reading.negatives:
             texts = [query.text, *(negative.caption for negative in reading.negatives)]
             read = self.encoder.texts(texts, knowledge=True)
-            against = {"text": read[0], "negatives": read[1:]}
+            against = {"text": read[0], "negatives": read[1:], "logit_scale": self.encoder.logit_scale}
         return Ranking(np.stack(parts), np.array(signs, dtype=np.float32), self._collection, **against)
 
     def _present(self, ids: np.ndarray, order: np.ndarray, top: int) -> tuple[dict[int, list[str]], int]:

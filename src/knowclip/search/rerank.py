@@ -6,9 +6,11 @@ first part; otherwise the image would decide alone. Their sum is the query's *si
 
 The *margin* ``score(text) - max(score(negative))`` says whether a photo agrees with the structure of a text:
 the negatives are the text's own swaps and replacements, so what all of them share (an astronaut and a horse
-are there) falls out, and what is left is who rides whom. It is one more part, weighted likewise. It does not
-rank alone: photos of which neither the text nor a negative is true have margins too, and some, by chance,
-high ones (``benchmarks/search.py rerank`` shows both orders).
+are there) falls out, and what is left is who rides whom. It cannot rank beside the similarity: photos
+of which neither the text nor a negative is true have margins too, and some, by chance, high ones. So a photo
+loses by its *doubt* alone, ``-log p(text) / s``, ``p`` being the softmax over text and negatives at the
+model's own temperature ``1 / s``: nothing where the text wins clearly, the margin it lacks where it does not
+(``benchmarks/search.py rerank`` and ``photos`` show what that is worth).
 
 No score says by itself whether a photo fits: cosines of one model lie around 0.3, of another around 0.05, and
 the best of a collection may be far from the query. So scores are told relative to the collection: 1 is the
@@ -36,7 +38,7 @@ class Scores:
     """Of n photos; ``margin`` and ``rival`` where the text has negatives.
 
     ``similarity`` is in cosines of the query's first part; ``margin`` is what the text's cosine exceeds that
-    of its best negative by, ``rival`` the negative's number; ``final`` is what ranks.
+    of its best negative by, ``rival`` the negative's number; ``final``, similarity less doubt, is what ranks.
     """
 
     similarity: Vectors
@@ -54,6 +56,7 @@ class Ranking:
         collection: ``[s, D]``: vectors that stand for all.
         text: ``[D]``, normalised: of the text again, as it is compared with its negatives (with the KEE).
         negatives: ``[k, D]``, normalised: of the text's own negatives.
+        logit_scale: The model's ``1 / tau``, at which the text is weighed against them.
     """
 
     def __init__(
@@ -64,13 +67,13 @@ class Ranking:
         *,
         text: Vectors | None = None,
         negatives: Vectors | None = None,
+        logit_scale: float = 100.0,
     ) -> None:
         self._collection = collection
         self._parts, self._text, self._negatives = parts, text, negatives
+        self._logit_scale = logit_scale
         spread = _spread(collection @ parts.T)
         self._weights = signs * (spread[0] / spread)
-        margin = self._margin(collection)
-        self._margin_weight = 0.0 if margin is None else spread[0] / _spread(margin[0])
 
     @property
     def vector(self) -> Vectors:
@@ -80,20 +83,13 @@ class Ranking:
     def scores(self, photos: Vectors) -> Scores:
         """Score photos ``[n, D]``."""
         similarity = (photos @ self._parts.T @ self._weights).astype(np.float32)
-        found = self._margin(photos)
-        if found is None:
-            return Scores(similarity, similarity)
-        margin, rival = found
-        return Scores(
-            similarity, (similarity + self._margin_weight * margin).astype(np.float32), margin, rival
-        )
-
-    def _margin(self, photos: Vectors) -> tuple[Vectors, NDArray[np.intp]] | None:
-        """Margins ``[n]`` over the best negative, and its number ``[n]``; None where the text has none."""
         if self._text is None or self._negatives is None or len(self._negatives) == 0:
-            return None
-        against = photos @ self._negatives.T
-        return photos @ self._text - against.max(axis=1), against.argmax(axis=1)
+            return Scores(similarity, similarity)
+        own, against = photos @ self._text, photos @ self._negatives.T
+        rival = against.argmax(axis=1)
+        exceeded = self._logit_scale * np.c_[np.zeros_like(own), against - own[:, None]]
+        final = similarity - np.logaddexp.reduce(exceeded, axis=1) / self._logit_scale
+        return Scores(similarity, final.astype(np.float32), own - against.max(axis=1), rival)
 
     @cached_property
     def background(self) -> Vectors:

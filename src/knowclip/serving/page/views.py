@@ -76,8 +76,9 @@ def found_photos(found: Found, *, holds: Callable[[str], bool] = lambda path: Tr
     from knowclip.search.found import MARGIN
 
     kee = ", read with the KEE" if found.knowledge else ""
+    negatives = len(found.reading.negatives)
     ranked = (
-        f"ranked by similarity and the margin over {len(found.reading.negatives):,} false captions{kee}"
+        f"ranked by similarity, less where one of {negatives:,} false captions fits as well{kee}"
         if found.ranked_by == MARGIN
         else "ranked by similarity: there is nothing in the query to swap or replace"
     )
