@@ -170,7 +170,7 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
 ELSEWHERE = {
     "model.name", "model.pretrained", "model.activation", "model.preprocess", "data.train", "data.graph",
     "data.val", "data.val_images", "data.negatives.parser", "data.negatives.graphs",
-    "data.negatives.processes", "data.cache_dir", "data.max_overlap", "method.name",
+    "data.negatives.processes", "data.cache_dir", "data.max_overlap", "data.shard_window", "method.name",
     "train.steps", "train.precision",
     "selection.suite", "selection.links", "model.trunk_dropout", "model.text_cache", "losses",
 }  # fmt: skip
