@@ -24,6 +24,14 @@ def test_help_of_a_command_is_its_docstring() -> None:
         assert told in " ".join(shown.split())
 
 
+@pytest.mark.parametrize("command", [["train"], ["demo"], ["ablate"], ["cache", "clear"]])
+def test_what_may_be_given_several_times_stands_in_one_pair_of_brackets(command: list[str]) -> None:
+    shown = CliRunner().invoke(build_app(), [*command, "--help"], env={"COLUMNS": "80"}).output
+    usage = " ".join(shown.split())
+    assert "[KEY=VALUE]..." in usage or "NAME}..." in usage
+    assert "[[" not in usage and "......" not in usage
+
+
 def completed(words: str, number: int) -> list[str]:
     """What bash is offered for the word of that number."""
     asked = {"_KNOWCLIP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}

@@ -10,7 +10,7 @@ import typer
 def command(
     study: Annotated[str, typer.Argument(help="A study that ships with knowclip, or a YAML file.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As in paths.photos=/data/photos.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="As in paths.photos=/data/photos.")
     ] = None,
     seed: Annotated[
         list[int] | None,

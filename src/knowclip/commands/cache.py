@@ -50,7 +50,7 @@ def show(context: typer.Context) -> None:
 def clear(
     names: Annotated[
         list[str],
-        typer.Argument(help="Kinds or names that 'knowclip cache' lists, or 'all'.", metavar="NAME..."),
+        typer.Argument(help="Kinds or names that 'knowclip cache' lists, or 'all'.", metavar="NAME"),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:

@@ -13,7 +13,7 @@ from knowclip.commands.demo_methods import METHODS
 def command(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="On both recipes, as in train.steps=400."),
+        typer.Argument(metavar="KEY=VALUE", help="On both recipes, as in train.steps=400."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the demo's runs and report.")] = Path("runs/demo"),
     full: Annotated[bool, typer.Option("--full", help="Three seeds: up to an hour on 2 cores.")] = False,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def command(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships with knowclip, or a YAML file.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As in optimizer.lr=1e-5.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="As in optimizer.lr=1e-5.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     dry_run: Annotated[
