@@ -120,6 +120,13 @@ def test_a_validation_is_told_in_lines_of_80_columns_and_what_decides_first() ->
     ]
 
 
+def test_names_too_long_for_one_line_go_on_in_the_next() -> None:
+    numbers = {f"with_kee_swaps{average}": 0.5 for average in ("", "_macro", "_micro")}
+    first, second = monitor.validation_lines(numbers)
+    assert first == "with_kee_swaps 0.5000 · with_kee_swaps_macro 0.5000"
+    assert second == "with_kee_swaps_micro 0.5000"
+
+
 def test_the_three_scores_of_two_by_two_share_a_line_for_each_kind_and_average() -> None:
     parts = {f"scene_twins{of}": 0.5 for of in ("_text", "_image", "_group", "_text_macro", "_group_macro")}
     kinds = {f"scene_twins_{kind}_{part}": 0.25 for kind in ("role", "own") for part in ("text", "group")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Self
@@ -28,6 +28,8 @@ SELECTION = "selection"
 """The number by which a validation chooses the best checkpoint."""
 _PART = re.compile(r"(?P<of>.+)_(?P<part>R@\d+|(?:text|image|group)(?P<average>_macro|))")
 """A metric that is told with its siblings: recalls of one direction, the three scores of two by two."""
+_WIDTH = 78
+"""Columns of a validation's line: it stands after two blanks."""
 _SILENCE = 30.0
 """Seconds after which a line is written where there is no terminal, however long ``every`` steps take."""
 
@@ -159,4 +161,13 @@ def validation_lines(numbers: Mapping[str, float]) -> list[str]:
         family = f"{part['of']}{part['average']}" if part else name.partition("_")[0]
         of = lines.setdefault(family, [])
         of.append(f"{part['part'] if of and part else name} {numbers[name]:.4f}")
-    return [" · ".join(of) for of in lines.values()]
+    return [line for of in lines.values() for line in _joined(of)]
+
+
+def _joined(parts: Sequence[str]) -> list[str]:
+    """Parts beside each other, in lines that fit a terminal of 80 columns after two blanks."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        beside = f"{lines[-1]} · {part}"
+        lines[-1:] = [beside] if len(beside) <= _WIDTH else [lines[-1], part]
+    return lines
