@@ -285,7 +285,9 @@ def test_a_split_that_no_column_tells_is_refused_with_what_to_set(name) -> None:
         "own.csv": "image,caption\na.jpg,A cat.\n",
         "own.jsonl": '{"image": "a.jpg", "caption": "A cat."}\n',
     }
-    with pytest.raises(ValueError, match=r"so it has no split 'val'; ask for none .*data\.val\.split=null"):
+    with pytest.raises(
+        ValueError, match=r"so it has no split 'val'; give .* or ask for none .*data\.val\.split=null"
+    ):
         read_captions(write(name, rows[name]), split="val")
 
 

@@ -14,7 +14,10 @@ MALFORMED = "malformed record"
 LENGTH = "row of another length than the header"
 NOT_UTF8 = "not UTF-8"
 EMPTY = "empty caption"
-NO_SPLIT = "; ask for none (in a recipe data.train.split=null or data.val.split=null)"
+NO_SPLIT = (
+    "; give what tells it that name, or ask for none (in a recipe data.train.split=null or "
+    "data.val.split=null)"
+)
 """Goes on with what a table without splits answers to the wish for one."""
 REPLACED = "member that a later one of its name replaces"
 NO_IMAGE = "caption file without an image"
