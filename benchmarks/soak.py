@@ -111,7 +111,7 @@ class Soak:
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # its group is killed as a whole
+                start_new_session=True,  # what a terminal sends is not for it
             )
 
     def undisturbed(self) -> float:
@@ -142,7 +142,7 @@ class Soak:
         """End a run that says nothing any more."""
         output = self.folder / "tried.txt"
         if time.time() - output.stat().st_mtime > STALLED:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_all(process)
             raise FailedError(f"nothing was written for {STALLED:.0f} seconds:\n{self.tail('tried')}")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
@@ -155,12 +155,11 @@ class Soak:
             try:
                 process.wait(timeout=STALLED)
             except subprocess.TimeoutExpired as error:
+                _kill_all(process)
                 raise FailedError(f"the other process hangs:\n{self.tail('tried')}") from error
         else:
             self.happened["all processes killed"] += 1
-        with suppress(ProcessLookupError):  # all had ended
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _kill_all(process)
 
     def damage(self) -> None:
         """Spoil the checkpoint, or the data, or nothing."""
@@ -198,9 +197,24 @@ class Soak:
         return (self.folder / f"{run}.txt").read_bytes()[-3000:].decode(errors="replace")
 
 
+def _kill_all(launcher: subprocess.Popen[bytes]) -> None:
+    """Kill a launcher and what it started, which has sessions of its own and would train on without it."""
+    launcher.send_signal(signal.SIGSTOP)  # it starts no more of them
+    training = _children(launcher.pid)
+    for leader in (*training, launcher.pid):
+        with suppress(ProcessLookupError):  # it had ended
+            os.killpg(leader, signal.SIGKILL)
+    launcher.wait()
+    while any(_command_of(process) for process in training):  # dead ones have none
+        time.sleep(0.1)
+
+
 def _children(launcher: int) -> list[int]:
     """The processes that train: children of the launcher, in the order of their ranks."""
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     training = [int(child) for child in children if b"knowclip.cli" in _command_of(int(child))]
     return sorted(training)
 
