@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import warnings
@@ -108,6 +110,8 @@ def quieten() -> None:
 def main() -> None:
     """Console entry point: what a user can mend (``ValueError``, ``OSError``) is a line, not a traceback."""
     quieten()
+    # a process that has loaded torch ends a second sooner if what it still holds is not searched for cycles
+    atexit.register(gc.freeze)
     try:
         build_app()()
     except (ValueError, OSError, ImportError) as error:

@@ -1,5 +1,6 @@
 """What a command says arrives letter by letter, and a terminal's edge cuts no word."""
 
+import gc
 import io
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_an_error_keeps_what_it_names(monkeypatch, capsys):
         cli.main()
     said = 'error: the extra is missing: pip install "knowclip[photos]"; photos/[2024].jpg\n'
     assert capsys.readouterr().err == said
+
+
+def test_a_command_ends_without_a_search_for_cycles(monkeypatch):
+    last = []
+    monkeypatch.setattr(cli.atexit, "register", last.append)
+    monkeypatch.setattr(cli, "build_app", lambda: lambda: None)
+    cli.main()
+    assert last == [gc.freeze]
 
 
 def test_a_terminal_breaks_sentences_between_words_and_a_pipe_does_not():
