@@ -48,7 +48,7 @@ def test_first_of_each() -> None:
 def test_listed_looks_pairs_up() -> None:
     pairs = torch.tensor([[7, 1], [8, 2], [9, 3]])
     found = listed(pairs, rows=torch.tensor([8, 7, 8]), columns=torch.tensor([1, 2, 5]))
-    assert found.int().tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0]]
+    assert found.int().tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0]] and found.dtype == torch.bool
     none = torch.zeros(0, 2, dtype=torch.long)
     assert not listed(none, rows=torch.tensor([8]), columns=torch.tensor([1])).any()
 
