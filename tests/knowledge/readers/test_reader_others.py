@@ -131,6 +131,40 @@ def test_visualsem_counts_half_surrogate_pairs(tmp_path: Path) -> None:
     assert sorted(graph.sources[0].skipped.values()) == [2, 2]
 
 
+@pytest.mark.parametrize("gloss", [5, {"a": 1}, [None], [["x"]], [3, "x"], True])
+def test_visualsem_counts_glosses_that_are_no_texts(tmp_path: Path, gloss: object) -> None:
+    folder = visualsem(tmp_path / "vs", {"bn:2n": [{"s": "bn:1n", "r": "is-a"}]})
+    glosses = [
+        {"available_languages": ["en"]},
+        {"bn:1n": {"en": gloss}},
+        {"bn:2n": {"en": ["", "y"], "de": 5}},
+    ]
+    (folder / "gloss_files" / "nodes.glosses.json").write_text(json.dumps(glosses))
+    graph = import_graph("visualsem", folder, tmp_path / "g")
+    assert [graph.arrays.entity_text[index] for index in range(2)] == ["dog", "domestic animal"]
+    assert graph.sources[0].skipped["malformed: not of the form {id: {language: [gloss, ...]}}"] == 1
+
+
+@pytest.mark.parametrize("languages", [["de"], None, 5, {"en": 1}])
+def test_visualsem_says_which_languages_its_glosses_have(tmp_path: Path, languages: object) -> None:
+    folder = visualsem(tmp_path / "vs", {"bn:2n": [{"s": "bn:1n", "r": "is-a"}]})
+    (folder / "gloss_files" / "nodes.glosses.json").write_text(
+        json.dumps([{"available_languages": languages}])
+    )
+    with pytest.raises(ValueError, match=r"nodes\.glosses\.json: no glosses in language='en'; there are"):
+        import_graph("visualsem", folder, tmp_path / "g")
+
+
+def test_concepts_read_no_file_and_readers_know_their_options(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"'concepts' ships with the package and reads no file, got .*facts\.csv"
+    ):
+        import_graph("concepts", tmp_path / "facts.csv", tmp_path / "g")
+    with pytest.raises(ValueError, match=r"wordnet has no options \['language'\]; it has \['glosses'"):
+        import_graph("wordnet", tmp_path, tmp_path / "g", options={"language": "en"})
+    assert not (tmp_path / "g").exists()
+
+
 DOG = (
     "00000010 05 n 02 dog 0 Canis_familiaris 0 003 "
     "@ 00000020 n 0000 #m 00000030 n 0000 ! 00000020 n 0101 | pet"

@@ -112,18 +112,31 @@ def _glosses(path: Path, build: GraphBuilder, language: str) -> dict[str, str]:
     glosses = {}
     for index, element in enumerate(iterate_array(file, report=build.report)):
         if index == 0 and isinstance(element, dict) and "available_languages" in element:
-            if language not in element["available_languages"]:
-                there = ", ".join(map(str, element["available_languages"]))
+            languages = element["available_languages"]
+            if not isinstance(languages, list) or language not in languages:
+                there = ", ".join(map(str, languages)) if isinstance(languages, list) else repr(languages)
                 raise ValueError(f"{file}: no glosses in language={language!r}; there are {there}")
             continue
         build.records += 1
-        if not isinstance(element, dict) or not all(isinstance(value, dict) for value in element.values()):
+        if not isinstance(element, dict) or not all(
+            _is_glossed(value, language) for value in element.values()
+        ):
             build.bad(f"{file}: $[{index}]", "not of the form {id: {language: [gloss, ...]}}")
             continue
         build.described += 1
         for id, by_language in element.items():
-            texts = by_language.get(language) or []
-            text = " ".join(str(texts if isinstance(texts, str) else texts[0]).split()) if texts else ""
+            texts = by_language.get(language) or [""]
+            text = " ".join((texts if isinstance(texts, str) else texts[0]).split())
             if text:
                 glosses[id] = text.encode("utf-8", "replace").decode()  # half a surrogate pair
     return glosses
+
+
+def _is_glossed(value: Any, language: str) -> bool:
+    """Whether a node's glosses are by language, and those of ``language`` a text, texts or none."""
+    texts = value.get(language) if isinstance(value, dict) else ()
+    return texts is None or isinstance(texts, str) or (isinstance(texts, list) and _are_texts(texts))
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
