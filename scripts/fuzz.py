@@ -42,6 +42,8 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
     max_leaves=4,
 )
+NOTHING_LEFT = ("no triplet left", "none of 0 records can be measured")
+"""What is said of a file without a record may do without its name."""
 CELLS = st.text(max_size=8) | st.sampled_from(
     ["", "nan", "1e999", "-1", '"', "a,b", "\t", "../a.jpg", "\x00"]
 )
@@ -153,7 +155,7 @@ def check(read: Callable[[Path], object], folder: Path, path: Path) -> None:
             warnings.simplefilter("ignore")
             read(folder)
     except ValueError as error:
-        told = any(part in str(error) for part in (path.name, path.stem, str(path.parent), "no triplet left"))
+        told = any(part in str(error) for part in (path.name, path.stem, str(path.parent), *NOTHING_LEFT))
         if not told or isinstance(error, UnicodeError | json.JSONDecodeError):
             raise AssertionError(
                 f"does not name {path.name}: {error!r}: {path.read_bytes()[:300]!r}"
@@ -233,6 +235,7 @@ def benchmarks() -> Iterator[tuple[str, Target]]:
         official.write_all(Path(scratch))
         places = {path.name for path in Path(scratch).iterdir()}
     shared = {"coco", "vg"}
+    places.remove("vg")  # images alone
 
     def writer(place: str) -> Callable[[Path], None]:
         def write(folder: Path) -> None:

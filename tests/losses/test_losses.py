@@ -389,6 +389,9 @@ def test_hinge_by_hand() -> None:
     assert loss.item() == pytest.approx(1.75 / 4)
     none = hinge_loss(**features, negative_features=negative, own_negatives=own & False, margin=0.1)
     assert none.item() == 0
+    one = torch.zeros_like(own).index_put((torch.tensor(1), torch.tensor(0)), torch.tensor(True))
+    single = hinge_loss(**features, negative_features=negative, own_negatives=one, margin=0.1)
+    assert single.item() == pytest.approx(1.1)
 
 
 def test_batch_hard_by_hand() -> None:
