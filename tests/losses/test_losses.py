@@ -288,6 +288,18 @@ def test_an_empty_slot_says_nothing(loss) -> None:
     assert torch.equal(gradient[2], torch.zeros_like(gradient[2]))
 
 
+@pytest.mark.parametrize("loss", [own_negative_loss, own_folding_loss, hinge_loss])
+def test_a_batch_with_one_negative_is_that_of_its_caption_alone(loss) -> None:
+    inputs = random_inputs(LOSSES[loss])
+    inputs["own_negatives"] = inputs["own_negatives"] & False
+    inputs["own_negatives"][3, 1] = True
+    alone = {name: value[3:4] if value.ndim else value for name, value in inputs.items()}
+    torch.testing.assert_close(loss(**inputs), loss(**alone))
+    assert loss(**alone) > 0
+    slot = {n: v[:, 1:] for n, v in alone.items() if n.endswith(("negative_features", "own_negatives"))}
+    torch.testing.assert_close(loss(**alone | slot), loss(**alone))
+
+
 @pytest.mark.parametrize("loss", [negclip_loss, own_negative_loss, negative_siglip_loss])
 def test_no_slots_at_all(loss) -> None:
     inputs = random_inputs(LOSSES[loss])
