@@ -257,10 +257,11 @@ def test_killed_at_any_moment(captions: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_files(captions: Path, tmp_path: Path) -> None:
+def test_ray_gives_the_same_files(captions: Path, tmp_path: Path, monkeypatch) -> None:
     """On a real cluster of two processors, reached by its address; its workers run this very source."""
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 else: beside other tests they would wait for minutes
     run(captions, tmp_path / "local", size=20)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     try:
