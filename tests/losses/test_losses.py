@@ -309,6 +309,20 @@ def test_no_slots_at_all(loss) -> None:
     assert loss(**inputs).isfinite()
 
 
+def test_own_folding_of_one_negative_by_hand() -> None:
+    """The teacher says half and half, the model e to 1; the second caption has no negative."""
+    loss = own_folding_loss(
+        image_features=EYE,
+        text_features=EYE,
+        negative_features=EYE.flip(0)[:, None],
+        teacher_text_features=EYE.flip(0),
+        teacher_negative_features=EYE.flip(0)[:, None],
+        logit_scale=ONE,
+        own_negatives=torch.tensor([[True], [False]]),
+    )
+    assert loss.item() == pytest.approx((softplus(-1) + softplus(1)) / 2 - math.log(2))
+
+
 def test_object_distillation_by_hand() -> None:
     """The teacher says half and half, the model e to 1: KL is -ln 2 - (log q + log(1 - q)) / 2."""
     loss = object_distillation_loss(
