@@ -2,7 +2,7 @@
 
     python benchmarks/demo.py                               d911184 and this tree, in fp32
     python benchmarks/demo.py --against REV --precision bf16
-    python benchmarks/demo.py --extrapolate 10 30           each with so few steps, from which its own follow
+    python benchmarks/demo.py --extrapolate 25 45           each with so few steps, from which its own follow
 
 Each demo runs in a process of its own with an empty cache, so that scenes are drawn, captions parsed and
 negatives made anew. CPU seconds are those of the process and its children, in user and system; they suffer
