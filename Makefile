@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PIP) torch torchvision
 	@echo "Step 3 of 3: knowclip, what it stands on, its drawings and towers"
 	@$(PIP) --editable ".[all,dev]"
-	@echo "Installed. To use it in this shell: source $(BIN)/activate; then: knowclip --help"
+	@echo "Installed. In this shell: source $(BIN)/activate; then: knowclip --help"
 	@touch $@
 
 demo: install ## train with and without knowledge, compare, write runs/demo/report.html (says how long)

@@ -53,8 +53,9 @@ def command(
 
     preflight.check_model(model, device=device)
     preflight.captions(data, "--data")
-    preflight.writable_folder(out)
-    _refuse_others(out, model)
+    if Path(model).exists() and out.resolve() == Path(model).resolve():
+        raise ValueError(f"--out {out} is the model itself: choose another folder")
+    preflight.own_folder(out, mark=REPORT)
     preflight.check_parser("spacy")
     settings = {
         "steps": steps,
@@ -70,16 +71,6 @@ def command(
     console = Screen()
     for line in _lines(aligned, out):
         console.print(line)
-
-
-def _refuse_others(out: Path, model: str) -> None:
-    """Raise ValueError rather than replace the model, or a folder that this command did not write."""
-    if Path(model).exists() and out.resolve() == Path(model).resolve():
-        raise ValueError(f"--out {out} is the model itself: choose another folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise ValueError(
-            f"--out {out} holds other files, which would be replaced: choose another, or empty it"
-        )
 
 
 def _align(

@@ -42,7 +42,7 @@ class Activation(StrEnum):
 
 def command(
     model: Annotated[str, typer.Argument(help="Anything that knowclip.load takes, a CLIPModel folder too.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write: a new or an empty one.")],
     to: Annotated[Format, typer.Option(help=_TO)] = Format.open_clip,
     architecture: Annotated[
         str | None,
@@ -75,7 +75,7 @@ def command(
     from knowclip.preflight import machine as preflight
 
     preflight.check_model(architecture or model, model if architecture else None)
-    preflight.writable_folder(out, "OUT")
+    preflight.own_folder(out, "OUT")
     for run in results or ():
         preflight.existing(run, "--results")
     if int8 is not None:

@@ -91,7 +91,7 @@ def drawings(
     from knowclip.preflight import machine as preflight
 
     preflight.require("scenes", "drawing")
-    preflight.writable_folder(out, "OUT")
+    preflight.own_folder(out, "OUT")
     Screen().print(f"{write_drawings(out, size=size)} drawings in {out}. {LICENCE}.")
 
 

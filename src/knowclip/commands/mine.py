@@ -43,19 +43,20 @@ def command(
     Those that may be true are left out: what reads like a caption of the image, what says nothing that these
     do not say, what is too like by margin or score. Negatives that CAPTIONS has already stay beside.
     """
+    from knowclip.preflight import machine as preflight
+
+    preflight.captions(captions, "CAPTIONS")
+    preflight.one_of("--by", by, ("text", "image"))
+    preflight.check_parser(parser)
+    preflight.check_model(model)
+    preflight.writable_file(out, read=[captions])
     from knowclip.commands.summary import show
     from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.mining import Mining, mine
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
     from knowclip.data.captions.selection import write_table
-    from knowclip.preflight import machine as preflight
 
-    preflight.captions(captions, "CAPTIONS")
-    preflight.one_of("--by", by, ("text", "image"))
     options = Mining(num_negatives, range_min, range_max, max_score, relative_margin)
-    preflight.check_parser(parser)
-    preflight.check_model(model)
-    preflight.writable_file(out)
     columns = {"image_column": image_column, "caption_column": caption_column}
     with waiting("reading captions"):
         source = read_captions(captions, split=split, images=images, **columns)

@@ -68,9 +68,9 @@ def command(
     if str(captions) != "-":
         preflight.captions(captions, "CAPTIONS")
     preflight.known_kinds(kind or ())
-    preflight.writable_file(out)
+    preflight.writable_file(out, read=[captions])
     if html is not None:
-        preflight.writable_file(html, "--html")
+        preflight.writable_file(html, "--html", read=[captions])
     if captions.suffix == ".jsonl" and not holds_captions(captions):
         records, total = read_graphs(captions), count_records(captions)
     else:
@@ -95,7 +95,7 @@ def command(
         write_page(html, read_negatives(out), seed=seed)
     kept = found.pop("captions read", 0)
     counts = {"captions read": kept + skipped.total(), **dict(sorted(found.items())), "negatives": written}
-    show(f"written: {out}", counts, skipped, kept=kept)
+    show(f"written: {out}{'' if html is None else f', {html}'}", counts, skipped, kept=kept)
 
 
 def _negatives(

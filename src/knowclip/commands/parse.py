@@ -47,7 +47,7 @@ def command(
     if path is not None:
         preflight.captions(path, "CAPTIONS")
     preflight.check_parser(parser)
-    preflight.writable_file(out)
+    preflight.writable_file(out, read=[captions])
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
     texts, total = refuse_none(texts, path, skipped), None
     if path is not None:  # what is typed comes as it is typed

@@ -31,9 +31,7 @@ def command(
     from knowclip.preflight import machine as preflight
 
     preflight.require("scenes", "drawing scenes")
-    preflight.writable_folder(out, "OUT")
-    if out.is_dir() and any(out.iterdir()) and not (out / "scenes.json").is_file():
-        raise ValueError(f"{out} holds other things than scenes and would be replaced: choose another folder")
+    preflight.own_folder(out, "OUT", mark="scenes.json")
     console = Screen()
     start = time.perf_counter()
     twins = {"train": train_twins, "val": val_twins, "test": test_twins}

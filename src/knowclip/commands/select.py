@@ -43,7 +43,7 @@ def command(
     for folder in exclude or ():
         preflight.existing(folder, "--exclude")
     preflight.check_parser(parser)
-    preflight.writable_file(out)
+    preflight.writable_file(out, read=[captions])
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
     with waiting("reading captions"):
         source = read_captions(captions, split=split, **columns)

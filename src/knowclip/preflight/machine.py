@@ -127,12 +127,15 @@ def graph(path: Path, what: str) -> None:
         raise ValueError(f"{what} {error}") from error
 
 
-def writable_file(path: Path, option: str = "--out") -> None:
-    """Refuse a file that could not be written when all the work is done.
+def writable_file(path: Path, option: str = "--out", *, read: Iterable[Path] = ()) -> None:
+    """Refuse a file that could not be written when all the work is done, or is one of those to be read.
 
     Raises:
-        ValueError: It is a folder, below a file, or where nobody may write; naming the option to change.
+        ValueError: It is a folder, below a file, where nobody may write, or what would be lost; naming the
+            option to change.
     """
+    if path.exists() and any(one.exists() and path.samefile(one) for one in read):
+        raise ValueError(f"{option} {path} is what is read, and would be replaced: choose another name")
     if path.is_dir():
         raise ValueError(f"{option} {path} is a folder; give the name of a file to write")
     _probe(path.parent, path, option)
@@ -143,6 +146,21 @@ def writable_folder(path: Path, option: str = "--out") -> None:
     if path.exists() and not path.is_dir():
         raise ValueError(f"{option} {path} is a file, and a folder is to be written there: choose another")
     _probe(path, path, option)
+
+
+def own_folder(path: Path, option: str = "--out", *, mark: str | None = None) -> None:
+    """As :func:`writable_folder`; and refuse one with files in it, which a new folder would replace.
+
+    Args:
+        path: Of the folder to write.
+        option: Names it.
+        mark: File by which a folder is known that the same command wrote, and may write again; None: none is.
+    """
+    writable_folder(path, option)
+    if path.is_dir() and any(path.iterdir()) and not (mark and (path / mark).is_file()):
+        raise ValueError(
+            f"{option} {path} holds other files, which would be replaced: choose another, or empty it"
+        )
 
 
 def _probe(folder: Path, path: Path, option: str) -> None:
