@@ -107,6 +107,10 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a demo below a file": (["demo", "--out", "pairs.csv/demo"], "cannot be written"),
     "scenes over other things": (["scenes", "run"], "OUT run holds other files, which would be replaced"),
     "an export over a run": (["convert", "scenes-base", "run"], "OUT run holds other files"),
+    "an interpolation over a run": (
+        ["interpolate", "scenes-base", "scenes-base", "--data", "pairs.csv", "--out", "run"],
+        "--out run holds other files",
+    ),
     "drawings over a run": (["graph", "drawings", "run"], "OUT run holds other files"),
     "graphs over their captions": (["parse", "pairs.csv", "--out", "pairs.csv"], "pairs.csv is what is read"),
     "negatives over their captions": (["negatives", "pairs.csv", "--out", "./pairs.csv"], "is what is read"),

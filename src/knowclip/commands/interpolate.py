@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.types import Result
 
+CURVE = "curve.json"
+
 
 def command(
     base: Annotated[str, typer.Argument(help="The model before fine-tuning.")],
     tuned: Annotated[str, typer.Argument(help="The model after it.")],
     data: Annotated[Path, typer.Option(help="Folder of validation data, as `knowclip evaluate` reads it.")],
     out: Annotated[
-        Path, typer.Option(help="Folder for the chosen checkpoint (best/), curve.png and curve.json.")
+        Path, typer.Option(help=f"Folder for the chosen checkpoint (best/), curve.png and {CURVE}.")
     ],
     alphas: Annotated[
         str, typer.Option(help="Comma separated; 0 is the base, 1 the tuned model.")
@@ -48,7 +50,7 @@ def command(
     preflight.existing(data, "--data")
     for model in (base, tuned):
         preflight.check_model(model, device=device)
-    preflight.writable_folder(out)
+    preflight.own_folder(out, mark=CURVE)
     benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
     from knowclip.console.progress import waiting
     from knowclip.export.open_clip import save_pretrained
@@ -70,7 +72,7 @@ def command(
     about = {"base": base, "tuned": tuned, "data": str(data), "split": split, "rule": rule, "chosen": chosen}
     _write_curve(out, {**about, "alphas": rows})
     Screen().print(_table(rows, chosen, rule))
-    console.print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / 'curve.json'}")
+    console.print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / CURVE}")
 
 
 def _alphas(text: str) -> list[float]:
@@ -98,7 +100,7 @@ def _write_curve(out: Path, told: dict[str, Any]) -> None:
     from knowclip.evaluation.report.write import to_json
     from knowclip.storage.atomic import atomic_file
 
-    with atomic_file(out / "curve.json") as path:
+    with atomic_file(out / CURVE) as path:
         path.write_text(to_json(told) + "\n", encoding="utf-8")
     with atomic_file(out / "curve.png") as path:
         path.write_bytes(alpha_curve(told["alphas"], chosen=told["chosen"], theme=LIGHT))

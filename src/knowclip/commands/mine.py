@@ -50,6 +50,7 @@ def command(
     preflight.check_parser(parser)
     preflight.check_model(model)
     preflight.writable_file(out, read=[captions])
+
     from knowclip.commands.summary import show
     from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.mining import Mining, mine
