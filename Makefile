@@ -1,6 +1,7 @@
 # knowclip: `make demo` and `make test` do all the set-up themselves.
 VENV ?= .venv
 BIN := $(VENV)/bin
+READY := $(VENV)/.installed
 PYTHON ?= python3
 # a process, of one thread, for each of two cores; a file stays in one process, since its fixtures load models;
 # files come as tests/conftest.py sorts them: xdist would begin with those of many tests, which are not the slow ones
@@ -17,11 +18,12 @@ PIP = $(BIN)/pip install --disable-pip-version-check --constraint constraints.tx
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## make the virtual environment in .venv
+install: $(READY) ## make the virtual environment in .venv
+	@echo "Installed in $(VENV). In this shell: source $(BIN)/activate; then: knowclip --help"
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("knowclip needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
-	@echo "Installing about 190 packages into $(VENV), once: 7.5 GB on Linux, 4 GB of it CUDA"
+	@echo "Installing about 190 packages into $(VENV), once: 7.7 GB on Linux, 4 GB of it CUDA"
 	@echo "libraries of torch. A few minutes."
 	@echo "Step 1 of 3: the virtual environment, with a pip that shows how far it is"
 	@$(PYTHON) -m venv $(VENV)
@@ -30,47 +32,46 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PIP) torch torchvision
 	@echo "Step 3 of 3: knowclip, what it stands on, its drawings and towers"
 	@$(PIP) --editable ".[all,dev]"
-	@echo "Installed. In this shell: source $(BIN)/activate; then: knowclip --help"
 	@touch $@
 
-demo: install ## train with and without knowledge, compare, write runs/demo/report.html (says how long)
+demo: $(READY) ## train with and without knowledge, compare, write runs/demo/report.html (says how long)
 	$(BIN)/knowclip demo
 
-demo-full: install ## the same with three seeds
+demo-full: $(READY) ## the same with three seeds
 	$(BIN)/knowclip demo --full
 
-test: install ## every test, with the genuine files under KNOWCLIP_REAL_DATA if that is set
+test: $(READY) ## every test, with the genuine files under KNOWCLIP_REAL_DATA if that is set
 	$(PYTEST) --durations=10
 
-unit: install ## the fast tests only
+unit: $(READY) ## the fast tests only
 	$(PYTEST) -m "not slow"
 
-lint: install ## ruff and mypy
+lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-coverage: install ## lines and branches that no test reaches, of the rooms that hold numbers (minutes)
+coverage: $(READY) ## lines and branches that no test reaches, of the rooms that hold numbers (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(COVERED:%=tests/%)
 	$(BIN)/python -m coverage report
 
-mutate: install ## changes of the code that no test notices: make mutate ROOM=losses (a room: minutes to hours)
+mutate: $(READY) ## changes of the code that no test notices: make mutate ROOM=losses (a room: minutes to hours)
 	$(BIN)/python scripts/mutation.py $(ROOM)
 
-fuzz: install ## damaged files for every reader: make fuzz MINUTES=60
+fuzz: $(READY) ## damaged files for every reader: make fuzz MINUTES=60
 	$(BIN)/python scripts/fuzz.py --minutes $(MINUTES)
 
-wheel: install ## wheel and sdist into dist/, tried by themselves in an environment of their own (7 GB for a while)
+wheel: $(READY) ## wheel and sdist into dist/, tried by themselves in an environment of their own (7 GB for a while)
 	$(BIN)/python scripts/wheel_alone.py --keep dist
 
 docs: $(VENV)/.docs ## the documentation site, into site/; a link or an anchor that leads nowhere ends it
 	$(BIN)/python scripts/book/build.py
 
-$(VENV)/.docs: $(VENV)/.installed
+$(VENV)/.docs: $(READY)
 	@$(PIP) --editable ".[docs]"
 	@touch $@
 
-format: install ## let ruff mend what it can
+format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,24 @@ def test_targets_of_make_exist() -> None:
     told = {line.split()[1] for line in shell if line.startswith("make ")}
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert told and told <= targets
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+def test_installing_what_is_installed_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / ".installed").touch()
+    asked = ["make", "--silent", "--old-file=pyproject.toml", "--old-file=constraints.txt"]
+    done = subprocess.run(
+        [*asked, f"VENV={tmp_path}", "install"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (line,) = done.stdout.splitlines()
+    assert f"source {tmp_path}/bin/activate" in line
+
+
+def test_disk_is_told_alike_wherever_it_is_told() -> None:
+    told = re.findall(r"([\d.]+) GB of disk on Linux", PAGES[0].read_text(encoding="utf-8"))
+    told += re.findall(r"once: ([\d.]+) GB on Linux", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    told += re.findall(r"4\.2 of the ([\d.]+) GB", PAGES[1].read_text(encoding="utf-8"))
+    assert len(told) == 3 and len(set(told)) == 1
 
 
 def test_extras_are_those_of_the_package() -> None:

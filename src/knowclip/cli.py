@@ -12,6 +12,7 @@ from itertools import groupby
 
 import typer
 
+from knowclip.console.flags import plain_flags
 from knowclip.console.screen import Screen, warning_line
 from knowclip.plugins import involved
 
@@ -86,7 +87,7 @@ def build_app() -> typer.Typer:
                 app.add_typer(module.app, name=name, help=text, rich_help_panel=panel)
             else:
                 app.command(name, short_help=text, rich_help_panel=panel)(module.command)
-    return app
+    return plain_flags(app)
 
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}

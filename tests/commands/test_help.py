@@ -32,6 +32,12 @@ def test_what_may_be_given_several_times_stands_in_one_pair_of_brackets(command:
     assert "[[" not in usage and "......" not in usage
 
 
+@pytest.mark.parametrize("command", [[], ["serve"], ["evaluate"], ["graph", "import"], ["cache", "clear"]])
+def test_flags_are_shown_without_a_value(command: list[str]) -> None:
+    shown = CliRunner().invoke(build_app(), [*command, "--help"], env={"COLUMNS": "80"}).output
+    assert "--help" in shown and "bool" not in shown.lower()
+
+
 def completed(words: str, number: int) -> list[str]:
     """What bash is offered for the word of that number."""
     asked = {"_KNOWCLIP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}

@@ -1,0 +1,38 @@
+"""Help of options that take no value: they are shown without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer import Typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class _PlainFlags:
+    """Writes ``--json`` where typer would write ``--json <bool>``: nothing is to follow it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False) and param.metavar is None:
+                param.metavar = ""
+        return params
+
+
+class Command(_PlainFlags, TyperCommand):
+    """A command of typer's."""
+
+
+class Group(_PlainFlags, TyperGroup):
+    """A group of typer's."""
+
+
+def plain_flags(app: Typer) -> Typer:
+    """Have the help of every command of ``app``, and of its groups, show flags without a value."""
+    app.info.cls = Group
+    for command in app.registered_commands:
+        command.cls = Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            plain_flags(group.typer_instance)
+    return app
