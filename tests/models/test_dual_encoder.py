@@ -26,11 +26,24 @@ def test_image_embeddings_are_the_stock_model_s(family, tmp_path):
     model = make(family, tmp_path)
     images = pixels(model)
     expected = model.model.encode_image(images)
-    assert torch.equal(model.encode_image(images), expected)
+    torch.testing.assert_close(model.encode_image(images), expected)
     assert expected.shape == (3, model.embed_dim)
     normalized = model.encode_image(images, normalize=True)
-    assert torch.allclose(normalized, model.model.encode_image(images, normalize=True))
+    torch.testing.assert_close(normalized, model.model.encode_image(images, normalize=True))
     assert torch.allclose(normalized.norm(dim=-1), torch.ones(3))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_towers_get_pixels_with_channels_last(family, tmp_path):
+    model = make(family, tmp_path)
+    seen = []
+    model.model.visual.register_forward_pre_hook(lambda tower, inputs: seen.append(inputs[0]))
+    images = pixels(model)
+    model.encode_image(images)
+    model.encode_image([picture()])
+    assert len(seen) == 2
+    assert all(given.is_contiguous(memory_format=torch.channels_last) for given in seen)
+    assert torch.equal(seen[0], images)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
