@@ -3,9 +3,9 @@
     python benchmarks/image_tower.py                                    the demo's tower, RN50, ViT-B-32
     python benchmarks/image_tower.py scenes-base --precision bf16 --batch-size 256
 
-Forward and backward of random pixels in training mode, random weights where a name is an architecture. knowclip
-hands its towers the same pixels with channels last, which convolutions pass on. Turn about, CPU seconds, the
-ratio of the medians.
+Forward and backward of random pixels in training mode, random weights where a name is an architecture.
+knowclip hands its towers the same pixels with channels last, which convolutions pass on. Turn about, CPU
+seconds, the ratio of the medians.
 """
 
 from __future__ import annotations

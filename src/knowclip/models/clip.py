@@ -356,7 +356,7 @@ class DualEncoder(nn.Module):
                 f"expected preprocessed images, a float tensor [B, 3, {height}, {width}], got {images.dtype} "
                 f"{list(images.shape)}: use DualEncoder.preprocess, or pass files, PIL images or arrays"
             )
-        # a tower of convolutions passes the order on from layer to layer, and works a third faster in this one
+        # a tower of convolutions passes the order on from layer to layer and is faster in this one
         return images.contiguous(memory_format=torch.channels_last)
 
 
