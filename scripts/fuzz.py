@@ -1,12 +1,15 @@
 """Damaged files for every reader, odd texts for the parser: a result or an error that teaches, never a crash.
 
-    python scripts/fuzz.py --minutes 60                # every target in turn, an hour together
+    python scripts/fuzz.py --minutes 60                # every target, an hour together
     python scripts/fuzz.py --minutes 5 graph captions  # those whose names begin so
     python scripts/fuzz.py --list
 
 Hypothesis draws the damage: bytes anywhere, a value of a JSON file by one of another type, a field of a
 table. What a reader may do with it: read what is left, or raise a ValueError that says which file. A finding
 is shrunk and printed with the damaged text; the others go on. Exit code 1 where there is one.
+
+Targets share the time, not the inputs: the next turn is of the one that had the least of it, so that a slow
+one holds up no other. The table at the end says how many inputs and seconds each had.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
@@ -36,6 +39,10 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/evaluation"), str(ROOT / "tests/knowledge/readers")]
 Example = Callable[[st.DataObject], None]
+FIRST = 20
+"""Inputs of a target's first turn, which measures its speed."""
+TURNS = 4
+"""Of a target, about: each begins hypothesis anew with another seed."""
 IMAGES = {".jpg", ".jpeg", ".png", ".npy"}
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -120,6 +127,8 @@ def by_column(content: bytes, data: st.DataObject) -> bytes:
 def damaged(path: Path, content: bytes, data: st.DataObject) -> bytes:
     """Content of a file of this ending, damaged."""
     ways = [by_bytes]
+    if path.suffix == ".yaml":
+        ways.append(lambda whole, draw: yaml.safe_dump(at_random(yaml.safe_load(whole), draw)).encode())
     with contextlib.suppress(ValueError):
         json.loads(content)
         ways.append(lambda whole, draw: json.dumps(at_random(json.loads(whole), draw)).encode())
@@ -275,14 +284,42 @@ def texts() -> Iterator[tuple[str, Example]]:
     yield "parser and negatives", read
 
 
-def recipes() -> Iterator[tuple[str, Target]]:
-    """Recipes, by their YAML."""
-    from knowclip.recipe.load import find_recipe, load_recipe
+def recipes() -> Iterator[tuple[str, Example]]:
+    """Every shipped recipe and study, its YAML damaged; and overrides of any keys and values."""
+    from knowclip.recipe.load import RECIPES, find_recipe, load_recipe
+    from knowclip.recipe.study import STUDIES, load_study
 
-    def write(folder: Path) -> None:
-        shutil.copy(find_recipe("scenes-joint"), folder / "recipe.yaml")
+    def files(folder: Path, load: Callable[[Path], object]) -> Example:
+        shipped = sorted(folder.glob("*.yaml"))
 
-    yield "recipe", Target(write, (lambda folder: load_recipe(folder / "recipe.yaml"),))
+        def read(data: st.DataObject) -> None:
+            source = data.draw(st.sampled_from(shipped))
+            with tempfile.TemporaryDirectory() as scratch:
+                path = Path(scratch) / source.name
+                path.write_bytes(damaged(path, source.read_bytes(), data))
+                check(lambda _: load(path), Path(scratch), path)
+
+        return read
+
+    def keys(values: dict[str, Any]) -> Iterator[str]:
+        for key, value in values.items():
+            yield key
+            yield from (f"{key}.{inner}" for inner in (keys(value) if isinstance(value, dict) else ()))
+
+    known = sorted(keys(load_recipe("scenes-joint").model_dump(mode="json")))
+    values = CELLS | JSON_VALUES.map(json.dumps)
+    overrides = st.lists(
+        st.builds("{}={}".format, st.sampled_from(known) | st.text(max_size=12), values),
+        min_size=1, max_size=3,
+    )  # fmt: skip
+
+    def read(data: st.DataObject) -> None:
+        with contextlib.suppress(ValueError):
+            load_recipe(find_recipe("scenes-joint"), data.draw(overrides))
+
+    yield "recipe files", files(RECIPES, load_recipe)
+    yield "recipe studies", files(STUDIES, load_study)
+    yield "recipe overrides", read
 
 
 def targets(chosen: Sequence[str]) -> dict[str, Target | Example]:
@@ -294,17 +331,46 @@ def targets(chosen: Sequence[str]) -> dict[str, Target | Example]:
     return found
 
 
-def fuzz(name: str, example: Example, *, seed: int, examples: int) -> str:
-    """One round of a target; what it found, or nothing."""
-    chosen = settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-    )  # fmt: skip
-    try:
-        seeded(seed)(chosen(given(st.data())(example)))()
-    except Exception:
-        return f"=== {name}, seed {seed}\n{traceback.format_exc(limit=-3)}"
-    return ""
+@dataclass
+class Share:
+    """What one target had so far."""
+
+    example: Example
+    inputs: int = 0
+    seconds: float = 0.0
+    finding: str = ""
+
+    def counted(self, data: st.DataObject) -> None:
+        """One input."""
+        self.inputs += 1
+        self.example(data)
+
+    def turn(self, name: str, *, seed: int, seconds: float) -> None:
+        """As many inputs as fit into ``seconds`` by the speed of those before; few in the first turn."""
+        fit = seconds * self.inputs / self.seconds if self.seconds else FIRST
+        chosen = settings(
+            max_examples=min(max(int(fit), 1), 5000), deadline=None, database=None,
+            suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
+        )  # fmt: skip
+        began = time.monotonic()
+        try:
+            seeded(seed)(chosen(given(st.data())(self.counted)))()
+        except Exception:
+            self.finding = f"=== {name}, seed {seed}\n{traceback.format_exc(limit=-3)}"
+            print(self.finding, flush=True)
+        self.seconds += time.monotonic() - began
+
+
+def in_turn(shares: dict[str, Share], *, seed: int, seconds: float) -> None:
+    """Give every target its turns until the time is over or each has a finding."""
+    end, turns = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        waiting = [name for name, share in shares.items() if not share.finding]
+        if not waiting:
+            return
+        name = min(waiting, key=lambda each: shares[each].seconds)
+        shares[name].turn(name, seed=seed + turns, seconds=seconds / len(shares) / TURNS)
+        turns += 1
 
 
 def main() -> None:
@@ -314,9 +380,6 @@ def main() -> None:
     )
     parser.add_argument("targets", nargs="*", help="beginnings of names; all")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument(
-        "--examples", type=int, default=200, help="of a target before it is the next one's turn"
-    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="name the targets and stop")
     chosen = parser.parse_args()
@@ -324,24 +387,18 @@ def main() -> None:
     if chosen.list:
         print("\n".join(found))
         return
-    end, tried, findings = time.monotonic() + 60 * chosen.minutes, Counter[str](), dict[str, str]()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["KNOWCLIP_CACHE"] = str(Path(scratch) / "cache")
-        examples = {}
+        shares = {}
         for number, (name, target) in enumerate(found.items()):
             (folder := Path(scratch) / str(number)).mkdir()
-            examples[name] = examples_of(target, folder) if isinstance(target, Target) else target
-        for turn, name in enumerate(cycle(found)):
-            if time.monotonic() > end or len(findings) == len(found):
-                break
-            if name in findings:
-                continue
-            if finding := fuzz(name, examples[name], seed=chosen.seed + turn, examples=chosen.examples):
-                findings[name] = finding
-                print(finding, flush=True)
-            tried[name] += chosen.examples
-    print("\n".join(f"{count:8,} {name}" for name, count in tried.items()))
-    print(f"{tried.total():,} in {chosen.minutes:g} minutes, {len(findings)} findings")
+            shares[name] = Share(examples_of(target, folder) if isinstance(target, Target) else target)
+        in_turn(shares, seed=chosen.seed, seconds=60 * chosen.minutes)
+    for name, each in shares.items():
+        print(f"{each.inputs:8,} inputs {each.seconds:6.0f} s  {name}")
+    inputs = sum(each.inputs for each in shares.values())
+    findings = sum(bool(each.finding) for each in shares.values())
+    print(f"{inputs:,} inputs in {chosen.minutes:g} minutes, {findings} findings")
     sys.exit(bool(findings))
 
 

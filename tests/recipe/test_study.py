@@ -67,6 +67,8 @@ def test_paths_and_overrides_reach_the_recipes(tmp_path: Path) -> None:
         ({"measure": [{"data": "x", "arms": ["+ negatives"]}]}, "it needs the baseline 'plain'"),
         ({"tasks": [{"task": "vqa", "data": "x", "arms": ["plain", "no"]}]}, "and arms of the study: plain"),
         ({"measure": [{"data": "${fotos}"}]}, "\\$\\{fotos\\} is none of its paths"),
+        ({"measure": [{"data": "100$"}]}, "study .*'100\\$' has a dollar without a name: write .*\\$\\$"),
+        ({"paths": ["photos"]}, "study .*paths"),
     ],
 )
 def test_wrong_studies_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:

@@ -166,19 +166,27 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     """
     path = find_recipe(name_or_path, folder=STUDIES, kind="study")
     values = read_sections(path, Study, overrides)
+    paths = values.get("paths") or {}
     try:
-        return Study.model_validate(_filled(values, values.get("paths") or {}))
+        return Study.model_validate(_filled(values, paths if isinstance(paths, dict) else {}))
     except ValidationError as error:
         problems = "; ".join(describe_problem(problem) for problem in error.errors())
         raise ValueError(f"study {path}: {problems}") from error
     except KeyError as error:
         raise ValueError(f"study {path}: ${{{error.args[0]}}} is none of its paths") from error
+    except ValueError as error:
+        raise ValueError(f"study {path}: {error}") from error
 
 
 def _filled(value: Any, paths: dict[str, Any]) -> Any:
     """``${name}`` replaced in every string."""
     if isinstance(value, str):
-        return Template(value).substitute(paths)
+        template = Template(value)
+        if not template.is_valid():
+            raise ValueError(
+                f"{value!r} has a dollar without a name: write ${{NAME}} of one of its paths, or $$"
+            )
+        return template.substitute(paths)
     if isinstance(value, dict):
         return {key: _filled(one, paths) for key, one in value.items()}
     return [_filled(one, paths) for one in value] if isinstance(value, list) else value
