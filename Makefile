@@ -13,7 +13,7 @@ MINUTES ?= 60
 PIP = $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-full test unit coverage mutate fuzz wheel lint docs format clean
+.PHONY: help install demo demo-full test unit coverage mutate fuzz wheel lint docs results format clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ docs: $(VENV)/.docs ## the documentation site, into site/; a link or an anchor t
 $(VENV)/.docs: $(READY)
 	@$(PIP) --editable ".[docs]"
 	@touch $@
+
+results: $(READY) ## the tables of docs/results.md, from the run files in docs/results
+	$(BIN)/python scripts/book/results.py
 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ from knowclip.evaluation.report.summary import strongest
 from knowclip.types import Result
 
 TEXT_ONLY = "text only"
+COSTS = ("seconds", "images", "texts")
 
 
 def text_only(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
@@ -27,24 +28,33 @@ def markdown(table: Mapping[str, Any]) -> str:
 
     Args:
         table: of ``seeds.across_seeds``, with ``title``, ``n`` (items by metric), ``text_only`` and ``costs``
-            (``{arm: {"seconds", "images", "texts"}}``, means over seeds).
+            (``{arm: {"seconds", "images", "texts"}}``, means over seeds; empty where nobody counted).
     """
-    metrics = list(table["metrics"])
+    return "\n".join([f"## {table['title']}", "", *lines(rows(table)), "", legend(table), ""])
+
+
+def rows(table: Mapping[str, Any]) -> list[list[str]]:
+    """The cells of ``markdown``, the header first."""
+    metrics, costs = list(table["metrics"]), table["costs"]
     header = ["%", *(f"{metric} ({table['n'][metric]:,})" for metric in metrics)]
-    rows = [
+    found = [
         [
             arm,
             *(_cell(table["metrics"][metric].get(arm)) for metric in metrics),
-            *_cost(table["costs"].get(arm)),
+            *(_cost(costs.get(arm)) if costs else ()),
         ]
         for arm in arms(table)
     ]
     controls = [table["text_only"].get(metric) for metric in metrics]
     told = [f"{100 * c['accuracy']:.1f} ({c['strongest']})" if c else "" for c in controls]
-    rows.append([TEXT_ONLY, *told, "", "", ""])
-    header += ["seconds", "images", "texts"]
-    lines = [f"| {' | '.join(row)} |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
-    return "\n".join([f"## {table['title']}", "", *lines, "", _legend(table), ""])
+    found.append([TEXT_ONLY, *told, *([""] * len(COSTS) if costs else ())])
+    return [[*header, *(COSTS if costs else ())], *found]
+
+
+def lines(cells: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table, its first column at the left, the others at the right."""
+    header, *below = cells
+    return [f"| {' | '.join(row)} |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *below)]
 
 
 def arms(table: Mapping[str, Any]) -> list[str]:
@@ -92,14 +102,18 @@ def _cell(row: Mapping[str, Any] | None) -> str:
 
 
 def _cost(cost: Mapping[str, float] | None) -> list[str]:
-    return ["", "", ""] if cost is None else [f"{cost[key]:,.0f}" for key in ("seconds", "images", "texts")]
+    return [""] * len(COSTS) if cost is None else [f"{cost[key]:,.0f}" for key in COSTS]
 
 
-def _legend(table: Mapping[str, Any]) -> str:
+def legend(table: Mapping[str, Any]) -> str:
+    """What stands in a cell of ``rows``."""
+    costs = (
+        " Seconds, images and texts are of one training; texts are those that went through the text tower, "
+        "captions and negatives."
+    )
     return (
         f"Mean ± standard deviation of seeds {', '.join(map(str, table['seeds']))} (n above); "
         f"difference to *{table['baseline']}* in points, with an asterisk where it has the same sign for all "
         "seeds and its mean is above 2 standard deviations of the paired differences, with the 95% paired "
-        "bootstrap interval over items of the seeds' mean outcomes. Seconds, images and texts are of one "
-        "training; texts are those that went through the text tower, captions and negatives."
+        "bootstrap interval over items of the seeds' mean outcomes." + (costs if table["costs"] else "")
     )
