@@ -2,8 +2,9 @@
 
 Basis: the parts of the demo were measured in CPU seconds, one thread, on an AMD EPYC that multiplies bf16 in
 hardware (``avx512_bf16``). Together they make 10 minutes of two cores, and so much ``make demo`` took there
-with 400 steps (569 to 636 s, docs/results_d911184.md). The steps of a training cost a fixed number of the step
-that is timed here, in either precision; what reads, draws, parses and measures is taken to be as fast as there.
+with 400 steps (569 to 636 s, docs/results_d911184.md). The steps of a training cost a fixed number of the
+step that is timed here, in either precision; what reads, draws, parses and measures is taken to be as fast
+as there.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from knowclip.storage import remote
+from knowclip.storage import parquet, remote
 from knowclip.storage.atomic import atomic_file
 from knowclip.storage.caches import cache_folder
 
@@ -151,9 +151,10 @@ def _write(path: Path, found: Index) -> None:
 
 
 def _read(path: Path) -> Index:
-    from pyarrow import parquet
+    with parquet.whole(path):
+        from pyarrow.parquet import read_table
 
-    columns = parquet.read_table(path).to_pydict()
+        columns = read_table(path).to_pydict()
     names = [name.decode("utf-8", "surrogateescape") for name in columns["name"]]
     members = dict(zip(names, zip(columns["offset"], columns["size"], strict=True), strict=True))
     again = zip(names, columns.get("repeated", []), strict=False)

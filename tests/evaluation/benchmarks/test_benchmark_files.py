@@ -142,6 +142,16 @@ def test_parquet_images_are_written_once(tmp_path: Path) -> None:
     assert rows[0]["image"].path.stat().st_mtime_ns == before
 
 
+def test_damaged_parquet_and_other_columns_are_refused_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "test-0.parquet"
+    write_parquet(path, [{"image": {"bytes": png(1), "path": None}, "n": 1}])
+    with pytest.raises(ValueError, match=r"test-0\.parquet has no column 'picture' of images; it has i"):
+        list(parquet_records([path], images=("picture",)))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"test-0\.parquet is no whole Parquet file"):
+        list(parquet_records([path], images=("image",)))
+
+
 def test_a_benchmark_is_found_in_its_folder_or_by_its_own_name(tmp_path: Path) -> None:
     own = tmp_path / "ToY_v2"
     write_lines(own / "examples.jsonl", [{}])

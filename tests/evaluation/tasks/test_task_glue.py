@@ -100,6 +100,22 @@ def test_hub_parquet_and_saved_arrow(tmp_path: Path) -> None:
     }
 
 
+def test_damaged_parquet_and_arrow_are_named(tmp_path: Path) -> None:
+    table = pa.table({"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": [5.0, 2.5], "idx": [0, 1]})
+    saved = tmp_path / "stsb" / "validation" / "data-00000-of-00001.arrow"
+    saved.parent.mkdir(parents=True)
+    hub = tmp_path / "stsb" / "train-00000-of-00001.parquet"
+    pq.write_table(table, hub)
+    with pa.ipc.new_stream(saved, table.schema) as sink:
+        sink.write_table(table)
+    saved.write_bytes(saved.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"data-00000-of-00001\.arrow is no whole Arrow file"):
+        read_glue("glue_stsb", tmp_path)
+    hub.write_bytes(hub.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"train-00000-of-00001\.parquet is no whole Parquet file"):
+        read_glue("glue_stsb", tmp_path)
+
+
 def sst2() -> Any:
     """SST-2 as ``datasets`` has it: labels with names, numbered rows."""
     datasets = pytest.importorskip("datasets")

@@ -22,6 +22,7 @@ from knowclip.data.formats.rows import (
     of_split,
 )
 from knowclip.data.formats.tables import read_table
+from knowclip.storage.parquet import whole
 from knowclip.storage.text_files import is_utf8, open_text
 
 LIST_NAME = re.compile(r"(?:.*[_-])?(train|val|test)\.json")
@@ -59,13 +60,11 @@ def json_line_rows(lines: Iterable[str], path: Path | str, options: Options) -> 
 
 def read_parquet(path: Path, content: Any, options: Options) -> Iterator[Row]:
     """A Parquet table whose image column holds names."""
-    import pyarrow
-    from pyarrow import parquet
+    with whole(path):
+        import pyarrow
+        from pyarrow import parquet
 
-    try:
         file = parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is no whole Parquet file: {error}") from error
     is_packed = (pyarrow.types.is_struct, pyarrow.types.is_binary, pyarrow.types.is_large_binary)
     packed = [field.name for field in file.schema_arrow if any(kind(field.type) for kind in is_packed)]
     if packed and options.with_images and options.image_column in (None, *packed):

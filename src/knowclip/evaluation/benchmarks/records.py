@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from knowclip.storage import parquet
 from knowclip.storage.atomic import atomic_file
 from knowclip.storage.text_files import read_json, read_text
 from knowclip.types import ImageRef
@@ -65,18 +66,14 @@ def parquet_records(paths: Iterable[Path], *, images: Sequence[str]) -> Iterator
 
     The columns ``images`` hold ``{bytes, path}``; the bytes are written once to ``extracted/<hash>`` beside
     the file and the row gets an ``ImageRef`` instead.
+
+    Raises:
+        ValueError: A file is damaged, or a column of images is missing or holds something else; names both.
     """
-    try:
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError('Parquet files need pyarrow: pip install "knowclip[graph]"') from error
     for path in paths:
-        number = 0
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=64):
-            for row in batch.to_pylist():
-                extracted = {name: _extracted(row[name], path.parent / "extracted") for name in images}
-                yield Record(path.stem, str(number), row | extracted)
-                number += 1
+        for number, row in enumerate(parquet.rows(path, images=images)):
+            extracted = {name: _extracted(row[name], path.parent / "extracted") for name in images}
+            yield Record(path.stem, str(number), row | extracted)
 
 
 def _extracted(cell: Any, folder: Path) -> ImageRef:

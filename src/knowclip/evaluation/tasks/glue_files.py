@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowclip.evaluation.benchmarks.locating import matching, one_edition, only
 from knowclip.evaluation.metrics import NotHereError
+from knowclip.storage import parquet
 from knowclip.storage.text_files import read_text
 
 if TYPE_CHECKING:
@@ -87,12 +88,12 @@ def _read_tsv(path: Path, spec: GlueTask) -> Iterator[Mapping[Any, Any]]:
 
 
 def _read_tables(paths: Sequence[Path]) -> Iterator[Mapping[Any, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     for path in paths:
         if path.suffix == ".parquet":
-            yield from pq.read_table(path).to_pylist()
-        else:
+            yield from parquet.rows(path)
+            continue
+        with parquet.whole(path):
+            import pyarrow as pa
+
             with pa.memory_map(str(path)) as source:
                 yield from pa.ipc.open_stream(source).read_all().to_pylist()

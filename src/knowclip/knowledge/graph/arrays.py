@@ -19,6 +19,7 @@ from numpy.lib.format import open_memmap
 
 from knowclip.knowledge.graph.store import Manifest, read_manifest
 from knowclip.storage.atomic import atomic_folder
+from knowclip.storage.parquet import whole
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -145,7 +146,8 @@ class _Writer:
     def _images(self, head: Any, tail: Any, E: int) -> None:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.folder / "images.parquet") as file:
+        path = self.folder / "images.parquet"
+        with whole(path), pq.ParquetFile(path) as file:
             table = file.read(["entity", *_BOX, *_SIZE, "source", "image_id"])
         owner = _numbers(table["entity"])
         self._save("image_indptr", _indptr(owner, E))
@@ -193,8 +195,8 @@ class _Writer:
         """Some columns of a table in its order, in batches, each with the row it starts at."""
         import pyarrow.parquet as pq
 
-        start = 0
-        with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
+        start, path = 0, self.folder / f"{table}.parquet"
+        with whole(path), pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
                 yield start, batch
                 start += batch.num_rows
