@@ -64,6 +64,15 @@ def test_convert_both_ways(tmp_path: Path) -> None:
         )
 
 
+def test_what_only_knowclip_loads_is_measured_too(tmp_path: Path) -> None:
+    save_pretrained(make("timm_cnn_bert", tmp_path), tmp_path / "ours")
+    done = run(convert, tmp_path / "ours", tmp_path / "again")
+    assert done.exit_code == 0, done.output
+    assert "stock open_clip cannot load its text tower" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if "equal pixels and token ids" in line]
+    assert "knowclip, equal pixels and token ids: cosine distance 0.0e+00" in line or "e-1" in line
+
+
 def test_the_help_of_convert_says_that_pixels_differ() -> None:
     told = " ".join(run(convert, "--help").output.replace("│", " ").split())
     assert "may differ (a centre crop one column apart" in told

@@ -111,6 +111,49 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["interpolate", "scenes-base", "scenes-base", "--data", "pairs.csv", "--out", "run"],
         "--out run holds other files",
     ),
+    "results in a training's folder": (
+        ["evaluate", "scenes-base", "--data", "pairs.csv", "--out", "trained"],
+        "--out trained is the folder of a training (recipe.yaml): choose another, such as trained-results",
+    ),
+    "a diagnosis in a training's folder": (
+        ["diagnose", "scenes-base", "--data", "pairs.csv", "--out", "trained"],
+        "is the folder of a training",
+    ),
+    "a task in a training's folder": (
+        ["task", "vqa", "scenes-base", "--data", "run", "--out", "trained"],
+        "is the folder of a training",
+    ),
+    "a test in a training's folder": (["swaps", "pairs.csv", "--out", "trained"], "the folder of a training"),
+    "a report in a training's folder": (["report", "run", "--out", "trained"], "the folder of a training"),
+    "links in a training's folder": (
+        ["link-prediction", "frequency", "run", "--out", "trained"],
+        "is the folder of a training",
+    ),
+    "an index over other things": (
+        ["index", "run", "--out", "run", "--model", "scenes-base"],
+        "--out run holds other files (notes.txt): choose another folder, or empty this one",
+    ),
+    "prepared captions over others": (["prepare", "pairs.csv", "--out", "run"], "run holds other files"),
+    "a convolutional CLIP as a sentence transformer": (
+        ["convert", "scenes-base", "out", "--to", "sentence-transformers"],
+        "CLIPModel cannot express vision_cfg.layers=[1, 1, 1, 1]",
+    ),
+    "two towers as a sentence transformer": (
+        ["convert", "lite0-minilm", "out", "--to", "sentence-transformers"],
+        "cannot express vision_cfg.timm_model_name='tf_efficientnet_lite0'",
+    ),
+    "two towers in transformers": (
+        ["convert", "lite0-minilm", "out", "--to", "transformers"],
+        "VisionTextDualEncoderModel cannot express an image head",
+    ),
+    "a run in transformers": (
+        ["convert", "trained", "out", "--to", "transformers"],
+        "CLIPModel cannot express vision_cfg.layers=[3, 4, 6, 3]",
+    ),
+    "a ResNet in transformers": (
+        ["convert", "RN50/openai", "out", "--to", "transformers"],
+        "CLIPModel cannot express vision_cfg.layers=[3, 4, 6, 3]",
+    ),
     "drawings over a run": (["graph", "drawings", "run"], "OUT run holds other files"),
     "graphs over their captions": (["parse", "pairs.csv", "--out", "pairs.csv"], "pairs.csv is what is read"),
     "negatives over their captions": (["negatives", "pairs.csv", "--out", "./pairs.csv"], "is what is read"),
@@ -253,6 +296,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (folder / f"{number}.jpg").touch()
     (folder / "run").mkdir()
     (folder / "run/notes.txt").touch()
+    (folder / "trained/best").mkdir(parents=True)
+    (folder / "trained/recipe.yaml").touch()
+    resnet = {"vision_cfg": {"layers": [3, 4, 6, 3]}, "text_cfg": {}}
+    (folder / "trained/best/open_clip_config.json").write_text(json.dumps({"model_cfg": resnet}))
     lines = json.dumps([arguments for arguments, _ in CASES.values()])
     command = [sys.executable, "-c", SCRIPT, lines, json.dumps(HEAVY)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)

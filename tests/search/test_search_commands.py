@@ -19,6 +19,7 @@ from knowclip.console.screen import Screen
 from knowclip.preflight import machine
 from knowclip.search.found import Found, Hit
 from knowclip.search.query import Query
+from knowclip.storage.locks import locked
 
 pytest.importorskip("usearch")
 
@@ -38,6 +39,14 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str
     build_app()([str(argument) for argument in arguments], standalone_mode=False)
     told = capfd.readouterr()
     return told.out, told.err
+
+
+def test_an_index_in_use_is_refused_before_its_model_is_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("knowclip.search.index.Index.start", lambda *_, **__: pytest.fail("it was loaded"))
+    with locked(tmp_path, doing="indexing photos"), pytest.raises(ValueError, match="is in use: process"):
+        run(capfd, "index", folder / "photos", "--out", tmp_path, "--model", "scenes-base")
 
 
 def test_photos_are_indexed_searched_moved_and_searched_again(

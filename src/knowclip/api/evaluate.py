@@ -50,6 +50,8 @@ def evaluate(
     chosen = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     data, named = Path(data), isinstance(model, str | Path)
     preflight.captions(data, "data")
+    if out is not None:
+        preflight.results_folder(Path(out), "out")
     if named:
         preflight.check_model(str(model), device=device)
     elif device is not None:

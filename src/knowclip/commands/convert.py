@@ -13,7 +13,6 @@ from knowclip.console.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from knowclip.export.parity import Stock
     from knowclip.models.clip import DualEncoder
 
 
@@ -73,6 +72,7 @@ def command(
     """
     from knowclip.console.progress import waiting
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.exports import check_export
 
     preflight.check_model(architecture or model, model if architecture else None)
     preflight.own_folder(out, "OUT")
@@ -84,6 +84,7 @@ def command(
         preflight.captions(int8, "--int8")
     if to in (Format.onnx, Format.sentence_transformers):
         preflight.require("export", f"--to {to.value}")
+    check_export(architecture or model, to.value)
     with waiting(f"loading {model}") as following:
         from knowclip.export.formats import WRITERS, loading_of
         from knowclip.models.loading.load import load
@@ -98,29 +99,23 @@ def command(
         WRITERS[to.value](loaded, out)
     loading = loading_of(out)
     Screen().print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
-    if loading.stock is None:
+    if loading.library == "knowclip":
         Screen().print("stock open_clip cannot load its text tower, see README.md there")
-    stocks = [loading.stock(out)] if loading.stock else []
-    compared = _compare(loaded, [*_source(Path(model)), *stocks], out)
-    notes = [*(compared[-1] if stocks else ()), *_eighth(loaded, out, int8)]
+    notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, int8)]
     if results:
         _write_card(loaded, out, results, notes)
 
 
-def _source(model: Path) -> list[Stock]:
-    """The library that MODEL comes from, where it is a folder of transformers."""
-    from knowclip.export.parity import stock_transformers
+def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
+    """Print how far embeddings of OUT, and of a CLIPModel it came from, are apart; give the lines of OUT."""
+    from knowclip.console.progress import waiting
+    from knowclip.export.formats import loading_of
+    from knowclip.export.parity import TOLERANCE, measure, stock_transformers
     from knowclip.models.loading.transformers_clip import is_transformers_clip
 
-    return [stock_transformers(model)] if is_transformers_clip(model) else []
-
-
-def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[list[str]]:
-    """Print, and give by library, how far embeddings of OUT, and of a CLIPModel it came from, are apart."""
-    from knowclip.console.progress import waiting
-    from knowclip.export.parity import TOLERANCE, measure
-
     with waiting("measuring what was written"):
+        stocks = [stock_transformers(source)] if is_transformers_clip(source) else []
+        stocks.append(loading_of(out).stock(out))
         found = [(stock, measure(loaded, stock)) for stock in stocks]
     for stock, measured in found:
         Screen().print("\n".join(measured.lines()))
@@ -129,7 +124,7 @@ def _compare(loaded: DualEncoder, stocks: Sequence[Stock], out: Path) -> list[li
                 f"{out} was written, and {stock.library} gives other embeddings than MODEL's for equal "
                 "pixels and token ids: do not use it, and report this with the versions of both libraries"
             )
-    return [measured.lines() for _, measured in found]
+    return found[-1][1].lines()
 
 
 def _eighth(loaded: DualEncoder, out: Path, captions: Path | None) -> list[str]:

@@ -43,7 +43,7 @@ def command(
     preflight.check_model(model, device=device)
     preflight.captions(data, "--data")
     if out is not None:
-        preflight.writable_folder(out)
+        preflight.results_folder(out)
     if not is_annotated(data):
         preflight.check_parser("spacy")
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}

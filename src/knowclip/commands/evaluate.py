@@ -84,7 +84,7 @@ def command(
     from knowclip.preflight import machine as preflight
 
     preflight.captions(data, "--data")
-    preflight.writable_folder(out)
+    preflight.results_folder(out)
     conditions = [parse_condition(text) for text in require or ()]
     names = list(dict.fromkeys([*filter(None, [baseline, *(c.against for c in conditions)]), model]))
     if len(names) == 1 and (baseline or any(condition.against for condition in conditions)):

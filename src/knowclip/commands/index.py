@@ -38,7 +38,9 @@ def command(
     is stopped at any moment, what was encoded is kept, and the same command goes on from there.
     """
     from knowclip.preflight import machine as preflight
-    from knowclip.search.store import is_index
+    from knowclip.search.store import DOING, OURS, Store, is_index
+    from knowclip.storage.locks import locked
+    from knowclip.storage.own_folder import refuse_others
 
     preflight.require("search", "an index")
     for place in photos:
@@ -46,8 +48,15 @@ def command(
     preflight.writable_folder(out)
     if model is not None:
         preflight.check_model(model, device=device)
-    elif not is_index(out):
+    if is_index(out):
+        Store(out).close()
+    else:
+        refuse_others(out, f"--out {out}", ours=OURS)
+    if model is None and not is_index(out):
         raise ValueError(f"{out} is no index yet: say which model is to make its vectors, with --model")
+    if out.is_dir():
+        with locked(out, doing=DOING):  # told now, not after the model is loaded
+            pass
     from knowclip.console.progress import stages, waiting
     from knowclip.search.index import Index
 

@@ -53,7 +53,7 @@ def command(
     if model != "frequency":
         preflight.check_model(model, device=device)
     if out is not None:
-        preflight.writable_folder(out)
+        preflight.results_folder(out)
     from knowclip.api.loaded import frequency, load_model
     from knowclip.api.measuring import keep_found
     from knowclip.console.progress import waiting

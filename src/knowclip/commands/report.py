@@ -33,7 +33,7 @@ def command(
     from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
 
-    preflight.writable_folder(out)
+    preflight.results_folder(out)
     for run in runs:
         preflight.existing(run, "RUN")
     if card is not None:

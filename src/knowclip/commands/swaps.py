@@ -57,7 +57,7 @@ def command(
     preflight.captions(folder, "FOLDER")
     preflight.known_kinds(kind or ())
     preflight.check_parser(parser)
-    preflight.writable_folder(out)
+    preflight.results_folder(out)
 
     def prepared(examples: list[Example], label: str) -> list[Example]:
         with counting(label, total=len(examples), unit="captions") as progress:

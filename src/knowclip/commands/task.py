@@ -45,7 +45,7 @@ def command(
     if data is not None:
         preflight.existing(data, "--data", folder=True)
     if out is not None:
-        preflight.writable_folder(out)
+        preflight.results_folder(out)
     tasks = {
         each: registry.read(each, data, split=split, allow_missing=allow_missing)
         for each in registry.names_of(name)

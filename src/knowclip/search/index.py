@@ -19,7 +19,7 @@ from knowclip.search.found import MARGIN, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative
 from knowclip.search.scan import digest_of
-from knowclip.search.store import Counts, Store, is_index
+from knowclip.search.store import DOING, Counts, Store, is_index
 from knowclip.search.vectors import NearestImages
 from knowclip.storage.locks import locked
 
@@ -107,7 +107,7 @@ class Index:
         if model is None:
             raise ValueError(f"{folder} is no index yet: say which model is to make its vectors")
         encoder = Encoder.load(model, device=device)
-        with locked(folder, doing="indexing photos"):
+        with locked(folder, doing=DOING):
             if not is_index(folder):  # another process may have been quicker
                 about = {"model": encoder.name, "fingerprint": encoder.fingerprint}
                 Store.create(folder, **about, width=encoder.clip.embed_dim).close()
@@ -182,7 +182,7 @@ class Index:
         """
         from knowclip.search.indexing import add_photos
 
-        with locked(self.folder, doing="indexing photos"):
+        with locked(self.folder, doing=DOING):
             added = add_photos(self._store, self.encoder, _places(photos), progress=progress)
             if prune:
                 with self._store.changing():

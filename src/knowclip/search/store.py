@@ -22,8 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowclip.search.scan import FileState
+from knowclip.storage.own_folder import refuse_others
 
-NAME = "photos.db"
+NAME, DOING = "photos.db", "indexing photos"
+OURS = (NAME, ".")
+"""Beginnings of names that an index which was never finished leaves behind."""
 VERSION = 1
 _TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -89,9 +92,7 @@ class Store:
         Raises:
             ValueError: The folder holds other things.
         """
-        others = [entry.name for entry in folder.iterdir() if not entry.name.startswith((NAME, "."))]
-        if others:
-            raise ValueError(f"{folder} is no index and holds other files ({others[0]}): choose another")
+        refuse_others(folder, ours=OURS)
         db = _connected(folder / NAME)
         db.execute(f"PRAGMA page_size = {_PAGE}")
         about = {"model": model, "fingerprint": fingerprint, "width": width, "changes": 0, "saved": -1}

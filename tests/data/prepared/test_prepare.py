@@ -161,7 +161,7 @@ def test_what_changed_is_refused_and_nothing_lost(captions: Path, tmp_path: Path
     with pytest.raises(ValueError, match="has changed since"):
         run(captions, out)
     assert contents(out) == before
-    with pytest.raises(ValueError, match="holds other things"):
+    with pytest.raises(ValueError, match="holds other files"):
         run(captions, tmp_path)
 
 

@@ -119,6 +119,16 @@ def test_truncated_json_is_refused_with_its_name(tmp_path: Path) -> None:
         json_records(path)
 
 
+@pytest.mark.parametrize(
+    ("read", "content"),
+    [(json_records, "[]"), (json_records, "{}"), (jsonl_records, "\n"), (csv_records, "a,b\n")],
+)
+def test_an_emptied_file_is_named(read: Callable[[Path], list[Record]], content: str, tmp_path: Path) -> None:
+    (tmp_path / "emptied").write_text(content)
+    with pytest.raises(NoDataError, match="emptied holds no record"):
+        read(tmp_path / "emptied")
+
+
 def test_csv_rows_keep_quotes(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('a,b\n1,"x, ""y"""\n')

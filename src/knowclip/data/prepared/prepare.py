@@ -23,6 +23,7 @@ from knowclip.data.prepared.shards import UnitWork, counts_of
 from knowclip.knowledge.negatives.images import Making, made_by
 from knowclip.storage.atomic import atomic_file, atomic_folder
 from knowclip.storage.locks import locked
+from knowclip.storage.own_folder import refuse_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,8 @@ def prepare(
         before = manifests.read(out)
         if before is not None:
             manifests.refuse_changed(before, options, by, out)
-        elif others := sorted(
-            p.name for p in out.iterdir() if not p.name.startswith(".") and p.name != UNITS
-        ):
-            raise ValueError(f"{out} holds other things ({', '.join(others[:3])}): give a folder of its own")
+        else:
+            refuse_others(out, ours=(".", UNITS))
         manifest = _dealt(captions, out, before, options, by)
         todo = _missing(manifest, out)
         _make(manifest, out, todo, engine)

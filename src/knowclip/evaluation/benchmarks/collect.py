@@ -104,7 +104,8 @@ def collect(
 
 def _empty(card: Card, total: int, skipped: Counter[str], example: str, absent: set[Path]) -> str:
     """Why none of the records gives a case."""
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "the files are empty"
+    told = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items())
+    reasons = told or f"the files are empty: {card.layout}"
     first = f"; the first image is {min(absent)}" if absent else ""
     reasons = f"{reasons}; {example}" if example else reasons
     return (

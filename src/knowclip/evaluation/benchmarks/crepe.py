@@ -77,7 +77,7 @@ def _read(
         Record(f"{path.stem}/{kind}".rstrip("/"), row.name, (row.content, kind))
         for path in matching(base, pattern)
         for kind in kinds
-        for row in csv_records(path)
+        for row in csv_records(path, one_of_several=True)
     ]
 
     def make(record: Record) -> Choice | None:

@@ -83,7 +83,9 @@ def _read(card: Card, folder: Path, file: str, split: str) -> tuple[Images, list
     patterns = [f"{subset}/{file}" for subset in SUBSETS]
     base = locate(card, folder, patterns, split=split, places=["spec", "spec/data", "data"])
     paths = [(subset, path) for subset in SUBSETS if (path := base / subset / file).is_file()]
-    return Images((base,)), [record for subset, path in paths for record in json_records(path, file=subset)]
+    return Images((base,)), [
+        record for subset, path in paths for record in json_records(path, file=subset, one_of_several=True)
+    ]
 
 
 def _candidates(content: dict[str, Any]) -> tuple[str, list[str]]:

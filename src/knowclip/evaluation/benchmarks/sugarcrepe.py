@@ -153,7 +153,7 @@ def _base_pp(card: Card, folder: Path, split: str) -> Path:
 
 def _records(base: Path, splits: Iterable[str]) -> list[Record]:
     paths = [path for split in splits if (path := base / f"{split}.json").is_file()]
-    return [record for path in paths for record in json_records(path)]
+    return [record for path in paths for record in json_records(path, one_of_several=True)]
 
 
 def _choice(record: Record, images: Images, second: str = "") -> Choice:

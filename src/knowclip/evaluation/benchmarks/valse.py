@@ -89,6 +89,6 @@ def read_valse(folder: Path, *, split: str = "test", allow_missing: bool = False
             return None
         return Choice(record.key, ref, true, false, record.file, row["image_file"])
 
-    records = [record for path in found for record in json_records(path)]
+    records = [record for path in found for record in json_records(path, one_of_several=True)]
     cases, skipped = collect(VALSE, records, make, allow_missing=allow_missing)
     return ChoiceBenchmark(VALSE, cases, skipped=skipped)

@@ -55,7 +55,9 @@ def read_vl_checklist(folder: Path, *, split: str = "test", allow_missing: bool 
     records = [
         record
         for path in paths
-        for record in json_records(path, file=str(path.relative_to(root).with_suffix("")))
+        for record in json_records(
+            path, file=str(path.relative_to(root).with_suffix("")), one_of_several=True
+        )
     ]
 
     def make(record: Record) -> Choice:

@@ -64,6 +64,6 @@ def read_whatsup(folder: Path, *, split: str = "test", allow_missing: bool = Fal
         find = images if record.file in CONTROLLED else natural[source]
         return Choice(record.key, find(name), true, false, record.file, name, also)
 
-    records = [record for path in paths for record in json_records(path)]
+    records = [record for path in paths for record in json_records(path, one_of_several=True)]
     cases, skipped = collect(WHATSUP, records, make, allow_missing=allow_missing)
     return ChoiceBenchmark(WHATSUP, cases, skipped=skipped)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from open_clip import CLIPTextCfg, CLIPVisionCfg
 
+from knowclip.models.loading.inexpressible import refusal_of_clip
 from knowclip.models.loading.transformers_images import read_preprocessing
 from knowclip.models.loading.weight_files import read_json
 
@@ -236,11 +237,7 @@ def refuse_inexpressible(model_cfg: Json) -> None:
     if text.get("pool_type") == "eos" and text.get("eos_id", CLIPTextCfg.eos_id) == _POOLS_AT_HIGHEST:
         found.append("text_cfg.eos_id=2 (CLIPModel would pool at the highest id)")
     if found:
-        raise ValueError(
-            f"transformers' CLIPModel cannot express {', '.join(found)}: it is OpenAI's architecture alone "
-            "(a Vision Transformer pooled at its class token, a causal text Transformer pooled at the end of "
-            "text). Export to open_clip instead"
-        )
+        raise refusal_of_clip(found)
 
 
 def _tower(path: Path, config: Any) -> Json:
