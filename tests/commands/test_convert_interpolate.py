@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from knowclip.commands import convert, evaluate, interpolate, report
+from knowclip.console.screen import Screen
 from knowclip.export.open_clip import save_pretrained
 from knowclip.models.loading.load import load
 from tiny_models import CAPTIONS, make
@@ -114,6 +115,19 @@ def test_convert_makes_a_folder_of_a_bare_file(tmp_path: Path) -> None:
     loaded = load(tmp_path / "out")
     assert loaded.config["quick_gelu"] is False
     assert torch.equal(loaded.model.visual.proj, model.model.visual.proj)
+
+
+def test_the_curve_reads_at_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["compositional", "general", "relation_to_image_and_back_again_R@1", "swaps_of_every_kind"]
+    alphas = [number / 8 for number in range(9)]
+    rows = [{"alpha": alpha, "metrics": dict.fromkeys(names, 1.0), "allowed": alpha < 1} for alpha in alphas]
+    for table in interpolate._tables(rows, 0.375):
+        Screen(width=80, force_terminal=False).print(table)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80 and "…" not in shown
+    assert shown.count("100.0") == len(names) * len(alphas) and shown.count("yes") == 8
+    for heading in ("%, by alpha", "0.375 *", "0.875", *names):
+        assert heading in shown
 
 
 @pytest.mark.slow

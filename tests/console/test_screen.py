@@ -78,6 +78,15 @@ def test_what_stands_beside_a_name_stays_in_its_column():
     assert all(line.startswith(" " * 19) and line[19] != " " and len(line) <= 50 for line in rest)
 
 
+def test_no_word_of_a_table_is_cut():
+    cells = ("image_to_text_recall", "a_heading_of_many_letters", "image_to_text_recall_at_one", "1,000")
+    table = Table(*cells[:2])
+    table.add_row(*cells[2:])
+    shown = printed(table, terminal=True)
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= 40
+    assert sorted(filter(str.isalnum, shown)) == sorted(filter(str.isalnum, "".join(cells)))
+
+
 def test_commands_print_through_it():
     """Rich's own console takes brackets in names and messages for markup, and leaves them out."""
     files = [*SOURCE.glob("commands/*.py"), SOURCE / "cli.py", *SOURCE.glob("training/*.py")]

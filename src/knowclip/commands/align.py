@@ -84,15 +84,16 @@ def _align(
     device: str | None,
     **columns: Any,
 ) -> Aligned:
-    from knowclip.api.align import align, read_sources
     from knowclip.api.loaded import tell_untrained
     from knowclip.console.progress import stages
-    from knowclip.training.align import AlignSettings
 
     tell_untrained(Path(model))
-    chosen = AlignSettings(**settings)
     with stages() as progress:
         progress("reading captions", 0, None)
+        from knowclip.api.align import align, read_sources
+        from knowclip.training.align import AlignSettings
+
+        chosen = AlignSettings(**settings)
         sources, held = read_sources(data, split=split, val_images=val_images, columns=columns)
         return align(model, sources, out, chosen, val_images=held, device=device, progress=progress)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+
+EXAMPLES = 3
+"""Shared images of a benchmark that are shown."""
 
 
 def command(
@@ -31,46 +35,57 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
-    from knowclip.console.progress import counting
+    from knowclip.console.progress import counting, waiting
     from knowclip.console.screen import Screen
-    from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
-    from knowclip.evaluation.report.write import to_json
-    from knowclip.evaluation.suites.folder import read_suite
-    from knowclip.evaluation.suites.own_data import split_or_all
     from knowclip.preflight import machine as preflight
 
     preflight.captions(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")
-    benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
-    captions = split_or_all(
-        train,
-        train_split,
-        usual="train",
-        images=images,
-        image_column=image_column,
-        caption_column=caption_column,
-    )
-    trained = list(dict.fromkeys(example.image.path for example in captions.examples))
-    tested = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
+    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    with waiting("reading captions and benchmarks"):
+        from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
+        from knowclip.evaluation.report.write import to_json
+        from knowclip.evaluation.suites.folder import read_suite
+        from knowclip.evaluation.suites.own_data import split_or_all
+
+        benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
+        captions = split_or_all(train, train_split, usual="train", **columns)
+        trained = list(dict.fromkeys(example.image.path for example in captions.examples))
+        tested = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
     total = len(trained) + sum(map(len, tested.values()))
     with counting("reading images", total=total if look else None, unit="images") as progress:
         told = audit(trained, tested, known=coco_ids([train, benchmark]), look=look, progress=progress)
-    print(to_json(told)) if json else Screen().print(_table(told, len(trained)))
+    if json:
+        print(to_json(told))
+        return
+    Screen().print(_table(told, len(trained)))
+    for line in _examples(told):
+        Screen().print(line)
 
 
 def _table(told: dict[str, Any], trained: int) -> Any:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(caption=f"images of each benchmark that are among {trained:,} training images")
-    signs = ["coco_id", "file_name", "look"]
-    for column in ("benchmark", "images", "shared", *signs, "unreadable", "first examples"):
-        table.add_column(column, justify="left" if column in ("benchmark", "first examples") else "right")
+    table = Table(
+        caption=f"images of each benchmark that are among {trained:,} training images, and by which sign",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("benchmark")
+    signs = {"coco_id": "COCO id", "file_name": "name", "look": "look"}
+    for column in ("images", "shared", "%", *signs.values(), "unreadable"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, row in told.items():
-        counts = [f"{row['by'][sign]:,}" if sign in row["by"] else "not looked" for sign in signs]
-        examples = "\n".join(
-            f"{Path(e['image']).name} = {Path(e['train'][0]).name} ({', '.join(e['by'])})"
-            for e in row["examples"][:3]
-        )
-        share = f"{row['shared']:,} ({row['shared'] / row['images']:.1%})"
-        table.add_row(name, f"{row['images']:,}", share, *counts, f"{row['unreadable']:,}", examples)
+        counts = [f"{row['by'][sign]:,}" if sign in row["by"] else "not done" for sign in signs]
+        shared = [f"{row['shared']:,}", f"{100 * row['shared'] / row['images']:.1f}"]
+        table.add_row(name, f"{row['images']:,}", *shared, *counts, f"{row['unreadable']:,}")
     return table
+
+
+def _examples(told: dict[str, Any]) -> Iterator[str]:
+    """The first shared images of each benchmark, with the training image and the signs that tell."""
+    for name, row in told.items():
+        for each in row["examples"][:EXAMPLES]:
+            there, here = Path(each["image"]).name, Path(each["train"][0]).name
+            yield f"{name}: {there} = {here} ({', '.join(each['by'])})"

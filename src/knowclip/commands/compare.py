@@ -31,19 +31,25 @@ def command(
     `knowclip compare OUT` compares the two, `knowclip compare OUT/MODEL OUT/BASE` names them by the end of
     what they were loaded by: OUT/mine for runs/mine, OUT/mine-val where it was measured on val as well.
     """
+    from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
-    from knowclip.evaluation.report.write import to_json
-    from knowclip.evaluation.store import named_run, two_runs
 
-    if b is None:
-        one, other = two_runs(Path(a))
-        ours, theirs = [one], [other]
-    else:
-        ours, theirs = ([named_run(Path(part)) for part in text.split(",")] for text in (a, b))
-    if len(ours) != len(theirs):
-        raise ValueError(f"{len(ours)} seeds of A against {len(theirs)} of B; they are compared seed by seed")
-    single = len(ours) == 1
-    told = _pairs(ours[0], theirs[0]) if single else _seeds(ours, theirs)
+    with waiting("reading the results") as following:
+        from knowclip.evaluation.report.write import to_json
+        from knowclip.evaluation.store import named_run, two_runs
+
+        if b is None:
+            one, other = two_runs(Path(a))
+            ours, theirs = [one], [other]
+        else:
+            ours, theirs = ([named_run(Path(part)) for part in text.split(",")] for text in (a, b))
+        if len(ours) != len(theirs):
+            raise ValueError(
+                f"{len(ours)} seeds of A against {len(theirs)} of B; they are compared seed by seed"
+            )
+        single = len(ours) == 1
+        following("drawing bootstrap samples")
+        told = _pairs(ours[0], theirs[0]) if single else _seeds(ours, theirs)
     if json:
         print(to_json(told))
         return

@@ -61,14 +61,15 @@ def _diagnose(
     """What ``diagnosis.json`` holds."""
     from knowclip.api.loaded import tell_untrained
     from knowclip.console.progress import counting, waiting
-    from knowclip.evaluation.diagnosis.ladder import climb
-    from knowclip.evaluation.diagnosis.output import summary
-    from knowclip.evaluation.diagnosis.sources import read_source
-    from knowclip.evaluation.scoring import Scorer
-    from knowclip.models.loading.load import load
     from knowclip.storage.caches import cache_folder
 
     tell_untrained(Path(model))
+    with waiting("getting ready"):
+        from knowclip.evaluation.diagnosis.ladder import climb
+        from knowclip.evaluation.diagnosis.output import summary
+        from knowclip.evaluation.diagnosis.sources import read_source
+        from knowclip.evaluation.scoring import Scorer
+        from knowclip.models.loading.load import load
     cache = cache_folder()
     reading = {"most": most, "seed": seed, "cache": cache / "negatives", "columns": columns}
     with counting("parsing captions", unit="captions") as count:

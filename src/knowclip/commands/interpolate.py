@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from knowclip.console.counts import counted
 
 if TYPE_CHECKING:
     from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.types import Result
 
 CURVE = "curve.json"
+ALPHAS = 6
+"""Columns of a table, beside the metrics' names."""
 
 
 def command(
@@ -39,10 +44,10 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
 ) -> None:
     """Sweep weight interpolation, choose alpha on validation data, save that checkpoint, plot the curve."""
+    from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
     from knowclip.evaluation.statistics.gate import parse_condition
     from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, RULE, choose
-    from knowclip.evaluation.suites.folder import read_suite
     from knowclip.preflight import machine as preflight
 
     steps = _alphas(alphas)
@@ -51,28 +56,34 @@ def command(
     for model in (base, tuned):
         preflight.check_model(model, device=device)
     preflight.own_folder(out, mark=CURVE)
-    benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
-    from knowclip.console.progress import waiting
-    from knowclip.export.open_clip import save_pretrained
-    from knowclip.models.interpolation import interpolate, refuse_strangers
-    from knowclip.models.loading.load import load
+    with waiting("reading the data") as following:
+        from knowclip.evaluation.suites.folder import read_suite
 
-    ends = load(base, device=device), load(tuned, device=device)
-    refuse_strangers(*ends)
-    console = Screen(stderr=True)
-    by_alpha = {}
-    for alpha in steps:
-        with waiting(f"measuring alpha {alpha:g} on {len(benchmarks)} benchmarks"):
+        benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
+        following(f"loading {base} and {tuned}")
+        from knowclip.export.open_clip import save_pretrained
+        from knowclip.models.interpolation import interpolate, refuse_strangers
+        from knowclip.models.loading.load import load
+
+        ends = load(base, device=device), load(tuned, device=device)
+        refuse_strangers(*ends)
+        by_alpha = {}
+        for alpha in steps:
+            following(f"measuring alpha {alpha:g} on {counted(len(benchmarks), 'benchmark')}")
             by_alpha[alpha] = _measure(interpolate(*ends, alpha), benchmarks)
-    chosen, rows = choose(by_alpha, conditions=conditions, objective=maximise)
-    save_pretrained(interpolate(*ends, chosen), out / "best")
+        chosen, rows = choose(by_alpha, conditions=conditions, objective=maximise)
+        following(f"writing {out}")
+        save_pretrained(interpolate(*ends, chosen), out / "best")
     rule = RULE.format(
         objective=maximise, conditions=" and ".join(condition.text for condition in conditions)
     )
     about = {"base": base, "tuned": tuned, "data": str(data), "split": split, "rule": rule, "chosen": chosen}
     _write_curve(out, {**about, "alphas": rows})
-    Screen().print(_table(rows, chosen, rule))
-    console.print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / CURVE}")
+    told = Screen()
+    for table in _tables(rows, chosen):
+        told.print(table)
+    told.print(f"chosen: alpha {chosen:g}, {rule}")
+    Screen(stderr=True).print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / CURVE}")
 
 
 def _alphas(text: str) -> list[float]:
@@ -106,14 +117,17 @@ def _write_curve(out: Path, told: dict[str, Any]) -> None:
         path.write_bytes(alpha_curve(told["alphas"], chosen=told["chosen"], theme=LIGHT))
 
 
-def _table(rows: list[dict[str, Any]], chosen: float, rule: str) -> Any:
-    from rich.table import Table
+def _tables(rows: list[dict[str, Any]], chosen: float) -> Iterator[Any]:
+    """A row a metric, a column an alpha; as many columns to a table as 80 of a terminal hold."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
 
-    table = Table(caption=f"chosen: {rule}")
-    for column in ("alpha", *rows[0]["metrics"], "allowed"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        mark = " *" if row["alpha"] == chosen else ""
-        values = [f"{100 * value:.1f}" for value in row["metrics"].values()]
-        table.add_row(f"{row['alpha']:g}{mark}", *values, "yes" if row["allowed"] else "no")
-    return table
+    for start in range(0, len(rows), ALPHAS):
+        some = rows[start : start + ALPHAS]
+        names = [f"{row['alpha']:g}{' *' if row['alpha'] == chosen else ''}" for row in some]
+        columns = [Column(name, justify="right", no_wrap=True) for name in names]
+        table = Table(Column("%, by alpha", overflow="fold"), *columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for metric in some[0]["metrics"]:
+            table.add_row(metric, *(f"{100 * row['metrics'][metric]:.1f}" for row in some))
+        table.add_row("allowed", *("yes" if row["allowed"] else "no" for row in some))
+        yield table

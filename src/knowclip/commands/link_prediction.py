@@ -57,12 +57,14 @@ def command(
     from knowclip.api.loaded import frequency, load_model
     from knowclip.api.measuring import keep_found
     from knowclip.console.progress import waiting
-    from knowclip.evaluation.links.prediction import read_links, run_link_prediction
-    from knowclip.evaluation.tasks.output import console_table, summaries, to_json
 
-    links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
     found = {}
-    with waiting(f"loading {model}"):
+    with waiting("reading the graph") as following:
+        from knowclip.evaluation.links.prediction import read_links, run_link_prediction
+        from knowclip.evaluation.tasks.output import console_table, summaries, to_json
+
+        links = read_links(graph, split=split, modality=modality, among=among, limit=limit)  # type: ignore[arg-type]
+        following(f"loading {model}")
         scorers = (
             {model: frequency(graph, modality)}
             if model == "frequency"

@@ -53,13 +53,14 @@ def command(
 
     from knowclip.commands.summary import show
     from knowclip.console.progress import counting, waiting
-    from knowclip.data.captions.mining import Mining, mine
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
     from knowclip.data.captions.selection import write_table
 
-    options = Mining(num_negatives, range_min, range_max, max_score, relative_margin)
     columns = {"image_column": image_column, "caption_column": caption_column}
     with waiting("reading captions"):
+        from knowclip.data.captions.mining import Mining, mine
+
+        options = Mining(num_negatives, range_min, range_max, max_score, relative_margin)
         source = read_captions(captions, split=split, images=images, **columns)
     encoded = _encoded(model, source.examples, by)
     examples = _parsed(encoded.examples, parser)
@@ -89,7 +90,7 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(model: str, examples: list[Example], by: str) -> _Encoded:
-    import torch
+    import torch  # ``mine`` has loaded it
 
     from knowclip.api.loaded import load_model, scorers
     from knowclip.console.progress import stages

@@ -45,13 +45,15 @@ def command(
     from knowclip.api.loaded import load_model
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
-    from knowclip.evaluation.links.prediction import predict_tails, view_of
-    from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
-    opened = KnowledgeGraph(graph)
-    asked = _asked(opened, head, relation, modality)  # type: ignore[arg-type]
-    views = [view_of(opened, int(entity), modality) for entity in asked.entities]  # type: ignore[arg-type]
-    with waiting(f"loading {model}"):
+    with waiting("reading the graph") as following:
+        from knowclip.evaluation.links.prediction import predict_tails, view_of
+        from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+
+        opened = KnowledgeGraph(graph)
+        asked = _asked(opened, head, relation, modality)  # type: ignore[arg-type]
+        views = [view_of(opened, int(entity), modality) for entity in asked.entities]  # type: ignore[arg-type]
+        following(f"loading {model}")
         scorers = load_model(model, device=device).link_scorers(cache=cache)
     answers, notes = _answering(scorers, plain=plain)
     with waiting(f"comparing {len(views):,} tails"):

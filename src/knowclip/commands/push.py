@@ -29,19 +29,21 @@ def command(
     HF_TOKEN or 'hf auth login' says who you are, HF_ENDPOINT another hub than the public one.
     """
     from knowclip.console.progress import waiting
-    from knowclip.export.formats import loading_of
-    from knowclip.export.push import CARD, files_of, push
     from knowclip.preflight import machine as preflight
 
     preflight.existing(model, "MODEL", folder=True)
     for run in results or ():
         preflight.existing(run, "--results")
     folder = model / "best" if (model / "best").is_dir() else model
-    loading = loading_of(folder)
-    card = None
-    if results or not (folder / CARD).is_file():
-        card = _card(folder, loading, results or [])
-    with waiting(f"pushing {folder}"):
+    with waiting(f"reading {folder}") as following:
+        from knowclip.export.formats import loading_of
+        from knowclip.export.push import CARD, files_of, push
+
+        loading = loading_of(folder)
+        card = None
+        if results or not (folder / CARD).is_file():
+            card = _card(folder, loading, results or [])
+        following(f"pushing {folder}")
         address = push(folder, repository, card=card, private=private)
     Screen().print(f"pushed: {len({*files_of(folder), CARD})} files of {folder} to {address}")
     if not results and card is not None:

@@ -54,13 +54,14 @@ def command(
         preflight.existing(index, "--index", folder=True)
         Store(index).close()
     with bound(host, port) as listening:
-        from knowclip.api.load import load
         from knowclip.console.progress import waiting
-        from knowclip.search.index import Index
-        from knowclip.serving.app import create_app
-        from knowclip.serving.hosts import hosts_of
 
         with waiting(f"loading {model}"):
+            from knowclip.api.load import load
+            from knowclip.search.index import Index
+            from knowclip.serving.app import create_app
+            from knowclip.serving.hosts import hosts_of
+
             loaded = load(model, device=device)
             opened = None if index is None else Index(index, model=loaded)
             name = Path(model).name if Path(model).exists() else model  # where it lies is nobody's business

@@ -46,13 +46,14 @@ def command(
         preflight.existing(data, "--data", folder=True)
     if out is not None:
         preflight.results_folder(out)
-    tasks = {
-        each: registry.read(each, data, split=split, allow_missing=allow_missing)
-        for each in registry.names_of(name)
-    }
     tell_untrained(Path(model))
     results = []
-    with waiting(f"loading {model}") as following:
+    with waiting("reading the data") as following:
+        tasks = {
+            each: registry.read(each, data, split=split, allow_missing=allow_missing)
+            for each in registry.names_of(name)
+        }
+        following(f"loading {model}")
         from knowclip.models.loading.load import load  # torch: after all that can be refused without it
 
         scorer = Scorer(load(model, device=device), cache=cache)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -21,12 +22,22 @@ class Screen(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
-        """As rich's, of texts; what is none, as a table, is printed as it is elsewhere."""
+        """As rich's, of texts; words of a table that are wider than their column go on below, none is cut."""
         if not all(isinstance(each, str) for each in objects):
+            fold(objects)
             return super().print(*objects, soft_wrap=soft_wrap, **options)
         if self.is_terminal and not soft_wrap:
             objects = tuple(broken(each, self.width) for each in objects)
         super().print(*objects, soft_wrap=True, **options)
+
+
+def fold(objects: Iterable[Any]) -> None:
+    """Have the columns of tables fold words that are too long, where rich would end them with dots."""
+    from rich.table import Table
+
+    for table in objects:
+        for column in table.columns if isinstance(table, Table) else ():
+            column.overflow = "fold"
 
 
 def broken(text: str, width: int) -> str:
