@@ -276,7 +276,8 @@ def test_val_images_are_taken_from_the_training_set(base) -> None:
 
 
 def test_every_option_of_a_source_reaches_its_reader(base, monkeypatch) -> None:
-    options = {"format": "csv", "images": "i", "split": "s", "image_column": "a", "caption_column": "b"}
+    options = {"format": "csv", "images": "i", "split": "s"}
+    options |= {"image_column": "a", "caption_column": "b", "split_column": "c"}
     recipe = load_recipe(
         "clip", [f"data.train={{path: p, {', '.join(f'{k}: {v}' for k, v in options.items())}}}"]
     )
@@ -284,8 +285,8 @@ def test_every_option_of_a_source_reaches_its_reader(base, monkeypatch) -> None:
     monkeypatch.setattr(
         "knowclip.preflight.recipes.read_captions", lambda path, **given: seen.update(path=path, **given)
     )
-    read_source(recipe.data.train)
-    assert seen == options | {"path": Path("p"), "images": Path("i")}
+    read_source(recipe.data.train, 0.5)
+    assert seen == options | {"path": Path("p"), "images": Path("i"), "max_missing": 0.5}
 
 
 def test_every_option_of_the_model_reaches_its_loader(base, monkeypatch) -> None:

@@ -21,6 +21,10 @@ def evaluate(
     allow_missing: bool = False,
     swap_items: int | None = None,
     device: str | None = None,
+    images: str | Path | None = None,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    split_column: str | None = None,
     out: str | Path | None = None,
 ) -> dict[str, Result]:
     """Measure a model on benchmarks or on captioned photos of one's own (``knowclip.evaluate``).
@@ -34,6 +38,10 @@ def evaluate(
         allow_missing: Accept that over 1% of records or images are missing.
         swap_items: Swaps of own photos, at most; None: 3,000, always the same ones; 0: all.
         device: To load a named model on.
+        images: Of own photos: the folder that image names are relative to; looked for when None.
+        image_column: Of own photos in a table: column of image names, where the header leaves it open.
+        caption_column: Column of captions, likewise.
+        split_column: Column that says the split, if it is not called "split".
         out: Folder that keeps the results with every item's scores, for ``knowclip report`` and ``compare``.
 
     Returns:
@@ -45,18 +53,13 @@ def evaluate(
     """
     from knowclip.api.benchmark_data import asked, find, unmeasured
     from knowclip.api.measuring import measure, text_only
-    from knowclip.preflight import machine as preflight
 
     chosen = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     data, named = Path(data), isinstance(model, str | Path)
-    preflight.captions(data, "data")
-    if out is not None:
-        preflight.results_folder(Path(out), "out")
-    if named:
-        preflight.check_model(str(model), device=device)
-    elif device is not None:
-        raise ValueError(f"device={device!r} is for a model that is named; move this one with model.to(...)")
-    found, absent = find(data, chosen, split, allow_missing=allow_missing, swap_items=swap_items)
+    _check(model, data, out, device)
+    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    reading = {"columns": columns | {"split_column": split_column}, "swap_items": swap_items}
+    found, absent = find(data, chosen, split, allow_missing=allow_missing, **reading)
     expected = chosen or asked(found, absent)
     control = text_only(data, found, device=device)
     label = str(model) if named else "model"
@@ -68,3 +71,16 @@ def evaluate(
         reason = absent.get(name, "none of its benchmarks can be")
         warnings.warn(f"{name} was not measured: {reason}", stacklevel=2)
     return {r.benchmark + run.removeprefix(label): r for run, results in runs.items() for r in results}
+
+
+def _check(model: DualEncoder | str | Path, data: Path, out: str | Path | None, device: str | None) -> None:
+    """Refuse what can be known before anything is loaded."""
+    from knowclip.preflight import machine as preflight
+
+    preflight.captions(data, "data")
+    if out is not None:
+        preflight.results_folder(Path(out), "out")
+    if isinstance(model, str | Path):
+        preflight.check_model(str(model), device=device)
+    elif device is not None:
+        raise ValueError(f"device={device!r} is for a model that is named; move this one with model.to(...)")

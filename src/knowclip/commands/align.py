@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 
 if TYPE_CHECKING:
     from knowclip.api.align import Aligned
@@ -41,6 +41,7 @@ def command(
     images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Fit a D x D map of the text embedding on cached embeddings, and fold it into the text projection.
 
@@ -64,7 +65,12 @@ def command(
         "lr": lr,
         "seed": seed,
     }
-    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    columns = {
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
     aligned = _align(model, data, out, settings, split=split, val_images=val_images, device=device, **columns)
     _write(out, aligned, {"model": model, "data": str(data), "split": split, **settings})
     Screen().print(_table(aligned))

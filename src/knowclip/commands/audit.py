@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 
 EXAMPLES = 3
 """Shared images of a benchmark that are shown."""
@@ -32,6 +32,7 @@ def command(
     images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
@@ -41,7 +42,12 @@ def command(
 
     preflight.captions(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")
-    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    columns = {
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
     with waiting("reading captions and benchmarks"):
         from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
         from knowclip.evaluation.report.write import to_json

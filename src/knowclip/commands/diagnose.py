@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 
 
 def command(
@@ -29,6 +29,7 @@ def command(
     images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Ask of a CLIP, rung by rung, whose attribute is which and who is subject and who object.
 
@@ -46,7 +47,12 @@ def command(
         preflight.results_folder(out)
     if not is_annotated(data):
         preflight.check_parser("spacy")
-    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    columns = {
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
     content = _diagnose(model, data, columns, most=most, seed=seed, device=device)
     _show(content, json=json)
     if out is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,7 @@ def command(
     images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Measure MODEL with intervals, the text-only control beside every choice, and paired differences.
 
@@ -92,7 +93,12 @@ def command(
     for name in names:
         preflight.check_model(name, device=device)
     console = Screen(stderr=True)
-    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    columns = {
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
     reading = {"allow_missing": allow_missing, "columns": columns, "swap_items": swap_items}
     benchmarks, absent = find(data, suite or [], split, **reading)
     wanted = suite or asked(benchmarks, absent)

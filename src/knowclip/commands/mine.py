@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,7 @@ def command(
     parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Add to each caption the captions of other images that a model finds most like it, or like its image.
 
@@ -56,7 +57,7 @@ def command(
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
     from knowclip.data.captions.selection import write_table
 
-    columns = {"image_column": image_column, "caption_column": caption_column}
+    columns = {"image_column": image_column, "caption_column": caption_column, "split_column": split_column}
     with waiting("reading captions"):
         from knowclip.data.captions.mining import Mining, mine
 

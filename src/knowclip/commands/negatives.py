@@ -45,6 +45,7 @@ def command(
     """
     from knowclip.commands.summary import show
     from knowclip.console.progress import counting, waiting
+    from knowclip.console.screen import Screen
     from knowclip.knowledge.negatives.generate import SEMANTIC
     from knowclip.knowledge.negatives.html_page import write_page
     from knowclip.knowledge.parsing.caption_texts import (
@@ -96,6 +97,7 @@ def command(
     kept = found.pop("captions read", 0)
     counts = {"captions read": kept + skipped.total(), **dict(sorted(found.items())), "negatives": written}
     show(f"written: {out}{'' if html is None else f', {html}'}", counts, skipped, kept=kept)
+    Screen().print(f"kinds of negatives (--kind): {', '.join(kind or SEMANTIC)}")
 
 
 def _negatives(

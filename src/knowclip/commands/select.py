@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ImageColumn = Annotated[str | None, typer.Option(help="Column of image names, where a table leaves it open.")]
 ImagesFolder = Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")]
 CaptionColumn = Annotated[str | None, typer.Option(help="Column of captions, likewise.")]
+SplitColumn = Annotated[str | None, typer.Option(help="Column that says the split, if not 'split'.")]
 
 
 def command(
@@ -31,6 +32,7 @@ def command(
     parser: Annotated[str, typer.Option(help="Parser.")] = "spacy",
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
     from knowclip.commands.summary import show
@@ -44,7 +46,12 @@ def command(
         preflight.existing(folder, "--exclude")
     preflight.check_parser(parser)
     preflight.writable_file(out, read=[captions])
-    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    columns = {
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
     with waiting("reading captions"):
         source = read_captions(captions, split=split, **columns)
     examples = _without(source.examples, exclude or [], beside=captions)

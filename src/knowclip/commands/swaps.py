@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 
 if TYPE_CHECKING:
     from knowclip.types import Example, ImageRef
@@ -35,6 +35,7 @@ def command(
     images: ImagesFolder = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Build a test of captions against hard negatives on which blind readers stand at chance.
 
@@ -70,15 +71,15 @@ def command(
                 progress=progress,
             ).examples
 
-    columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
+    columns = {"image_column": image_column, "caption_column": caption_column, "split_column": split_column}
     with waiting("reading captions"):
-        source = read_captions(folder, split=split, **columns)
+        source = read_captions(folder, split=split, images=images, **columns)
     examples, broken = _readable(source.examples)
     skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
     tested = prepared(examples, "making negatives")
     training: list[Example] = []
     if split is not None:
-        others = read_captions(folder, split="train", **columns).examples
+        others = read_captions(folder, split="train", images=images, **columns).examples
         training = prepared(others, "making negatives to learn from")
     with stages() as progress:
         items = scored_items(tested, training, seed=seed, progress=progress)

@@ -34,13 +34,20 @@ def command(
     check(config, resume=resume, dry_run=dry_run)
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
-    from knowclip.commands.train_report import check_images, go_on, plan, tell_held_out, tell_lost
+    from knowclip.commands.train_report import (
+        check_images,
+        go_on,
+        negatives_told,
+        plan,
+        tell_held_out,
+        tell_lost,
+    )
     from knowclip.training.stopping import TrainingStopped
 
     main = trainer.accelerator.is_main_process
     console = Screen(stderr=True, quiet=not main)
     console.print(f"recipe {config.source}")
-    for line in (*summary(trainer, pairs), *plan(config, trainer)):
+    for line in (*summary(trainer, pairs), *negatives_told(config, pairs), *plan(config, trainer)):
         console.print(line)
     if dry_run:
         for line in check_images(config, trainer, pairs):
@@ -93,6 +100,4 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
         lines.append(f"{there_are(pairs.overlap, 'validation image')} in training too (data.max_overlap)")
     if pairs.alike:
         lines.append(f"{counted(pairs.alike, 'negative')} left out: the model reads their caption in them")
-    lines += [f"{count:,} training captions have negatives by {kind}" for kind, count in pairs.kinds.items()]
-    lines += [f"{count:,} have none: {reason}" for reason, count in pairs.without.items()]
     return lines

@@ -54,6 +54,24 @@ def plan(recipe: Recipe, trainer: Trainer) -> list[str]:
     return lines
 
 
+def negatives_told(recipe: Recipe, pairs: Pairs) -> list[str]:
+    """Of which kinds negatives were asked for, and how many training captions have one of each, or none."""
+    from knowclip.knowledge.negatives.generate import SWAPS
+
+    if not pairs.kinds and not pairs.without:
+        return []
+    kinds = recipe.data.negatives.kinds or SWAPS
+    lines = [f"kinds of negatives (data.negatives.kinds): {', '.join(kinds)}"]
+    lines += [
+        f"{counted(count, 'training caption')} with a negative of kind {kind}"
+        for kind, count in sorted(pairs.kinds.items())
+    ]
+    return lines + [
+        f"{counted(count, 'training caption')} without a negative of these kinds: {reason}"
+        for reason, count in sorted(pairs.without.items())
+    ]
+
+
 def check_images(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
     """Decode images that no cache has decoded, all or an even sample of them; say what became of it.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.evaluation.metrics import KS
 from knowclip.preflight import machine as preflight
@@ -34,7 +35,9 @@ def read_sources(recipe: Recipe) -> Sources:
         ValueError: Files that are no pairs, batches larger than the data, a warm-up longer than the run, more
             images to train and to validate on than ``data.max_overlap`` allows.
     """
-    sources = Sources(*(source and read_source(source) for source in (recipe.data.train, recipe.data.val)))
+    data = recipe.data
+    parts = (source and read_source(source, data.max_unreadable) for source in (data.train, data.val))
+    sources = Sources(*parts)
     check_length(recipe, sources)
     if sources.train is not None and sources.val is not None:
         share = recipe.data.max_overlap
@@ -42,9 +45,9 @@ def read_sources(recipe: Recipe) -> Sources:
     return sources
 
 
-def read_source(config: SourceConfig) -> CaptionSet:
-    """Read one file of image-caption pairs."""
-    return read_captions(config.path, **config.model_dump(exclude={"path"}))
+def read_source(config: SourceConfig, max_missing: float = TOLERATED_SHARE) -> CaptionSet:
+    """Read one file of image-caption pairs, of whose images a share may be missing."""
+    return read_captions(config.path, max_missing=max_missing, **config.model_dump(exclude={"path"}))
 
 
 def check_recipe(recipe: Recipe) -> None:

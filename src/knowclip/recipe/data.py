@@ -39,6 +39,8 @@ class SourceConfig(Section):
     """Column of image names, in a table that leaves it open."""
     caption_column: str | None = None
     """Column of captions, likewise."""
+    split_column: str | None = None
+    """Column that says the split, where it is not called ``split``."""
 
 
 class NegativesConfig(Section):
@@ -79,6 +81,6 @@ class DataConfig(Section):
     cache_dir: Path | None = None
     """Of images, graphs and negatives; null: ``$KNOWCLIP_CACHE``, else ``~/.cache/knowclip``."""
     max_unreadable: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Share of the images that may be unreadable: they are left out and named; more end the run."""
+    """Share of the images that may be missing, and that may be unreadable: they are left out and named."""
     max_overlap: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of the validation images that may be among those of training: more are refused."""

@@ -175,6 +175,30 @@ def test_table_columns_are_named_or_refused(tmp_path):
         read_captions(path, image_column="image", caption_column="words", split="train")
 
 
+ROWS = [{"image": name, "caption": "a dog", "teil": part} for name, part in zip(NAMES, "ab", strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("rows.csv", "image,caption,teil\n" + "".join(f"{','.join(row.values())}\n" for row in ROWS)),
+        ("rows.jsonl", "".join(f"{json.dumps(row)}\n" for row in ROWS)),
+        ("rows_train.json", json.dumps(ROWS)),
+    ],
+)
+def test_the_column_of_splits_may_have_another_name(tmp_path, file, content):
+    make_images(tmp_path)
+    path = tmp_path / file
+    path.write_text(content)
+    for row in ROWS:
+        (example,) = read_captions(path, split=row["teil"], split_column="teil").examples
+        assert example.image_id == row["image"]
+    with pytest.raises(ValueError, match="has no split 'c'; it has: a, b"):
+        read_captions(path, split="c", split_column="teil")
+    with pytest.raises(ValueError, match=r"did you mean .teil.*data.train.split_column=NAME"):
+        read_captions(path, split="a", split_column="tell")
+
+
 def test_columns_are_refused_where_they_have_no_effect(tmp_path):
     make_images(tmp_path)
     path = write(tmp_path / "captions_val.json", coco())
@@ -211,6 +235,9 @@ def test_missing_images_are_refused_beyond_one_percent(tmp_path):
         read_captions(path)
     found = read_captions(path, allow_missing=True)
     assert len(found.examples) == 4 and found.skipped == {"image not found": 2}
+    assert read_captions(path, max_missing=0.34).skipped == found.skipped
+    with pytest.raises(ValueError, match=r"data\.max_unreadable=SHARE"):
+        read_captions(path, max_missing=0.33)
 
 
 def test_one_missing_image_in_two_hundred_is_only_counted(tmp_path):

@@ -14,6 +14,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+import knowclip
 from knowclip.api.benchmark_data import find
 from knowclip.commands import compare, evaluate, report
 from knowclip.evaluation.benchmarks import vsr
@@ -66,6 +67,17 @@ def test_columns_of_one_s_own_making_and_a_folder_of_images_elsewhere(flat: None
     run = CliRunner().invoke(app, [*arguments, *named])
     assert run.exit_code == 0, run.output
     assert "24 kept" in run.output
+
+
+def test_python_takes_the_columns_that_the_command_takes(flat: None, photos: Path) -> None:
+    lines = (photos / "photos.csv").read_text().replace("image,caption", "bild,inhalt").splitlines()
+    Path("eigene.csv").write_text("\n".join([f"{lines[0]},teil", *(f"{line},x" for line in lines[1:13])]))
+    named = {"image_column": "bild", "caption_column": "inhalt", "split_column": "teil", "images": photos}
+    found = knowclip.evaluate("flat", "text_to_image", data="eigene.csv", split="x", **named)
+    assert found["text_to_image"].n == 12
+    options = typer.main.get_command(app).params
+    missing = {option.name for option in options if option.name.endswith("_column")} - named.keys()
+    assert missing == set()
 
 
 def test_a_csv_gives_retrieval_and_swaps_in_one_command(flat: None, photos: Path) -> None:

@@ -132,7 +132,7 @@ def _filled(
     kinds: Counter[str] = Counter()
     without: Counter[str] = Counter()
     for i, (example, before) in enumerate(zip(filled, examples, strict=True)):
-        kinds.update({negative.kind for negative in example.negatives})
+        kinds.update(dict.fromkeys(negative.kind for negative in example.negatives).keys())
         if example.negatives:
             continue
         if i not in given:

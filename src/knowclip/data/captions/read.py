@@ -77,7 +77,9 @@ def read_captions(
     split: str | None = None,
     image_column: str | None = None,
     caption_column: str | None = None,
+    split_column: str | None = None,
     allow_missing: bool = False,
+    max_missing: float = TOLERATED_SHARE,
 ) -> CaptionSet:
     """Read image-caption pairs.
 
@@ -89,7 +91,9 @@ def read_captions(
         split: all splits when None. Karpathy's "train" takes in "restval"; Flickr8k's "val" is its "dev".
         image_column: column of image names of a table, where the header leaves it open.
         caption_column: column of captions of a table, likewise.
-        allow_missing: accept that more than 1% of the images are not there.
+        split_column: column that says the split, where it is not called "split".
+        allow_missing: accept that any number of the images is not there.
+        max_missing: else the share of the images that may be missing.
 
     Returns:
         Examples with ``image_id`` the image's name as the file writes it, and ``key`` ``"name#k"`` for the
@@ -106,18 +110,19 @@ def read_captions(
             "and 'negatives' read it; give a table with the columns 'image' and 'caption', or another "
             "format of `knowclip data --formats`"
         )
-    options = Options(split=split, image_column=image_column, caption_column=caption_column)
+    options = Options(split, image_column, caption_column, split_column=split_column)
     rows = list(source.rows(options))
-    return _assemble(rows, source, Path(images) if images is not None else None, allow_missing)
+    tolerated = 1.0 if allow_missing else max_missing
+    return _assemble(rows, source, Path(images) if images is not None else None, tolerated)
 
 
-def _assemble(rows: list[Row], source: Source, root: Path | None, allow_missing: bool) -> CaptionSet:
+def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: float) -> CaptionSet:
     """Check every row and make the examples."""
     faults = [fault_of(row) or _image_fault(row.image) for row in rows]
     skipped = Counter(fault for fault in faults if fault)
     _refuse_broken(rows, faults, skipped, source)
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
-    refs, missing = _refs(list(dict.fromkeys(row.image for row in good)), source, root, allow_missing)
+    refs, missing = _refs(list(dict.fromkeys(row.image for row in good)), source, root, tolerated)
     examples = [
         Example(key, image, refs[image], caption, negatives=tuple(Negative(one, GIVEN) for one in false))
         for key, image, caption, false in pairs_of(good, skipped, there=refs)
@@ -163,26 +168,26 @@ def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], sou
 
 
 def _refs(
-    names: list[str], source: Source, root: Path | None, allow_missing: bool
+    names: list[str], source: Source, root: Path | None, tolerated: float
 ) -> tuple[dict[str, ImageRef], dict[str, str]]:
     """Image name to its file, and the missing ones; what shards and saved data sets list, they hold."""
     if is_remote(source.path) and root is None:
         folder = source.path if source.path.suffix != ".tar" else source.path.parent
         return {name: ImageRef(folder / name) for name in names}, {}
     if source.format.name not in ("webdataset", "huggingface"):
-        return _locate(names, source.path, root, allow_missing)
+        return _locate(names, source.path, root, tolerated)
     folder = source.path if source.path.is_dir() else source.path.parent
     if root is not None or source.format.name == "webdataset":
         folder = root or folder
     inside = [name for name in names if source.format.name == "webdataset" or ".arrow/" in name]
     outside = sorted(set(names) - set(inside))
     found = {name: ImageRef(folder / name) for name in inside}
-    located, missing = _locate(outside, source.path, root, allow_missing) if outside else ({}, {})
+    located, missing = _locate(outside, source.path, root, tolerated) if outside else ({}, {})
     return found | located, missing
 
 
 def _locate(
-    names: list[str], source: Path, root: Path | None, allow_missing: bool
+    names: list[str], source: Path, root: Path | None, tolerated: float
 ) -> tuple[dict[str, ImageRef], dict[str, str]]:
     """Find the image file of every name that has one; the others are missing where they would have to be."""
     roots = [root] if root is not None else list(_image_roots(source))
@@ -190,14 +195,15 @@ def _locate(
     root = next((r for r in roots if any(_file(r, name) for name in names[:100])), roots[0])
     found = {name: ImageRef(path) for name in names if (path := _file(root, name)) is not None}
     missing = {str(root / name): f"image {root / name} does not exist" for name in names if name not in found}
-    if len(missing) > TOLERATED_SHARE * len(names) and not allow_missing:
+    if len(missing) > tolerated * len(names):
         first = next(name for name in names if name not in found)
         looked = ", ".join(map(str, roots)) if not found else str(root)
         raise ValueError(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
             f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
-            "data.val.images=FOLDER for train, --images FOLDER for evaluate, select and swaps), or measure "
-            "without them (--allow-missing for evaluate); in Python images=..., allow_missing=True"
+            "data.val.images=FOLDER for train, --images FOLDER for evaluate, select and swaps), or go on "
+            "without them (data.max_unreadable=SHARE for train, --allow-missing for evaluate); in Python "
+            "images=..., allow_missing=True"
         )
     return found, missing
 

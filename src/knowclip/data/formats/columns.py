@@ -71,11 +71,14 @@ def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
         raise ValueError(f"{path} has no columns: it is empty, or none of its records has named fields")
     image = _one(names, options.image_column, IMAGE_COLUMNS, "image", path, required=options.with_images)
     captions = _captions(names, options.caption_column, path)
-    if options.key_column is not None and options.key_column not in names:
-        raise _refusal(names, options.key_column, (), "key", path)
+    for given, role in ((options.key_column, "key"), (options.split_column, "split")):
+        if given is not None and given not in names:
+            raise _refusal(names, given, (), role, path)
     folded = {name.casefold(): name for name in names}
     negatives = next((folded[name] for name in NEGATIVE_COLUMNS if name in folded), None)
-    return Columns(image, captions, options.key_column, negatives, folded.get(SPLIT_COLUMN))
+    return Columns(
+        image, captions, options.key_column, negatives, options.split_column or folded.get(SPLIT_COLUMN)
+    )
 
 
 def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, options: Options) -> None:
@@ -155,6 +158,7 @@ def _refusal(
         "caption": "data.train.caption_column=NAME for train, --column NAME for parse and negatives, "
         "--caption-column NAME for evaluate, select and swaps",
         "key": "--key-column NAME",
+        "split": "data.train.split_column=NAME for train, --split-column NAME for evaluate, select and swaps",
     }[role]
     image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
     near = get_close_matches(given or "", names, n=1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.columns import choose, record_rows
-from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split
+from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split, of_split
 from knowclip.storage.members import arrow_table
 from knowclip.storage.text_files import read_json
 
@@ -28,13 +28,17 @@ def read_dataset(path: Path, content: Any, options: Options) -> Iterator[Row]:
     """Rows of a saved folder, of one Arrow file, or of a data set by name."""
     splits = _by_name(str(path)) if is_hub(path) else _saved(path)
     wanted = SPLIT_NAMES.get(options.split, (options.split,)) if options.split else tuple(splits)
-    if not any(name in splits for name in wanted):
+    if options.split_column is not None:
+        wanted = tuple(splits)  # a column tells, in whichever of them
+    elif not any(name in splits for name in wanted):
         check_split(options.split, (name for name in splits if name), path)
     known: dict[tuple[str, int], str] = {}
-    for name, files in splits.items():
-        if name in wanted:
-            for file in files:
-                yield from _rows(file, path, options, known)
+    files = [file for name, some in splits.items() if name in wanted for file in some]
+    rows = (row for file in files for row in _rows(file, path, options, known))
+    if options.split_column is not None:
+        yield from of_split(rows, options.split, path)
+    else:
+        yield from (row for _, row in rows)
 
 
 def _saved(path: Path) -> dict[str, list[Path]]:
@@ -77,8 +81,10 @@ def _by_name(name: str) -> dict[str, list[Path]]:
     return {split: [Path(file["filename"]) for file in part.cache_files] for split, part in loaded.items()}
 
 
-def _rows(file: Path, path: Path, options: Options, known: dict[tuple[str, int], str]) -> Iterator[Row]:
-    """Rows of one Arrow file; a packed image is called by its file, column and row.
+def _rows(
+    file: Path, path: Path, options: Options, known: dict[tuple[str, int], str]
+) -> Iterator[tuple[str | None, Row]]:
+    """Split and row of one Arrow file; a packed image is called by its file, column and row.
 
     ``known`` are images by the name they had and their size: in one row a caption, an image comes often.
     """
@@ -91,8 +97,7 @@ def _rows(file: Path, path: Path, options: Options, known: dict[tuple[str, int],
         images = _images(table, columns.image, file, path, known)
         records = [{**record, columns.image: image} for record, image in zip(records, images, strict=True)]
     placed = ((f"{file.name}, row {number}", record, "") for number, record in enumerate(records))
-    for _, row in record_rows(placed, columns):
-        yield row
+    yield from record_rows(placed, columns)
 
 
 def _images(

@@ -41,7 +41,8 @@ def read_list(path: Path, content: Any, options: Options) -> Iterator[Row]:
         for i, one in enumerate(content)
     )
     named = LIST_NAME.fullmatch(path.name)
-    if named and not any(isinstance(one, dict) and "split" in one for one in content):
+    told = any(isinstance(one, dict) and "split" in one for one in content)
+    if named and not told and options.split_column is None:
         check_split(options.split, [named[1]], path)
         options = replace(options, split=None)
     return _rows(records, path, options)

@@ -64,10 +64,9 @@ class Source(NamedTuple):
             ValueError: the file is broken, or has no such split or column.
         """
         if options.columns and not self.format.columns:
-            given = options.image_column or options.caption_column or options.key_column
             raise ValueError(
-                f"image_column, caption_column and key columns are for tables; {self.path}, for which "
-                f"{given!r} is given, is read as {self.format.name!r}"
+                "image_column, caption_column, split_column and key columns are for tables; "
+                f"{self.path}, for which {options.named!r} is given, is read as {self.format.name!r}"
             )
         if self.is_split:
             options = replace(options, split=None)

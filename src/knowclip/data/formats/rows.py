@@ -15,8 +15,8 @@ LENGTH = "row of another length than the header"
 NOT_UTF8 = "not UTF-8"
 EMPTY = "empty caption"
 NO_SPLIT = (
-    "; give what tells it that name, or ask for none (in a recipe data.train.split=null or "
-    "data.val.split=null)"
+    "; give what tells it that name, or name it (data.train.split_column=NAME for train, --split-column NAME "
+    "for other commands), or ask for none (in a recipe data.train.split=null or data.val.split=null)"
 )
 """Goes on with what a table without splits answers to the wish for one."""
 REPLACED = "member that a later one of its name replaces"
@@ -57,12 +57,18 @@ class Options:
     image_column: str | None = None
     caption_column: str | None = None
     key_column: str | None = None
+    split_column: str | None = None
     with_images: bool = True
 
     @property
     def columns(self) -> bool:
         """Whether any column is named."""
-        return bool(self.image_column or self.caption_column or self.key_column)
+        return self.named is not None
+
+    @property
+    def named(self) -> str | None:
+        """The first column that is named."""
+        return self.image_column or self.caption_column or self.key_column or self.split_column
 
 
 @dataclass(frozen=True, slots=True, eq=False)

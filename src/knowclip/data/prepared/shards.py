@@ -84,7 +84,7 @@ def _counts(
     kinds: Counter[str] = Counter()
     without: Counter[str] = Counter()
     for pair, record in zip(pairs, records, strict=True):
-        kinds.update({negative["kind"] for negative in record["negatives"]})
+        kinds.update(dict.fromkeys(negative["kind"] for negative in record["negatives"]).keys())
         if not record["negatives"]:
             claims = record["relations"] or record["attributes"] or pair.negatives
             without["no valid negative" if claims else "no relation and no attribute"] += 1

@@ -62,7 +62,7 @@ def read_source(
         most: images of the part that probes are fitted on.
         seed: of which images these are.
         cache: folder that keeps parsed captions and their swaps.
-        columns: ``images``, ``image_column`` and ``caption_column`` of ``read_captions``.
+        columns: ``images`` and ``image_column``, ``caption_column``, ``split_column`` of ``read_captions``.
         progress: told how many captions have their swaps.
 
     Raises:

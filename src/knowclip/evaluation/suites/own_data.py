@@ -60,7 +60,7 @@ def read_own(
         names: of ``NAMES``; ``DEFAULT`` where there are none.
         split: of the captions; None: "test" where there is one, else all of them.
         allow_missing: accept that more than 1% of the images are not there, or more than 1% unreadable.
-        columns: ``images``, ``image_column`` and ``caption_column`` of ``read_captions``.
+        columns: ``images`` and ``image_column``, ``caption_column``, ``split_column`` of ``read_captions``.
         swap_items: of swaps, drawn from all by content, so that they are the same ones each time; 0: all.
         cache: folder that keeps negatives by content.
         progress: told how many images are looked at, and how many captions have their negatives.

@@ -1,0 +1,32 @@
+"""What ``knowclip train`` says of the negatives it made, beside what it was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from knowclip.commands.train_report import negatives_told
+from knowclip.recipe.data import NegativesConfig
+
+
+def told(found: dict[str, int], without: dict[str, int], **negatives: Any) -> list[str]:
+    recipe = SimpleNamespace(data=SimpleNamespace(negatives=NegativesConfig(**negatives)))
+    return negatives_told(recipe, SimpleNamespace(kinds=Counter(found), without=Counter(without)))  # type: ignore[arg-type]
+
+
+def test_kinds_are_named_and_counted_in_one_order() -> None:
+    kinds = {"relation_swap": 30, "attribute_swap": 1}
+    lines = told(kinds, {"no valid negative": 2})
+    assert lines == told(dict(reversed(kinds.items())), {"no valid negative": 2})
+    assert lines == [
+        "kinds of negatives (data.negatives.kinds): relation_swap, attribute_swap",
+        "1 training caption with a negative of kind attribute_swap",
+        "30 training captions with a negative of kind relation_swap",
+        "2 training captions without a negative of these kinds: no valid negative",
+    ]
+
+
+def test_kinds_that_were_asked_for_are_named_though_none_was_made() -> None:
+    assert told({}, {"no valid negative": 2}, kinds=("object_replacement",))[0].endswith("object_replacement")
+    assert told({}, {}) == []
