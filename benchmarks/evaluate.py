@@ -40,13 +40,13 @@ Item = tuple[ImageRef, str, str]
 """Image, true caption, false caption."""
 
 
-def draw(folder: Path, count: int) -> list[Path]:
-    """Pictures of 500x375 pixels, the usual size of Visual Genome's."""
+def draw(folder: Path, count: int, size: tuple[int, int] = (500, 375)) -> list[Path]:
+    """Pictures of 500x375 pixels, the usual size of Visual Genome's, or of another size."""
     rng = np.random.default_rng(0)
     paths = [folder / f"{number}.jpg" for number in range(count)]
     for path in paths:
         coarse = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path, quality=90)
     return paths
 
 

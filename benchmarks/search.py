@@ -6,6 +6,7 @@
     python benchmarks/search.py rerank RUN --plain scenes-base   # drawn twins: what re-ranking is worth
     python benchmarks/search.py photos RUN --data FLICKR8K       # captions of photos, and their swaps
     python benchmarks/search.py loading ViT-B-32/random          # reading photos against encoding them
+    python benchmarks/search.py loading scenes-base --pixels 4032x3024   # those of a phone
 
 ``vectors`` fills an index's database, arranges it, and asks as ``Index.search`` does: the nearest 100 by
 half precision, ranked by single precision from the database; on one thread. Exact search of the same queries
@@ -19,10 +20,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -342,9 +345,9 @@ def photos(model: str, data: Path, split: str, queries: int) -> None:
     print(json.dumps(told), flush=True)
 
 
-def loading(model: str, photos: int) -> None:
-    """CPU time to encode a photo, by that to read, hash and preprocess one."""
-    from evaluate import draw  # pictures of 500x375 pixels
+def loading(model: str, count: int, size: tuple[int, int], data: Path | None) -> None:
+    """CPU time to encode a photo, by that to read, hash and preprocess one; and what reading less costs."""
+    from evaluate import draw
 
     from knowclip.search.encoder import Encoder
     from knowclip.search.indexing import BATCH, Added, _Adding
@@ -352,30 +355,40 @@ def loading(model: str, photos: int) -> None:
 
     encoder = Encoder.load(model)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as out:
-        draw(Path(folder), photos)
+        if data is None:
+            draw(Path(folder), count, size)
+        files = list_photos([folder if data is None else data]).photos[:count]
         store = Store.create(Path(out), model=model, fingerprint="none", width=encoder.clip.embed_dim)
         adding = _Adding(store, encoder, Added())
         batch: list = []
 
         def read() -> None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor() as pool:
-                for part in adding._read_ahead(pool, list_photos([folder]).photos):
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for part in adding._read_ahead(pool, files):
                     batch[:] = part
 
-        reading = seconds(read) / photos
-        pixels = [each.pixels for each in batch]
+        reading = seconds(read) / len(files)
+        pixels = [each.pixels for each in batch if each.pixels is not None]
         encoding = seconds(lambda: encoder.pixels(pixels)) / len(pixels)
+        whole = [encoder.image(each.file.path) for each in batch if each.pixels is not None]
+        alike = (encoder.pixels(pixels) * np.stack(whole)).sum(axis=1)
     told = {
         "what": "loading",
         "model": model,
-        "photos": photos,
+        "photos": len(files),
+        "size": str(data) if data is not None else "x".join(map(str, size)),
         "batch": BATCH,
         "encoding_by_reading": round(encoding / reading, 2),
         "reading_ms": round(1e3 * reading, 1),
+        "least_cosine_with_encode_image": round(float(alike.min()), 5),
     }
     print(json.dumps(told), flush=True)
+
+
+def pixels(text: str) -> tuple[int, int]:
+    """``4000x3000``, in numbers."""
+    width, height = map(int, text.split("x"))
+    return width, height
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -403,7 +416,8 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=10)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--photos", type=int, default=256)
-    parser.add_argument("--data", type=Path, help="photos: captioned photos")
+    parser.add_argument("--pixels", type=pixels, default=(500, 375), help="loading: WIDTHxHEIGHT of a photo")
+    parser.add_argument("--data", type=Path, help="photos: captioned photos; loading: a folder of photos")
     parser.add_argument("--split", default="val", help="photos: of the data")
     parser.add_argument("--queries", type=int, default=300)
     chosen = parser.parse_args()
@@ -412,7 +426,7 @@ def main() -> None:
     elif chosen.what == "photos":
         photos(chosen.model, chosen.data, chosen.split, chosen.queries)
     elif chosen.what == "loading":
-        loading(chosen.model, chosen.photos)
+        loading(chosen.model, chosen.photos, chosen.pixels, chosen.data)
     else:
         with tempfile.TemporaryDirectory() as folder:
             where = chosen.folder or Path(folder, "index")

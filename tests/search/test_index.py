@@ -81,9 +81,22 @@ def test_photos_are_ranked_as_the_model_scores_them(photos: Path, out: Path) -> 
 def test_a_second_run_reads_no_file_and_encodes_nothing(photos, out, encoded, monkeypatch) -> None:
     build(photos, out)
     assert encoded == [7]
-    monkeypatch.setattr(indexing, "digest_of", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(indexing, "digest", lambda file: pytest.fail(f"{file.name} was read again"))
     added = knowclip.Index.open(out, model=tiny_model()).add(photos)
     assert added.outcomes == {"unchanged": 7} and encoded == [7]
+
+
+def test_large_jpegs_are_decoded_smaller_with_next_to_the_same_vectors(tmp_path: Path, out: Path) -> None:
+    model, sizes = tiny_model(), []
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(pixels).resize((640, 480), Image.Resampling.BICUBIC).save(path)
+    whole = model.preprocess
+    model.preprocess = lambda image: sizes.append(image.size) or whole(image)
+    index = knowclip.Index.build(path, out, model=model)
+    assert 3 * min(model.image_size) <= min(sizes[-1]) < 480  # the last: others are of the fingerprint
+    (hit,) = index.search(image=path, rerank=False)
+    assert sizes[-1] == (640, 480) and hit.similarity > 0.999
 
 
 def test_new_changed_and_touched_photos(photos: Path, out: Path, encoded: list[int]) -> None:
@@ -426,8 +439,8 @@ def test_reading_the_photos_keeps_ahead_of_the_model(photos: Path, out: Path, mo
     monkeypatch.setattr(indexing, "BATCH", 1)
     read: list[str] = []
     seen: list[int] = []
-    whole = indexing.digest_of
-    monkeypatch.setattr(indexing, "digest_of", lambda path: read.append(path) or whole(path))
+    whole = indexing.digest
+    monkeypatch.setattr(indexing, "digest", lambda file: read.append(file.name) or whole(file))
 
     class Waiting:
         def __init__(self, encode: Callable) -> None:

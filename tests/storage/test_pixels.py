@@ -75,3 +75,37 @@ def test_a_photo_whose_exif_is_broken_is_read_as_it_lies(tmp_path, exif):
     check_pixels(ImageRef(tmp_path / "photo.jpg"))
     plain = Image.open(tmp_path / "photo.jpg").convert("RGB")
     assert np.array_equal(np.asarray(load_pixels(ImageRef(tmp_path / "photo.jpg"))), np.asarray(plain))
+
+
+def decoded(tmp_path, size, *, enough=16, kind="jpg", box=None):
+    path = tmp_path / f"photo.{kind}"
+    Image.new("RGB", size, "red").save(path)
+    return load_pixels(ImageRef(path, box), enough=enough)
+
+
+@pytest.mark.parametrize(
+    ("size", "read"),
+    [
+        ((160, 128), (20, 16)),
+        ((64, 160), (16, 40)),
+        ((36, 200), (18, 100)),  # a quarter would be too small
+        ((164, 132), (41, 33)),  # an eighth would round
+        ((161, 128), (161, 128)),  # so would any
+        ((30, 400), (30, 400)),
+    ],
+)
+def test_a_large_jpeg_may_be_decoded_smaller_where_both_sides_divide_evenly(tmp_path, size, read):
+    assert decoded(tmp_path, size).size == read
+    assert decoded(tmp_path, size, enough=None).size == size
+
+
+def test_what_is_decoded_smaller_is_turned_too_and_boxes_and_other_formats_are_read_whole(tmp_path):
+    lying, exif = Image.new("RGB", (320, 160), "red"), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    lying.paste("blue", (160, 0, 320, 160))
+    lying.save(tmp_path / "phone.jpg", exif=exif)
+    small = load_pixels(ImageRef(tmp_path / "phone.jpg"), enough=20)
+    assert small.size == (20, 40)
+    assert small.getpixel((10, 4))[0] > 240 and small.getpixel((10, 36))[2] > 240
+    assert decoded(tmp_path, (160, 128), box=(0, 0, 80, 64)).size == (80, 64)
+    assert decoded(tmp_path, (160, 128), kind="png").size == (160, 128)

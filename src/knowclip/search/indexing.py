@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from knowclip.console.progress import Stages
 from knowclip.data.images.decoding import prepared
 from knowclip.search.encoder import Encoder
-from knowclip.search.scan import FileState, Listing, PhotoFile, digest_of, is_below, list_photos
+from knowclip.search.scan import FileState, Listing, PhotoFile, digest, is_below, list_photos
 from knowclip.search.store import Store
 from knowclip.types import ImageRef
 
@@ -25,6 +25,12 @@ BATCH = 64
 """Photos encoded at once, and kept at once: what a process that is killed has to do again."""
 _AHEAD = 2
 """Batches that are read while one is encoded."""
+GAP = 3
+"""How many times as large as the model reads them large JPEGs are decoded at least.
+
+Of 12 mosaics of photos at each scale, the least cosine with the embedding of the whole photo was .9976 at 2,
+.9994 at 3 and .9995 at 4 for ``lite0-minilm``, which notices most.
+"""
 
 UNCHANGED, NEW, CHANGED, MOVED, COPY = "unchanged", "new", "changed", "moved", "copy"
 UNREADABLE = "cannot be read"
@@ -148,16 +154,21 @@ class _Adding:
 
     def _read(self, file: PhotoFile) -> _Read:
         try:
-            digest = digest_of(file.path)
-            known = digest in self.known
-            pixels = None if known else prepared(ImageRef(Path(file.path)), self.encoder.clip.preprocess)
+            with open(file.path, "rb") as opened:  # once: what is hashed is what is decoded
+                found = digest(opened)
+                pixels = None if found in self.known else self._pixels(file, opened)
             if FileState.of(file.path) != file.state:
                 return _Read(file, fault=f"image {file.path} changed while it was read: index once more")
         except OSError as error:
             return _Read(file, fault=f"image {file.path} cannot be read: {error.strerror or error}")
         except ValueError as error:
             return _Read(file, fault=str(error))
-        return _Read(file, digest, pixels)
+        return _Read(file, found, pixels)
+
+    def _pixels(self, file: PhotoFile, opened: IO[bytes]) -> Tensor:
+        clip = self.encoder.clip
+        enough = GAP * min(clip.image_size)
+        return prepared(ImageRef(Path(file.path)), clip.preprocess, lambda _: opened, enough=enough)
 
     def _keep(self, batch: list[_Read]) -> None:
         """Encode what is new of a batch, and write all of it."""

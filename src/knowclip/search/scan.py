@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from knowclip.console.progress import Stages
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
@@ -122,4 +122,15 @@ def digest_of(path: str) -> bytes:
         OSError: It cannot be read.
     """
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        return digest(file)
+
+
+def digest(file: IO[bytes]) -> bytes:
+    """SHA-256 of what an open file holds; it stands at its beginning then.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    found = hashlib.file_digest(file, "sha256").digest()
+    file.seek(0)
+    return found

@@ -53,13 +53,15 @@ def decode(refs: Sequence[ImageRef], *, preprocess: Preprocess) -> Float[Tensor,
     return torch.stack([prepared(ref, preprocess) for ref in refs])
 
 
-def prepared(ref: ImageRef, preprocess: Preprocess, opener: Opener = open_file) -> Tensor:
-    """Decode and preprocess an image, whose bytes ``opener`` gives.
+def prepared(
+    ref: ImageRef, preprocess: Preprocess, opener: Opener = open_file, *, enough: int | None = None
+) -> Tensor:
+    """Decode and preprocess an image, whose bytes ``opener`` gives; ``enough`` as ``load_pixels`` takes it.
 
     Raises:
         ValueError: Naming the file that is missing, unreadable, or of a size that nothing is left of.
     """
-    image = load_pixels(ref, opener)
+    image = load_pixels(ref, opener, enough=enough)
     try:
         return preprocess(image)
     except (ValueError, RuntimeError, MemoryError) as error:
