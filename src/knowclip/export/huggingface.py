@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from knowclip.export import vision_text
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import transformers_clip
+from knowclip.models.loading.inexpressible import instead
 from knowclip.models.loading.transformers_images import write_preprocessing
 from knowclip.storage.atomic import atomic_folder
 
@@ -48,10 +49,7 @@ def save_transformers(model: DualEncoder, folder: str | Path) -> Kind:
         save_clip_model(model, folder)
         return "CLIPModel"
     built = vision_text.build_vision_text(model)
-    height, width = model.image_size
-    if height != width:
-        raise ValueError(f"transformers' image processors make squares, and the images are {height}x{width}")
-    preprocessing = write_preprocessing(model.model.visual.preprocess_cfg, height)
+    preprocessing = _preprocessing(model)
     with atomic_folder(folder) as temporary:
         built.save_pretrained(temporary)
         write_tokenizer(model, temporary)
@@ -65,19 +63,29 @@ def save_clip_model(model: DualEncoder, folder: str | Path) -> None:
     Raises:
         ValueError: It cannot express the towers; nothing is then written.
     """
-    transformers_clip.refuse_inexpressible(model.config)
     config = transformers_clip.write_config(model.config, **_special_ids(model.tokenizer))
+    preprocessing = _preprocessing(model)
     state = {key: tensor.detach().cpu().float() for key, tensor in model.weights().items()}
     state = transformers_clip.weights_to_transformers(state)
-    preprocessing = write_preprocessing(
-        model.model.visual.preprocess_cfg, config["vision_config"]["image_size"]
-    )
     with atomic_folder(folder) as temporary:
         tensors = {key: tensor.contiguous().clone() for key, tensor in state.items()}
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
         write_tokenizer(model, temporary)
         _write_json(temporary / "config.json", config)
         _write_json(temporary / "preprocessor_config.json", preprocessing)
+
+
+def _preprocessing(model: DualEncoder) -> dict[str, Any]:
+    height, width = model.image_size
+    otherwise = instead(model.config)
+    if height != width:
+        raise ValueError(
+            f"transformers' image processors make squares, and the images are {height}x{width}. {otherwise}"
+        )
+    try:
+        return write_preprocessing(model.model.visual.preprocess_cfg, height)
+    except ValueError as error:
+        raise ValueError(f"{error}. {otherwise}") from error
 
 
 def _special_ids(tokenizer: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from knowclip.models.clip import DualEncoder
+from knowclip.models.loading.inexpressible import has_local_text_tower
 from knowclip.storage.atomic import atomic_folder
 
 Kind = Literal["open_clip", "knowclip"]
@@ -44,7 +45,7 @@ def save_pretrained(model: DualEncoder, folder: str | Path) -> Kind:
         OSError: If it cannot be written (for example a full disk); an older folder is then untouched.
     """
     folder = Path(folder)
-    kind: Kind = "knowclip" if _has_local_text_tower(model.config) else "open_clip"
+    kind: Kind = "knowclip" if has_local_text_tower(model.config) else "open_clip"
     try:
         with atomic_folder(folder) as temporary:
             save_file(_tensors(model), temporary / MODEL_FILE, metadata={"format": "pt"})
@@ -78,11 +79,6 @@ def _model_cfg(model: DualEncoder, kind: Kind) -> dict[str, Any]:
     if model.logit_bias is not None:
         config.setdefault("init_logit_bias", 0.0)
     return config
-
-
-def _has_local_text_tower(config: dict[str, Any]) -> bool:
-    name = config["text_cfg"].get("hf_model_name")
-    return bool(name) and (Path(name).is_absolute() or Path(name).exists())
 
 
 def _tensors(model: DualEncoder) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def refuse_inexpressible(model: DualEncoder) -> None:
     if not isinstance(model.model.text.proj, nn.Identity) and not _is_bare_linear(model.model.text.proj):
         found.append(f"hf_proj_type={text.get('hf_proj_type')!r} (it has linear alone)")
     if found:
-        raise refusal_of_vision_text(found)
+        raise refusal_of_vision_text(found, model.config)
 
 
 def build_vision_text(model: DualEncoder) -> nn.Module:
@@ -91,7 +91,7 @@ def _load(there: nn.Module, tower: nn.Module) -> None:
     except RuntimeError as error:
         raise ValueError(
             f"transformers builds another {type(tower).__name__} than open_clip did ({error}): export to "
-            "open_clip or onnx instead"
+            "onnx instead"
         ) from error
 
 

@@ -36,9 +36,9 @@ def check_export(name: str, to: str) -> None:
         return
     if to == "transformers" and has_foreign_towers(settings):
         if found := not_in_vision_text(settings):
-            raise refusal_of_vision_text(found)
+            raise refusal_of_vision_text(found, settings)
     elif found := not_in_clip(settings):
-        raise refusal_of_clip(found)
+        raise refusal_of_clip(found, settings)
 
 
 def settings_of(name: str) -> dict[str, Any] | None:

@@ -6,23 +6,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
-def refusal_of_clip(found: Sequence[str]) -> ValueError:
-    """The error that names what a ``CLIPModel`` has no place for."""
+def has_local_text_tower(model_cfg: dict[str, Any]) -> bool:
+    """Whether the text tower is a Hugging Face one from a local folder, which open_clip cannot express."""
+    name = model_cfg["text_cfg"].get("hf_model_name")
+    return bool(name) and (name.startswith("package:") or Path(name).is_absolute() or Path(name).exists())
+
+
+def instead(model_cfg: dict[str, Any]) -> str:
+    """The formats that take any model, in words."""
+    local = has_local_text_tower(model_cfg)
+    return f"Export to onnx instead, or to open_clip{' for knowclip.load alone' if local else ''}"
+
+
+def refusal_of_clip(found: Sequence[str], model_cfg: dict[str, Any]) -> ValueError:
+    """The error that names what a ``CLIPModel`` has no place for, and the formats that have one."""
     return ValueError(
         f"transformers' CLIPModel cannot express {', '.join(found)}: it is OpenAI's architecture alone "
         "(a Vision Transformer pooled at its class token, a causal text Transformer pooled at the end of "
-        "text). Export to open_clip or onnx instead"
+        f"text). {instead(model_cfg)}"
     )
 
 
-def refusal_of_vision_text(found: Sequence[str]) -> ValueError:
+def refusal_of_vision_text(found: Sequence[str], model_cfg: dict[str, Any]) -> ValueError:
     """Likewise for a ``VisionTextDualEncoderModel``."""
     return ValueError(
-        f"transformers' VisionTextDualEncoderModel cannot express {'; '.join(found)}. Export to "
-        "open_clip or onnx instead"
+        f"transformers' VisionTextDualEncoderModel cannot express {'; '.join(found)}. {instead(model_cfg)}"
     )
 
 

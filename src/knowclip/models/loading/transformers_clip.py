@@ -237,7 +237,7 @@ def refuse_inexpressible(model_cfg: Json) -> None:
     if text.get("pool_type") == "eos" and text.get("eos_id", CLIPTextCfg.eos_id) == _POOLS_AT_HIGHEST:
         found.append("text_cfg.eos_id=2 (CLIPModel would pool at the highest id)")
     if found:
-        raise refusal_of_clip(found)
+        raise refusal_of_clip(found, model_cfg)
 
 
 def _tower(path: Path, config: Any) -> Json:
