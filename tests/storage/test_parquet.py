@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from knowclip.storage.members import arrow_table
 from knowclip.storage.parquet import rows, whole
 
 IMAGE = {"bytes": b"\x89PNG", "path": None}
@@ -78,3 +80,37 @@ def test_a_column_without_any_image_is_read(tmp_path: Path, values: list[object]
 def test_an_error_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="other"), whole(tmp_path / "a.parquet"):
         raise KeyError("other")
+
+
+def of_buffers(offsets: list[int], characters: bytes) -> pa.Table:
+    """A column of strings that nobody looked at, as a damaged file has it."""
+    ends = pa.py_buffer(np.array(offsets, np.int32).tobytes())
+    array = pa.StringArray.from_buffers(len(offsets) - 1, ends, pa.py_buffer(characters))
+    return pa.table({"caption": array})
+
+
+def test_strings_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
+    pq.write_table(of_buffers([0, 2, 4], b"ab\xff\xfe"), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet is no whole Parquet file: 'utf-8' codec") as error:
+        list(rows(tmp_path / "a.parquet"))
+    assert not isinstance(error.value, UnicodeDecodeError)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "characters"),
+    [([0, 2, 4], b"ab\xff\xfe"), ([0, 2, 4_000_000], b"abcd"), ([0, 3, 1], b"abcd")],
+)
+def test_a_table_that_points_outside_itself_is_named_before_it_is_read(
+    tmp_path: Path, offsets: list[int], characters: bytes
+) -> None:
+    good, path = pa.table({"caption": ["ab", "cd"]}), tmp_path / "data.arrow"
+    with pa.ipc.new_stream(path, good.schema) as sink:
+        sink.write_table(good)
+    content = path.read_bytes()
+    old = np.array([0, 2, 4], np.int32).tobytes()
+    assert content.count(old) == 1 and content.count(b"abcd") == 1
+    content = content.replace(b"abcd", characters)
+    path.write_bytes(content.replace(old, np.array(offsets, np.int32).tobytes()))
+    with pytest.raises(ValueError, match=r"data\.arrow is no whole Arrow file: ") as error:
+        arrow_table(path)
+    assert not isinstance(error.value, pa.ArrowException)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from knowclip.storage import remote
+from knowclip.storage.parquet import whole
 from knowclip.storage.shard_index import file_key, index, places
 
 
@@ -135,16 +136,16 @@ def arrow_table(path: Path) -> Any:
 
 @lru_cache(maxsize=256)
 def _arrow_table(path: str, state: str) -> Any:
-    import pyarrow
+    with whole(Path(path)):
+        import pyarrow
 
-    try:
         source = pyarrow.memory_map(path)
         try:
-            return pyarrow.ipc.open_stream(source).read_all()
+            table = pyarrow.ipc.open_stream(source).read_all()
         except pyarrow.ArrowInvalid:
-            return pyarrow.ipc.open_file(source).read_all()
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a whole Arrow file: {error}") from error
+            table = pyarrow.ipc.open_file(source).read_all()
+        table.validate(full=True)  # pyarrow believes any offsets, and reads beyond the file's end
+        return table
 
 
 def _arrow_cell(shard: Path, path: Path) -> bytes | None:

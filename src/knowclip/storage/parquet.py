@@ -25,7 +25,7 @@ def whole(path: Path) -> Iterator[None]:
         raise ImportError('Parquet files need pyarrow: pip install "knowclip[graph]"') from error
     try:
         yield
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no whole {path.suffix[1:].title()} file: {error}") from error
 
 

@@ -79,16 +79,12 @@ def read_parquet(path: Path, content: Any, options: Options) -> Iterator[Row]:
 
 def _of_batches(file: Any, names: list[str], path: Path) -> Iterator[Record]:
     """Records of the columns ``names`` of a Parquet file, a few at a time."""
-    import pyarrow
-
     number = 0
-    try:
+    with whole(path):
         for batch in file.iter_batches(columns=names):
             for record in batch.to_pylist():
                 number += 1
                 yield f"row {number}", record, ""
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read beyond row {number}: {error}") from error
 
 
 def read_metadata(path: Path, content: Any, options: Options) -> Iterable[Row]:

@@ -161,7 +161,7 @@ def records_of(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
             for row in batch.to_pylist():
                 record = json.loads(row["graph"]) | {"negatives": [*map(_restored, row["negatives"])]}
                 yield row["key"], row["caption"], record
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is no whole shard ({error}): 'knowclip prepare', given as before, makes it again"
         ) from error

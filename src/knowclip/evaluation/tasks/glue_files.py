@@ -96,4 +96,6 @@ def _read_tables(paths: Sequence[Path]) -> Iterator[Mapping[Any, Any]]:
             import pyarrow as pa
 
             with pa.memory_map(str(path)) as source:
-                yield from pa.ipc.open_stream(source).read_all().to_pylist()
+                table = pa.ipc.open_stream(source).read_all()
+                table.validate(full=True)
+                yield from table.to_pylist()
