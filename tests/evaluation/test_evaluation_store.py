@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.store import (
+    SCHEMA,
     absent_of,
     find_runs,
     named_run,
@@ -81,20 +86,60 @@ def test_cases_come_back_with_their_pictures(data_folder: Path, result: Result, 
 
 
 def test_what_is_no_result_is_named(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     (tmp_path / "run" / "best").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"run holds no results; it is a model: measure it with `"):
         find_runs([tmp_path / "run"])
     with pytest.raises(ValueError, match="holds no results; write them with `knowclip evaluate"):
         find_runs([tmp_path])
     (tmp_path / "x@y.parquet").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"x@y\.parquet is no readable Parquet"):
+    with pytest.raises(ValueError, match=r"x@y\.parquet is no whole Parquet"):
         read_run(tmp_path)
     pq.write_table(pa.table({"key": ["a"]}), tmp_path / "x@y.parquet")
     with pytest.raises(ValueError, match=r"x@y\.parquet holds no knowclip result"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda table: table.remove_column(table.column_names.index("key")), "lacks key of a result"),
+        (lambda table: table.replace_schema_metadata({b"knowclip": b"[1]"}), "holds no knowclip result"),
+        (lambda table: table.replace_schema_metadata({b"knowclip": b'{"sc'}), "holds no knowclip result"),
+        (
+            lambda table: table.replace_schema_metadata({b"knowclip": b'{"schema": %d, "n": 1}' % SCHEMA}),
+            "lacks benchmark, main, metrics, details, model, hash, split, written of a result",
+        ),
+        (
+            lambda table: table.set_column(0, table.column_names[0], pa.array([["x"]] * len(table))),
+            r"column '\w+' holds list<.*>, no plain values",
+        ),
+    ],
+    ids=["no-key", "other-metadata", "cut-metadata", "few-metadata", "lists"],
+)
+def test_a_damaged_result_is_named(
+    result: Result, tmp_path: Path, spoil: Callable[[pa.Table], pa.Table], message: str
+) -> None:
+    path = save(result, tmp_path, **MODEL)
+    pq.write_table(spoil(pq.read_table(path)), path)
+    with pytest.raises(ValueError, match=f"{re.escape(path.name)},? {message}"):
+        read_run(path.parent)
+
+
+def test_cases_that_cannot_be_shown_are_named(result: Result, data_folder: Path, tmp_path: Path) -> None:
+    path = save(result, tmp_path, **MODEL, cases=read_vg_relation(data_folder).cases)
+    assert len(read_run(path.parent).cases) == 1
+    table = pq.read_table(path)
+    pq.write_table(table.remove_column(table.column_names.index("case_true")), path)
+    with pytest.raises(ValueError, match=f"{re.escape(path.name)} holds no cases that can be shown"):
+        read_run(path.parent)
+
+
+@pytest.mark.parametrize("content", ['{"cola": "no f', '["cola"]', '{"cola": 1}', '"cola"'])
+def test_damaged_reasons_are_named(result: Result, tmp_path: Path, content: str) -> None:
+    place = save(result, tmp_path, **MODEL).parent
+    (place / "absent.json").write_text(content)
+    with pytest.raises(ValueError, match=r"absent\.json"):
+        read_run(place)
 
 
 def test_a_mixed_folder_is_refused(result: Result, tmp_path: Path) -> None:

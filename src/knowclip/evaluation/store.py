@@ -24,6 +24,8 @@ import numpy as np
 from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.benchmarks.registry import BENCHMARKS
 from knowclip.storage.atomic import atomic_file
+from knowclip.storage.parquet import whole
+from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef, Result
 
 SCHEMA = 1
@@ -34,6 +36,8 @@ TOLERANCE = 1e-5
 """Scores of one model on one benchmark differ by less than this between machines and batch sizes."""
 
 _METADATA = b"knowclip"
+_ABOUT = ("benchmark", "main", "n", "metrics", "details", "model", "hash", "split", "written")
+"""What stands in the metadata of every result."""
 _ORDER = {name: place for place, name in enumerate(BENCHMARKS)}
 
 
@@ -102,7 +106,10 @@ def save_absent(
 
 def _absent(place: Path) -> dict[str, str]:
     path = place / ABSENT
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    told = read_json(path) if path.is_file() else {}
+    if not isinstance(told, dict) or not all(isinstance(reason, str) for reason in told.values()):
+        raise ValueError(f"{path} should hold a reason a benchmark: delete it, and evaluate writes it again")
+    return told
 
 
 def _place(folder: Path, model: str, model_hash: str, split: str) -> Path:
@@ -118,7 +125,12 @@ def read(path: Path) -> Result:
     """
     table, about = _open(path)
     names = [name for name in table.column_names if not name.startswith("case_")]
-    items = {name: _array(table[name]) for name in names}
+    items = {}
+    for name in names:
+        try:
+            items[name] = _array(table[name])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}, column {name!r} holds {table[name].type}, no plain values") from error
     return Result(
         about["benchmark"], about["main"], about["n"], about["metrics"], items, details=about["details"]
     )
@@ -295,16 +307,18 @@ def _write(path: Path, result: Result, cases: Sequence[Choice], about: Mapping[s
 
 
 def _open(path: Path) -> tuple[Any, dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with whole(path):
+        import pyarrow.parquet as pq
 
-    try:
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is no readable Parquet file: {error}") from error
-    about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
-    if about.get("schema") != SCHEMA:
-        raise ValueError(f"{path} holds no knowclip result of schema {SCHEMA}; got {about.get('schema')}")
+    about: Any = None
+    with suppress(ValueError):
+        about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+        found = about.get("schema") if isinstance(about, dict) else None
+        raise ValueError(f"{path} holds no knowclip result of schema {SCHEMA}; got {found}")
+    if lacking := [name for name in _ABOUT if name not in about] + sorted({"key"} - {*table.column_names}):
+        raise ValueError(f"{path} lacks {', '.join(lacking)} of a result: evaluate writes it again")
     return table, about
 
 
@@ -312,16 +326,20 @@ def _read_cases(path: Path) -> tuple[Choice, ...]:
     table, _ = _open(path)
     if "case_image" not in table.column_names:
         return ()
-    return tuple(
-        Choice(
-            key=str(row["key"]),
-            image=ImageRef(Path(row["case_image"]), tuple(row["case_box"]) if row["case_box"] else None),
-            true=row["case_true"],
-            false=row["case_false"],
-            group=row["case_group"],
-            image_id=str(row["image_id"]),
-        )
-        for row in table.to_pylist()
+    try:
+        return tuple(map(_case, table.to_pylist()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no cases that can be shown: {error!r}") from error
+
+
+def _case(row: Mapping[str, Any]) -> Choice:
+    return Choice(
+        key=str(row["key"]),
+        image=ImageRef(Path(row["case_image"]), tuple(row["case_box"]) if row["case_box"] else None),
+        true=row["case_true"],
+        false=row["case_false"],
+        group=row["case_group"],
+        image_id=str(row["image_id"]),
     )
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, TextIO
 
@@ -138,6 +142,29 @@ def _reads_as(head: bytes, codec: str) -> bool:
 def read_text(path: Path) -> str:
     """Read a file of UTF-8 text, without a byte-order mark (see ``decode``)."""
     return decode(path.read_bytes(), path)
+
+
+@contextmanager
+def whole_table(path: Path) -> Iterator[None]:
+    """Turn what the csv module raises while ``path`` is read into an error that names it.
+
+    Raises:
+        ValueError: A field is longer than the module takes, or a quote is never closed.
+    """
+    try:
+        yield
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table that can be read: {error}; is it damaged?") from error
+
+
+def read_table(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a CSV file by its header; of a row that is too short the last fields are None.
+
+    Raises:
+        ValueError: It is no text, or no table.
+    """
+    with whole_table(path):
+        yield from csv.DictReader(io.StringIO(read_text(path), newline=""))
 
 
 def read_json(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from official import draw, png, write_lines, write_parquet
+from PIL import Image
 
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.card import Card
@@ -29,6 +31,7 @@ from knowclip.evaluation.benchmarks.records import (
 from knowclip.evaluation.benchmarks.vsr import VSR
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.suites.folder import read_suite
+from knowclip.types import ImageRef
 
 CARD = Card("toy", "Toy", "p", "a", "l", "toy", "protocol", "layout")
 
@@ -127,6 +130,46 @@ def test_an_emptied_file_is_named(read: Callable[[Path], list[Record]], content:
     (tmp_path / "emptied").write_text(content)
     with pytest.raises(NoDataError, match="emptied holds no record"):
         read(tmp_path / "emptied")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda: int(float("1e999")),
+        lambda: ast.literal_eval("['a dog on hi"),
+        lambda: [][1],
+        lambda: {}["hard_negs"],
+        lambda: {[]: 1},
+        lambda: 1 // 0,
+        lambda: None.strip(),
+    ],
+    ids=["infinite", "cut-list", "short", "absent", "unhashable", "zero", "null"],
+)
+def test_whatever_a_bad_record_raises_it_is_counted(tmp_path: Path, spoil: Callable[[], object]) -> None:
+    whole = Image.new("RGB", (4, 4))
+    whole.save(tmp_path / "a.png")
+    good = Choice("k", ImageRef(tmp_path / "a.png"), "a", "b", "g", "k")
+
+    def make(record: Record) -> Choice:
+        return good if record.content else spoil()  # type: ignore[return-value]
+
+    rows = [Record("f", str(n), n != 3) for n in range(200)]
+    cases, skipped = collect(CARD, rows, make)
+    assert len(cases) == 199 and skipped == {"malformed record": 1}
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_csv_lines_may_end_in_any_way(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"a,b{end}1,2{end}".encode())
+    assert [r.content for r in csv_records(path)] == [{"a": "1", "b": "2"}]
+
+
+def test_a_field_beyond_all_bounds_is_refused_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,"' + "x" * 200_000)
+    with pytest.raises(ValueError, match=r"t\.csv is no table that can be read: field larger than"):
+        csv_records(path)
 
 
 def test_csv_rows_keep_quotes(tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_hub_parquet_and_saved_arrow(tmp_path: Path) -> None:
     }
 
 
+def test_records_without_a_sentence_are_counted_where_nothing_is_left(tmp_path: Path) -> None:
+    for name in ("train.tsv", "dev.tsv"):
+        tsv(tmp_path / "CoLA", name, "gj04\t1\t\t", "gj04\t0\t*\t ")
+    with pytest.raises(NoDataError, match=rf"of 'train' in {tmp_path} \(empty sentence: 2\)"):
+        read_glue("glue_cola", tmp_path)
+
+
 def test_damaged_parquet_and_arrow_are_named(tmp_path: Path) -> None:
     table = pa.table({"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": [5.0, 2.5], "idx": [0, 1]})
     saved = tmp_path / "stsb" / "validation" / "data-00000-of-00001.arrow"

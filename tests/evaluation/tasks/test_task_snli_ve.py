@@ -119,3 +119,10 @@ def test_two_editions_of_a_split_are_not_pooled(tmp_path: Path) -> None:
     corrected.rename(tmp_path / "esnlive_dev.csv")
     (tmp_path / "._snli_ve_test.jsonl").write_text("macOS")
     assert read_snli_ve(tmp_path).test.texts == ["Hypothesis 2."]
+
+
+def test_a_pair_s_name_may_be_anything(tmp_path: Path) -> None:
+    pictures(tmp_path, "1")
+    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1, pairID=["x"]))  # type: ignore[arg-type]
+    (tmp_path / "snli_ve_test.jsonl").write_text(2 * line("1", "neutral", 2, pairID=7))  # type: ignore[arg-type]
+    assert read_snli_ve(tmp_path).test.keys == ["7", "7~2"]

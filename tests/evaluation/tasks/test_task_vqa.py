@@ -178,3 +178,15 @@ def test_what_all_people_say_alike_is_taught_as_they_say_it() -> None:
     assert known.targets(people[1]) == [(1, 1.0), (2, 1.0), (3, pytest.approx(0.3))]  # "a bus" earns it too
     assert not known.answerable(["the bus"] * 10) and known.answerable(["the bus"] * 9 + ["a tram"])
     assert _Vocabulary(["bus"]).targets(people[0]) == []  # a head of "bus" cannot score there
+
+
+@pytest.mark.parametrize("given", ["[]", "{}", "null", "1.5"])
+def test_a_question_without_a_number_is_named(tmp_path: Path, given: str) -> None:
+    picture(tmp_path, "train", 1)
+    picture(tmp_path, "val", 3)
+    write(tmp_path, "train", [(1, "What color is it?", "red")])
+    write(tmp_path, "val", [(3, "What color is it?", "red")])
+    path = tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json"
+    path.write_text(path.read_text().replace('"question_id": 30', f'"question_id": {given}'))
+    with pytest.raises(ValueError, match=f"{path.name}, record 0: 'question_id' is no number"):
+        read_vqa(tmp_path)

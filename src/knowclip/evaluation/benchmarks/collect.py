@@ -29,6 +29,13 @@ class Case(Protocol):
 
 C = TypeVar("C", bound=Case)
 
+MALFORMED = (
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, SyntaxError, RecursionError,
+    MemoryError,
+)  # fmt: skip
+"""What making a case of a record raises where a field is missing or of another kind: an infinite number, a
+list that Python cannot read."""
+
 
 def text(value: Any) -> str:
     """A caption without blanks at its ends; anything but text with words is a bad record.
@@ -71,7 +78,7 @@ def collect(
         total += 1
         try:
             case = make(record)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except MALFORMED as error:
             skipped["malformed record"] += 1
             example = example or f"first {record.key}: {_reason(error, record)}"
             continue

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any, NamedTuple
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.storage import parquet
 from knowclip.storage.atomic import atomic_file
-from knowclip.storage.text_files import read_json, read_text
+from knowclip.storage.text_files import read_json, read_table, read_text
 from knowclip.types import ImageRef
 
 
@@ -64,8 +62,7 @@ def _parsed(line: str) -> Any:
 
 def csv_records(path: Path, *, file: str = "", one_of_several: bool = False) -> list[Record]:
     """Rows of a CSV file with a header, as dictionaries; one of another length misses fields."""
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    found = [Record(file or path.stem, str(number), row) for number, row in enumerate(rows)]
+    found = [Record(file or path.stem, str(number), row) for number, row in enumerate(read_table(path))]
     return found if one_of_several else _some(path, found)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
-from knowclip.evaluation.benchmarks.collect import text
+from knowclip.evaluation.benchmarks.collect import MALFORMED, text
 from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.evaluation.controls.text_only import Blind, strongest
 from knowclip.evaluation.metrics import NotHereError, small_left_out
@@ -152,7 +152,7 @@ def read_items(path: Path, *, allow_missing: bool = False) -> BlindScored:
             )
             blind = {name: (float(true), float(false)) for name, (true, false) in record["blind"].items()}
             items.append((choice, blind))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise ValueError(f"{path}, line {number}: {error!r}; write it with `knowclip swaps`") from error
     readers = sorted({name for _, blind in items for name in blind})
     if any(blind.keys() != set(readers) for _, blind in items):
@@ -201,7 +201,7 @@ def read_negatives(path: Path) -> dict[str, list[Negative]]:
             changed = tuple((int(start), int(end)) for start, end in record["changed"])
             negative = Negative(record["negative"], record["kind"], changed)
             found.setdefault(record["caption"].strip(), []).append(negative)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise ValueError(
                 f"{path}, line {number}: {error!r}; expected caption, negative, kind and changed"
             ) from error

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from knowclip.evaluation.benchmarks.collect import MALFORMED
 from knowclip.evaluation.metrics import NoDataError
-from knowclip.evaluation.tasks.glue_files import read_records
+from knowclip.evaluation.tasks.glue_files import HUB, read_records
 from knowclip.evaluation.tasks.glue_tasks import GLUE, GlueTask
 from knowclip.evaluation.tasks.objectives import Classification, Objective, Regression
 from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
@@ -119,7 +120,7 @@ def _rows(spec: GlueTask, folder: Path | None, stem: str, split: str, skipped: C
         try:
             sentences = tuple(str(record[column] or "").strip() for column in columns)
             value = _label(spec, record[label])
-        except (KeyError, ValueError):
+        except MALFORMED:
             skipped["malformed record"] += 1
             continue
         if value is None:
@@ -129,7 +130,8 @@ def _rows(spec: GlueTask, folder: Path | None, stem: str, split: str, skipped: C
         else:
             found.append(_Row(sentences, value))
     if not found:
-        raise NoDataError(f"{spec.card.name}: no labelled records of {stem!r}")
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "no records"
+        raise NoDataError(f"{spec.card.name}: no labelled records of {stem!r} in {folder or HUB} ({reasons})")
     return found
 
 

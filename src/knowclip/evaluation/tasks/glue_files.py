@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from knowclip.evaluation.benchmarks.locating import matching, one_edition, only
 from knowclip.evaluation.metrics import NotHereError
 from knowclip.storage import parquet
-from knowclip.storage.text_files import read_text
+from knowclip.storage.text_files import read_text, whole_table
 
 if TYPE_CHECKING:
     from knowclip.evaluation.tasks.glue_tasks import GlueTask
@@ -76,7 +76,9 @@ def _fetch(name: str, split: str) -> Iterable[Mapping[str, Any]]:
 def _read_tsv(path: Path, spec: GlueTask) -> Iterator[Mapping[Any, Any]]:
     """Rows by column name, or by number where the file has no header (CoLA); quotes mean nothing in them."""
     columns = (*spec.tsv, spec.label)
-    lines = csv.reader(io.StringIO(read_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    text = io.StringIO(read_text(path), newline="")
+    with whole_table(path):
+        lines = iter([*csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)])
     header: Sequence[Any] = range(4) if isinstance(spec.label, int) else next(lines, [])
     if missing := [column for column in columns if column not in header]:
         raise ValueError(f"{path}: no column {missing}; its header is {list(header)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections import Counter
@@ -14,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.collect import MALFORMED
 from knowclip.evaluation.benchmarks.locating import matching, only
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.image_folders import find_images
 from knowclip.evaluation.tasks.objectives import Classification
 from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
-from knowclip.storage.text_files import read_text
+from knowclip.storage.text_files import read_table, read_text
 from knowclip.types import ImageRef
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -120,15 +120,15 @@ def _split_of(path: Path) -> str:
 
 
 def _read(path: Path) -> Iterator[Pair]:
-    file = io.StringIO(read_text(path), newline="")
     if path.suffix == ".csv":
-        records: Iterator[tuple[int, Any]] = enumerate(csv.DictReader(file), start=2)
+        records: Iterator[tuple[int, Any]] = enumerate(read_table(path), start=2)
     else:
-        records = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        lines = enumerate(io.StringIO(read_text(path), newline=""), start=1)
+        records = ((number, line) for number, line in lines if line.strip())
     for number, record in records:
         try:
             pair = _pair(json.loads(record) if isinstance(record, str) else record)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise ValueError(
                 f"{path}, record {number}: no SNLI-VE record ({type(error).__name__}: {error}); is the "
                 "file cut short?"
@@ -147,9 +147,8 @@ def _pair(record: Mapping[str, Any]) -> Pair:
     image = next(record[name] for name in (*ids, "Flickr30kID") if record.get(name) or name == ids[-1])
     hypothesis = record["hypothesis"] if "hypothesis" in record else record["sentence2"]
     stem = str(image).removesuffix(".jpg")
-    return Pair(
-        record["pairID"], stem, hypothesis.strip(), _label(record["gold_label"]), record.get("flickr8k_split")
-    )
+    key, label = str(record["pairID"]), _label(record["gold_label"])
+    return Pair(key, stem, hypothesis.strip(), label, record.get("flickr8k_split"))
 
 
 def _label(written: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowclip.evaluation.benchmarks.card import Card
+from knowclip.evaluation.benchmarks.collect import MALFORMED
 from knowclip.evaluation.benchmarks.locating import matching, only
 from knowclip.evaluation.benchmarks.probes import semantic_of
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
@@ -205,8 +206,10 @@ def _read(
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise ValueError(f"{path} has no list under the key {key!r}, as VQA v2's files have")
         for number, record in enumerate(content[key]):
-            if not isinstance(record, dict) or "question_id" not in record:
-                raise ValueError(f"{path}, record {number}: no 'question_id'; expected VQA v2's {key}")
+            if not isinstance(record, dict) or not isinstance(record.get("question_id"), int | str):
+                raise ValueError(
+                    f"{path}, record {number}: 'question_id' is no number; expected VQA v2's {key}"
+                )
             if record["question_id"] in found and key == "questions":
                 skipped["question asked twice"] += 1
             found[record["question_id"]] = record
@@ -215,7 +218,7 @@ def _read(
         try:
             image, wording = images.get(int(question["image_id"])), question["question"].strip()
             people = [answer["answer"] for answer in annotated.get(id, {}).get("answers", ())]
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except MALFORMED:
             skipped["malformed record"] += 1
             continue
         if not wording:

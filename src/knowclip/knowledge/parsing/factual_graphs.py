@@ -6,14 +6,12 @@ lemmas. It becomes a set of tuples ``(object,)``, ``(object, attribute)``, ``(ob
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowclip.storage.text_files import read_text
+from knowclip.storage.text_files import read_table
 
 Tuples = frozenset[tuple[str, ...]]
 
@@ -34,10 +32,10 @@ def read_factual(path: Path) -> Iterator[FactualRow]:
     Raises:
         ValueError: if a column is missing or a graph is malformed, naming file and row.
     """
-    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline="")), 1):
+    for number, row in enumerate(read_table(path), 1):
         try:
             yield FactualRow(row["caption"], read_tuples(row["scene_graph"]))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}, row {number}: {error}; FACTUAL has caption and scene_graph") from error
 
 
