@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--batches", type=int, default=5)
     parser.add_argument("--shards", action="store_true", help="train on WebDataset shards of these pairs")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     overrides = [*options.overrides, "train.num_workers=0"]
     with tempfile.TemporaryDirectory() as folder:
         overrides.append(f"output.folder={folder}/run")

@@ -1,10 +1,8 @@
 """How long the demo will take here: a training step is timed for two seconds, and the rest follows from it.
 
 Basis: the parts of the demo were measured in CPU seconds, one thread, on an AMD EPYC that multiplies bf16 in
-hardware (``avx512_bf16``). Together they make 10 minutes of two cores, and so much ``make demo`` took there
-with 400 steps (569 to 636 s, docs/results_d911184.md). The steps of a training cost a fixed number of the
-step that is timed here, in either precision; what reads, draws, parses and measures is taken to be as fast
-as there.
+hardware (``avx512_bf16``). The steps of a training cost a fixed number of the step that is timed here, in
+either precision; what reads, draws, parses and measures is taken to be as fast as there.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ TIMED = 2.0
 PAIRS = 256
 CAPTION = "a red horse is riding a blue astronaut"
 
-COST = {"clip": 1.35, "negclip": 3.0}
-"""CPU seconds of a method's step, loading and collating included, over those of a timed step of as many
-pairs: .90 and 1.56 over .66 in bf16, 1.14 and 1.77 over .86 in fp32; means of 8 steps."""
+COST = {"clip": 1.7, "negclip": 2.9}
+"""CPU seconds of a method's steps on 256 pairs, loading and collating included, over those of the timed one:
+.89 and 1.54 over .48 in bf16, .94 and 1.64 over .63 in fp32 (``benchmarks/loader.py``, batches of 64)."""
 DRAWN = 0.005
 """CPU seconds to draw a scene, parse its caption and those of its negatives, and cache its pixels."""
 PAIR_OF_RUNS = 65.0
