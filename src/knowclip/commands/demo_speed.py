@@ -25,9 +25,9 @@ TIMED = 2.0
 PAIRS = 256
 CAPTION = "a red horse is riding a blue astronaut"
 
-COST = {"clip": 1.7, "negclip": 2.9}
+COST = {"clip": 1.4, "negclip": 2.9}
 """CPU seconds of a method's steps on 256 pairs, loading and collating included, over those of the timed one:
-.89 and 1.54 over .48 in bf16, .94 and 1.64 over .63 in fp32 (``benchmarks/loader.py``, batches of 64)."""
+.68 and 1.54 over .48 in bf16, .89 and 1.64 over .63 in fp32 (``benchmarks/loader.py``)."""
 DRAWN = 0.005
 """CPU seconds to draw a scene, parse its caption and those of its negatives, and cache its pixels."""
 PAIR_OF_RUNS = 65.0
