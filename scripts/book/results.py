@@ -27,7 +27,7 @@ from knowclip.evaluation.report.write import markdown as run_table
 from knowclip.storage.atomic import atomic_file
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("docs/results.md", "docs/results_d911184.md")
+PAGES = ("README.md", "docs/results.md", "docs/results_d911184.md")
 STORE = ROOT / "docs/results"
 FILES = ("results.json", "seeds.json", "ablation.json", "diagnosis.json")
 """What runs leave: of ``evaluate`` and the demo, of the demo's seeds, of a study, of ``diagnose``."""
