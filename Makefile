@@ -53,6 +53,7 @@ lint: $(READY) ## ruff and mypy
 
 coverage: $(READY) ## lines and branches that no test reaches, of the rooms that hold numbers (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(COVERED:%=tests/%)
+	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
 mutate: $(READY) ## changes of the code that no test notices: make mutate ROOM=losses (a room: minutes to hours)
@@ -79,4 +80,4 @@ format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) build/docs site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build/docs site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

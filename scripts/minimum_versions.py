@@ -1,8 +1,10 @@
-"""Run the unit tests with the oldest versions that pyproject.toml allows, to see that these are true.
+"""Run the unit tests with the oldest versions that pyproject.toml allows, or with the newest there are.
 
     python scripts/minimum_versions.py --show                      # the pins, nothing installed
     python scripts/minimum_versions.py                             # all of it: 7 GB, 20 minutes
     python scripts/minimum_versions.py --leave torch torchvision   # what is named here is pip's choice
+    python scripts/minimum_versions.py --resolve                   # whether pip finds such a set
+    python scripts/minimum_versions.py --newest                    # nothing pinned: what a user gets today
 
 Every requirement ``name>=x`` of the package, its extras ``all`` and ``dev`` becomes ``name==x`` for pip; what
 these bring along is pip's choice, the newest that fits. The environment is made in a temporary folder
@@ -14,6 +16,7 @@ a service) is not pinned: its bound is not tested.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -53,13 +56,23 @@ def minimums(pyproject: Path, *, leave: Collection[str] = ()) -> dict[str, Versi
     return {name: bounds[name] for name in sorted(bounds) if name not in left}
 
 
-def run(pins: dict[str, Version], folder: Path, pytest: list[str]) -> int:
-    """Install the project with exactly ``pins`` into a new environment in ``folder`` and run pytest."""
+def run(pins: dict[str, Version], folder: Path, pytest: list[str], *, resolve: bool = False) -> int:
+    """Install the project with exactly ``pins`` into a new environment in ``folder`` and run pytest.
+
+    ``resolve``: ask pip for the set of versions alone, and print it.
+    """
     constraints = folder / "minimums.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints, f"{ROOT}[{EXTRAS}]"]
+    install = [python, "-m", "pip", "install", "--constraint", constraints, f"{ROOT}[{EXTRAS}]"]
+    if resolve:
+        told = folder / "resolved.json"
+        status = subprocess.run([*install, "--quiet", "--dry-run", "--report", told]).returncode
+        found = [] if status else json.loads(told.read_text())["install"]
+        print("\n".join(f"{one['metadata']['name']}=={one['metadata']['version']}" for one in found))
+        return status
+    install.append("--quiet")
     subprocess.run(install, check=True)
     subprocess.run([python, "-m", "pip", "freeze", "--exclude", "knowclip"], check=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -72,16 +85,18 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--show", action="store_true", help="print the pins and stop")
+    parser.add_argument("--resolve", action="store_true", help="ask pip for such a set, install nothing")
+    parser.add_argument("--newest", action="store_true", help="pin nothing")
     parser.add_argument("--leave", nargs="+", default=[], metavar="NAME", help="packages not to pin")
     parser.add_argument("--scratch", type=Path, help="where the temporary folder is made")
     parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
     chosen = parser.parse_args()
-    pins = minimums(ROOT / "pyproject.toml", leave=chosen.leave)
+    pins = {} if chosen.newest else minimums(ROOT / "pyproject.toml", leave=chosen.leave)
     print("\n".join(f"{name}=={version}" for name, version in pins.items()), flush=True)
     if chosen.show:
         return 0
     with tempfile.TemporaryDirectory(dir=chosen.scratch, prefix="minimums-") as folder:
-        return run(pins, Path(folder), chosen.pytest or ["-m", "not slow"])
+        return run(pins, Path(folder), chosen.pytest or ["-m", "not slow"], resolve=chosen.resolve)
 
 
 if __name__ == "__main__":
