@@ -59,7 +59,7 @@ def minimums(pyproject: Path, *, leave: Collection[str] = ()) -> dict[str, Versi
 def run(pins: dict[str, Version], folder: Path, pytest: list[str], *, resolve: bool = False) -> int:
     """Install the project with exactly ``pins`` into a new environment in ``folder`` and run pytest.
 
-    ``resolve``: ask pip for the set of versions alone, and print it.
+    ``resolve``: ask pip for the set of versions alone, and print it; pip says where there is none, and why.
     """
     constraints = folder / "minimums.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
@@ -68,7 +68,7 @@ def run(pins: dict[str, Version], folder: Path, pytest: list[str], *, resolve: b
     install = [python, "-m", "pip", "install", "--constraint", constraints, f"{ROOT}[{EXTRAS}]"]
     if resolve:
         told = folder / "resolved.json"
-        status = subprocess.run([*install, "--quiet", "--dry-run", "--report", told]).returncode
+        status = subprocess.run([*install, "--dry-run", "--report", told]).returncode
         found = [] if status else json.loads(told.read_text())["install"]
         print("\n".join(f"{one['metadata']['name']}=={one['metadata']['version']}" for one in found))
         return status
