@@ -58,6 +58,22 @@ ROOMS = {
 }
 
 
+FORGET = """
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    for name, module in list(sys.modules.items()):
+        for value in vars(module).values() if name.startswith({modules!r}) else ():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+"""
+"""mutmut forks from a process that has run the tests once: what that process kept would hide changes."""
+
+
+def dotted(pattern: str) -> str:
+    """``losses/*.py`` as the beginning of its modules' names."""
+    return "knowclip." + pattern.removesuffix("*.py").removesuffix(".py").replace("/", ".").rstrip(".")
+
+
 def forget_survivors(folder: Path) -> None:
     """Of an earlier run: mutmut would not try new tests on what it knows to survive."""
     for path in folder.glob("mutants/**/*.meta"):
@@ -73,6 +89,8 @@ def prepare(room: Room, folder: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("src", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+    with (folder / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write(FORGET.format(modules=tuple(map(dotted, room.modules))))
     settings = {
         "source_paths": ["src"],
         "only_mutate": [f"{PACKAGE}/{pattern}" for pattern in room.modules],

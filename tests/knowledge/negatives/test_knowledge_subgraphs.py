@@ -182,3 +182,78 @@ def test_a_subgraph_is_what_it_says() -> None:
     assert pair.graph == SceneGraph(
         (SceneObject("dog"), SceneObject("cat")), (Attribute(0, "red"), Attribute(1, "blue"))
     )
+
+
+def related(caption: str, objects: str, name: str, words: str) -> SceneGraph:
+    """Two objects and the relation between them, which stands in the caption as ``words``."""
+    plain, at = graph(caption, objects), caption.index(words)
+    return SceneGraph(plain.objects, (), (Relation(0, name, 1, (at, at + len(words))),))
+
+
+def drawn(kind: str, of: tuple[str, str, str, str], *others: tuple[str, str, str, str]) -> set[str]:
+    """Every text that 40 draws make of the relation of a caption, beside what others say of its image."""
+    graphs = [related(*each) for each in (of, *others)]
+    told = Scene(Said([of[0], *(each[0] for each in others)], graphs), [])
+    (one,) = (each for each in subgraphs(of[0], graphs[0]) if each.kind == "relation")
+    made = [edit for seed in range(40) for edit in edits(one, told, Random(seed))]
+    return {changed.text for name, changed in made if name == kind}
+
+
+BENCH = ("a dog on a bench", "dog bench", "on", "on")
+CHASE = ("a dog chases a cat", "dog cat", "chase", "chases")
+
+
+@pytest.mark.parametrize(
+    ("of", "others", "expected"),
+    [
+        (BENCH, [], {"a dog under a bench"}),
+        (BENCH, [("a cat under a bench", "cat bench", "under", "under")], set()),
+        (("a dog with a ball", "dog ball", "with", "with"), [], {"a dog without a ball"}),
+        (("a dog runs into a house", "dog house", "run into", "runs into"), [],
+         {"a dog running out of a house"}),
+        (("a dog running with a boy", "dog boy", "run with", "running with"), [],
+         {"a dog lying with a boy", "a dog sitting with a boy"}),
+        (CHASE, [], {"a dog carrying a cat", "a dog licking a cat"}),
+        (CHASE, [("a dog licks a cat", "dog cat", "lick", "licks")], {"a dog carrying a cat"}),
+        (("a man plays a guitar", "man guitar", "play", "plays"), [],
+         {"a man breaking a guitar", "a man repairing a guitar"}),
+        (("a man plays a ball", "man ball", "play", "plays"), [], set()),
+    ],
+)  # fmt: skip
+def test_relations_become_others_that_nothing_said_makes_true(of, others, expected) -> None:
+    assert drawn("relation_replacement", of, *others) == expected
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (CHASE, {"a cat chasing a dog"}),
+        (("a dog chases a winter", "dog winter", "chase", "chases"), set()),
+        (("a winter chases a dog", "winter dog", "chase", "chases"), set()),
+    ],
+)
+def test_what_does_nothing_and_has_nothing_done_to_it_changes_no_places(of, expected) -> None:
+    assert drawn("relation_swap", of) == expected
+
+
+def test_how_many_there_are_is_no_value_that_moves() -> None:
+    caption = "two red dogs and three blue cats"
+    of = graph(caption, "dog cat", "0 two, 0 red, 1 three, 1 blue")
+    found = subgraphs(caption, of)
+    described = [one.phrases[0] for one in found if one.kind == "attribute"]
+    told = Scene(Said([caption], [of]), described)
+    moved = {
+        changed.text
+        for one in found
+        if one.kind == "attribute"
+        for kind, changed in edits(one, told, Random(0))
+        if kind == "attribute_swap"
+    }
+    assert moved == {"blue dogs", "red cats"}
+
+
+def test_what_is_done_is_known_by_its_word_and_by_words_that_mean_the_same() -> None:
+    said = Said(["a dog leaps over a selfie"], [SceneGraph()])
+    assert said.may_do("leap") and said.may_do("jump")
+    assert said.may_do("selfie")  # the word is said, whatever it means
+    assert not said.may_do("sleep")
