@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from knowclip.api.align_data import TRAIN, VAL
 from knowclip.build.pairs import Pairs, build_pairs
 from knowclip.console.progress import Stages
 from knowclip.data.captions.collate import text_key
 from knowclip.data.captions.dataset import draw_negatives
-from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.data.images.readable import refuse_many
 from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.retrieval import DIRECTIONS, Retrieval
@@ -36,9 +35,6 @@ from knowclip.training.align import Alignment, AlignSettings, EncodedPairs, fit_
 from knowclip.training.selection import selection_score
 from knowclip.types import Example, Negative
 
-TRAIN, VAL = "train", "val"
-HELD_OUT = 0.1
-"""Share of the images that the step is chosen by, where the data have no split "val"."""
 NEGATIVES = 4
 """Negatives kept of a caption, its kinds taking turns: all are in every softmax that the caption is in."""
 SELECTION = ("swaps", "image_to_text_R@1", "text_to_image_R@1")
@@ -65,53 +61,6 @@ class Aligned:
     without_negative: dict[str, int]
     folding_error: float
     logit_scale: float
-
-
-def read_sources(
-    data: Path, *, split: str | None, val_images: int | None, columns: Mapping[str, Any]
-) -> tuple[Sources, int]:
-    """Read the pairs to fit on, and those to choose by or how many images to hold out for these.
-
-    Args:
-        data: As ``read_captions`` takes it.
-        split: To fit on; None: "train", or all where the data have no splits.
-        val_images: To hold out; None: the split "val", or a tenth of the images where there is none.
-        columns: Other arguments of ``read_captions``.
-
-    Raises:
-        ValueError: The split is "test", or is not there; the images are too few.
-    """
-    if split == "test":
-        raise ValueError("--split test: a test split is to be measured on, nothing is fitted or chosen on it")
-    train = _of_split(data, split or TRAIN, columns, needed=split is not None)
-    val = None
-    if val_images is None and train is not None and split != VAL:
-        val = _of_split(data, VAL, columns, needed=False)
-    train = train or read_captions(data, **columns)
-    if val is not None:
-        return Sources(train, val), 0
-    images = len({example.image_id for example in train.examples})
-    held = val_images or max(1, round(HELD_OUT * images))
-    if held >= images:
-        raise ValueError(f"{data}: {held} of {images} images held out leave none to fit on (--val-images)")
-    return Sources(train, None), held
-
-
-def _of_split(data: Path, split: str, columns: Mapping[str, Any], *, needed: bool) -> CaptionSet | None:
-    """The pairs of a split; None where it is not needed and the data have none of that name.
-
-    Raises:
-        ValueError: It is needed; or is "train", and the data have others: which is meant nobody can know.
-    """
-    try:
-        return read_captions(data, split=split, **columns)
-    except ValueError as error:
-        told = str(error)
-        if needed or "no split" not in told:
-            raise
-        if split == TRAIN and "it has: " in told and "it has: none" not in told:
-            raise ValueError(f"{told}. Say which to fit on: --split NAME") from error
-    return None
 
 
 def prepare(

@@ -38,6 +38,7 @@ def find(
     Raises:
         ValueError: nothing can be measured.
     """
+    from knowclip.console.progress import waiting
     from knowclip.evaluation.benchmarks.locating import NO_PAIR
     from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
     from knowclip.evaluation.metrics import NoDataError
@@ -55,9 +56,10 @@ def find(
     if columns or not data.is_dir():
         return photos()
     try:
-        found, absent = read_suite(
-            data, names=names, split=split or "test", allow_missing=allow_missing, strict=False
-        )
+        with waiting("reading the data"):
+            found, absent = read_suite(
+                data, names=names, split=split or "test", allow_missing=allow_missing, strict=False
+            )
     except NoDataError as error:
         if split is not None or strange:
             raise

@@ -96,11 +96,14 @@ def _align(
     tell_untrained(Path(model))
     with stages() as progress:
         progress("reading captions", 0, None)
-        from knowclip.api.align import align, read_sources
+        from knowclip.api.align_data import read_sources
+
+        sources, held = read_sources(data, split=split, val_images=val_images, columns=columns)
+        progress("getting ready", 0, None)
+        from knowclip.api.align import align  # torch: after all that can be refused without it
         from knowclip.training.align import AlignSettings
 
         chosen = AlignSettings(**settings)
-        sources, held = read_sources(data, split=split, val_images=val_images, columns=columns)
         return align(model, sources, out, chosen, val_images=held, device=device, progress=progress)
 
 

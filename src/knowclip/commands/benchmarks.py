@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from knowclip.evaluation.benchmarks.card import Card
 
+SAME = "same"
+"""Instead of a main metric that is called as its benchmark."""
+
 
 def command(
     suite: Annotated[
@@ -20,7 +23,8 @@ def command(
     ] = False,
 ) -> None:
     """List the benchmarks; --json adds paper, licence, revision, protocol, layout and known flaws."""
-    from rich.table import Table
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
 
     from knowclip.console.screen import Screen
     from knowclip.evaluation.benchmarks import registry
@@ -33,9 +37,12 @@ def command(
     elif markdown:
         print(protocol_table(cards))
     else:
-        table = Table("benchmark", "title", "n", "main metric", "chance")
+        name, title, n = Column("benchmark", no_wrap=True), Column("title"), Column("n", justify="right")
+        table = Table(name, title, n, "main metric", "chance", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.caption = f"main metric: {SAME} is called as the benchmark, _group BENCHMARK_group"
         for card in cards:
-            table.add_row(card.name, card.title, card.size, card.main, _percent(card.chance))
+            main = SAME if card.main == card.name else card.main.removeprefix(card.name)
+            table.add_row(card.name, card.title, card.size, main, _percent(card.chance))
         Screen().print(table)
 
 

@@ -70,17 +70,18 @@ def _diagnose(
     from knowclip.storage.caches import cache_folder
 
     tell_untrained(Path(model))
-    with waiting("getting ready"):
-        from knowclip.evaluation.diagnosis.ladder import climb
-        from knowclip.evaluation.diagnosis.output import summary
-        from knowclip.evaluation.diagnosis.sources import read_source
-        from knowclip.evaluation.scoring import Scorer
-        from knowclip.models.loading.load import load
     cache = cache_folder()
     reading = {"most": most, "seed": seed, "cache": cache / "negatives", "columns": columns}
     with counting("parsing captions", unit="captions") as count:
+        from knowclip.evaluation.diagnosis.sources import read_source
+
         source = read_source(data, progress=count, **reading)
     with waiting(f"loading {model}") as tell:
+        from knowclip.evaluation.diagnosis.ladder import climb  # torch: after all that can be refused before
+        from knowclip.evaluation.diagnosis.output import summary
+        from knowclip.evaluation.scoring import Scorer
+        from knowclip.models.loading.load import load
+
         # what cannot be read is left out of every rung, and counted
         scorer = Scorer(load(model, device=device), cache=cache / "features", max_missing=1.0)
         ladders = climb(source.questions, scorer, seed=seed, tell=tell)

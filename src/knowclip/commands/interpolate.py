@@ -22,7 +22,7 @@ ALPHAS = 6
 def command(
     base: Annotated[str, typer.Argument(help="The model before fine-tuning.")],
     tuned: Annotated[str, typer.Argument(help="The model after it.")],
-    data: Annotated[Path, typer.Option(help="Folder of validation data, as `knowclip evaluate` reads it.")],
+    data: Annotated[Path, typer.Option(help="Validation data, as `knowclip evaluate` reads it.")],
     out: Annotated[
         Path, typer.Option(help=f"Folder for the chosen checkpoint (best/), curve.png and {CURVE}.")
     ],
@@ -56,11 +56,8 @@ def command(
     for model in (base, tuned):
         preflight.check_model(model, device=device)
     preflight.own_folder(out, mark=CURVE)
-    with waiting("reading the data") as following:
-        from knowclip.evaluation.suites.folder import read_suite
-
-        benchmarks, _ = read_suite(data, names=benchmark or (), split=split)
-        following(f"loading {base} and {tuned}")
+    benchmarks = _read(data, benchmark or [], split)
+    with waiting(f"loading {base} and {tuned}") as following:
         from knowclip.export.open_clip import save_pretrained
         from knowclip.models.interpolation import interpolate, refuse_strangers
         from knowclip.models.loading.load import load
@@ -84,6 +81,23 @@ def command(
         told.print(table)
     told.print(f"chosen: alpha {chosen:g}, {rule}")
     Screen(stderr=True).print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / CURVE}")
+
+
+def _read(data: Path, names: list[str], split: str) -> list[Benchmark]:
+    """The benchmarks of a folder, or those of own photos in a file of captions; what cannot be is told."""
+    from knowclip.api.benchmark_data import find
+    from knowclip.console.progress import waiting
+    from knowclip.console.screen import Screen
+
+    if data.is_dir():
+        with waiting("reading the data"):
+            from knowclip.evaluation.suites.folder import read_suite
+
+            return read_suite(data, names=names, split=split)[0]
+    benchmarks, absent = find(data, names, split, allow_missing=False)
+    for name, reason in absent.items():
+        Screen(stderr=True).print(f"not measured: {name}: {reason}")
+    return benchmarks
 
 
 def _alphas(text: str) -> list[float]:

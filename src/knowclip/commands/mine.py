@@ -59,10 +59,10 @@ def command(
 
     columns = {"image_column": image_column, "caption_column": caption_column, "split_column": split_column}
     with waiting("reading captions"):
-        from knowclip.data.captions.mining import Mining, mine
+        source = read_captions(captions, split=split, images=images, **columns)
+        from knowclip.data.captions.mining import Mining, mine  # torch: after what can be refused without it
 
         options = Mining(num_negatives, range_min, range_max, max_score, relative_margin)
-        source = read_captions(captions, split=split, images=images, **columns)
     encoded = _encoded(model, source.examples, by)
     examples = _parsed(encoded.examples, parser)
     with counting("mining", total=len(examples), unit="captions") as progress:

@@ -202,8 +202,8 @@ def _locate(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
             f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
             "data.val.images=FOLDER for train, --images FOLDER for evaluate, select and swaps), or go on "
-            "without them (data.max_unreadable=SHARE for train, --allow-missing for evaluate); in Python "
-            "images=..., allow_missing=True"
+            "without them (data.max_unreadable=SHARE for train, --allow-missing for evaluate; elsewhere "
+            "leave their rows out); in Python images=..., allow_missing=True"
         )
     return found, missing
 

@@ -20,7 +20,6 @@ from knowclip.evaluation.diagnosis.annotated import is_annotated, questions_of_g
 from knowclip.evaluation.diagnosis.captioned import questions_of_captions
 from knowclip.evaluation.diagnosis.questions import KINDS, Kind, Question, Questions, prepare
 from knowclip.evaluation.metrics import NoDataError
-from knowclip.evaluation.tasks.training import hold_out
 from knowclip.knowledge.graph.image_files import ImageFolder
 from knowclip.knowledge.readers.json_stream import find_file, iterate_array
 from knowclip.knowledge.readers.visual_genome_scene_graphs import read_visual_genome_graphs
@@ -120,8 +119,8 @@ def _parts(
         if "no split" not in str(error):
             raise
         whole = read_captions(data, **columns)
-        rows = hold_out([example.image_id for example in whole.examples], share=TESTED, seed=seed)
-        train, test = ([whole.examples[row] for row in part.tolist()] for part in rows)
+        rows = _held_out([example.image_id for example in whole.examples], seed)
+        train, test = ([whole.examples[row] for row in part] for part in rows)
         return _sampled(train, most, seed), test, whole.skipped
     train, test = (
         [replace(e, key=f"{split}/{e.key}") for e in part.examples]
@@ -150,8 +149,7 @@ def _annotated(data: Path, images: Path | None, most: int, seed: int) -> tuple[F
     if len(refs) < 2:
         raise NoDataError(f"{data}: {len(refs)} of {len(graphs):,} annotated images are under {folder.root}")
     names = list(refs)
-    rows = hold_out(names, share=TESTED, seed=seed)
-    train, test = ([names[row] for row in part.tolist()] for part in rows)
+    train, test = ([names[row] for row in part] for part in _held_out(names, seed))
     kept = _some(dict.fromkeys(train), most, seed)
     (fit, skipped), (asked, also) = (
         questions_of_graphs({name: graphs[name] for name in part}, refs)
@@ -159,6 +157,14 @@ def _annotated(data: Path, images: Path | None, most: int, seed: int) -> tuple[F
     )
     missing = Counter({"image not found": len(graphs) - len(refs)})
     return fit, asked, +(skipped + also + missing)
+
+
+def _held_out(groups: list[str], seed: int) -> tuple[list[int], list[int]]:
+    """Rows to fit on, and to ask about."""
+    from knowclip.evaluation.tasks.training import hold_out  # torch: after what is refused without it
+
+    train, test = hold_out(groups, share=TESTED, seed=seed)
+    return train.tolist(), test.tolist()
 
 
 def _urls(data: Path) -> dict[str, str]:
