@@ -73,7 +73,10 @@ def command(
             following("building it")
             from knowclip.serving.hosts import hosts_of
             from knowclip.serving.page.contents import Contents
-            from knowclip.serving.page.gradio_page import create_page
+            from knowclip.serving.page.gradio_import import without_interface_files
+
+            with without_interface_files():
+                from knowclip.serving.page.gradio_page import create_page
 
             parts = {
                 "index": index and aside.submit(_opened, index, loaded),

@@ -57,6 +57,13 @@ def test_the_other_way_round_shows_what_b_has_over_a(runs: dict[str, Run]) -> No
     assert {c.key for c in sheet(runs, "b", "a", "swaps").cases} == {c.key for c in found.cases}
 
 
+def test_of_a_run_against_itself_the_worst_come_first(runs: dict[str, Run]) -> None:
+    for outcome in ("wrong", "right"):
+        margins = [margins["b"] for margins in sheet(runs, "b", "b", "swaps", outcome=outcome).margins]
+        assert len(margins) > 1 and margins == sorted(margins)
+    assert not sheet(runs, "b", "b", "swaps").cases
+
+
 def test_kinds_narrow_what_is_shown(runs: dict[str, Run]) -> None:
     found = sheet(runs, "a", "b", "swaps", kind="add")
     assert {case.group for case in found.cases} == {"add"} and found.kinds == ("add", "swap")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,20 @@ def test_a_caption_that_ties_with_its_negatives_ranks_last(readings: list[Readin
     assert rows[0] is caption  # in the order of the last model
     assert caption.ranks == {"constant": len(reading.negatives) + 1, "best": 1}
     assert len(rows) == len(reading.negatives) + 1
+
+
+def test_a_rank_is_among_all_negatives_also_those_that_are_not_shown(readings: list[Reading]) -> None:
+    longest = max(readings, key=lambda reading: len(reading.negatives))
+    negatives = tuple(
+        replace(longest.negatives[0], caption=f"{longest.caption} {number}") for number in range(30)
+    )
+    reading = replace(longest, negatives=negatives, twins=())
+    scores = {text: float(number < 20) for number, text in enumerate(reading.texts[1:])}
+    page = views.comparison([reading], {"m": {**scores, reading.caption: 0.5}})
+    assert "rank 21 of 31" in page
+    assert "19 more negatives are not shown, 9 of them above the caption." in page
+    page = views.comparison([reading], {"m": {**scores, reading.caption: 2.0}})
+    assert "rank 1 of 31" in page and "19 more negatives are not shown." in page
 
 
 def test_a_contribution_is_the_score_less_that_without_the_triple(readings: list[Reading]) -> None:

@@ -27,6 +27,7 @@ from tiny_graph import make_graph
 for extra in ("gradio", "usearch", "duckdb"):
     pytest.importorskip(extra)
 pytestmark = [pytest.mark.slow, needs_chromium]
+SMALL_PHONE = (375, 667)
 SECONDS = 60_000  # milliseconds: the machine may be busy
 
 
@@ -87,7 +88,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             thread.join(timeout=20)
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE, SMALL_PHONE])
 def test_every_tab_works_and_fits(address: str, size: tuple[int, int], tmp_path: Path) -> None:
     (picture,) = photos(tmp_path / "mine")[:1]
     with browsing(size) as (page, asked):

@@ -61,7 +61,7 @@ def sheet(
     kind: str = "",
     page: int = 1,
 ) -> Sheet:
-    """A page of the cases of one outcome, those with the widest margin of A over B first.
+    """A page of the cases of one outcome, those with the widest margin of A over B first, then A's worst.
 
     Args:
         runs: By the names that are shown.
@@ -85,7 +85,7 @@ def sheet(
     sorted_ = sort_cases(first, second)
     margins = {name: _margins(result) for name, result in ((a, first), (b, second))}
     chosen = [i for i in sorted_[outcome] if kind in ("", cases[i].group)]
-    chosen.sort(key=lambda i: (-_apart(margins[a], margins[b], i, outcome), i))
+    chosen.sort(key=lambda i: (-_apart(margins[a], margins[b], i, outcome), _least(margins[a], i), i))
     pages = max(1, -(-len(chosen) // PAGE))
     page = min(max(1, page), pages)
     shown = chosen[(page - 1) * PAGE : page * PAGE]
@@ -108,6 +108,11 @@ def _apart(first: Any, second: Any, index: int, outcome: str) -> float:
         return 0.0
     apart = float(first[index] - second[index])
     return -apart if outcome == "mended" else apart
+
+
+def _least(margins: Any, index: int) -> float:
+    """Of cases that A and B are as far apart on, as a run is from itself, the worst stands first."""
+    return 0.0 if margins is None else float(margins[index])
 
 
 def _margins(result: Result) -> Any:

@@ -54,7 +54,8 @@ def create_page(contents: Contents, *, hosts: Collection[str] = LOOPBACK) -> Fas
         mcp_server=False,
         theme=gr.themes.Base(font=SYSTEM_FONTS, font_mono=MONOSPACED),
         css=room.joinpath("page.css").read_text(encoding="utf-8"),
-        head='<meta name="referrer" content="no-referrer">',
+        head='<meta name="referrer" content="no-referrer">'
+        f"<style>{room.joinpath('frame.css').read_text(encoding='utf-8')}</style>",
     )
     # Gradio checks only of what it launched itself that a file an event names was uploaded: of a mounted page
     # it would copy any file of this machine to where it can be fetched (6.31)
@@ -167,11 +168,13 @@ def _browse(contents: Contents) -> None:
         page = gr.Number(1, label="Page", precision=0, minimum=1, min_width=100)
     told = gr.HTML(label="Cases")
 
-    def begin() -> tuple[Any, Any, Any]:
+    def begin() -> tuple[Any, Any, Any, Any]:
         names = list(opened(contents.runs))
         usable = _shared(contents, names[0], names[-1])
         ends = (gr.update(choices=names, value=name) for name in (names[0], names[-1]))
-        return *ends, gr.update(choices=usable, value=next(iter(usable), None))
+        # a run alone has nothing that another got right
+        begun = gr.skip() if len(names) > 1 else "wrong"
+        return *ends, gr.update(choices=usable, value=next(iter(usable), None)), begun
 
     def show(a: str, b: str, of: str | None, what: str, which: str, number: float) -> tuple[str, Any]:
         if of is None:
@@ -186,7 +189,7 @@ def _browse(contents: Contents) -> None:
         return gr.update(choices=usable, value=chosen), gr.update(value=ALL, choices=[ALL]), 1
 
     inputs = [one, two, benchmark, outcome, kind, page]
-    begun = _begin(begin, [one, two, benchmark])
+    begun = _begin(begin, [one, two, benchmark, outcome])
     begun.success(_told(show), inputs, [told, kind], api_visibility="private")
     for event in (one.input, two.input, benchmark.input):
         changed = event(_told(choose), inputs[:3], [benchmark, kind, page], api_visibility="private")

@@ -34,6 +34,7 @@ def _told(reading: Reading, scores: Mapping[str, Scores]) -> dict[str, Any]:
     rows = ranking(reading, scores)
     caption = next(row for row in rows if row.kind == "caption")
     shown = rows[:SHOWN] if caption in rows[:SHOWN] else [*rows[: SHOWN - 1], caption]
+    above = max(0, rows.index(caption) - SHOWN + 1)
     added = contributions(reading, scores)
     gains = [abs(gain) for row in added for gain in row.gains.values() if gain is not None]
     return {
@@ -50,7 +51,9 @@ def _told(reading: Reading, scores: Mapping[str, Scores]) -> dict[str, Any]:
             }
             for row in shown
         ],
+        "of": len(rows),
         "left": len(rows) - len(shown),
+        "above": above,
         "contributions": added,
         "widest": max(gains, default=0.0) or 1.0,
     }
