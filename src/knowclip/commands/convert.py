@@ -59,6 +59,9 @@ def command(
             "what it costs.",
         ),
     ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of --int8: the split of CAPTIONS; without it all of them.")
+    ] = None,
     results: Annotated[
         list[Path] | None,
         typer.Option(help="What 'evaluate' kept of MODEL: a model card is filled from it. Repeatable."),
@@ -82,6 +85,8 @@ def command(
         if to is not Format.onnx:
             raise ValueError(f"--int8 is for --to onnx, got --to {to.value}")
         preflight.captions(int8, "--int8")
+    elif split is not None:
+        raise ValueError(f"--split {split} is of the captions that --int8 names, and there is no --int8")
     if to in (Format.onnx, Format.sentence_transformers):
         preflight.require("export", f"--to {to.value}")
     check_export(architecture or model, to.value)
@@ -101,7 +106,7 @@ def command(
     Screen().print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
     if loading.library == "knowclip":
         Screen().print("stock open_clip cannot load its text tower, see README.md there")
-    notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, int8)]
+    notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, int8, split)]
     if results:
         _write_card(loaded, out, results, notes)
 
@@ -127,7 +132,7 @@ def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
     return found[-1][1].lines()
 
 
-def _eighth(loaded: DualEncoder, out: Path, captions: Path | None) -> list[str]:
+def _eighth(loaded: DualEncoder, out: Path, captions: Path | None, split: str | None) -> list[str]:
     """Make 8 bits of the graphs in OUT, and print what that costs."""
     if captions is None:
         return []
@@ -135,7 +140,9 @@ def _eighth(loaded: DualEncoder, out: Path, captions: Path | None) -> list[str]:
     from knowclip.data.captions.read import read_captions
     from knowclip.export.onnx_int8 import MOST, quantize
 
-    first = {example.image: example.caption for example in reversed(read_captions(captions).examples)}
+    first = {
+        example.image: example.caption for example in reversed(read_captions(captions, split=split).examples)
+    }
     images = list(dict.fromkeys(first))
     step = max(1, len(images) // MOST)  # spread over the set, which may be sorted
     with waiting("making 8 bits of it"):

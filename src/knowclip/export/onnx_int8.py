@@ -67,7 +67,7 @@ def quantize(model: DualEncoder, folder: str | Path, pairs: Sequence[tuple[Image
     Args:
         model: Of the folder: its preprocessing and tokenizer.
         folder: As ``save_onnx`` wrote it.
-        pairs: Images and their captions, each image once; the first half calibrates, the second measures.
+        pairs: Images and their captions, each image once; every second one measures, the others calibrate.
 
     Raises:
         ValueError: There are fewer than ``FEWEST`` pairs, an image cannot be read, or a tower is too large.
@@ -76,10 +76,10 @@ def quantize(model: DualEncoder, folder: str | Path, pairs: Sequence[tuple[Image
         raise ValueError(
             f"int8 needs at least {FEWEST} captioned images to take scales from, got {len(pairs)}"
         )
-    folder, half = Path(folder), len(pairs) // 2
+    folder = Path(folder)
     if apart := [path.name for path in folder.glob("*.onnx.data")]:
         raise ValueError(f"{folder}: int8 is for towers of less than 2 GB, and {apart[0]} is larger")
-    calibrating, measuring = pairs[:half], pairs[half:]
+    calibrating, measuring = pairs[::2], pairs[1::2]  # alike, also where the pairs are sorted
     before, size = _embed(model, stock_onnx(folder), measuring), _size(folder)
     with TemporaryDirectory(dir=folder) as scratch:
         _quantize_tower(folder, "image", _pixel_batches(model, calibrating), Path(scratch))
