@@ -85,7 +85,7 @@ def test_photos_are_indexed_searched_moved_and_searched_again(
 
     (photos / "two.png").unlink()
     out, err = run(capfd, "search", idx, "a horse", "--no-rerank", "--paths")
-    assert len(out.splitlines()) == 3 and "1 photos are no longer there" in err
+    assert len(out.splitlines()) == 3 and "1 photo is no longer there" in err
 
 
 def test_a_result_longer_than_a_terminal_is_wide_keeps_its_path_whole(

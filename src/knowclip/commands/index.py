@@ -70,7 +70,7 @@ def command(
 
 def _tell(added: Added, counts: Counts, out: Path) -> None:
     """Say what became of the photos, and name what is not as a person may think."""
-    from knowclip.console.counts import read_line
+    from knowclip.console.counts import counted, read_line
     from knowclip.console.screen import Screen
     from knowclip.search.indexing import COPY
 
@@ -82,12 +82,12 @@ def _tell(added: Added, counts: Counts, out: Path) -> None:
     if outcomes:
         told.print(", ".join(f"{name}: {count:,}" for name, count in sorted(outcomes.items())))
     told.print(read_line(sum(outcomes.values()), added.skipped, merged=added.outcomes[COPY], what="files"))
-    told.print(f"{out}: {counts.images:,} photos in {counts.files:,} files")
+    told.print(f"{out}: {counted(counts.images, 'photo')} in {counted(counts.files, 'file')}")
     if added.pruned:
-        told.print(f"{added.pruned:,} photos that had gone are forgotten (--prune)")
+        told.print(f"forgotten (--prune): {counted(added.pruned, 'file')} that had gone")
     if counts.missing:
         told.print(
-            f"{counts.missing:,} files have gone: kept, not found until they are back (--prune forgets them)"
+            f"{counted(counts.missing, 'file')} missing: kept, not found until back (--prune forgets them)"
         )
 
 

@@ -46,6 +46,8 @@ def command(
     from knowclip.preflight import machine as preflight
     from knowclip.search.query import Query
     from knowclip.search.store import Store
+    from knowclip.storage.pixels import check_pixels
+    from knowclip.types import ImageRef
 
     if json and paths:
         raise ValueError("--json and --paths exclude each other: JSON holds the paths too")
@@ -55,6 +57,7 @@ def command(
     Store(index).close()
     if image is not None:
         preflight.existing(image, "--image")
+        check_pixels(ImageRef(image))
     if model is not None:
         preflight.check_model(model, device=device)
     if text is not None and rerank:
@@ -79,9 +82,11 @@ def command(
 
 
 def _tell_gone(found: Found) -> None:
+    from knowclip.console.counts import there_are
+
     if found.gone:
         Screen(stderr=True).print(
-            f"{found.gone:,} photos are no longer there and were left out: run 'knowclip index' again"
+            f"{there_are(found.gone, 'photo')} no longer there, left out: run 'knowclip index' again"
         )
 
 
@@ -109,15 +114,14 @@ def _show(found: Found, *, asked: bool) -> None:
 
 def _explain(console: Console, found: Found, *, asked: bool) -> None:
     """Say what the query claims and what ranked the photos; ``asked``: whether structure was to."""
+    from knowclip.console.counts import counted
     from knowclip.search.found import MARGIN
 
     for triple in found.reading.triples:
         console.print(f"{triple.head} --{triple.relation}--> {triple.tail}")
     if found.ranked_by == MARGIN:
         kee = ", read with the KEE" if found.knowledge else ""
-        negatives = len(found.reading.negatives)
-        console.print(
-            f"ranked by similarity, less where one of {negatives:,} false captions fits as well{kee}"
-        )
+        negatives = counted(len(found.reading.negatives), "false caption")
+        console.print(f"ranked by similarity, less where one of {negatives} fits as well{kee}")
     elif found.query.text is not None and asked:
         console.print("ranked by similarity: there is nothing in the query to swap or replace")
