@@ -148,9 +148,11 @@ def test_wide_encodings_are_named(name, content, encoding) -> None:
 @pytest.mark.parametrize(("encoding", "told"), [("latin-1", "Latin-1"), ("cp1252", "cp1252")])
 def test_eight_bit_encodings_are_named_with_the_line(encoding, told) -> None:
     letter = "é" if encoding == "latin-1" else "“"
-    path = write("c.txt", f"a dog\nun caf{letter}\n", encoding)
-    with pytest.warns(UserWarning, match=rf"c\.txt, line 2 is not UTF-8; it may be {told}"):
-        assert texts(path) == (["a dog"], {"not UTF-8": 1})
+    path = write("c.txt", 100 * "a dog\n" + f"un caf{letter}\n", encoding)
+    with pytest.warns(UserWarning, match=rf"c\.txt, line 101 is not UTF-8; it may be {told}"):
+        assert texts(path) == (100 * ["a dog"], {"not UTF-8": 1})
+    with pytest.raises(ValueError, match=rf"d\.txt is not UTF-8 text: 1 of 2 records.* line 2; .*{told}"):
+        texts(write("d.txt", f"a dog\nun caf{letter}\n", encoding))
     with pytest.raises(ValueError, match=rf"c\.csv is not UTF-8 text.*line 3; it may be {told}"):
         read_captions(write("c.csv", f"image,caption\na.jpg,a\nb.jpg,caf{letter}\n", encoding))
     with pytest.raises(ValueError, match=rf"captions_x\.json is not UTF-8 text.*line 1.*{told}"):
@@ -410,7 +412,7 @@ def test_what_stands_in_the_place_of_a_file_is_named(name: str, content: str, to
         ("c.json", "[]", "has no columns: it is empty"),
         ("c.jsonl", '[{"image": "a.jpg", "caption": "a dog"}]', "line 1 on, is a JSON object .*a .json file"),
         ("c.json", '["a dog", "a cat"]', r"first 2 records, from \[0\] on, is a JSON object"),
-        ("c.csv", "image,caption\na.jpg,a dog, brown\n", "line 2; a field that holds .* in quotes"),
+        ("c.csv", "image,caption\na.jpg,a dog, brown\n", "line 2; .*a field that holds it .* quotes"),
         ("c.csv", "image,caption\nhttps://x.org/a.jpg,a dog\n", "not downloaded.*data.train.images=FOLDER"),
     ],
 )

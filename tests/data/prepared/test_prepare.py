@@ -37,8 +37,9 @@ def sentences() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def captions(tmp_path: Path) -> Path:
+def captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A table of 40 captions of 20 images, with one empty caption and one broken row."""
+    monkeypatch.setattr("knowclip.data.formats.broken.TOLERATED_SHARE", 0.1)  # else of 42 none may be broken
     path = tmp_path / "captions.csv"
     lines = [f"{image},{caption}" for image, caption in sentences()]
     lines[3:3] = ["0.jpg,", "one field"]
@@ -60,18 +61,12 @@ def examples(captions: Path) -> list[Example]:
     return read_captions(captions, allow_missing=True).examples
 
 
-def read_examples(captions: Path, monkeypatch) -> list[Example]:
-    """Pairs of a table with a broken row, which a recipe refuses above 1%."""
-    monkeypatch.setattr("knowclip.data.captions.read.TOLERATED_SHARE", 0.1)
-    return examples(captions)
-
-
 def test_shards_join_to_what_negatives_for_gives(captions: Path, tmp_path: Path, monkeypatch) -> None:
     found = run(captions, tmp_path / "out")
     assert (found.read, found.captions) == (42, 40)
     assert found.skipped == {"empty caption": 1, "row of another length than the header": 1}
     assert found.shards == found.made == 5
-    pairs = read_examples(captions, monkeypatch)
+    pairs = examples(captions)
     made = negatives_for(pairs)
     assert negatives_for(pairs, graphs=tmp_path / "out") == made
     assert negatives_for(pairs[:7][::-1], graphs=tmp_path).examples == made.examples[:7][::-1]
@@ -177,7 +172,7 @@ def test_join_refuses_other_captions_and_fewer_of_an_image(
 ) -> None:
     out = tmp_path / "out"
     run(captions, out)
-    pairs = read_examples(captions, monkeypatch)
+    pairs = examples(captions)
     with pytest.raises(ValueError, match=r"prepared from other captions: '0\.jpg#0'"):
         negatives_for([replace(pairs[0], caption="A dog."), *pairs[1:]], graphs=out)
     more = replace(pairs[0], key="0.jpg#9", caption="A cat chases a dog.")

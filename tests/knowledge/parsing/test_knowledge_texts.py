@@ -29,11 +29,18 @@ def run(*arguments: object, stdin: str | bytes | None = None) -> Result:
     )
 
 
+@pytest.fixture
+def a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few records, of which one may be broken."""
+    monkeypatch.setattr("knowclip.data.formats.broken.TOLERATED_SHARE", 0.4)
+
+
 def read(path: Path, **options: Any) -> tuple[list[Text], Counter[str]]:
     skipped: Counter[str] = Counter()
     return list(read_texts(path, skipped=skipped, **options)), skipped
 
 
+@pytest.mark.usefixtures("a_broken_one")
 def test_text_one_caption_a_line(tmp_path: Path) -> None:
     path = tmp_path / "captions.txt"
     path.write_bytes("\ufeffa dog\r\n\n  a cat \n".encode() + b"\xff\xfe\nun caf\xc3\xa9")
@@ -42,6 +49,7 @@ def test_text_one_caption_a_line(tmp_path: Path) -> None:
     assert skipped == {"empty caption": 1, "not UTF-8": 1}
 
 
+@pytest.mark.usefixtures("a_broken_one")
 def test_tables_by_column(tmp_path: Path) -> None:
     path = tmp_path / "captions.csv"
     path.write_text('image,caption\n1.jpg,"a dog, red"\n2.jpg,"two\nlines"\n3.jpg\n4.jpg,\n')
@@ -57,6 +65,25 @@ def test_tables_by_column(tmp_path: Path) -> None:
         read(path)
     with pytest.raises(ValueError, match=r"needs one key column, 'id', but has none"):
         read(path, column="words", key_column="id")
+
+
+@pytest.mark.parametrize("command", ["parse", "negatives"])
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_table_separated_in_two_ways_is_refused(command: str, typed: bool, tmp_path: Path) -> None:
+    table = tmp_path / "two.csv"
+    table.write_text("image,caption\n1.jpg,a dog\n2.jpg;a cat\n3.jpg;a cow\n")
+    out = tmp_path / "out.jsonl"
+    told = r"2 of 3 records .* line 3; tab, '\|', comma or ';' separates .* is this really 'csv' data\?"
+    with pytest.raises(ValueError, match=told):
+        run(command, "-" if typed else table, "--out", out, stdin=table.read_text() if typed else None)
+    assert not out.exists()
+
+
+def test_columns_that_nothing_known_separates(tmp_path: Path) -> None:
+    path = tmp_path / "tilde.csv"
+    path.write_text("Nr~Datei~Text\n1~a.jpg~a dog\n")
+    with pytest.raises(ValueError, match=r"\['Nr~Datei~Text'\]: a single one. If .* comma, semicolon"):
+        read(path)
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

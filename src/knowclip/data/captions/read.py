@@ -11,22 +11,12 @@ from typing import Any
 from unicodedata import normalize
 
 from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.data.formats.broken import Broken
 from knowclip.data.formats.pairs import GIVEN, pairs_of
 from knowclip.data.formats.registry import Source, find
-from knowclip.data.formats.rows import (
-    BROKEN,
-    LENGTH,
-    MALFORMED,
-    NOT_UTF8,
-    Options,
-    Row,
-    fault_of,
-    tell_encoding,
-    text_fault,
-)
+from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of, text_fault
 from knowclip.storage.members import exists
 from knowclip.storage.remote import is_remote
-from knowclip.storage.text_files import looks_like
 from knowclip.types import Example, ImageRef, Negative
 
 UNREADABLE = "unreadable image"
@@ -120,7 +110,10 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: flo
     """Check every row and make the examples."""
     faults = [fault_of(row) or _image_fault(row.image) for row in rows]
     skipped = Counter(fault for fault in faults if fault)
-    _refuse_broken(rows, faults, skipped, source)
+    broken = Broken(source.path, source.format.name, separate=source.format.separate)
+    for row, fault in zip(rows, faults, strict=True):
+        broken.add(row, fault)
+    broken.refuse_many()
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
     refs, missing = _refs(list(dict.fromkeys(row.image for row in good)), source, root, tolerated)
     examples = [
@@ -137,34 +130,6 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: flo
 
 def _image_fault(image: Any) -> str:
     return text_fault(image) if image else MALFORMED
-
-
-def _refuse_broken(rows: list[Row], faults: list[str], counts: Counter[str], source: Source) -> None:
-    """Refuse a file many of whose records cannot be read: it is not what it was taken for.
-
-    Raises:
-        ValueError: naming the first of them, and the encoding of a text that is not UTF-8.
-    """
-    telling = BROKEN - {NOT_UTF8} if source.format.separate else BROKEN
-    broken = sum(counts[fault] for fault in telling)
-    if broken <= TOLERATED_SHARE * len(rows):
-        if counts[NOT_UTF8]:
-            tell_encoding(rows[faults.index(NOT_UTF8)], source.path)
-        return
-    first = next(i for i, fault in enumerate(faults) if fault in telling)
-    row, name = rows[first], source.format.name
-    if faults[first] == NOT_UTF8:
-        content = f"{row.image or ''} {row.caption or ''}".encode("utf-8", "surrogateescape")
-        raise ValueError(
-            f"{source.path} is not UTF-8 text: {counts[NOT_UTF8]:,} of {len(rows):,} records, the first at "
-            f"{row.where}; {looks_like(content)}"
-        )
-    quoted = "; a field that holds what separates the columns is to be in quotes"
-    raise ValueError(
-        f"{source.path}: {broken:,} of {len(rows):,} records lack an image name or a caption "
-        f"({faults[first]}), the first at {row.where}{quoted if faults[first] == LENGTH else ''}; is this "
-        f"really {name!r} data?"
-    )
 
 
 def _refs(

@@ -163,6 +163,8 @@ def _refusal(
     image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
     near = get_close_matches(given or "", names, n=1)
     hint = f" ({image!r} is an image's name: is its first line no header?)." if image else "."
+    if len(names) == 1 and re.search(r"\W", names[0]):
+        hint = ": a single one. If it is several, separate them by comma, semicolon, tab or '|'."
     hint = f"; did you mean {near[0]!r}?" if near else hint
     return ValueError(
         f"{path} needs one {role} column, {wanted}, but has {count or 'none'}; its columns are "

@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
+from knowclip.data.formats.broken import Broken
 from knowclip.data.formats.lists import JSON_LINES, json_line_rows
 from knowclip.data.formats.registry import find
 from knowclip.data.formats.rows import (
     EMPTY,
-    NOT_UTF8,
     Options,
     Row,
     fault_of,
     said,
-    tell_encoding,
     text_fault,
 )
 from knowclip.data.formats.tables import table_rows
@@ -82,28 +81,40 @@ def read_rows(
     """Records as :func:`read_texts` takes them: their number from 1, themselves, image and caption.
 
     The caption is "" where it is skipped, which is counted; the image is None where none is named.
+
+    Raises:
+        ValueError: also when the last record is read, or the ``AHEAD``-th, if over 1% so far are broken.
     """
     options = Options(caption_column=column, key_column=key_column, with_images=False)
-    rows = _standard_input(options) if path is None else _rows(path, options)
+    rows, broken = _standard_input(options) if path is None else _rows(path, options)
     for number, row in enumerate(rows, start=1):
         fault = fault_of(row)
+        broken.add(row, fault)
+        if number == AHEAD:  # of a stream without end, later ones are counted: what is made of it is not lost
+            broken.refuse_many()
         image = row.image if not fault and row.image and not text_fault(row.image) else None
         caption = "" if fault else said(row.caption)
         if not caption:
-            if fault == NOT_UTF8 and not skipped[fault]:
-                tell_encoding(row, path or STDIN)
             skipped[fault or EMPTY] += 1
         yield number, row, image, caption
+    if broken.read < AHEAD:
+        broken.refuse_many()
 
 
-def _rows(path: Path, options: Options) -> Iterator[Row]:
+def _rows(path: Path, options: Options) -> tuple[Iterator[Row], Broken]:
     source = find(path, None, None, text=True)
     if options.columns and source.format.name in LINES:
         source = find(path, "csv", None)
-    return source.rows(options)
+    format = source.format
+    return source.rows(options), Broken(source.path, format.name, separate=format.separate)
 
 
-def _standard_input(options: Options) -> Iterator[Row]:
+def _standard_input(options: Options) -> tuple[Iterator[Row], Broken]:
+    broken = Broken(STDIN, "text")
+    return _typed(options, broken), broken
+
+
+def _typed(options: Options, broken: Broken) -> Iterator[Row]:
     """Lines of standard input: a table, Flickr's tokens, JSON or plain text, by the first with text."""
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
     try:
@@ -113,6 +124,7 @@ def _standard_input(options: Options) -> Iterator[Row]:
         refuse_no_text("".join(head).encode("utf-8", "surrogateescape"), STDIN)
         whole = chain(filter(None, head), lines)
         kind = recognise(head[-1], STDIN)
+        broken.name = kind.name
         if kind is JSON_LINES:
             yield from json_line_rows(whole, STDIN, options)
         elif options.columns or kind.name not in LINES:
