@@ -67,7 +67,7 @@ def test_photos_are_indexed_searched_moved_and_searched_again(
 
     out, _ = run(capfd, "search", idx, "a red horse to the left of a dog", "--json", "--top", 3)
     found = json.loads(out)
-    assert found["ranked_by"] == "margin" and ["horse", "is", "red"] in found["triples"]
+    assert found["ranked_by"] == "similarity less doubt" and ["horse", "is", "red"] in found["triples"]
     assert len(found["hits"]) == 3 and found["hits"][0]["relative"] == 1 and found["photos"] == 4
     assert all(hit["rival"] in [caption for _, caption in found["negatives"]] for hit in found["hits"])
 
@@ -96,7 +96,7 @@ def test_a_result_longer_than_a_terminal_is_wide_keeps_its_path_whole(
     )
     long, rival = f"/photos/{'a long name ' * 4}.jpg", "a cat chases a dog over a fence"
     hits = (Hit("/1.jpg", 1.0, 0.3, 0.1, rival), Hit(long, 0.9, 0.2, 0.1, rival))
-    _show(Found(Query("a dog chases a cat"), hits, photos=2, ranked_by="margin"), asked=True)
+    _show(Found(Query("a dog chases a cat"), hits, photos=2, ranked_by="similarity less doubt"), asked=True)
     lines = capsys.readouterr().out.splitlines()
     assert f' 1.00  +0.100  /1.jpg  over "{rival}"' in lines
     place = lines.index(f" 0.90  +0.100  {long}")

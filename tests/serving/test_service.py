@@ -146,7 +146,7 @@ def test_search_gives_what_the_index_finds(client: TestClient, index: knowclip.I
         f"../photos/{Path(hit.path).name}" for hit in expected
     ]  # relative to the index
     np.testing.assert_allclose([h["margin"] for h in found["hits"]], [h.margin for h in expected], atol=1e-5)
-    assert found["ranked_by"] == "margin" and found["photos"] == 5 and found["triples"]
+    assert found["ranked_by"] == "similarity less doubt" and found["photos"] == 5 and found["triples"]
     form = client.post("/search", data={"top": "2", "rerank": "false"}, files={"image": png(3)}).json()
     assert len(form["hits"]) == 2 and form["hits"][0]["path"] == "../photos/3.png"
     both = client.post("/search", json={"text": TEXTS[0], "image": text64(png(3))})

@@ -96,7 +96,7 @@ def _show(found: Found, *, asked: bool) -> None:
 
     console = Screen()
     _explain(console, found, asked=asked)
-    console.print(f"score  {found.ranked_by}")
+    console.print(f"score  {'similarity' if all(hit.margin is None for hit in found) else 'margin'}")
     cut = False
     for hit in found:
         if not hit.above and not cut:
@@ -115,13 +115,13 @@ def _show(found: Found, *, asked: bool) -> None:
 def _explain(console: Console, found: Found, *, asked: bool) -> None:
     """Say what the query claims and what ranked the photos; ``asked``: whether structure was to."""
     from knowclip.console.counts import counted
-    from knowclip.search.found import MARGIN
+    from knowclip.search.found import DOUBT
 
     for triple in found.reading.triples:
         console.print(f"{triple.head} --{triple.relation}--> {triple.tail}")
-    if found.ranked_by == MARGIN:
+    if found.ranked_by == DOUBT:
         kee = ", read with the KEE" if found.knowledge else ""
         negatives = counted(len(found.reading.negatives), "false caption")
-        console.print(f"ranked by similarity, less where one of {negatives} fits as well{kee}")
+        console.print(f"ranked by {DOUBT}: less where one of {negatives} fits as well{kee}")
     elif found.query.text is not None and asked:
         console.print("ranked by similarity: there is nothing in the query to swap or replace")

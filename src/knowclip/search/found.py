@@ -11,7 +11,7 @@ from typing import Any
 from knowclip.search.query import Query, Reading
 from knowclip.search.rerank import CUT
 
-MARGIN, SIMILARITY = "margin", "similarity"
+DOUBT, SIMILARITY = "similarity less doubt", "similarity"
 
 
 def printable(path: str) -> str:
@@ -50,7 +50,7 @@ class Found:
     photos: int
     """That could have been found."""
     ranked_by: str
-    """``margin``: similarity, less where the query's own negatives fit as well; or ``similarity`` alone."""
+    """``similarity less doubt`` (where the query's own negatives fit as well), or ``similarity`` alone."""
     reading: Reading = field(default_factory=Reading)
     knowledge: bool = False
     """Whether the text and its negatives were read with the model's KEE."""

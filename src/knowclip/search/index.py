@@ -15,7 +15,7 @@ import numpy as np
 
 from knowclip.console.progress import Stages
 from knowclip.preflight.machine import check_model, existing, require
-from knowclip.search.found import MARGIN, SIMILARITY, Found, Hit
+from knowclip.search.found import DOUBT, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative
 from knowclip.search.scan import digest_of
@@ -232,7 +232,7 @@ class Index:
             _hit(paths, place, scores, float(score), reading)
             for (place, paths), score in zip(places.items(), standing, strict=True)
         ]
-        ranked_by = SIMILARITY if scores.margin is None else MARGIN
+        ranked_by = SIMILARITY if scores.margin is None else DOUBT
         knowledge = scores.margin is not None and self.encoder.has_knowledge
         return Found(query, tuple(hits), len(self._vectors()), ranked_by, reading, knowledge, gone)
 

@@ -136,7 +136,9 @@ class SearchResponse(BaseModel):
     hits: list[Hit]
     photos: int = Field(description="That could have been found.")
     gone: int = Field(description="Left out because their files are no longer there.")
-    ranked_by: str = Field(description="``margin``: with the text's own negatives; or ``similarity``.")
+    ranked_by: str = Field(
+        description="``similarity less doubt`` (by the text's negatives); or ``similarity``."
+    )
     with_kee: bool
     cut: float = Field(description="Photos whose ``relative`` is less stand below the cut.")
     triples: list[tuple[str, str, str]] = Field(description="What the text was taken to say.")

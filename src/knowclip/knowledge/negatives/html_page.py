@@ -36,12 +36,21 @@ def write_page(path: Path, records: Iterable[NegativeRecord], *, seed: int = 0) 
             sample.append(record)
         elif place < SHOWN:
             sample[place] = record
-    links = "".join(f'<a href="#{escape(kind)}">{escape(kind)} ({n:,})</a>' for kind, n in counts.items())
+    links = "".join(
+        f'<a href="#{escape(kind)}">{escape(kind)} ({_shown(len(samples[kind]), count)})</a>'
+        for kind, count in counts.items()
+    )
     parts = [_HEAD, f"<nav>{links}</nav>"]
     for kind, sample in samples.items():
-        parts += [f'<h2 id="{escape(kind)}">{escape(kind)}</h2><table>', *map(_row, sample), "</table>"]
+        parts += [f'<h2 id="{escape(kind)}">{escape(kind)} ({_shown(len(sample), counts[kind])})</h2><table>']
+        parts += [*map(_row, sample), "</table>"]
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join(parts), encoding="utf-8", errors="replace")
+
+
+def _shown(rows: int, count: int) -> str:
+    """How many stand on the page, of how many."""
+    return f"{count:,}" if rows == count else f"{rows:,} of {count:,}"
 
 
 def _row(record: NegativeRecord) -> str:

@@ -76,13 +76,13 @@ def found_photos(found: Found, *, holds: Callable[[str], bool] = lambda path: Tr
         found: By the index.
         holds: Whether a file is still the one that was indexed; of others no picture is shown.
     """
-    from knowclip.search.found import MARGIN
+    from knowclip.search.found import DOUBT
 
     kee = ", read with the KEE" if found.knowledge else ""
     negatives = len(found.reading.negatives)
     ranked = (
-        f"ranked by similarity, less where one of {negatives:,} false captions fits as well{kee}"
-        if found.ranked_by == MARGIN
+        f"ranked by {DOUBT}: less where one of {negatives:,} false captions fits as well{kee}"
+        if found.ranked_by == DOUBT
         else "ranked by similarity: there is nothing in the query to swap or replace"
     )
     explained = f"{len(found):,} of {found.photos:,} photos, {ranked}."
