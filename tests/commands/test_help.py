@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
 import pytest
 import typer.main
 from typer.testing import CliRunner
@@ -36,6 +40,26 @@ def test_what_may_be_given_several_times_stands_in_one_pair_of_brackets(command:
 def test_flags_are_shown_without_a_value(command: list[str]) -> None:
     shown = CliRunner().invoke(build_app(), [*command, "--help"], env={"COLUMNS": "80"}).output
     assert "--help" in shown and "bool" not in shown.lower()
+
+
+def every(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Names and help of all commands, and of those that groups hold."""
+    for name, one in getattr(command, "commands", {}).items():
+        yield (*names, name), one.help or ""
+        yield from every(one, *names, name)
+
+
+def test_paragraphs_are_wrapped_once() -> None:
+    """A line ends where the next word does not fit into 80 columns, or the paragraph ends."""
+    checked = 0
+    for names, text in every(typer.main.get_command(build_app())):
+        shown = CliRunner().invoke(build_app(), [*names, "--help"], env={"COLUMNS": "80"}).output
+        lines = [line.strip() for line in shown.partition("╭")[0].splitlines()]
+        for line, following in pairwise(lines):
+            if line and following and line in " ".join(text.split()):
+                assert len(f"{line} {following.split()[0]}") > 72, (names, line)
+                checked += 1
+    assert checked > 20
 
 
 def completed(words: str, number: int) -> list[str]:

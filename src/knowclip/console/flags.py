@@ -1,7 +1,8 @@
-"""Help of options that take no value: they are shown without one."""
+"""Help of commands: flags without a value, paragraphs as wide as the terminal."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from typer import Typer
@@ -10,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 
 class _PlainFlags:
     """Writes ``--json`` where typer would write ``--json <bool>``: nothing is to follow it."""
+
+    def __init__(self, *args: Any, help: str | None = None, **options: Any) -> None:
+        super().__init__(*args, help=help and unwrapped(help), **options)
 
     def get_params(self, ctx: Any) -> list[Any]:
         params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
@@ -25,6 +29,17 @@ class Command(_PlainFlags, TyperCommand):
 
 class Group(_PlainFlags, TyperGroup):
     """A group of typer's."""
+
+
+def unwrapped(text: str) -> str:
+    """A docstring with a line a paragraph: typer keeps line breaks but of the first, and wraps again.
+
+    Paragraphs with indented lines, such as examples, stay as they are.
+    """
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        one if "\n " in one or one[:1] == " " else one.replace("\n", " ") for one in paragraphs
+    )
 
 
 def plain_flags(app: Typer) -> Typer:
