@@ -37,8 +37,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train with and without knowledge, compare, write runs/demo/report.html (says how long)
 	$(BIN)/knowclip demo
 
-demo-full: $(READY) ## the same with three seeds
-	$(BIN)/knowclip demo --full
+demo-full: $(READY) ## the same with three seeds, in runs/demo-full
+	$(BIN)/knowclip demo --full --out runs/demo-full
 
 test: $(READY) ## every test, with the genuine files under KNOWCLIP_REAL_DATA if that is set
 	$(PYTEST) --durations=10

@@ -125,6 +125,39 @@ def test_a_stopped_demo_says_what_is_left(tmp_path: Path, monkeypatch: pytest.Mo
     assert "stopped after step 7; the demo begins anew" in capsys.readouterr().out
 
 
+def test_a_finished_demo_stays_and_a_stopped_one_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def go(*overrides: str, full: bool = False) -> str:
+        demo.command(list(overrides), out=out, full=full, from_scratch=False)
+        return capsys.readouterr().out
+
+    class TrainsError(Exception):
+        """The demo got as far as to time this processor."""
+
+    def expectation(*_, **__) -> None:
+        raise TrainsError
+
+    monkeypatch.setattr(demo_run, "expectation", expectation)
+    out = tmp_path / "demo"
+    with pytest.raises(TrainsError):
+        go()
+    assert "begins anew" not in capsys.readouterr().out
+    (out / "clip").mkdir()
+    with pytest.raises(TrainsError):
+        go()
+    assert f"begins anew, in place of a demo that was stopped: {out / 'clip'}" in capsys.readouterr().out
+    (out / "results.json").write_text("{}")
+    assert f"already done: open {out / 'report.html'}; delete {out} to train again" in go()
+    with pytest.raises(ValueError, match="holds a finished demo of other settings"):
+        go("train.steps=2")
+    with pytest.raises(ValueError, match="holds a finished demo of other settings"):
+        go(full=True)
+    (out / "demo.json").unlink()
+    with pytest.raises(ValueError, match=r"which would be replaced \(clip, results.json\)"):
+        go()
+
+
 def test_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path))
     drawn = {"numbers": {"train": 4, "val": 4, "test": 4}, "twins": {"test": 2}}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from knowclip.commands.demo_folder import already_done, begin
 from knowclip.commands.demo_methods import METHODS
 
 
@@ -36,9 +37,13 @@ def command(
     for recipe in recipes:
         check_settings(recipe)
     preflight.require("scenes", "drawing scenes")
-    preflight.writable_folder(out)
     seeds = (0, 1, 2) if full else (0,)
     console = Screen()
+    asked = {"seeds": list(seeds), "from_scratch": from_scratch, "overrides": overrides or []}
+    if told := already_done(out, asked):
+        console.print(told, soft_wrap=True)
+        return
+    begin(out, asked, console)
     with waiting("loading torch") as following:
         from knowclip.commands import demo_run
 
