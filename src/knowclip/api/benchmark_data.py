@@ -30,7 +30,7 @@ def find(
     Args:
         data: folder of benchmarks; or a captions file, or a folder of captioned images and no more.
         chosen: suites and benchmarks by name; none: all.
-        split: None: "test"; of own photos all where they have no such split.
+        split: None: "test"; of own photos all their rows, whether or not they have splits.
         allow_missing: accept incomplete copies.
         columns: how captions are to be read (``read_own``); then ``data`` are photos of one's own.
         swap_items: how many swaps of own photos are measured; None: as ``read_own`` has it.

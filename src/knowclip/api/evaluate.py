@@ -34,7 +34,7 @@ def evaluate(
         benchmarks: Benchmarks and suites by name (``knowclip benchmarks`` lists them); none: all that
             ``data`` has the files of.
         data: Folder with benchmark files or scenes; or own photos: a captions file or folder.
-        split: "test" by default, of own photos all; "val" for selection.
+        split: "test" by default, of own photos all rows, splits or not; "val" for selection.
         allow_missing: Accept that over 1% of records or images are missing.
         swap_items: Swaps of own photos, at most; None: 3,000, always the same ones; 0: all.
         device: To load a named model on.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+
+if TYPE_CHECKING:
+    from knowclip.data.captions.read import CaptionSet
 
 EXAMPLES = 3
 """Shared images of a benchmark that are shown."""
@@ -52,10 +55,9 @@ def command(
         from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
         from knowclip.evaluation.report.write import to_json
         from knowclip.evaluation.suites.folder import read_suite
-        from knowclip.evaluation.suites.own_data import split_or_all
 
         benchmarks, _ = read_suite(benchmark, names=suite or (), split=split, allow_missing=True)
-        captions = split_or_all(train, train_split, usual="train", **columns)
+        captions = _captions(train, train_split, columns)
         trained = list(dict.fromkeys(example.image.path for example in captions.examples))
         tested = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
     total = len(trained) + sum(map(len, tested.values()))
@@ -67,6 +69,20 @@ def command(
     Screen().print(_table(told, len(trained)))
     for line in _examples(told):
         Screen().print(line)
+
+
+def _captions(train: Path, split: str | None, columns: dict[str, Any]) -> CaptionSet:
+    """The captions of ``split``; where that is None those of "train", or all if there is no such split."""
+    from knowclip.data.captions.read import read_captions
+
+    if split is not None:
+        return read_captions(train, split=split, **columns)
+    try:
+        return read_captions(train, split="train", **columns)
+    except ValueError as error:
+        if "no split" not in str(error):
+            raise
+    return read_captions(train, **columns)
 
 
 def _table(told: dict[str, Any], trained: int) -> Any:

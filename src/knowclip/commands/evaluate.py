@@ -42,7 +42,7 @@ def command(
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="test, or val for selection; default: test, of own photos all.")
+        str | None, typer.Option(help="test, or val for selection; default: test, of own photos all rows.")
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Second model, for paired differences.")] = None,
     require: Annotated[

@@ -320,4 +320,28 @@ def test_a_folder_of_photos_is_measured_as_their_captions_file_is(flat: None, ma
     many.write_text("\n".join([f"{header},split", *lines]) + "\n")
     found, absent = find(many.parent, [], None, allow_missing=True)
     assert [benchmark.card.name for benchmark in found] == ["image_to_text", "text_to_image", "swaps"]
-    assert not absent and len(found[0].examples) == 148  # type: ignore[attr-defined]
+    assert not absent and len(found[0].examples) == 198  # type: ignore[attr-defined]
+
+
+def test_all_rows_are_measured_unless_a_split_is_named_and_both_are_told(flat: None, photos: Path) -> None:
+    header, *lines = (photos / "photos.csv").read_text().splitlines()[:25]
+    rows = [f"{line},{'test' if number < 9 else 'train'}" for number, line in enumerate(lines)]
+    for column in ("split", "Teil"):
+        Path("mine.csv").write_text("\n".join([f"{header},{column}", *rows]))
+        named = [] if column == "split" else ["--split-column", column]
+        arguments = [
+            "flat",
+            "--data",
+            "mine.csv",
+            "--images",
+            str(photos),
+            "--benchmark",
+            "image_to_text",
+            *named,
+        ]
+        run = CliRunner().invoke(app, arguments)
+        assert "24 records read = 24 kept; all splits" in run.stderr, run.output
+        run = CliRunner().invoke(app, [*arguments, "--split", "test"])
+        assert "9 records read = 9 kept; split 'test'" in run.stderr, run.output
+    found = knowclip.evaluate("flat", "image_to_text", data="mine.csv", images=photos, split_column="Teil")
+    assert found["image_to_text"].n == 24 and found["image_to_text"].details["split"] == "all splits"

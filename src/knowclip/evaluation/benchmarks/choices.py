@@ -6,7 +6,7 @@ The other kinds (which image, two by two, true or false, text only) stand in ``p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,7 @@ class ChoiceBenchmark:
         minimum: groups with fewer cases do not count in the macro average.
         drop: groups that do not count in the macro average.
         skipped: records the reader left out, by reason; told in the details.
+        split: what the records are of, in words, where that is to be told ("all splits").
     """
 
     card: Card
@@ -60,6 +61,7 @@ class ChoiceBenchmark:
     minimum: int = 1
     drop: frozenset[str] = frozenset()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    split: str = ""
 
     def __post_init__(self) -> None:
         check_cases(self.card, [case.key for case in self.cases])
@@ -98,7 +100,7 @@ class ChoiceBenchmark:
     def grade(self, true_scores: ArrayLike, false_scores: ArrayLike, *, missing: int = 0) -> Result:
         """Scores of the captions ``[m]`` to a Result, whatever gave the scores (a model, a blind control)."""
         true, false = hardest_pairs(true_scores, false_scores, [number for number, _, _ in self._pairs])
-        return compared(
+        result = compared(
             self.card,
             true,
             false,
@@ -108,6 +110,7 @@ class ChoiceBenchmark:
             skipped=self.skipped,
             missing=missing,
         )
+        return replace(result, details={**result.details, "split": self.split}) if self.split else result
 
     def _grades(self, correct: NDArray[np.bool_]) -> Grades:
         groups = [case.group for case in self.cases]

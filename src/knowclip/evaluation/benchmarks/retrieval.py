@@ -128,13 +128,15 @@ class Retrieval:
     """One direction of retrieval over ``examples``; captions of one image share ``image_id``.
 
     ``skipped`` are the records the reader left out, by reason; they are told in the details. ``published``
-    names one of ``SETS`` where the examples are its test set.
+    names one of ``SETS`` where the examples are its test set. ``split`` says in words what they are of, where
+    that is to be told ("all splits").
     """
 
     direction: Direction
     examples: Sequence[Example]
     skipped: Mapping[str, int] = field(default_factory=dict)
     published: str = ""
+    split: str = ""
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -191,6 +193,8 @@ class Retrieval:
             "gallery": gallery,
             "median_rank": float(np.median(ranks)) + 1,
         }
+        if self.split:
+            details["split"] = self.split
         return Result(self.card.name, self.card.main, len(keys), metrics, items, details)
 
 

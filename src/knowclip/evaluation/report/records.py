@@ -34,6 +34,7 @@ def records(details: Mapping[str, Any]) -> str:
         return ""
     skipped, used = dict(details["skipped"]), details["used"]
     short = skipped.pop(NOT_IN_FILE, 0)
+    split = [details["split"]] if "split" in details else []
     parts = [read_line(used, skipped, what=details.get("what", "records"))]
     parts += [f"{short:,} of the published records are not in the files"] if short else []
     if missing := details.get("missing_images"):
@@ -42,7 +43,7 @@ def records(details: Mapping[str, Any]) -> str:
         small = ", ".join(f"{group}: {count:,}" for group, count in sorted(dropped.items())[:DROPPED])
         more = f" and {len(dropped) - DROPPED} more" if len(dropped) > DROPPED else ""
         parts.append(f"not in the mean over groups: {small}{more}")
-    return "; ".join([*parts, *details.get("notes", ())])
+    return "; ".join([*parts, *split, *details.get("notes", ())])
 
 
 def count_or_names(benchmarks: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """A user's own captioned photos: retrieval both ways, swaps and half-truths of one set of captions.
 
-No split is needed, and no file beside the captions: negatives are those that the captions file brings, else
-made here, and their blind readers are trained on the captions of other images. Photos that cannot be read
-are left out and counted, as those are that are not there, and as training leaves them out.
+No split is needed (all rows are measured unless one is named), and no file beside the captions: negatives are
+those that the captions file brings, else made here, and their blind readers are trained on the captions of
+other images. Photos that cannot be read are left out and counted, as those are that are not there, and as
+training leaves them out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from knowclip.data.captions.read import UNREADABLE, CaptionSet, read_captions
 from knowclip.data.formats.pairs import GIVEN
 from knowclip.data.images.readable import refuse_many, unreadable_images
 from knowclip.evaluation.benchmarks.card import Benchmark
-from knowclip.evaluation.benchmarks.choices import Choice
+from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.half_truth import HALF_TRUTH, of_captions
 from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Retrieval
 from knowclip.evaluation.benchmarks.swaps import SWAPS, blind_scored, swaps
@@ -34,7 +35,6 @@ from knowclip.types import Example
 DEFAULT = (IMAGE_TO_TEXT.name, TEXT_TO_IMAGE.name, SWAPS.name)
 NAMES = (*DEFAULT, HALF_TRUTH.name)
 """What captioned images alone can be measured by."""
-TEST = "test"
 SWAP_ITEMS = 3000
 """Swaps that are measured unless more are asked for: captions have about ten negatives each."""
 ALL_KINDS = "from all negatives of a caption; a run validates on one a caption, of its data.negatives.kinds"
@@ -58,7 +58,7 @@ def read_own(
     Args:
         path: anything that ``read_captions`` reads.
         names: of ``NAMES``; ``DEFAULT`` where there are none.
-        split: of the captions; None: "test" where there is one, else all of them.
+        split: of the captions; None: all of them, whether or not they have splits.
         allow_missing: accept that more than 1% of the images are not there, or more than 1% unreadable.
         columns: ``images`` and ``image_column``, ``caption_column``, ``split_column`` of ``read_captions``.
         swap_items: of swaps, drawn from all by content, so that they are the same ones each time; 0: all.
@@ -74,9 +74,10 @@ def read_own(
             f"{path} holds captioned images: they can be measured by {', '.join(NAMES)}, not by "
             f"{', '.join(strange)}, which has files of its own (see `knowclip data {strange[0]}`)"
         )
-    captions = split_or_all(path, split, usual=TEST, allow_missing=allow_missing, **columns or {})
+    captions = read_captions(path, split=split, allow_missing=allow_missing, **columns or {})
     captions = _readable(captions, allow_missing=allow_missing, progress=progress, say=say)
-    makers: dict[str, Callable[[], Benchmark]] = {
+    told = "all splits" if split is None else f"split {split!r}"
+    makers: dict[str, Callable[[], Retrieval | ChoiceBenchmark]] = {
         IMAGE_TO_TEXT.name: lambda: Retrieval("image_to_text", captions.examples, captions.skipped),
         TEXT_TO_IMAGE.name: lambda: Retrieval("text_to_image", captions.examples, captions.skipped),
         SWAPS.name: lambda: _swaps(captions, swap_items, cache, progress),
@@ -86,32 +87,10 @@ def read_own(
     absent: dict[str, str] = {}
     for name in names or DEFAULT:
         try:
-            found.append(makers[name]())
+            found.append(replace(makers[name](), split=told))
         except (NoDataError, ImportError) as error:
             absent[name] = str(error)
     return found, absent
-
-
-def split_or_all(path: Path, split: str | None, *, usual: str, **reading: Any) -> CaptionSet:
-    """The captions of ``split``; where that is None of the ``usual`` one, or all if there is no such split.
-
-    Args:
-        path: of the captions.
-        split: asked for.
-        usual: asked for where there is none.
-        reading: other arguments of ``read_captions``.
-
-    Raises:
-        ValueError: the captions cannot be read, or ``split`` is not there.
-    """
-    if split is not None:
-        return read_captions(path, split=split, **reading)
-    try:
-        return read_captions(path, split=usual, **reading)
-    except ValueError as error:
-        if "no split" not in str(error):
-            raise
-    return read_captions(path, **reading)
 
 
 def _readable(
@@ -143,7 +122,7 @@ def _readable(
     return replace(captions, examples=kept, skipped=skipped)
 
 
-def _swaps(captions: CaptionSet, most: int, cache: Path | None, progress: Stages | None) -> Benchmark:
+def _swaps(captions: CaptionSet, most: int, cache: Path | None, progress: Stages | None) -> ChoiceBenchmark:
     """Captions against their negatives, with the scores of readers that never saw its image's captions."""
     examples = with_negatives(captions.examples, cache=cache, progress=progress)
     try:
