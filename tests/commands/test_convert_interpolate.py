@@ -130,6 +130,18 @@ def test_the_curve_reads_at_eighty_columns(capsys: pytest.CaptureFixture[str]) -
         assert heading in shown
 
 
+def test_interpolate_refuses_what_own_photos_cannot_measure_before_it_loads_a_model(
+    validation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knowclip.models.loading.load.load", lambda *_, **__: pytest.fail("loaded"))
+    options = ["--data", validation / "captions_val.json", "--out", tmp_path / "out"]
+    benchmarks = ["--benchmark", "image_to_text", "--benchmark", "text_to_image"]
+    asked = ["--maximise", "compositional"]
+    told = run(interpolate, "scenes-base", "scenes-base", *options, *benchmarks, *asked)
+    assert "may name: general, image_to_text_R@1, text_to_image_R@1" in str(told.exception), told.output
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_interpolate_saves_the_chosen_checkpoint_and_the_curve(validation: Path, tmp_path: Path) -> None:
     for seed, name in enumerate(("base", "tuned")):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
+from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
+from knowclip.evaluation.benchmarks.swaps import SWAPS
 from knowclip.evaluation.statistics.gate import parse_condition
-from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, choose, with_abilities
+from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, choose, objective_of, with_abilities
 from knowclip.models.interpolation import _between, interpolate
 from knowclip.types import Result
 from tiny_models import CAPTIONS, make, pixels
@@ -91,6 +96,20 @@ def test_the_best_alpha_that_keeps_general_ability_is_chosen() -> None:
     assert loose == 1.0
     other, _ = choose(SWEEP, conditions=[parse_condition(REQUIREMENT)], objective="text_to_image_R@1")
     assert other == 0.0
+
+
+def test_what_is_maximised_is_known_before_anything_is_measured() -> None:
+    general = [cast(Benchmark, SimpleNamespace(card=card)) for card in (IMAGE_TO_TEXT, TEXT_TO_IMAGE)]
+    both = [*general, cast(Benchmark, SimpleNamespace(card=SWAPS))]
+    recalls = ["image_to_text_R@1", "text_to_image_R@1"]
+    conditions = [parse_condition(REQUIREMENT)]
+    assert objective_of(both, None, conditions) == ("compositional", ["swaps"])
+    assert objective_of(general, None, conditions) == ("general", recalls)
+    assert objective_of(general, "text_to_image_R@5", conditions) == ("text_to_image_R@5", [])
+    with pytest.raises(ValueError, match=r"'compositional' cannot be .* may name: general, image_to"):
+        objective_of(general, "compositional", conditions)
+    with pytest.raises(ValueError, match="'general' cannot be measured on this data"):
+        objective_of(both[2:], None, conditions)
 
 
 def test_a_choice_that_cannot_be_made_is_refused() -> None:

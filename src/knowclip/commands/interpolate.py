@@ -34,9 +34,12 @@ def command(
     ] = None,
     split: Annotated[str, typer.Option(help="Of the data: never the one to be reported.")] = "val",
     maximise: Annotated[
-        str,
-        typer.Option(help="Metric; compositional and general are means of the main metrics of either kind."),
-    ] = "compositional",
+        str | None,
+        typer.Option(
+            help="Metric; compositional and general are means of the main metrics of either kind. "
+            "[default: compositional; general where the data has none of it]"
+        ),
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(help='Condition on the choice, repeatable; default: "general >= -1.0pt vs BASE".'),
@@ -47,7 +50,13 @@ def command(
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
     from knowclip.evaluation.statistics.gate import parse_condition
-    from knowclip.evaluation.statistics.wise_ft import REQUIREMENT, RULE, choose
+    from knowclip.evaluation.statistics.wise_ft import (
+        REQUIREMENT,
+        RULE,
+        choose,
+        objective_of,
+        refuse_unmeasured,
+    )
     from knowclip.preflight import machine as preflight
 
     steps = _alphas(alphas)
@@ -57,6 +66,9 @@ def command(
         preflight.check_model(model, device=device)
     preflight.own_folder(out, mark=CURVE)
     benchmarks = _read(data, benchmark or [], split)
+    objective, mains = objective_of(benchmarks, maximise, conditions)
+    if mains and maximise is None:
+        Screen(stderr=True).print(f"maximised: {objective}, the mean of {', '.join(mains)} (--maximise)")
     with waiting(f"loading {base} and {tuned}") as following:
         from knowclip.export.open_clip import save_pretrained
         from knowclip.models.interpolation import interpolate, refuse_strangers
@@ -68,11 +80,13 @@ def command(
         for alpha in steps:
             following(f"measuring alpha {alpha:g} on {counted(len(benchmarks), 'benchmark')}")
             by_alpha[alpha] = _measure(interpolate(*ends, alpha), benchmarks)
-        chosen, rows = choose(by_alpha, conditions=conditions, objective=maximise)
+            if alpha == 0:  # the first: no hours pass before a name that is wrong is told
+                refuse_unmeasured(by_alpha[alpha], conditions=conditions, objective=objective)
+        chosen, rows = choose(by_alpha, conditions=conditions, objective=objective)
         following(f"writing {out}")
         save_pretrained(interpolate(*ends, chosen), out / "best")
     rule = RULE.format(
-        objective=maximise, conditions=" and ".join(condition.text for condition in conditions)
+        objective=objective, conditions=" and ".join(condition.text for condition in conditions)
     )
     about = {"base": base, "tuned": tuned, "data": str(data), "split": split, "rule": rule, "chosen": chosen}
     _write_curve(out, {**about, "alphas": rows})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.registry import ability
 from knowclip.evaluation.statistics.gate import Condition, check
 from knowclip.types import Result
 
+ABILITIES = ("compositional", "general")
 OBJECTIVE = "compositional"
 REQUIREMENT = "general >= -1.0pt vs BASE"
 BASE = "BASE"
@@ -30,6 +32,53 @@ def with_abilities(results: Sequence[Result]) -> list[Result]:
     }
     n = sum(result.n for result in results)
     return [*results, Result("abilities", next(iter(means)), n, means)]
+
+
+def objective_of(
+    benchmarks: Sequence[Benchmark], asked: str | None, conditions: Sequence[Condition]
+) -> tuple[str, list[str]]:
+    """What is to be maximised, before anything is measured, and the main metrics that it is the mean of.
+
+    Args:
+        benchmarks: That are going to be measured.
+        asked: By the user; None: ``OBJECTIVE``, or the other ability where the data measures none of it.
+        conditions: On the choice.
+
+    Raises:
+        ValueError: the objective or a condition is of an ability that none of the benchmarks measures.
+    """
+    mains: dict[str, list[str]] = {}
+    for benchmark in benchmarks:
+        mains.setdefault(ability(benchmark.card.name) or "general", []).append(benchmark.card.main)
+    objective = asked or (OBJECTIVE if OBJECTIVE in mains else next(iter(mains)))
+    for metric in (objective, *(condition.metric for condition in conditions)):
+        if metric in ABILITIES and metric not in mains:
+            there = [*mains, *(main for several in mains.values() for main in several)]
+            raise ValueError(
+                f"{metric!r} cannot be measured on this data: none of its benchmarks is {metric}. "
+                f"--maximise and --require may name: {', '.join(there)}"
+            )
+    return objective, mains.get(objective, [])
+
+
+def refuse_unmeasured(results: Sequence[Result], *, conditions: Sequence[Condition], objective: str) -> None:
+    """Refuse, when the base is measured, an objective or a condition of what was not.
+
+    Raises:
+        ValueError: naming what was measured.
+    """
+    _values(results, objective)
+    for condition in conditions:
+        check(condition, {BASE: results, "tuned": results}, "tuned")
+
+
+def _values(results: Sequence[Result], objective: str) -> dict[str, float]:
+    values = {metric: float(value) for result in results for metric, value in result.metrics.items()}
+    if objective not in values:
+        raise ValueError(
+            f"{objective!r} was not measured; measured were {', '.join(values)}. Say which to maximise"
+        )
+    return values
 
 
 def choose(
@@ -58,11 +107,7 @@ def choose(
     for alpha, results in sorted(by_alpha.items()):
         runs = {BASE: by_alpha[0.0], "tuned": results}
         verdicts = [check(condition, runs, "tuned") for condition in conditions]
-        values = {metric: float(value) for result in results for metric, value in result.metrics.items()}
-        if objective not in values:
-            raise ValueError(
-                f"{objective!r} was not measured; measured were {', '.join(values)}. Say which to maximise"
-            )
+        values = _values(results, objective)
         mains = [*dict.fromkeys([objective, "general", *(result.main for result in results)])]
         rows.append(
             {
