@@ -387,7 +387,7 @@ def run_cli(*arguments: str):
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_command_trains_then_refuses_then_resumes(base, tmp_path) -> None:
+def test_command_trains_then_refuses_then_resumes(base, tmp_path, monkeypatch) -> None:
     result = run_cli("negclip", *base, "--dry-run")
     assert result.exit_code == 0, result.output
     assert "24 pairs to train on, 12 to validate on; 3 batches an epoch, 6 steps" in result.output
@@ -403,8 +403,10 @@ def test_command_trains_then_refuses_then_resumes(base, tmp_path) -> None:
     result = run_cli("negclip", *base, "optimizer.lr=0.5", "--resume")
     assert "optimizer.lr 5e-06 -> 0.5" in str(result.exception)
 
+    monkeypatch.setattr("knowclip.api.train.prepare", lambda *_, **__: pytest.fail("nothing is left to do"))
     result = run_cli("negclip", *base, "train.log_every=1", "--resume")
     assert result.exit_code == 0, result.output
+    assert f"{tmp_path / 'run'} is finished: all 6 steps are done" in " ".join(result.output.split())
 
 
 def test_resumed_run_equals_an_uninterrupted_one(base, tmp_path, monkeypatch) -> None:

@@ -53,7 +53,12 @@ def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
     for numbers in results["methods"].values():
         for name in ("vg_relation", "scene_twins_group", "image_to_text_R@1", "text_to_image_R@1"):
             assert 0 <= numbers[name] <= 1
-    assert results["wall_seconds"] > 0 and results["seeds"] == [0] and "torch" in results["versions"]
+    assert (
+        results["wall_seconds"] > 0
+        and results["seeds"] == [0]
+        and set(results["trained"]) == set(METHODS)
+        and "torch" in results["versions"]
+    )
     assert results["base"]["blake2b"] == demo_run.weights_hash("scenes-base")
     validation = json.loads((tmp_path / "demo/negclip/log.jsonl").read_text().splitlines()[0])
     assert {f"scene_twins_{part}" for part in ("text", "image", "group")} <= validation.keys()
@@ -93,6 +98,17 @@ def test_three_seeds_from_a_base_made_from_scratch(tmp_path: Path, monkeypatch: 
     lines = [log.read_text().splitlines() for log in logs]
     demo_run.train(load_recipe(tmp_path / "demo/clip/recipe.yaml"), Console(quiet=True))
     assert len(logs[0].read_text().splitlines()) == len(lines[0])  # in place of the earlier run's
+
+
+def test_how_each_method_is_trained_is_told() -> None:
+    told = demo_run.told_trained([])
+    assert told["clip"] == "200 steps of 256 pairs"
+    assert told["negclip"] == "800 steps of 64 pairs: as many pairs as clip, in batches that serve it better"
+    same = demo_run.told_trained(["train.steps=60", "train.batch_size=16"])
+    assert same["negclip"] == "60 steps of 16 pairs: as many pairs as clip"
+    assert demo_run.told_trained(["train.steps=60"])["negclip"] == "60 steps of 64 pairs"
+    epochs = demo_run.told_trained(["train.steps=null", "train.epochs=2"])
+    assert epochs["negclip"] == "2 epochs in batches of 64 pairs"
 
 
 def test_how_long_it_takes_follows_the_step_that_is_timed() -> None:

@@ -84,7 +84,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "batches larger than the data": (
         [*GOOD, "train.batch_size=5"],
-        "train.batch_size=5 is more than the 4 items",
+        "train.batch_size=5 is more than the 4 pairs of an epoch",
     ),
     "nothing to resume": ([*GOOD, "--resume", "output.folder=new"], "nothing to resume"),
     "a parser that does not exist": (
@@ -102,6 +102,10 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a demo shorter than its warm-up": (
         ["demo", "train.steps=8", "schedule.warmup=20"],
         "schedule.warmup is 20 steps and the run has 8",
+    ),
+    "a switch in place of a project": (
+        [*GOOD, "output.wandb=true"],
+        "output.wandb: got True; give the name of the project to log to",
     ),
     "a demo with a typo": (["demo", "train.stops=8"], "did you mean 'steps'?"),
     "a demo below a file": (["demo", "--out", "pairs.csv/demo"], "cannot be written"),

@@ -6,7 +6,7 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
-from knowclip.commands.train_report import negatives_told
+from knowclip.commands.train_report import chosen_by, negatives_told
 from knowclip.recipe.data import NegativesConfig
 
 
@@ -30,3 +30,8 @@ def test_kinds_are_named_and_counted_in_one_order() -> None:
 def test_kinds_that_were_asked_for_are_named_though_none_was_made() -> None:
     assert told({}, {"no valid negative": 2}, kinds=("object_replacement",))[0].endswith("object_replacement")
     assert told({}, {}) == []
+
+
+def test_what_chose_best_is_called_a_mean_where_it_is_one() -> None:
+    assert chosen_by(("swaps",)) == "swaps"
+    assert chosen_by(("swaps", "text_to_image_R@1")) == "mean of swaps, text_to_image_R@1"

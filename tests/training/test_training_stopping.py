@@ -324,7 +324,14 @@ def test_a_checkpoint_says_of_which_step_it_is(tmp_path) -> None:
     make_trainer(tmp_path, validate=lambda model: {"score": next(scores)}).fit()
     about = [json.loads((tmp_path / part / "training.json").read_text()) for part in ("best", "last")]
     assert [told["step"] for told in about] == [0, 4]
-    assert about[1] == {"step": 4, "steps": 4, "best_step": 0, "best": 0.5}
+    assert about[1] == {
+        "step": 4,
+        "steps": 4,
+        "epoch": 1,
+        "best_step": 0,
+        "best": 0.5,
+        "to_validate": False,
+    }
 
 
 def test_a_disk_that_was_full_from_the_start_is_told_without_resume(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,23 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
         )
     if resume:
         _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
+
+
+def finished(recipe: Recipe) -> str | None:
+    """Say that a run to resume has nothing left to do; None: it has, or only torch could tell."""
+    from knowclip.training.kept import LAST, TRAINING
+
+    run, train = recipe.output.folder, recipe.train
+    try:
+        told = json.loads((run / LAST / TRAINING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # damaged: what is to be done about it is told when it is read
+    done = told["step"] if train.epochs is None else told.get("epoch", 0)
+    if told.get("to_validate", True) or done < (train.steps or train.epochs or 0):
+        return None
+    return (
+        f"{run} is finished: all {told['step']:,} steps are done; raise train.steps or train.epochs to go on"
+    )
 
 
 def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) -> None:

@@ -29,7 +29,7 @@ class Pairs:
     ``skipped`` counts records that were left out, by reason; ``kinds`` training captions that have a negative
     of each kind; ``without`` training captions that have none, by reason; ``alike`` negatives that were left
     out because the model reads their caption in them. ``unreadable`` names the images that are left out, not
-    there or not readable, and says why; ``overlap`` counts validation images that are training images too.
+    there or not readable, and says why; ``overlap`` names validation images that are training images too.
     """
 
     train: list[Example]
@@ -39,7 +39,7 @@ class Pairs:
     without: Counter[str] = field(default_factory=Counter)
     alike: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
-    overlap: int = 0
+    overlap: Sequence[Path] = ()
 
     def without_images(self, broken: Mapping[ImageRef, str]) -> Pairs:
         """Leave out the pairs whose image cannot be read, for the reason given, and count them."""

@@ -59,4 +59,6 @@ def command(
             settings = {"seed": seed, "overrides": overrides or [], "console": console}
             runs[seed] = demo_run.train_methods(folder, base, scenes, **settings)
     measured = demo_run.measure(runs, base, scenes, console)
-    demo_run.report(out, measured, base, seconds=time.perf_counter() - start, console=console)
+    trained = demo_run.told_trained(overrides or [])
+    seconds = time.perf_counter() - start
+    demo_run.report(out, measured, base, trained=trained, seconds=seconds, console=console)

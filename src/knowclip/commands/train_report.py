@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,6 +117,11 @@ def tell_lost(console: Console, pairs: Pairs, position: Position, run: Path) -> 
             f"finite; {run / 'log.jsonl'} names their examples",
         )
     tell_unreadable(console, pairs, position.unreadable, run)
+
+
+def chosen_by(metrics: Sequence[str]) -> str:
+    """Name the number that best was chosen by: a metric, or the mean of several."""
+    return "mean of " * (len(metrics) > 1) + ", ".join(metrics)
 
 
 def tell_held_out(console: Console, run: Path) -> None:

@@ -18,6 +18,11 @@ def named(reasons: Sequence[str], *, ahead: str = "skipped") -> list[str]:
     return [f"{ahead}: {reason}" for reason in reasons[:NAMED]] + ([f"and {more:,} more"] if more > 0 else [])
 
 
+def some(names: Sequence[object], *, most: int = 3) -> str:
+    """``a.jpg, b.jpg, c.jpg, ...``: the first of them, and whether there are more."""
+    return ", ".join([*map(str, names[:most]), *(["..."] if len(names) > most else [])])
+
+
 def counted(number: int, noun: str) -> str:
     """``1 image``, ``2,000 images``: a noun whose plural ends in s."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

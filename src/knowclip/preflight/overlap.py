@@ -12,8 +12,8 @@ from knowclip.types import Example
 
 def refuse_overlap(
     examples: Sequence[Example], measured: Sequence[Path], *, share: float, remedy: str = ""
-) -> int:
-    """Count the images that a run is selected on and learns from too; images are compared as files.
+) -> list[Path]:
+    """Name the images that a run is selected on and learns from too; images are compared as files.
 
     Args:
         examples: What it learns from.
@@ -27,7 +27,7 @@ def refuse_overlap(
     held_out = ImageFiles(measured)
     shared = held_out.shared_with(ImageFiles(example.image.path for example in examples))
     _refuse_many(shared, of=len(held_out.states), share=share, remedy=remedy)
-    return len(shared)
+    return sorted(shared)
 
 
 def refuse_same_paths(train: Sequence[Example], val: Sequence[Example], *, share: float) -> None:

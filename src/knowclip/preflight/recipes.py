@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.console.counts import TOLERATED_SHARE, counted
 from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.evaluation.metrics import KS
 from knowclip.preflight import machine as preflight
@@ -173,11 +173,14 @@ def check_length(recipe: Recipe, sources: Sources) -> None:
     examples = sources.train.examples
     images = len({example.image_id for example in examples})
     left = images - (recipe.data.val_images if recipe.data.val is None else 0)
-    items = left if recipe.data.captions_per_image == "one" else len(examples)
+    one = recipe.data.captions_per_image == "one"
+    items = left if one else len(examples)
     if items < recipe.train.batch_size:
+        what = "image" if one else "pair"
+        why = ", each with one of its captions (data.captions_per_image)" if one else ""
         raise ValueError(
-            f"train.batch_size={recipe.train.batch_size} is more than the {items:,} items of an epoch: "
-            "choose a smaller one"
+            f"train.batch_size={recipe.train.batch_size} is more than the {counted(items, what)} of an "
+            f"epoch{why}: choose a smaller one"
         )
     if recipe.train.epochs is not None and recipe.data.graph is None:
         _check_warmup(recipe, recipe.train.epochs * (items // recipe.train.batch_size))

@@ -292,5 +292,6 @@ def saved_data(run: Path) -> dict[str, Any] | None:
 
 def _tell(folder: Path, position: Position) -> None:
     """Write ``training.json``: of which step the weights are, and their selection number if it is known."""
-    about = {"step": position.step, "steps": position.steps, "best_step": position.best_step}
-    (folder / TRAINING).write_text(json.dumps(about | {"best": position.best}) + "\n", encoding="utf-8")
+    about = {"step": position.step, "steps": position.steps, "epoch": position.epoch}
+    about |= {"best_step": position.best_step, "best": position.best, "to_validate": position.to_validate}
+    (folder / TRAINING).write_text(json.dumps(about) + "\n", encoding="utf-8")

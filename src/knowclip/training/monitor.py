@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from knowclip.console.progress import Lines, duration
+from knowclip.console.progress import EVERY, Lines, duration
 from knowclip.console.screen import Screen
 from knowclip.training.nonfinite import shown
 from knowclip.training.runlog import RunLog
@@ -30,7 +30,7 @@ _PART = re.compile(r"(?P<of>.+)_(?P<part>R@\d+|(?:text|image|group)(?P<average>_
 """A metric that is told with its siblings: recalls of one direction, the three scores of two by two."""
 _WIDTH = 78
 """Columns of a validation's line: it stands after two blanks."""
-_SILENCE = 30.0
+_SILENCE = EVERY
 """Seconds after which a line is written where there is no terminal, however long ``every`` steps take."""
 
 
@@ -38,7 +38,7 @@ class Monitor:
     """Progress and log of one process; silent on all but the main one.
 
     On a terminal standard error shows a bar. Elsewhere (a file, a pipe, a batch system) it gets a line at the
-    first step, every ``every`` steps and after 30 seconds of silence.
+    first step, every ``every`` steps and after 10 seconds of silence.
 
     Args:
         open_log: ``open_log(step=...)`` opens the log where the run takes up; None: a silent monitor.
