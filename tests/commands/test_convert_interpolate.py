@@ -105,6 +105,40 @@ def test_convert_refuses_eight_bits_of_another_format(tmp_path: Path) -> None:
     assert "--int8 is for --to onnx, got --to open_clip" in str(told.exception)
 
 
+def test_captions_for_eight_bits_are_read_before_a_model_is_loaded(
+    validation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knowclip.models.loading.load.load", lambda *_, **__: pytest.fail("loaded"))
+    table = tmp_path / "own.csv"
+    names = sorted(path.name for path in (validation / "images").iterdir())
+    table.write_text(
+        "".join(f"{line}\n" for line in ["Datei;Satz", *(f"{name};a dog" for name in names[:9])])
+    )
+    convert_it = ("scenes-base", tmp_path / "out", "--to", "onnx")
+    assert "needs one image column" in str(run(convert, *convert_it, "--int8", table).exception)
+    columns = ("--image-column", "Datei", "--caption-column", "Satz", "--images", validation / "images")
+    told = run(convert, *convert_it, "--int8", table, *columns)
+    assert "int8 needs at least 16 captioned images to take scales from, got 9" in str(told.exception)
+    assert not (tmp_path / "out").exists()
+    assert "--image-column Datei is of the captions that" in str(
+        run(convert, *convert_it, *columns[:2]).exception
+    )
+
+
+def test_nothing_stays_of_a_folder_whose_eight_bits_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: object, out: Path, pairs: object) -> None:
+        raise ValueError("a tower is too large")
+
+    monkeypatch.setattr("knowclip.export.onnx_int8.quantize", fail)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/image.onnx").touch()
+    with pytest.raises(ValueError, match="too large"):
+        convert._eighth(make("vit_quickgelu", tmp_path), tmp_path / "out", [])
+    assert not (tmp_path / "out").exists()
+
+
 def test_convert_makes_a_folder_of_a_bare_file(tmp_path: Path) -> None:
     model = make("vit_quickgelu", tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps({"model_cfg": model.config}))

@@ -13,8 +13,9 @@ import torch
 from onnxruntime import InferenceSession
 
 from knowclip.export import onnx
+from knowclip.export.calibration import FEWEST
 from knowclip.export.onnx import save_onnx
-from knowclip.export.onnx_int8 import FEWEST, quantize
+from knowclip.export.onnx_int8 import quantize
 from knowclip.export.parity import Parity, measure, stock_onnx
 from tiny_models import CAPTIONS, make, pixels
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from shutil import rmtree
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from knowclip.models.clip import DualEncoder
+    from knowclip.types import ImageRef
 
 
 _TO = (
@@ -66,6 +69,10 @@ def command(
         list[Path] | None,
         typer.Option(help="What 'evaluate' kept of MODEL: a model card is filled from it. Repeatable."),
     ] = None,
+    images: ImagesFolder = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Write MODEL in another library's format; what it cannot express is refused.
 
@@ -81,15 +88,18 @@ def command(
     preflight.own_folder(out, "OUT")
     for run in results or ():
         preflight.existing(run, "--results")
-    if int8 is not None:
-        if to is not Format.onnx:
-            raise ValueError(f"--int8 is for --to onnx, got --to {to.value}")
-        preflight.captions(int8, "--int8")
-    elif split is not None:
-        raise ValueError(f"--split {split} is of the captions that --int8 names, and there is no --int8")
+    reading = {
+        "split": split,
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
+    _refuse_idle(int8, to, reading)
     if to in (Format.onnx, Format.sentence_transformers):
         preflight.require("export", f"--to {to.value}")
     check_export(architecture or model, to.value)
+    pairs = None if int8 is None else _calibration(int8, reading)
     with waiting(f"loading {model}") as following:
         from knowclip.export.formats import WRITERS, loading_of
         from knowclip.models.loading.load import load
@@ -106,9 +116,36 @@ def command(
     Screen().print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
     if loading.library == "knowclip":
         Screen().print("stock open_clip cannot load its text tower, see README.md there")
-    notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, int8, split)]
+    notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, pairs)]
     if results:
         _write_card(loaded, out, results, notes)
+
+
+def _refuse_idle(int8: Path | None, to: Format, reading: dict[str, Any]) -> None:
+    """Refuse options that would have no effect, and captions that are not there."""
+    from knowclip.preflight import machine as preflight
+
+    if int8 is not None:
+        if to is not Format.onnx:
+            raise ValueError(f"--int8 is for --to onnx, got --to {to.value}")
+        preflight.captions(int8, "--int8")
+        return
+    for name, value in reading.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')} {value}"
+            raise ValueError(f"{option} is of the captions that --int8 names, and there is no --int8")
+
+
+def _calibration(captions: Path, reading: dict[str, Any]) -> list[tuple[ImageRef, str]]:
+    """Pairs for 8 bits, read before anything is loaded or written; images that cannot be read are named."""
+    from knowclip.console.progress import waiting
+    from knowclip.export.calibration import calibration_pairs
+
+    with waiting("reading captions and images"):
+        pairs, broken = calibration_pairs(captions, **reading)
+    for reason in broken:
+        Screen(stderr=True).print(f"left out: {reason}")
+    return pairs
 
 
 def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
@@ -132,21 +169,19 @@ def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
     return found[-1][1].lines()
 
 
-def _eighth(loaded: DualEncoder, out: Path, captions: Path | None, split: str | None) -> list[str]:
-    """Make 8 bits of the graphs in OUT, and print what that costs."""
-    if captions is None:
+def _eighth(loaded: DualEncoder, out: Path, pairs: list[tuple[ImageRef, str]] | None) -> list[str]:
+    """Make 8 bits of the graphs in OUT, and print what that costs; nothing of OUT stays where that fails."""
+    if pairs is None:
         return []
     from knowclip.console.progress import waiting
-    from knowclip.data.captions.read import read_captions
-    from knowclip.export.onnx_int8 import MOST, quantize
+    from knowclip.export.onnx_int8 import quantize
 
-    first = {
-        example.image: example.caption for example in reversed(read_captions(captions, split=split).examples)
-    }
-    images = list(dict.fromkeys(first))
-    step = max(1, len(images) // MOST)  # spread over the set, which may be sorted
     with waiting("making 8 bits of it"):
-        cost = quantize(loaded, out, [(image, first[image]) for image in images[::step][:MOST]])
+        try:
+            cost = quantize(loaded, out, pairs)
+        except BaseException:  # Ctrl-C too: 32 bits, or a half of either, are not what was asked for
+            rmtree(out)
+            raise
     Screen().print("\n".join(cost.lines()))
     return cost.lines()
 

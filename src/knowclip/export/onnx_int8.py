@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from knowclip.evaluation.metrics import recall_at_k, relevance
+from knowclip.export.calibration import refuse_few
 from knowclip.export.onnx import CONFIG, read_onnx_config
 from knowclip.export.parity import Stock, stock_onnx
 from knowclip.models.clip import DualEncoder
@@ -27,9 +28,6 @@ from knowclip.models.images import ImageInput, open_image
 if TYPE_CHECKING:
     from torch import Tensor
 
-FEWEST = 16
-"""Pairs below which scales would be chance: half of them calibrate."""
-MOST = 512
 BATCH = 16
 _QUANTISED = ("MatMul", "Gemm", "Conv")
 
@@ -72,10 +70,7 @@ def quantize(model: DualEncoder, folder: str | Path, pairs: Sequence[tuple[Image
     Raises:
         ValueError: There are fewer than ``FEWEST`` pairs, an image cannot be read, or a tower is too large.
     """
-    if len(pairs) < FEWEST:
-        raise ValueError(
-            f"int8 needs at least {FEWEST} captioned images to take scales from, got {len(pairs)}"
-        )
+    refuse_few(len(pairs))
     folder = Path(folder)
     if apart := [path.name for path in folder.glob("*.onnx.data")]:
         raise ValueError(f"{folder}: int8 is for towers of less than 2 GB, and {apart[0]} is larger")
