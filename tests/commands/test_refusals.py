@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import knowclip.commands
+from knowclip.data.formats.columns import WITH_COLUMNS
+from knowclip.preflight.machine import check_model
 
 HEAVY = (
     "torch", "spacy", "transformers", "open_clip", "timm", "accelerate", "matplotlib", "pandas", "pyarrow",
@@ -326,3 +331,15 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_advice_on_columns_names_every_command_that_has_them() -> None:
+    files = Path(knowclip.commands.__file__).parent.glob("*.py")
+    having = {file.stem for file in files if "image_column: ImageColumn" in file.read_text(encoding="utf-8")}
+    assert set(WITH_COLUMNS.replace(" and ", ", ").split(", ")) == having
+
+
+def test_a_model_that_is_not_there_is_told_one_of_a_similar_name(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match=r"did you mean .*/mine"):
+        check_model(str(tmp_path / "mein"))

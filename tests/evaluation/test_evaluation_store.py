@@ -155,6 +155,7 @@ def test_a_run_is_named_as_its_model_was(result: Result, tmp_path: Path) -> None
         save(result, tmp_path, model=model, model_hash=number * 16)
     for name in ("clip", "runs-clip", f"runs-clip-{'a' * 16}"):
         assert named_run(tmp_path / name).name == "runs/clip"
+        assert list(find_runs([tmp_path / name])) == ["runs/clip"]
     assert named_run(tmp_path / "negclip").model_hash == "b" * 16
     assert [run.name for run in two_runs(tmp_path)] == ["runs/negclip/best", "runs/clip"]
     with pytest.raises(ValueError, match=r"clop holds no results; name one of .*runs-clip-a+ \(runs/clip\)"):

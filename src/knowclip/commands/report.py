@@ -35,7 +35,8 @@ def command(
 
     preflight.results_folder(out)
     for run in runs:
-        preflight.existing(run, "RUN")
+        if not any(run.parent.glob("*/*.parquet")):  # else it may be a model's name in there
+            preflight.existing(run, "RUN")
     if card is not None:
         preflight.existing(card, "--card", folder=True)
     with waiting("reading the results") as following:

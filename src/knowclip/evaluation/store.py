@@ -244,21 +244,19 @@ def how_to_write(path: Path) -> str:
 
 
 def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
-    """Runs by the end of their name: each path is the folder of one, or holds such folders.
+    """Runs by the end of their name: each path is a folder of one or of several, or FOLDER/NAME.
 
     Equal names get their hash.
 
     Raises:
-        ValueError: a path holds no results.
+        ValueError: a path holds no results, and goes by the name of none (``named_run``).
     """
     runs: list[Run] = []
     for path in paths:
         folders = (
             [path] if any(path.glob("*.parquet")) else sorted({p.parent for p in path.rglob("*.parquet")})
         )
-        if not folders:
-            raise ValueError(f"{path} holds no results; {how_to_write(path)}")
-        runs += [read_run(folder) for folder in folders]
+        runs += [read_run(folder) for folder in folders] or [named_run(path)]
     names = ["/".join(run.name.split("/")[-2:]) for run in runs]  # enough of a path to tell it by
     told = [
         name if names.count(name) == 1 else f"{name} {run.model_hash[:6]}"

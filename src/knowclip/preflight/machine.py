@@ -101,11 +101,17 @@ def existing(path: Path, what: str, *, folder: bool = False) -> None:
         return
     if path.exists():
         raise ValueError(f"{what} {path} is a file; give a folder")
+    parent, below, near = _beside(path)
+    hint = f"; did you mean {near}?" if near else f" ({parent.resolve()} has no {below!r})"
+    raise ValueError(f"{what} {path} does not exist{hint}")
+
+
+def _beside(path: Path) -> tuple[Path, str, Path | None]:
+    """The nearest folder there is above a path that is not there, what it lacks, and what it has instead."""
     parent = next((p for p in path.parents if p.is_dir()), Path("."))
     below = path.relative_to(parent).parts[0] if path.parent != path else path.name
     near = get_close_matches(below, [entry.name for entry in parent.iterdir()], n=1)
-    hint = f"; did you mean {parent / near[0]}?" if near else f" ({parent.resolve()} has no {below!r})"
-    raise ValueError(f"{what} {path} does not exist{hint}")
+    return parent, below, parent / near[0] if near else None
 
 
 def captions(path: Path, what: str) -> None:
@@ -239,6 +245,8 @@ def check_model(
         return
     elif not Path(name).exists():
         near = get_close_matches(head or name, [*known, *shipped_models()], n=4)
+        if (beside := _beside(Path(name))[2]) is not None:
+            near = [str(beside), *near]
         hint = f"did you mean {', '.join(near)}?" if near else "give a folder, a file or open_clip's name"
         raise ValueError(f"{told} is no file, no folder and no architecture; {hint}")
     elif pretrained is not None and Path(name).suffix != ".json":

@@ -79,6 +79,7 @@ def test_a_summary_is_told_as_table_json_and_picture() -> None:
         ([0.6, 1.0, 0.55, 1.0, 0.5, 0.5], PATCHES),
         ([1.0, 1.0, 1.0, 1.0, 0.55, 0.5], MAP),
         ([1.0, 1.0, 0.95, 0.97, 0.96, 0.93], None),
+        ([0.537, 0.9, 0.58, 0.9, 0.6, 0.641], None),  # own photos: the probes had too little data
     ],
 )
 def test_the_rung_that_falls(values: list[float], expected: str | None) -> None:
@@ -89,8 +90,16 @@ def test_the_rung_that_falls(values: list[float], expected: str | None) -> None:
 def test_the_sentence_warns_where_text_alone_answers() -> None:
     intervals = {name: Interval(0.9, 0.88, 0.92, 100, 100) for name in TITLES}
     fair, easy = Interval(0.51, 0.45, 0.57, 100, 100), Interval(0.8, 0.75, 0.85, 100, 100)
-    assert "text alone" not in sentence("roles", intervals, blind=fair)
-    assert "text alone answers 0.80" in sentence("roles", intervals, blind=easy)
+    assert "text alone" not in sentence("roles", intervals, blind=fair, fitted=100)
+    assert "text alone answers 80.0%" in sentence("roles", intervals, blind=easy, fitted=100)
+
+
+def test_a_probe_below_the_cosine_had_too_little_data_and_is_blamed_for_nothing() -> None:
+    values = {PATCHES: 0.537, WORDS: 0.9, IMAGE: 0.58, TEXT: 0.9, MAP: 0.6, COSINE: 0.641}
+    intervals = {name: Interval(value, value, value, 100, 100) for name, value in values.items()}
+    said = sentence("roles", intervals, blind=Interval(0.5, 0.45, 0.55, 100, 100), fitted=1234)
+    assert "patch tokens' (53.7%) reads less than 'cosine' (64.1%): too few questions (1,234)" in said
+    assert "--most" in said and "do not hold it" not in said
 
 
 def test_the_interval_of_no_question_is_none() -> None:

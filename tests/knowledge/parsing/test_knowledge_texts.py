@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from knowclip.api.benchmark_data import find
 from knowclip.commands import negatives, parse
+from knowclip.data.captions.read import read_captions
+from knowclip.data.prepared.corpus import deal
 from knowclip.knowledge.negatives.generate import SEMANTIC
 from knowclip.knowledge.parsing import caption_texts
-from knowclip.knowledge.parsing.caption_texts import Text, counted_ahead, read_texts
+from knowclip.knowledge.parsing.caption_texts import Text, counted_ahead, read_texts, refuse_none
 from knowclip.knowledge.records import read_graphs, read_negatives
 
 app = typer.Typer()
@@ -258,3 +262,21 @@ def test_both_commands_show_how_many_there_are(tmp_path: Path, monkeypatch: pyte
     run("negatives", graphs, "--out", tmp_path / "b.jsonl")
     run("parse", "-", "--out", graphs, stdin="a red dog\n")
     assert shown == [("parsing", 2), *[("making negatives", 2)] * 2, ("parsing", None)]
+
+
+def test_pictures_without_captions_are_told_what_to_do_everywhere(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"never opened")
+    advice = "put NAME.txt beside each picture, or give a table"
+    skipped: Counter[str] = Counter()
+    texts = refuse_none(read_texts(photos, skipped=skipped), photos, skipped)
+    readers: list[Callable[[], object]] = [
+        lambda: list(texts),
+        lambda: read_captions(photos),
+        lambda: find(photos, [], None, allow_missing=False),
+        lambda: deal(photos, tmp_path, column=None, unit=10),
+    ]
+    for read in readers:
+        with pytest.raises(ValueError, match=advice):
+            read()

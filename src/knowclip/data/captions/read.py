@@ -12,8 +12,9 @@ from unicodedata import normalize
 
 from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.data.formats.broken import Broken
+from knowclip.data.formats.columns import WITH_COLUMNS
 from knowclip.data.formats.pairs import GIVEN, pairs_of
-from knowclip.data.formats.registry import Source, find
+from knowclip.data.formats.registry import Source, find, why_none
 from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of, text_fault
 from knowclip.storage.members import exists
 from knowclip.storage.remote import is_remote
@@ -121,10 +122,8 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: flo
         for key, image, caption, false in pairs_of(good, skipped, there=refs)
     ]
     if not examples:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
-        raise ValueError(
-            f"{source.path} gives no image-caption pair ({reasons}); it was read as {source.format.name!r}"
-        )
+        told = why_none(source.path, skipped)
+        raise ValueError(f"{source.path}, read as {source.format.name!r}, gives no image-caption pair {told}")
     return CaptionSet(source.path, source.format.name, examples, skipped, missing)
 
 
@@ -166,7 +165,7 @@ def _locate(
         raise ValueError(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
             f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
-            "data.val.images=FOLDER for train, --images FOLDER for evaluate, select and swaps), or go on "
+            f"data.val.images=FOLDER for train, --images FOLDER for {WITH_COLUMNS}), or go on "
             "without them (data.max_unreadable=SHARE for train, --allow-missing for evaluate; elsewhere "
             "leave their rows out); in Python images=..., allow_missing=True"
         )

@@ -44,6 +44,8 @@ Record = tuple[str, Mapping[str, Any] | str | None, str]
 UNUSED_COLUMNS = ("neg_image",)
 """NegCLIP's lists of similar images: batches are drawn otherwise here, and readers are told."""
 SPLIT_COLUMN = "split"
+WITH_COLUMNS = "evaluate, diagnose, select, swaps, align, audit and mine"
+"""Commands with ``--image-column``, ``--caption-column``, ``--split-column`` and ``--images``."""
 LISTS = ("captions", "sentences", "raw")
 """Caption columns whose cells may be lists written as text."""
 _NUMBERED = re.compile(r"[ _-]?\d+")
@@ -154,11 +156,11 @@ def _refusal(
     wanted = repr(given) if given is not None else " or ".join(map(repr, known))
     count = found if found is not None else sum(name.casefold() in known for name in names)
     override = {
-        "image": "data.train.image_column=NAME for train, --image-column NAME for evaluate, select and swaps",
+        "image": f"data.train.image_column=NAME for train, --image-column NAME for {WITH_COLUMNS}",
         "caption": "data.train.caption_column=NAME for train, --column NAME for parse and negatives, "
-        "--caption-column NAME for evaluate, select and swaps",
+        f"--caption-column NAME for {WITH_COLUMNS}",
         "key": "--key-column NAME",
-        "split": "data.train.split_column=NAME for train, --split-column NAME for evaluate, select and swaps",
+        "split": f"data.train.split_column=NAME for train, --split-column NAME for {WITH_COLUMNS}",
     }[role]
     image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
     near = get_close_matches(given or "", names, n=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from knowclip.data.formats.coco import COCO, COCO_NAME, KARPATHY
 from knowclip.data.formats.folders import FOLDER
 from knowclip.data.formats.huggingface import DATASETS, MARKERS, is_hub
 from knowclip.data.formats.lists import IMAGE_FOLDER, JSON_LINES, LIST, LIST_NAME, PARQUET
-from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split
+from knowclip.data.formats.rows import EMPTY, SPLIT_NAMES, Format, Options, Row, check_split
 from knowclip.data.formats.shards import SHARDS
 from knowclip.data.formats.tables import CSV, KAGGLE_FILE
 from knowclip.data.formats.texts import TEXT, TOKENS, recognise
@@ -46,6 +46,8 @@ NAMES = tuple(_OWN)
 _ENDINGS = {ending: each for each in FORMATS for ending in each.endings}
 _SPLIT_FOLDERS = ("train", *SPLIT_NAMES["val"], "test")
 """Subfolders that hold the metadata of a split."""
+CAPTIONLESS = "no captions here: put NAME.txt beside each picture, or give a table of images and captions"
+"""What is said of a folder of pictures."""
 _PACKED = (".gz", ".tgz", ".zip", ".xz", ".bz2", ".zst", ".7z")
 
 
@@ -97,6 +99,13 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
     if given is FOLDER:
         raise ValueError(f"{path} is a file; format='folder' reads a folder of images with .txt captions")
     return _of_file(path, given, text)
+
+
+def why_none(path: Path | None, skipped: Mapping[str, int]) -> str:
+    """Why captions gave nothing, by reason, in brackets; of pictures without any what to do, too."""
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items() if count) or "it is empty"
+    pictures = set(skipped) == {EMPTY} and path is not None and path.is_dir()
+    return f"({reasons})" + (f"; {CAPTIONLESS}" if pictures else "")
 
 
 def _at_url(path: Path, given: Format | None) -> Source:

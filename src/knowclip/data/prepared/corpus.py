@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowclip.data.formats.registry import find
+from knowclip.data.formats.registry import find, why_none
 from knowclip.data.formats.rows import Row
 from knowclip.knowledge.parsing.caption_texts import read_rows
 
@@ -63,8 +63,7 @@ def deal(
             if progress is not None:
                 progress(number)
     if not kept:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
-        raise ValueError(f"{path} gives no caption ({reasons})")
+        raise ValueError(f"{path} gives no caption {why_none(path, skipped)}")
     units = max(1, -(-kept // unit))
     _deal(folder, units)
     return Corpus(read, dict(skipped), digest.hexdigest(), units)

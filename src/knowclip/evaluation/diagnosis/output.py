@@ -39,7 +39,7 @@ def summary(ladder: Ladder) -> dict[str, Any]:
         "rungs": rungs,
         "text_only": {"strongest": strongest, **readers[strongest], "readers": readers},
         "falls": fallen({name: found.value for name, found in intervals.items()}),
-        "verdict": sentence(ladder.kind, intervals, blind=blind),
+        "verdict": sentence(ladder.kind, intervals, blind=blind, fitted=ladder.fitted),
         "skipped": dict(ladder.skipped),
     }
 

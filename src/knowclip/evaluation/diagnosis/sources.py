@@ -30,6 +30,12 @@ TESTED = 0.3
 """Share of the images that is held out where the data have no splits."""
 FEWEST = 50
 """Questions of either part below which a kind is not measured: an interval would hold everything."""
+MORE = (
+    f"It takes {FEWEST} questions of either part, from some thousands of images: the claims of a swap must "
+    "be true of another image, which captions that people write of photos seldom have. Raise --most, or ask "
+    "about drawn scenes (`knowclip scenes`) or Visual Genome's annotations"
+)
+"""What to do where neither kind can be measured."""
 Found = dict[Kind, list[Question]]
 Progress = Callable[[int, int], None]
 
@@ -86,7 +92,7 @@ def read_source(
                 f"{FEWEST} (left out: {_told(prepared.skipped) or 'none'})"
             )
     if not questions:
-        raise NoDataError(f"{data}: {'; '.join(f'{kind}: {why}' for kind, why in absent.items())}")
+        raise NoDataError(f"{data}: {'; '.join(f'{kind}: {why}' for kind, why in absent.items())}. {MORE}")
     return Source(questions, absent, skipped, made_from)
 
 

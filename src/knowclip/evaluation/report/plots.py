@@ -135,7 +135,8 @@ def margins(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
         axes.bar(middles, shares, width=edges[1] - edges[0], color=fills, edgecolor=colours[run], lw=0.6)
         axes.axvline(0, color=theme.ink, lw=1)
         axes.axvline(found["median"], color=theme.ink, lw=1.2, ls=(0, (2, 2)))
-        told = f"{run}: median {found['median']:+.3f}, {100 * found['above']:.1f}% above 0 (n {found['n']:,})"
+        above = f"{100 * found['above']:.1f}% of items above 0 (n {found['n']:,})"
+        told = f"{run}: median {found['median']:+.3f}, {above}"
         axes.set_title(fill(told, _letters(theme)), loc="left", fontsize=8.5, color=theme.ink)
         axes.set_xlim(edges[0], edges[-1])
         style(axes, theme, grid="x")

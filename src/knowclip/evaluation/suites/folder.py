@@ -21,6 +21,8 @@ from knowclip.types import Result
 
 NEAREST = 3
 """Reasons that are told where nothing can be measured."""
+NEAREST_TOLD = "; nearest"
+"""Where they begin."""
 
 
 def read_suite(
@@ -83,7 +85,7 @@ def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> Valu
     shown = dict.fromkeys(str(error) for error in near.values())
     told = "".join(f"\n- {reason}" for reason in list(shown)[:NEAREST])
     others = f" ({len(shown) - NEAREST} more came as near)" if len(shown) > NEAREST else ""
-    nearest = f"; nearest{others}:{told}" if near else ""
+    nearest = f"{NEAREST_TOLD}{others}:{told}" if near else ""
     return NoDataError(
         f"no benchmark has data for split {split!r} in {folder}: of {len(absent) - len(near)} none of the "
         f"files are there (`knowclip data NAME` says which they are){nearest}"

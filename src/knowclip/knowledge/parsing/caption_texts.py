@@ -12,7 +12,7 @@ from pathlib import Path
 
 from knowclip.data.formats.broken import Broken
 from knowclip.data.formats.lists import JSON_LINES, json_line_rows
-from knowclip.data.formats.registry import find
+from knowclip.data.formats.registry import find, why_none
 from knowclip.data.formats.rows import (
     EMPTY,
     Options,
@@ -142,8 +142,7 @@ def refuse_none(texts: Iterable[Text], path: Path | None, skipped: Counter[str])
         found = True
         yield text
     if not found:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "it is empty"
-        raise ValueError(f"{path or STDIN} gives no caption ({reasons})")
+        raise ValueError(f"{path or STDIN} gives no caption {why_none(path, skipped)}")
 
 
 def counted_ahead(texts: Iterable[Text]) -> tuple[Iterator[Text], int | None]:
