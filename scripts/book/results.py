@@ -2,7 +2,7 @@
 
     python scripts/book/results.py                          # write every table of PAGES again
     python scripts/book/results.py --check                  # exit code 1 where one is not what its files say
-    python scripts/book/results.py --take runs/demo demo    # first store a run's files as docs/results/demo
+    python scripts/book/results.py --take runs/demo-full demo   # first store its files as docs/results/demo
 
 A page asks for a table by ``<!-- results: means demo -->`` and ends it with ``<!-- /results -->``; between
 them stands what :data:`TABLES` makes of the files of ``docs/results/demo``. These are a run's own, but for

@@ -26,6 +26,8 @@ _MARKS = (
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _MARKUP = (b"<!doctype", b"<html", b"<?xml")
 _MARKUP_HEAD = 16
+LONGEST_FIELD = 1 << 17
+"""Characters of a field of a published table, at most: the csv module's own limit."""
 _BINARY = 1 / 8
 """A larger share of NUL bytes than this is no text of one byte a letter."""
 
@@ -151,10 +153,14 @@ def whole_table(path: Path) -> Iterator[None]:
     Raises:
         ValueError: A field is longer than the module takes, or a quote is never closed.
     """
+    # the module has one limit for the whole process, and readers of other files set theirs
+    before = csv.field_size_limit(LONGEST_FIELD)
     try:
         yield
     except csv.Error as error:
         raise ValueError(f"{path} is no table that can be read: {error}; is it damaged?") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def read_table(path: Path) -> Iterator[dict[str, Any]]:
