@@ -107,7 +107,7 @@ def command(
     where = {"split": split or "test", "out": out, "device": device, "allow_missing": allow_missing}
     runs, failed = measure(dict.fromkeys(names), benchmarks, control, data=data, absent=absent, **where)
     absent |= failed
-    report = _report(runs, benchmarks, absent, data, split or "test")
+    report = _report(runs, benchmarks, absent, data, split)
     with waiting("writing the report"):
         summary = write_report(report, out)
     if json:
@@ -151,8 +151,18 @@ def _enforce(
         raise typer.Exit(FAILED)
 
 
+def _split_read(runs: dict[str, list[Result]]) -> str:
+    """Of what was read where no split was asked for: own photos tell it, published benchmarks have "test"."""
+    told = {str(result.details["split"]) for result in next(iter(runs.values())) if "split" in result.details}
+    return told.pop() if len(told) == 1 else "test"
+
+
 def _report(
-    runs: dict[str, list[Result]], benchmarks: list[Benchmark], absent: dict[str, str], data: Path, split: str
+    runs: dict[str, list[Result]],
+    benchmarks: list[Benchmark],
+    absent: dict[str, str],
+    data: Path,
+    split: str | None,
 ) -> Report:
     from importlib.metadata import version
 
@@ -168,7 +178,7 @@ def _report(
         provenance={
             "command": " ".join(["knowclip", *sys.argv[1:]]),
             "data": str(data),
-            "split": split,
+            "split": split or _split_read(runs),
             "versions": {name: version(name) for name in ("knowclip", "torch", "open_clip_torch", "numpy")},
             "licences": {b.card.title: b.card.licence for b in benchmarks},
         },

@@ -337,11 +337,15 @@ def test_all_rows_are_measured_unless_a_split_is_named_and_both_are_told(flat: N
             str(photos),
             "--benchmark",
             "image_to_text",
+            "--out",
+            "out",
             *named,
         ]
         run = CliRunner().invoke(app, arguments)
         assert "24 records read = 24 kept; all splits" in run.stderr, run.output
+        assert json.loads(Path("out/results.json").read_text())["split"] == "all splits"
         run = CliRunner().invoke(app, [*arguments, "--split", "test"])
         assert "9 records read = 9 kept; split 'test'" in run.stderr, run.output
+        assert json.loads(Path("out/results.json").read_text())["split"] == "test"
     found = knowclip.evaluate("flat", "image_to_text", data="mine.csv", images=photos, split_column="Teil")
     assert found["image_to_text"].n == 24 and found["image_to_text"].details["split"] == "all splits"
