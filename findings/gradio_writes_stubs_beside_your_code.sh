@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gradio: a class of yours that inherits from a component makes Gradio write a .pyi file beside your script, a copy of its source, and most of the CPU time of "import gradio" itself goes into the same work on its own components.
+# Gradio: deriving a class from a component writes a .pyi file beside your own script, and half of the time of `import gradio` goes into the same for its own components.
 # Guess before running: importing Gradio and deriving from a component write nothing; the import costs what its dependencies cost.
 set -euo pipefail
 folder=$(mktemp -d)
