@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -68,9 +68,8 @@ def command(
         os.environ |= {"GRADIO_TEMP_DIR": uploads, "GRADIO_ANALYTICS_ENABLED": "False"}
         from knowclip.console.progress import waiting
 
-        with waiting("opening the page") as following:
-            loaded = _loaded(models, device)
-            following("building it")
+        with waiting("opening the page"):
+            from knowclip.evaluation.report.html_page import endings
             from knowclip.serving.hosts import hosts_of
             from knowclip.serving.page.contents import Contents
             from knowclip.serving.page.gradio_import import without_interface_files
@@ -78,17 +77,18 @@ def command(
             with without_interface_files():
                 from knowclip.serving.page.gradio_page import create_page
 
+            loading = {name: aside.submit(_loaded, model, device) for model, name in endings(models).items()}
             parts = {
-                "index": index and aside.submit(_opened, index, loaded),
+                "index": index and aside.submit(_opened, index, loading),
                 "graph": graph and aside.submit(_graph, graph),
                 "runs": runs and aside.submit(_runs, runs, folders),
             }
             given = {name: part for name, part in parts.items() if part is not None}
-            contents = Contents(loaded, limits=limits, folders=tuple(folders), **given)
+            contents = Contents(loading, limits=limits, folders=tuple(folders), **given)
             page = create_page(contents, hosts=hosts_of(listening, host))
         Screen(stderr=True).print(announcement(" and ".join(models), listening))
         begin.set()
-        run(page, listening, seconds=1, parts=list(given.values()))
+        run(page, listening, seconds=1, parts=[*loading.values(), *given.values()])
 
 
 @contextmanager
@@ -137,11 +137,13 @@ def _check(
         preflight.existing(folder, "--images", folder=True)
 
 
-def _loaded(models: list[str], device: str | None) -> dict[str, DualEncoder]:
-    from knowclip.api.load import load
-    from knowclip.evaluation.report.html_page import endings
+def _loaded(model: str, device: str | None) -> DualEncoder:
+    from knowclip.console.progress import waiting
 
-    return {name: load(model, device=device) for model, name in endings(models).items()}
+    with waiting(f"loading {model}"):
+        from knowclip.api.load import load
+
+        return load(model, device=device)
 
 
 def _graph(folder: Path) -> KnowledgeGraph:
@@ -164,12 +166,12 @@ def _runs(folder: Path, folders: Sequence[Path]) -> Mapping[str, Run]:
     return found
 
 
-def _opened(folder: Path, loaded: Mapping[str, DualEncoder]) -> Index:
+def _opened(folder: Path, loading: Mapping[str, Future[DualEncoder]]) -> Index:
     """The index, with that of the page's models which made it; else with its own, which is loaded too."""
     from knowclip.search.index import Index
 
-    for model in loaded.values():
-        index = Index(folder, model=model)
+    for model in loading.values():
+        index = Index(folder, model=model.result())
         try:
             index.encoder  # noqa: B018
         except ValueError:  # another model made it

@@ -70,8 +70,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         paths = photos(folder / "photos")
         models = {"one": tiny_model(seed=0), "two": tiny_model(seed=1)}
         index = knowclip.Index.build(folder / "photos", folder / "index", model=models["one"])
+        loading: dict[str, Future[Any]] = {name: Future() for name in models}
         parts: list[Future[Any]] = [Future() for _ in range(3)]
-        contents = Contents(models, *parts, folders=(folder / "photos",))
+        contents = Contents(loading, *parts, folders=(folder / "photos",))
         with bound("127.0.0.1", 0) as listening:
             server = uvicorn.Server(
                 uvicorn.Config(create_page(contents, hosts=LOOPBACK), log_level="warning")
@@ -80,9 +81,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             thread.start()
             while not server.started:
                 time.sleep(0.05)
-            # the page is up before its parts are, as with the command
-            for part, made in zip(parts, (index, make_graph(folder / "graph"), stored(paths)), strict=True):
-                part.set_result(made)
+            # the page is up before its models and parts are, as with the command
+            made = (*models.values(), index, make_graph(folder / "graph"), stored(paths))
+            for part, result in zip((*loading.values(), *parts), made, strict=True):
+                part.set_result(result)
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
             server.should_exit = True
             thread.join(timeout=20)

@@ -23,12 +23,11 @@ Part = TypeVar("Part")
 class Contents:
     """Given on the command line; a tab whose part is missing says how to give it.
 
-    Index, graph and runs may still be opening while the page is up already; a tab waits for its own
-    (:func:`opened`). ``folders`` are those from which pictures that runs and the graph name are shown; from
-    anywhere, if None.
+    All of it may still be opening while the page is up already; a tab waits for its own (:func:`opened`).
+    ``folders`` are those from which pictures that runs and the graph name are shown; from anywhere, if None.
     """
 
-    models: Mapping[str, DualEncoder]
+    models: Mapping[str, DualEncoder | Future[DualEncoder]]
     index: Index | Future[Index] | None = None
     graph: KnowledgeGraph | Future[KnowledgeGraph] | None = None
     runs: Mapping[str, Run] | Future[Mapping[str, Run]] = field(default_factory=dict)
@@ -36,9 +35,14 @@ class Contents:
     folders: tuple[Path, ...] | None = None
 
     @property
+    def loaded(self) -> dict[str, DualEncoder]:
+        """The models, waited for."""
+        return {name: opened(model) for name, model in self.models.items()}
+
+    @property
     def shorter(self) -> int:
         """Pixels of the shorter side of what the largest model reads."""
-        return max(max(model.image_size) for model in self.models.values())
+        return max(max(model.image_size) for model in self.loaded.values())
 
     def shows(self, picture: Path) -> bool:
         """Whether a picture that a run or the graph names lies where pictures may be shown from."""

@@ -123,7 +123,7 @@ def _compare(contents: Contents) -> None:
     def compare(path: str | None, text: str) -> str:
         image = uploaded(path, limits=contents.limits, shorter=contents.shorter)
         readings = read_captions(captions_of(text, contents.limits))
-        return views.comparison(readings, score_all(contents.models, image, readings))
+        return views.comparison(readings, score_all(contents.loaded, image, readings))
 
     _on([button.click, captions.submit], compare, [picture, captions], told, **MODEL)
 
