@@ -28,6 +28,8 @@ from knowclip.build.trainer import build_trainer
 from knowclip.build.validation import build_suite, build_validation
 from knowclip.commands.train import command
 from knowclip.data.captions.negatives import Prepared
+from knowclip.evaluation.images import images_shown
+from knowclip.models.clip import DualEncoder
 from knowclip.models.loading.load import load
 from knowclip.preflight.recipes import read_source, read_sources
 from knowclip.recipe.load import RECIPES, load_recipe
@@ -236,6 +238,40 @@ def test_trunk_cache_trains_and_validates_as_without(base, tmp_path) -> None:
         logs.append([line.get("loss", line.get("selection")) for line in lines])
     assert logs[1] == pytest.approx(logs[0], abs=2e-2)
     assert logs[2] == pytest.approx(logs[0], abs=2e-2)
+
+
+@pytest.mark.parametrize("cache", ["pixels", "trunk"])
+def test_validation_decodes_no_image_of_its_suite_anew(base, world, tmp_path, monkeypatch, cache) -> None:
+    own = tmp_path / "suite"
+    own.mkdir()
+    shutil.copytree(world / "images", own / "images")
+    shutil.copy(world / "captions_val.json", own)
+    trainer = built(
+        base, f"selection.suite={own}", f"data.cache={cache}", "model.lock_image=true", "data.max_overlap=1"
+    )
+    shown = images_shown(trainer.validate.benchmarks)
+    assert {ref.path.is_relative_to(own) for ref in shown} == {True, False}
+    given, plain = [], DualEncoder.encode_image
+
+    def told(model, images, **options):
+        given.append(images)
+        return plain(model, images, **options)
+
+    monkeypatch.setattr(DualEncoder, "encode_image", told)
+    trainer.validate(trainer.method.model)
+    assert all(isinstance(images, torch.Tensor) for images in given)
+    assert bool(given) == (cache == "pixels")  # trunk features need no image at all
+
+
+def test_a_broken_image_of_a_suite_is_no_pair_that_is_left_out(base, world, tmp_path) -> None:
+    own = tmp_path / "suite"
+    shutil.copytree(world / "images", own / "images")
+    captions = json.loads((world / "captions_val.json").read_text())
+    (own / "images" / captions["images"][0]["file_name"]).write_bytes(b"no image")
+    (own / "captions_val.json").write_text(json.dumps(captions))
+    settings = f"selection.suite={own}", "data.cache=pixels", "data.max_overlap=1", "data.max_unreadable=0.2"
+    pairs = built(base, *settings).pairs
+    assert not pairs.unreadable and not pairs.skipped["unreadable image"]
 
 
 def test_dropout_of_cached_trunk_features_in_training_alone(base) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from knowclip.build.pairs import Pairs
@@ -16,22 +17,29 @@ from knowclip.types import ImageRef
 
 
 def build_cache(
-    config: DataConfig, model: DualEncoder, pairs: Pairs, *, progress: Stages | None = None
+    config: DataConfig,
+    model: DualEncoder,
+    pairs: Pairs,
+    *,
+    measured: Iterable[ImageRef] = (),
+    progress: Stages | None = None,
 ) -> ImageCache | None:
-    """Make or open the image cache the recipe asks for."""
-    refs = [example.image for example in (*pairs.train, *pairs.val)]
+    """Make or open the image cache the recipe asks for, of the pairs' images and of those ``measured``."""
+    refs = dict.fromkeys(example.image for example in (*pairs.train, *pairs.val))
+    others = [ref for ref in dict.fromkeys(measured) if ref not in refs]
     common = {
         "preprocess": model.preprocess,
         "folder": cache_folder(config.cache_dir),
         "tolerated": config.max_unreadable,
-        "of": pairs.images,
+        "of": pairs.images + len(others),
         "progress": progress and partial(progress, "reading images"),
     }
+    wanted = [*refs, *others]
     if config.cache == "pixels":
-        return PixelCache.build(refs, **common)
+        return PixelCache.build(wanted, **common)
     if config.cache == "trunk":
         module = image_trunk(model.model.visual)
-        return TrunkCache.build(refs, trunk=model.trunk_features, module=module, **common)
+        return TrunkCache.build(wanted, trunk=model.trunk_features, module=module, **common)
     return None
 
 

@@ -45,7 +45,8 @@ class Pairs:
         """Leave out the pairs whose image cannot be read, for the reason given, and count them."""
         train, val = ([e for e in part if e.image not in broken] for part in (self.train, self.val))
         lost = len(self.train) + len(self.val) - len(train) - len(val)
-        named = {image_name(image): reason for image, reason in broken.items()}
+        own = {example.image for example in (*self.train, *self.val)}  # benchmarks count what they lack
+        named = {image_name(image): reason for image, reason in broken.items() if image in own}
         skipped = self.skipped + Counter({UNREADABLE: lost})
         return replace(self, train=train, val=val, skipped=skipped, unreadable=self.unreadable | named)
 

@@ -22,7 +22,7 @@ from knowclip.console.progress import Stages
 from knowclip.data.captions.fingerprint import DataFingerprint
 from knowclip.data.images.cache import ImageCache
 from knowclip.evaluation.benchmarks.card import Benchmark
-from knowclip.evaluation.controls.leak_audit import images_of
+from knowclip.evaluation.images import images_shown
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.method import Method
 from knowclip.models.clip import DualEncoder
@@ -132,11 +132,12 @@ def _data(
     pairs = build_pairs(data, sources, tokenizer=model.tokenizer, **reads, progress=progress)
     suite = build_suite(recipe.selection)
     refuse_unmeasured(recipe.selection.metrics, pairs.val, [each.card.name for each in suite])
-    measured = [*(e.image.path for e in pairs.val), *(p for b in suite for p in images_of(b))]
+    shown = images_shown(suite)
+    measured = [*(e.image.path for e in pairs.val), *(ref.path for ref in shown)]
     if graph is not None:
         refuse_shared_images(graph, measured)
     pairs = replace(pairs, overlap=refuse_overlap(pairs.train, measured, share=data.max_overlap))
-    cache = build_cache(data, model, pairs, progress=progress)
+    cache = build_cache(data, model, pairs, measured=shown, progress=progress)
     return pairs.without_images(unreadable(data, pairs, cache, progress=progress)), suite, cache
 
 

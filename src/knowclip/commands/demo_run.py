@@ -21,17 +21,20 @@ from knowclip.commands.demo_methods import METHODS, PLAIN, trained_told
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, others_work, step_seconds
 from knowclip.console.progress import stages, waiting
 from knowclip.data.captions.read import read_captions
+from knowclip.data.images.cache import PixelCache
 from knowclip.data.scenes.sprites import LICENCE
 from knowclip.data.scenes.write import write_scenes
 from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
 from knowclip.evaluation.controls.text_only import TextOnly
+from knowclip.evaluation.images import CachedImages, images_shown
 from knowclip.evaluation.report.summary import Report
 from knowclip.evaluation.report.write import console_table, to_json, write_report
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.seeds import across_seeds, seeds_table
 from knowclip.evaluation.suites.folder import read_suite, run_suite
 from knowclip.export.open_clip import save_pretrained
+from knowclip.models.clip import DualEncoder
 from knowclip.models.devices import multiplies_bf16
 from knowclip.models.loading.load import SHIPPED, load
 from knowclip.recipe.load import load_recipe
@@ -165,13 +168,16 @@ def measure(runs: Mapping[int, Runs], base: str, scenes: Path, console: Console)
         benchmarks, absent = read_suite(scenes, suite="scenes", split="test")
         control = _control(scenes)
         following("measuring the saved checkpoints")
-        first = run_suite(benchmarks, Scorer(load(base)), text_only=control)
+        shown = [*images_shown(benchmarks), *control.images]
+        start = load(base)
+        cache = PixelCache.build(shown, preprocess=start.preprocess, folder=cache_folder())
+
+        def measured(model: DualEncoder) -> list[Result]:
+            return run_suite(benchmarks, Scorer(CachedImages(model, cache)), text_only=control)
+
+        first = measured(start)
         by_seed = {
-            seed: {"base": first}
-            | {
-                method: run_suite(benchmarks, Scorer(load(folder)), text_only=control)
-                for method, folder in found.items()
-            }
+            seed: {"base": first} | {method: measured(load(folder)) for method, folder in found.items()}
             for seed, found in runs.items()
         }
     return Measured(by_seed, benchmarks, absent)

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from knowclip.console.counts import counted, there_are
 from knowclip.methods.method import Method
+from knowclip.storage import collector
 from knowclip.storage.locks import locked
 from knowclip.training.average import WeightAverage
 from knowclip.training.batches import Epochs, to_device
@@ -109,7 +110,7 @@ class Trainer:
             raise ValueError("no batch to train on: fewer pairs than train.batch_size; lower it or add data")
         main = self.accelerator.is_main_process
         lock = locked(self.checkpointer.run, doing="training") if main else nullcontext()
-        with lock, StopRequest(processes=self.accelerator.num_processes) as stop:
+        with lock, collector.settled(), StopRequest(processes=self.accelerator.num_processes) as stop:
             wrapped = self._prepared()
             self._average = None if self.ema is None else WeightAverage(self.method, decay=self.ema)
             position = self._resume() if resume else Position(to_validate=self.validate is not None)

@@ -6,21 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
-from knowclip.data.images.cache import ImageCache, PixelCache
+from knowclip.data.images.cache import ImageCache
 from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.images import CachedImages
 from knowclip.evaluation.links.prediction import LinkSet, Side, run_link_prediction
 from knowclip.evaluation.links.scorers import FusionLinks, PlainClip
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.suites.folder import run_suite
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from knowclip.models.clip import DualEncoder
     from knowclip.models.with_knowledge import WithKnowledge
-    from knowclip.types import ImageRef
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Validation:
 
     def __call__(self, model: DualEncoder) -> dict[str, float]:
         """Measure every benchmark, and the links."""
-        images = model if self.cache is None else _CachedImages(model, self.cache)
+        images = model if self.cache is None else CachedImages(model, self.cache)
         scorer = Scorer(images, max_missing=self.max_unreadable)
         metrics = self._metrics(scorer)
         if self.enhanced is not None:
@@ -74,23 +70,3 @@ class Validation:
     def _metrics(self, scorer: Scorer) -> dict[str, float]:
         results = run_suite(self.benchmarks, scorer)
         return {name: value for result in results for name, value in result.metrics.items()}
-
-
-@dataclass(frozen=True)
-class _CachedImages:
-    """A model that takes its images from a cache, and decodes those that are not in it."""
-
-    model: DualEncoder
-    cache: ImageCache
-
-    def encode_image(self, images: list[ImageRef], *, normalize: bool = False) -> Tensor:
-        if not all(self.cache.usable(images)):
-            return self.model.encode_image(images, normalize=normalize)
-        load = self.cache.loader(images)
-        rows = torch.stack([load(index) for index in range(len(images))]).to(self.model.device)
-        if isinstance(self.cache, PixelCache):
-            return self.model.encode_image(self.cache.normalize(rows), normalize=normalize)
-        return self.model.encode_trunk(rows.float(), normalize=normalize)
-
-    def encode_text(self, texts: list[str], *, normalize: bool = False) -> Tensor:
-        return self.model.encode_text(texts, normalize=normalize)

@@ -18,6 +18,7 @@ from knowclip.data.prepared import join
 from knowclip.knowledge.negatives.generate import SWAPS
 from knowclip.knowledge.negatives.images import Making, OneImage, made, made_by
 from knowclip.knowledge.records import graph_from_json, negative_from_json
+from knowclip.storage import collector
 from knowclip.storage.atomic import atomic_file
 from knowclip.storage.processes import process_pool
 from knowclip.types import Example, SceneGraph
@@ -115,6 +116,7 @@ def _one_image(examples: Sequence[Example], graphs: Sequence[SceneGraph | None])
     return OneImage(captions, tuple(graphs), own)
 
 
+@collector.paused()
 def _filled(
     examples: Sequence[Example], records: Iterable[tuple[int, dict[str, Any]]], graphs: Path | None
 ) -> Prepared:
@@ -143,6 +145,7 @@ def _filled(
     return Prepared(filled, kinds, without)
 
 
+@collector.paused()
 def told_apart(prepared: Prepared, tokenizer: Callable[[list[str]], Any]) -> Prepared:
     """Leave out the negatives whose token ids are those of their caption: no model can tell the two apart.
 

@@ -16,6 +16,7 @@ from knowclip.data.formats.columns import WITH_COLUMNS
 from knowclip.data.formats.pairs import GIVEN, pairs_of
 from knowclip.data.formats.registry import Source, find, why_none
 from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of, text_fault
+from knowclip.storage import collector
 from knowclip.storage.members import exists
 from knowclip.storage.remote import is_remote
 from knowclip.types import Example, ImageRef, Negative
@@ -60,6 +61,7 @@ def repeated(examples: Iterable[Example]) -> int:
     return said.total() - len(said)
 
 
+@collector.paused()
 def read_captions(
     path: str | os.PathLike[str],
     *,

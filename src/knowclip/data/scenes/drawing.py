@@ -60,7 +60,7 @@ def _background(kind: str, sky: tuple[int, int, int], ground: tuple[int, int, in
     return image
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)  # the demo's scenes ask for half as many, of some kilobytes each
 def _scaled(noun: str, colour: str, side: int) -> Image.Image:
     """The sprite with its longest side at ``side`` pixels."""
     image = sprite(noun, colour)

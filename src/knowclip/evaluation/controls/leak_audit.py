@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowclip.evaluation.benchmarks.card import Benchmark
-from knowclip.evaluation.scoring import UNREADABLE, Scorer
+from knowclip.evaluation.images import images_shown
+from knowclip.evaluation.scoring import UNREADABLE
 from knowclip.storage.pixels import load_pixels
 from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef
@@ -32,9 +33,7 @@ _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)20\d\d_)?(\d{12})\.jpe?g", r
 
 def images_of(benchmark: Benchmark) -> list[Path]:
     """Files of all images that a benchmark asks a model for."""
-    recorder = _Recorder()
-    benchmark.run(Scorer(recorder))
-    return list(dict.fromkeys(ref.path for ref in recorder.seen))
+    return list(dict.fromkeys(ref.path for ref in images_shown([benchmark])))
 
 
 def coco_ids(places: Iterable[Path]) -> dict[str, int]:
@@ -161,21 +160,3 @@ def _nearest(own: Looks, train: Looks, *, chunk: int = 1024) -> dict[Path, Path]
             if distances[row, column] <= NEAR:
                 found[own[0][start + row]] = train[0][column]
     return found
-
-
-class _Recorder:
-    """An encoder that only remembers which images it was asked for."""
-
-    def __init__(self) -> None:
-        self.seen: list[ImageRef] = []
-
-    def encode_image(self, images: list[ImageRef], *, normalize: bool = False) -> Any:
-        import torch
-
-        self.seen += images
-        return torch.ones(len(images), 1)
-
-    def encode_text(self, texts: list[str], *, normalize: bool = False) -> Any:
-        import torch
-
-        return torch.ones(len(texts), 1)
