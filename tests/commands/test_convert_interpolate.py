@@ -98,6 +98,7 @@ def test_convert_to_eight_bits_of_onnx_with_a_card(
     assert "before it was converted" in card and "(`swaps`)" in card
     foreign = run(convert, tmp_path / "other", tmp_path / "again", "--results", tmp_path / "kept")
     assert "evaluate this checkpoint first" in str(foreign.exception)
+    assert not (tmp_path / "again").exists()  # before anything is written
 
 
 def test_convert_refuses_eight_bits_of_another_format(tmp_path: Path) -> None:

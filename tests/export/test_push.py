@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from knowclip.commands import push as command
+from knowclip.export.formats import _MARKS
 from knowclip.export.open_clip import save_pretrained
 from knowclip.export.push import push
 from tiny_models import make
@@ -96,7 +97,10 @@ def test_a_run_is_pushed_with_a_card(hub, run, monkeypatch: pytest.MonkeyPatch) 
     assert set(hub.files) == {*written, "README.md"}
     weights = (run / "best/open_clip_model.safetensors").read_bytes()
     assert hub.files["open_clip_model.safetensors"] == weights
-    assert b'library_name: "open_clip"' in hub.files["README.md"] and b"local-dir:" in hub.files["README.md"]
+    card = hub.files["README.md"].decode()
+    assert 'library_name: "open_clip"' in card and "# name" in card and "FOLDER" not in card
+    assert 'knowclip.load("hf-hub:org/name")' in card
+    assert 'open_clip.create_model_and_transforms("hf-hub:org/name")' in card
     path, authorization, body = hub.asked[0]
     assert (path, authorization) == ("/api/repos/create", "Bearer hf_of_the_test")
     assert "private" in (json.loads(body).get("visibility"), *json.loads(body))  # as its release says it
@@ -108,9 +112,35 @@ def test_a_refusal_says_what_to_do(hub, run, monkeypatch: pytest.MonkeyPatch) ->
     hub.refuse = True
     with pytest.raises(ValueError, match=r"org/name was not pushed to .*log in with 'hf auth login'"):
         push(run / "best", "org/name", endpoint=hub.address)
-    with pytest.raises(ValueError, match=r"was not pushed to .*ORG/NAME"):
-        push(run / "best", "no name/at/all", endpoint=hub.address)
     assert not hub.files
+
+
+def test_a_hub_that_is_not_reached_is_no_matter_of_logging_in(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
+    with pytest.raises(ValueError, match=r"org/name was not pushed to .*connection.*HF_ENDPOINT") as told:
+        push(run / "best", "org/name", endpoint="http://127.0.0.1:9")  # where nothing listens
+    assert "log in" not in str(told.value)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"was not pushed to .*unset HF_HUB_OFFLINE"):
+        push(run / "best", "org/name")
+
+
+@pytest.mark.parametrize("name", ["no name", "a/b/c", "/x", "x" * 97])
+def test_a_name_that_no_repository_can_have_is_refused_at_once(run, name: str) -> None:
+    assert "give ORG/NAME" in str(invoke(run, name).exception)
+
+
+def test_results_are_read_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()  # no checkpoint, which would be told next
+    told = invoke(tmp_path / "run", "org/name", "--results", tmp_path / "run")
+    assert "holds no results" in str(told.exception)
+
+
+def test_each_library_is_told_how_it_reads_a_hub() -> None:
+    lines = {loading.library: loading.line_on_hub("org/name") for loading in _MARKS.values()}
+    assert lines["sentence-transformers"] == 'SentenceTransformer("org/name")'
+    assert lines["knowclip"] == 'knowclip.load("hf-hub:org/name")'
+    assert "PATH OF THIS FOLDER/image.onnx" in lines["onnx"]
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

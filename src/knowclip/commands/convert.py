@@ -13,8 +13,9 @@ from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, S
 from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from knowclip.evaluation.store import Run
     from knowclip.models.clip import DualEncoder
     from knowclip.types import ImageRef
 
@@ -81,13 +82,13 @@ def command(
     embeddings is measured on the folder that was written, and printed.
     """
     from knowclip.console.progress import waiting
+    from knowclip.evaluation.store import find_runs
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.exports import check_export
 
     preflight.check_model(architecture or model, model if architecture else None)
     preflight.own_folder(out, "OUT")
-    for run in results or ():
-        preflight.existing(run, "--results")
+    measured = find_runs(results or ())
     reading = {
         "split": split,
         "images": images,
@@ -101,6 +102,7 @@ def command(
     check_export(architecture or model, to.value)
     pairs = None if int8 is None else _calibration(int8, reading)
     with waiting(f"loading {model}") as following:
+        from knowclip.api.card import run_of
         from knowclip.export.formats import WRITERS, loading_of
         from knowclip.models.loading.load import load
 
@@ -110,6 +112,8 @@ def command(
             activation=activation and activation.value,
             preprocess=preprocess,
         )
+        if measured:
+            run_of(measured, loaded)
         following(f"writing {out}")
         WRITERS[to.value](loaded, out)
     loading = loading_of(out)
@@ -117,8 +121,8 @@ def command(
     if loading.library == "knowclip":
         Screen().print("stock open_clip cannot load its text tower, see README.md there")
     notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, pairs)]
-    if results:
-        _write_card(loaded, out, results, notes)
+    if measured:
+        _write_card(loaded, out, measured, notes)
 
 
 def _refuse_idle(int8: Path | None, to: Format, reading: dict[str, Any]) -> None:
@@ -186,12 +190,11 @@ def _eighth(loaded: DualEncoder, out: Path, pairs: list[tuple[ImageRef, str]] | 
     return cost.lines()
 
 
-def _write_card(loaded: DualEncoder, out: Path, results: Sequence[Path], notes: Sequence[str]) -> None:
+def _write_card(loaded: DualEncoder, out: Path, measured: Mapping[str, Run], notes: Sequence[str]) -> None:
     from knowclip.api.card import told_card
-    from knowclip.evaluation.store import find_runs
     from knowclip.export.formats import loading_of
     from knowclip.storage.atomic import atomic_file
 
-    text = told_card(find_runs(results), loaded, loading=loading_of(out), notes=notes)
+    text = told_card(measured, loaded, loading=loading_of(out), notes=notes)
     with atomic_file(out / "README.md") as path:
         path.write_text(text, encoding="utf-8")

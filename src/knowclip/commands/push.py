@@ -10,6 +10,9 @@ import typer
 from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from knowclip.evaluation.store import Run
     from knowclip.export.formats import Loading
 
 
@@ -32,17 +35,19 @@ def command(
     from knowclip.preflight import machine as preflight
 
     preflight.existing(model, "MODEL", folder=True)
-    for run in results or ():
-        preflight.existing(run, "--results")
     folder = model / "best" if (model / "best").is_dir() else model
     with waiting(f"reading {folder}") as following:
+        from knowclip.evaluation.store import find_runs
+        from knowclip.export.push import CARD, check_name, files_of, push
+
+        check_name(repository)
+        measured = find_runs(results or ())
         from knowclip.export.formats import loading_of
-        from knowclip.export.push import CARD, files_of, push
 
         loading = loading_of(folder)
         card = None
         if results or not (folder / CARD).is_file():
-            card = _card(folder, loading, results or [])
+            card = _card(folder, repository, loading, measured)
         following(f"pushing {folder}")
         address = push(folder, repository, card=card, private=private)
     Screen().print(f"pushed: {len({*files_of(folder), CARD})} files of {folder} to {address}")
@@ -52,16 +57,15 @@ def command(
         )
 
 
-def _card(folder: Path, loading: Loading, results: list[Path]) -> str:
+def _card(folder: Path, repository: str, loading: Loading, measured: Mapping[str, Run]) -> str:
     from knowclip.api.card import bare_card, told_card
-    from knowclip.evaluation.store import find_runs
     from knowclip.models.loading.load import load
 
-    if not results:
-        return bare_card(folder.resolve().name, loading)
+    if not measured:
+        return bare_card(repository, loading)
     if loading.library == "onnx":
         raise ValueError(
             "an ONNX folder does not tell which weights were measured: 'knowclip convert ... --to onnx "
             "--results RUN' writes its card; push it without --results"
         )
-    return told_card(find_runs(results), load(folder), loading=loading)
+    return told_card(measured, load(folder), loading=loading, repository=repository)

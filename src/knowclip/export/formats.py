@@ -34,6 +34,13 @@ class Loading:
     line: str
     stock: Callable[[Path], parity.Stock]
 
+    def line_on_hub(self, repository: str) -> str:
+        """The line that loads ``ORG/NAME`` of the Hugging Face hub; onnxruntime reads none, but a folder."""
+        if self.library == "onnx":
+            return self.line.replace("FOLDER", "PATH OF THIS FOLDER")
+        place = f"hf-hub:{repository}" if self.library in ("open_clip", "knowclip") else repository
+        return self.line.replace("local-dir:", "").replace("FOLDER", place)
+
 
 _MARKS = {
     "open_clip_config.json": Loading(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import validate_repo_id
 
 CARD = "README.md"
 _LEFT_OUT = {"trainer", "training.json"}
@@ -42,6 +43,7 @@ def push(
     Raises:
         ValueError: The hub refuses it or cannot be reached, with what to do.
     """
+    check_name(repository)
     operations = [
         CommitOperationAdd(name, path)
         for name, path in files_of(folder).items()
@@ -55,10 +57,33 @@ def push(
         commit = api.create_commit(
             repository, operations, commit_message=f"Checkpoint {folder.name}, by knowclip push"
         )
-    except (LocalTokenNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:  # not every one of the former is one of the latter
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{repository} was not pushed to {api.endpoint} ({reason}): log in with 'hf auth login' (or set "
-            "HF_TOKEN to a token that may write), and give ORG/NAME of an account that is yours"
+            f"{repository} was not pushed to {api.endpoint} ({reason}): {_remedy(error)}"
         ) from error
     return str(commit.commit_url)
+
+
+def check_name(repository: str) -> None:
+    """Refuse what cannot be the name of a repository, before anything is read.
+
+    Raises:
+        ValueError: With the hub's reason.
+    """
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise ValueError(f"{repository!r} is no name of a repository ({error}): give ORG/NAME") from error
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a push that failed: the hub answered, or it was never reached."""
+    if isinstance(error, OfflineModeIsEnabled):
+        return "unset HF_HUB_OFFLINE where there is a connection"
+    if isinstance(error, HTTPError) and not isinstance(error, HfHubHTTPError):
+        return "look whether there is a connection, and whether HF_ENDPOINT, if set, is a hub's address"
+    return (
+        "log in with 'hf auth login' (or set HF_TOKEN to a token that may write), and give ORG/NAME of an "
+        "account that is yours"
+    )

@@ -243,6 +243,14 @@ def test_the_hub_gives_a_folder_with_one_set_of_weights(tmp_path, monkeypatch):
     assert load("hf-hub:org/name", activation="gelu").config["quick_gelu"] is False
 
 
+def test_the_hub_gives_what_only_knowclip_loads(tmp_path, monkeypatch):
+    model = make("timm_cnn_bert", tmp_path)
+    (tmp_path / "cache").mkdir()
+    assert save_pretrained(model, tmp_path / "repository") == "knowclip"
+    monkeypatch.setattr(hub, "snapshot_download", hub_of(tmp_path / "repository", tmp_path / "cache"))
+    assert torch.equal(load("hf-hub:org/name").encode_text(CAPTIONS), model.encode_text(CAPTIONS))
+
+
 def test_a_hub_out_of_reach_names_what_to_download(monkeypatch):
     def offline(repository: str, allow_patterns: list[str]) -> str:
         raise LocalEntryNotFoundError("no connection\nand more")

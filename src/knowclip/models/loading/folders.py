@@ -17,9 +17,6 @@ from knowclip.storage.atomic import recover
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG_NAMES = ("open_clip_config.json", "knowclip_config.json")
-"""Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
-
 _MODULES = "modules.json"
 
 
@@ -49,8 +46,8 @@ def load_folder(
     if (folder / "best").is_dir():
         return load_folder(folder / "best", activation, adapter=adapter)
     raise ValueError(
-        f"{folder} holds no {' or '.join(CONFIG_NAMES)}, no config.json of a transformers CLIPModel, and "
-        f"no folder 'best' that does{_instead(folder)}"
+        f"{folder} holds no {' or '.join(hub.OPEN_CLIP_CONFIGS)}, no config.json of a transformers "
+        f"CLIPModel, and no folder 'best' that does{_instead(folder)}"
     )
 
 
@@ -66,11 +63,11 @@ def is_config(path: Path) -> bool:
     if not path.is_file():
         return False
     named = path.name == "config.json" and transformers_clip.is_transformers_clip(path.parent)
-    return named or path.name in CONFIG_NAMES
+    return named or path.name in hub.OPEN_CLIP_CONFIGS
 
 
 def _config_in(folder: Path) -> Path | None:
-    return next((folder / name for name in CONFIG_NAMES if (folder / name).is_file()), None)
+    return next((folder / name for name in hub.OPEN_CLIP_CONFIGS if (folder / name).is_file()), None)
 
 
 def _load_open_clip(config_path: Path, activation: Activation | None, adapter: Path | None) -> DualEncoder:

@@ -10,6 +10,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from knowclip.models.loading.weight_files import INDEX
 
 PREFIX = "hf-hub:"
+OPEN_CLIP_CONFIGS = ("open_clip_config.json", "knowclip_config.json")
+"""Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
 _SMALL = ["*.json", "*.txt", "*.model"]
 _OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TRANSFORMERS = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
@@ -43,7 +45,7 @@ def fetch(name: str) -> Path:
 
 
 def _weights_in(folder: Path) -> tuple[str, ...]:
-    if (folder / "open_clip_config.json").is_file():
+    if any((folder / name).is_file() for name in OPEN_CLIP_CONFIGS):
         return _OPEN_CLIP
     if (folder / "adapter_config.json").is_file():
         return _ADAPTERS
