@@ -158,6 +158,7 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "train.num_workers": (("1",), lambda t: t.batches.num_workers),
     "train.log_every": (("7",), lambda t: t.monitor._every),
     "train.validate_every": (("7",), lambda t: t.validate_every),
+    "train.validate_start": (("false",), lambda t: t.validate_start),
     "train.save_every": (("7",), lambda t: t.save_every),
     "train.max_nonfinite": (("7",), lambda t: t.max_nonfinite),
     "selection.metrics": (("[a]",), lambda t: t.selection),

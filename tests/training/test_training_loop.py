@@ -94,6 +94,20 @@ def test_a_start_that_training_only_spoils_is_the_best(tmp_path) -> None:
     assert make_trainer(tmp_path, validate=lambda model: {"score": next(scores)}).fit().best_step == 0
 
 
+def test_the_start_is_no_candidate_where_it_is_not_to_be_measured(tmp_path) -> None:
+    scores = iter([0.4, 0.3])
+    asked = make_trainer(
+        tmp_path,
+        steps=2,
+        validate=lambda model: {"score": next(scores)},
+        validate_every=1,
+        validate_start=False,
+    )
+    position = asked.fit()
+    assert (position.best, position.best_step) == (0.4, 1)
+    assert [line["step"] for line in read_log(tmp_path) if "selection" in line] == [1, 2]
+
+
 def test_without_validation_data_there_is_no_best(tmp_path) -> None:
     assert make_trainer(tmp_path).fit().best is None
     assert not (tmp_path / "best").exists()

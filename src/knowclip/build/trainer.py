@@ -43,7 +43,7 @@ from knowclip.training.monitor import Monitor
 
 _OF_THE_LOOP = {
     *("accumulate", "clip_grad", "compile", "ema"),
-    *("validate_every", "save_every", "max_nonfinite"),
+    *("validate_every", "validate_start", "save_every", "max_nonfinite"),
 }
 """Keys of ``train`` that the loop takes as they are."""
 

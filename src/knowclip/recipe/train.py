@@ -38,6 +38,8 @@ class TrainConfig(Section):
     """Optimiser steps between lines of the log."""
     validate_every: PositiveInt | None = None
     """Optimiser steps; null: every epoch."""
+    validate_start: bool = True
+    """Whether the model it starts from is validated too, and may prove the best."""
     save_every: PositiveInt | None = None
     """Optimiser steps between writings of ``last``; null: every epoch."""
     max_nonfinite: PositiveInt = 10

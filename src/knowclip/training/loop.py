@@ -58,8 +58,9 @@ class Trainer:
         validate: Model -> metrics on validation data; called on the main process, in eval mode. None: there
             is no such data, and no ``best``.
         selection: The metrics whose mean chooses ``best``; higher is better.
-        validate_every: Steps between validations; None: at the end of each epoch. The model it starts from
-            and the one it ends with are always validated.
+        validate_every: Steps between validations; None: at the end of each epoch. The model it ends with is
+            always validated.
+        validate_start: Whether the one it starts from is, too.
         save_every: Steps between writings of ``last``; None: at the end of each epoch.
         max_nonfinite: Steps in a row whose loss or gradient is not finite that end the run; each is skipped.
         ema: Decay of the moving average of the weights, which is then what is validated and kept; None: none.
@@ -85,6 +86,7 @@ class Trainer:
     validate_every: int | None
     save_every: int | None
     max_nonfinite: int
+    validate_start: bool = True
     ema: float | None = None
     patience: int | None = None
     max_unreadable: int = 0
@@ -113,7 +115,7 @@ class Trainer:
         with lock, collector.settled(), StopRequest(processes=self.accelerator.num_processes) as stop:
             wrapped = self._prepared()
             self._average = None if self.ema is None else WeightAverage(self.method, decay=self.ema)
-            position = self._resume() if resume else Position(to_validate=self.validate is not None)
+            position = self._resume() if resume else self._start()
             planned, position.steps = position.steps, self.steps
             self._trained.train()
             with self.monitor.start(position.step):
@@ -121,6 +123,9 @@ class Trainer:
                     self._tell_resumed(position, planned)
                 self._train(wrapped, position, stop)
         return position
+
+    def _start(self) -> Position:
+        return Position(to_validate=self.validate is not None and self.validate_start)
 
     def _prepared(self) -> nn.Module:
         """What the loop calls: the method for several processes, or one; layers compiled where they run."""
