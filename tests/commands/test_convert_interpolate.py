@@ -177,6 +177,24 @@ def test_interpolate_refuses_what_own_photos_cannot_measure_before_it_loads_a_mo
     assert not (tmp_path / "out").exists()
 
 
+def test_interpolate_reads_a_table_of_own_photos_by_the_columns_named(
+    validation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The columns reach the reader: what is refused is the split, of a table that they make readable."""
+    monkeypatch.setattr("knowclip.models.loading.load.load", lambda *_, **__: pytest.fail("loaded"))
+    name = next((validation / "images").iterdir()).name
+    (tmp_path / "mine.csv").write_text(f"Datei,Was ich sehe,Teil\n{name},a red dog on a mat,train\n")
+    columns = ["--image-column", "Datei", "--caption-column", "Was ich sehe", "--split-column", "Teil"]
+    where = ["--data", tmp_path / "mine.csv", "--out", tmp_path / "out", "--images", validation / "images"]
+    told = [
+        str(run(interpolate, "scenes-base", "scenes-base", *where, *named).exception)
+        for named in ([], columns, [*columns[:-1], "Part"])
+    ]
+    assert "Datei" in told[0] and "--image-column" in told[0]
+    assert "has no split 'val'; it has: train" in told[1]
+    assert "Part" in told[2] and "Teil" in told[2]
+
+
 @pytest.mark.slow
 def test_interpolate_saves_the_chosen_checkpoint_and_the_curve(validation: Path, tmp_path: Path) -> None:
     for seed, name in enumerate(("base", "tuned")):

@@ -81,6 +81,17 @@ def test_a_run_that_is_taken_up_forgets_later_lines_and_half_a_one(tmp_path: Pat
     assert lines(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "damage", ["{no json}", "[]", '{"step": "2"}', "\xff{\x00}", "7", '{"kind": "train"}']
+)
+def test_a_damaged_line_is_left_out_and_told_and_the_run_goes_on(tmp_path: Path, damage: str) -> None:
+    written = ['{"step": 1, "loss": 1.0}', damage, '{"step": 3, "loss": 3.0}', '{"step": 4, "loss": 4.0}']
+    (tmp_path / "log.jsonl").write_bytes("\n".join([*written, ""]).encode("latin-1"))
+    with pytest.warns(UserWarning, match=r"log\.jsonl: 1 line that cannot be read left out, .* is line 2"):
+        RunLog(tmp_path, step=3).close()
+    assert [line["step"] for line in lines(tmp_path)] == [1, 3]
+
+
 def test_a_skipped_step_is_a_line_that_is_json(tmp_path: Path) -> None:
     log = RunLog(tmp_path)
     log.skipped(7, {"loss": float("nan"), "grad_norm": 2.0}, {"images": ["a", "b"], "triplets": []})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
 from knowclip.console.counts import counted
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def command(
         typer.Option(help='Condition on the choice, repeatable; default: "general >= -1.0pt vs BASE".'),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    images: ImagesFolder = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+    split_column: SplitColumn = None,
 ) -> None:
     """Sweep weight interpolation, choose alpha on validation data, save that checkpoint, plot the curve."""
     from knowclip.console.progress import waiting
@@ -65,7 +70,13 @@ def command(
     for model in (base, tuned):
         preflight.check_model(model, device=device)
     preflight.own_folder(out, mark=CURVE)
-    benchmarks = _read(data, benchmark or [], split)
+    columns = {
+        "images": images,
+        "image_column": image_column,
+        "caption_column": caption_column,
+        "split_column": split_column,
+    }
+    benchmarks = _read(data, benchmark or [], split, columns)
     objective, mains = objective_of(benchmarks, maximise, conditions)
     if mains and maximise is None:
         Screen(stderr=True).print(f"maximised: {objective}, the mean of {', '.join(mains)} (--maximise)")
@@ -97,18 +108,18 @@ def command(
     Screen(stderr=True).print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / CURVE}")
 
 
-def _read(data: Path, names: list[str], split: str) -> list[Benchmark]:
+def _read(data: Path, names: list[str], split: str, columns: dict[str, Any]) -> list[Benchmark]:
     """The benchmarks of a folder, or those of own photos in a file of captions; what cannot be is told."""
     from knowclip.api.benchmark_data import find
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
 
-    if data.is_dir():
+    if data.is_dir() and not any(columns.values()):
         with waiting("reading the data"):
             from knowclip.evaluation.suites.folder import read_suite
 
             return read_suite(data, names=names, split=split)[0]
-    benchmarks, absent = find(data, names, split, allow_missing=False)
+    benchmarks, absent = find(data, names, split, allow_missing=False, columns=columns)
     for name, reason in absent.items():
         Screen(stderr=True).print(f"not measured: {name}: {reason}")
     return benchmarks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from knowclip.console.counts import counted
 from knowclip.storage.atomic import atomic_file
 
 
@@ -92,11 +94,27 @@ def _forget_after(path: Path, step: int) -> None:
     """Keep the lines up to ``step``: a resumed run writes the later ones again."""
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines() if step else []
-    # a killed run may have left half a line
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if step else []
+    steps = [step_of(line) for line in lines]
+    # a killed run may have left half a line, as its last
+    if lost := [number for number, found in enumerate(steps[:-1], 1) if found is None]:
+        warnings.warn(
+            f"{path}: {counted(len(lost), 'line')} that cannot be read left out, the first is line "
+            f"{lost[0]}; the weights do not come from it",
+            stacklevel=2,
+        )
+    kept = [line for line, found in zip(lines, steps, strict=True) if found is not None and found <= step]
     with atomic_file(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def step_of(line: str) -> int | None:
+    """At which step a line of the log was written; None where it is damaged, or was cut short."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return step if type(step) is int else None
 
 
 def _start_wandb(project: str, run: Path, config: Mapping[str, Any] | None) -> Any:
