@@ -68,6 +68,20 @@ def test_up_to_one_percent_is_told(make: Callable[[Record], Choice]) -> None:
     assert skipped == {"malformed record": 1}
 
 
+@pytest.mark.parametrize("field", ["group", "key", "image_id"])
+@pytest.mark.parametrize("value", [[], None, 7, {"a": 1}])
+def test_a_case_without_a_name_to_group_or_pair_it_by_is_malformed(
+    make: Callable[[Record], Choice], field: str, value: object
+) -> None:
+    def made(record: Record) -> Choice:
+        return replace(make(record), **{field: value} if record.name == "7" else {})
+
+    cases, skipped = collect(CARD, records(200), made)
+    assert len(cases) == 199 and skipped == {"malformed record": 1}
+    with pytest.raises(ValueError, match=f"the {field.replace('_', ' ')} of a case is expected"):
+        collect(CARD, records(20), made)
+
+
 def test_more_is_refused_with_one_summary(make: Callable[[Record], Choice]) -> None:
     rows = [
         *records(100),

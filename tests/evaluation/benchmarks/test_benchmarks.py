@@ -180,6 +180,45 @@ def test_zero_shot_objects_are_those_of_the_split(data_folder: Path, tmp_path: P
     assert len(fewer.images) == 10
 
 
+@pytest.mark.parametrize("file", ["image_data", "objects"])
+@pytest.mark.parametrize(
+    "damage", [None, 7, [], {}, {"image_id": 0}, {"image_id": [], "url": "a", "objects": []}]
+)
+def test_a_malformed_record_of_visual_genome_is_counted_and_more_than_a_hundredth_refused(
+    data_folder: Path, tmp_path: Path, file: str, damage: object
+) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(data_folder, part)
+    path = part / "visual_genome" / f"{file}.json"
+    records = json.loads(path.read_text())
+    path.write_text(json.dumps([damage, *records[1:]]))
+    with pytest.raises(ValueError, match=rf"{file}\.json has 1 malformed records of 30; .*--allow-missing"):
+        registry.read("zero_shot_objects", part)
+    fewer = registry.read("zero_shot_objects", part, allow_missing=True)
+    assert isinstance(fewer, ZeroShot)
+    assert len(fewer.images) == 58
+    assert fewer.skipped[f"malformed record of {file}.json"] == 1
+    path.write_text(json.dumps(damage))
+    with pytest.raises(ValueError, match=rf"{file}\.json"):
+        registry.read("zero_shot_objects", part)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [{"w": 0}, {"w": "3"}, {"w": None}, {"w": float("inf")}, {"names": []}, {"names": [3]}, {"names": 3}],
+)
+def test_an_object_without_name_or_box_is_counted(data_folder: Path, tmp_path: Path, box: dict) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(data_folder, part)
+    path = part / "visual_genome" / "objects.json"
+    records = json.loads(path.read_text())
+    records[0]["objects"][0] |= box
+    path.write_text(json.dumps(records))
+    fewer = registry.read("zero_shot_objects", part)
+    assert isinstance(fewer, ZeroShot)
+    assert len(fewer.images) == 59 and fewer.skipped["object without name or box"] == 1
+
+
 def test_swaps_are_graded_by_kind_and_drawn_by_image() -> None:
     examples = [
         _example("0", "x", "a b", "b a", "a c"),

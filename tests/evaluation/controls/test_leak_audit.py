@@ -104,6 +104,14 @@ def test_what_stands_for_no_id_is_none(value: object, tmp_path: Path) -> None:
     assert coco_ids([tmp_path]) == {"2.jpg": 42}
 
 
+def test_what_is_no_record_of_an_image_tells_no_id(tmp_path: Path) -> None:
+    images = [None, 7, {"url": "1.jpg", "coco_id": 1}, {"image_id": 2, "url": None, "coco_id": 2}]
+    (tmp_path / "image_data.json").write_text(
+        json.dumps([*images, {"id": 3, "url": "https://example.org/3.jpg", "coco_id": 33}])
+    )
+    assert coco_ids([tmp_path]) == {"3.jpg": 33}
+
+
 def shared_by_table(root: Path, ids: tuple[object, object], *, table: str) -> None:
     picture(root / "train/1.jpg", 1)
     picture(root / "bench/images/2.jpg", 2)

@@ -77,7 +77,7 @@ def collect(
     for record in records:
         total += 1
         try:
-            case = make(record)
+            case = _told(make(record))
         except MALFORMED as error:
             skipped["malformed record"] += 1
             example = example or f"first {record.key}: {_reason(error, record)}"
@@ -107,6 +107,14 @@ def collect(
     if not cases:
         raise NoDataError(_empty(card, total, +skipped, example, absent))
     return tuple(cases), dict(+skipped)
+
+
+def _told(case: C | None) -> C | None:
+    """The case, whose names are texts: results are grouped and paired by them."""
+    for name in ("key", "group", "image_id"):
+        if not isinstance(value := getattr(case, name, ""), str):
+            raise TypeError(f"{value!r} stands where the {name.replace('_', ' ')} of a case is expected")
+    return case
 
 
 def _empty(card: Card, total: int, skipped: Counter[str], example: str, absent: set[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.class_names import shared_names
 from knowclip.evaluation.benchmarks.grading import class_table, describe, missing_images
 from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.evaluation.feature_cache import Features
+from knowclip.evaluation.image_data import images_by_id
 from knowclip.evaluation.metrics import NoDataError, NotHereError, feature_ranks, macro_average
 from knowclip.evaluation.scoring import Scorer
-from knowclip.storage.text_files import read_json
+from knowclip.knowledge.readers.json_stream import iterate_array
 from knowclip.types import Box, ImageRef, Result
 
 TEMPLATES = ("{a} {name}",)
@@ -143,16 +146,24 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
         raise NotHereError(f"no visual_genome/objects.json with image_data.json under {folder}")
     examples = captioned(folder, split, allow_missing=allow_missing).examples
     path_of = {example.image.path.name: example.image.path for example in examples}
-    file_of = {_image_id(image): Path(image["url"]).name for image in read_json(images_path)}
+    images, strange = images_by_id(images_path)
     crops: list[tuple[ImageRef, str, str]] = []
     skipped: Counter[str] = Counter()
-    for record in read_json(objects_path):
-        path = path_of.get(file_of.get(record["image_id"], ""))
-        if path is None:
-            skipped["object of an image that is not of the split"] += len(record["objects"])
+    annotated, malformed = _annotated(objects_path)
+    for path, bad, good in (images_path, strange, len(images)), (objects_path, malformed, len(annotated)):
+        if bad > TOLERATED_SHARE * (bad + good) and not allow_missing:
+            raise ValueError(
+                f"zero_shot_objects: {path} has {bad:,} malformed records of {bad + good:,}; no more than "
+                f"{TOLERATED_SHARE:.0%} may be: get it anew, or pass --allow-missing to measure the rest"
+            )
+        skipped[f"malformed record of {path.name}"] = bad
+    for image_id, things in annotated:
+        shown = path_of.get(Path(images[image_id]["url"]).name) if image_id in images else None
+        if shown is None:
+            skipped["object of an image that is not of the split"] += len(things)
             continue
-        for thing in record["objects"]:
-            if crop := _crop(path, thing):
+        for thing in things:
+            if crop := _crop(shown, thing):
                 crops.append(crop)
             else:
                 skipped["object without name or box"] += 1
@@ -166,22 +177,31 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
         image_ids=[image for _, image, _ in crops],
         labels=[numbers[name] for _, _, name in crops],
         names=list(numbers),
-        skipped=skipped,
+        skipped=+skipped,
     )
+
+
+def _annotated(path: Path) -> tuple[list[tuple[int | str, list[Any]]], int]:
+    """Image id and objects of each record, and how many records have none."""
+    found, malformed = [], 0
+    for record in iterate_array(path):
+        known = record if isinstance(record, dict) else {}
+        image_id, things = known.get("image_id"), known.get("objects")
+        if isinstance(image_id, (int, str)) and isinstance(things, list):
+            found.append((image_id, things))
+        else:
+            malformed += 1
+    return found, malformed
 
 
 def _crop(path: Path, thing: Any) -> tuple[ImageRef, str, str] | None:
     """Box, file name and object name of an annotated object; None where it lacks one of them."""
     try:
         name, box = thing["names"][0].strip(), _box(thing)
-    except (KeyError, IndexError, TypeError, AttributeError):
+        sound = all(math.isfinite(side) for side in box) and min(box[2:]) > 0
+    except (LookupError, TypeError, AttributeError, OverflowError):
         return None
-    return (ImageRef(path, box), path.name, name) if name and min(box[2:]) > 0 else None
-
-
-def _image_id(image: dict[str, Any]) -> Any:
-    """Older releases of ``image_data.json`` say ``id``."""
-    return image["image_id"] if "image_id" in image else image["id"]
+    return (ImageRef(path, box), path.name, name) if name and sound else None
 
 
 def _box(thing: dict[str, Any]) -> Box:

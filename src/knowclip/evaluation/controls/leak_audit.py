@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowclip.evaluation.benchmarks.card import Benchmark
+from knowclip.evaluation.image_data import images_by_id
 from knowclip.evaluation.images import images_shown
 from knowclip.evaluation.scoring import UNREADABLE
 from knowclip.storage.pixels import load_pixels
-from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef
 
 NEAR = 4
@@ -47,10 +47,9 @@ def coco_ids(places: Iterable[Path]) -> dict[str, int]:
         folder = place if place.is_dir() else place.parent
         for path in (folder / "image_data.json", folder / "visual_genome" / "image_data.json"):
             if path.is_file():
-                for image in read_json(path):
-                    number = _told_id(image.get("coco_id"))
-                    if number is not None and image.get("url"):
-                        found[str(image["url"]).rpartition("/")[2]] = number
+                for image in images_by_id(path)[0].values():
+                    if (number := _told_id(image.get("coco_id"))) is not None and image["url"]:
+                        found[image["url"].rpartition("/")[2]] = number
     return found
 
 

@@ -19,9 +19,10 @@ from knowclip.data.captions.read import read_captions
 from knowclip.evaluation.diagnosis.annotated import is_annotated, questions_of_graphs
 from knowclip.evaluation.diagnosis.captioned import questions_of_captions
 from knowclip.evaluation.diagnosis.questions import KINDS, Kind, Question, Questions, prepare
+from knowclip.evaluation.image_data import images_by_id
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.knowledge.graph.image_files import ImageFolder
-from knowclip.knowledge.readers.json_stream import find_file, iterate_array
+from knowclip.knowledge.readers.json_stream import find_file
 from knowclip.knowledge.readers.visual_genome_scene_graphs import read_visual_genome_graphs
 from knowclip.types import Example, ImageRef
 
@@ -176,5 +177,5 @@ def _held_out(groups: list[str], seed: int) -> tuple[list[int], list[int]]:
 def _urls(data: Path) -> dict[str, str]:
     """Where each image came from, by its id, as ``image_data.json`` tells: its file may be called so."""
     path = find_file(data, "image_data")
-    records = iterate_array(path) if path else ()
-    return {str(record.get("image_id", record.get("id"))): str(record.get("url", "")) for record in records}
+    images = images_by_id(path)[0] if path else {}
+    return {str(number): image["url"] for number, image in images.items()}
