@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 from concurrent.futures import Future
+from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from knowclip.serving.limits import RefusedError
 
 pytest.importorskip("fastapi")
 
+from knowclip.commands.app import _leaving_by_sigterm
 from knowclip.commands.serve import bound, run
 from knowclip.serving.guard import Guard
 from knowclip.serving.hosts import LOOPBACK, check_host, check_origin, hosts_of
@@ -79,3 +85,19 @@ def test_what_fails_while_it_is_up_ends_it_and_is_told() -> None:
     part.set_exception(ValueError("photos.index was made with another model"))
     with bound("127.0.0.1", 0) as listening, pytest.raises(ValueError, match="another model"):
         run(PlainTextResponse("fine"), listening, seconds=1, parts=[part])
+
+
+def test_uploads_go_when_the_page_is_ended_by_sigterm() -> None:
+    from starlette.responses import PlainTextResponse
+
+    before = signal.getsignal(signal.SIGTERM)
+    Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with (
+        pytest.raises(SystemExit) as ended,
+        _leaving_by_sigterm(),
+        bound("127.0.0.1", 0) as listening,
+        tempfile.TemporaryDirectory() as uploads,
+    ):
+        run(PlainTextResponse("fine"), listening, seconds=1)
+    assert ended.value.code == 143 and not Path(uploads).exists()
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,6 +62,7 @@ def command(
     folders = [folder for folder in (*(images or ()), runs, graph) if folder is not None]
     _check(models, index, graph, runs, images or (), device)
     with (
+        _leaving_by_sigterm(),
         bound(host, port) as listening,
         tempfile.TemporaryDirectory(prefix="knowclip-app-") as uploads,
         _aside() as (aside, begin),
@@ -89,6 +92,16 @@ def command(
         Screen(stderr=True).print(announcement(" and ".join(models), listening))
         begin.set()
         run(page, listening, seconds=1, parts=[*loading.values(), *given.values()])
+
+
+@contextmanager
+def _leaving_by_sigterm() -> Iterator[None]:
+    """Leave as by Ctrl-C: uvicorn raises SIGTERM again once it has stopped, and uploads would stay."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
