@@ -111,8 +111,7 @@ def quieten() -> None:
 def main() -> None:
     """Console entry point: what a user can mend (``ValueError``, ``OSError``) is a line, not a traceback."""
     quieten()
-    # a process that has loaded torch ends a second sooner if what it still holds is not searched for cycles
-    atexit.register(gc.freeze)
+    atexit.register(leave)
     try:
         build_app()()
     except (ValueError, OSError, ImportError) as error:
@@ -129,6 +128,15 @@ def main() -> None:
             sys.exit(1)
         tell_plugins(error)
         raise
+
+
+def leave() -> None:
+    """End sooner: a process that has loaded torch takes a second to search what it still holds for cycles.
+
+    Not where DuckDB is loaded: its binding calls what is still there at the end a leak, in fifty lines.
+    """
+    if "torch" in sys.modules and "duckdb" not in sys.modules:
+        gc.freeze()
 
 
 def another_ended(error: Exception) -> bool:

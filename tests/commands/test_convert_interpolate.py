@@ -126,18 +126,23 @@ def test_captions_for_eight_bits_are_read_before_a_model_is_loaded(
     )
 
 
-def test_nothing_stays_of_a_folder_whose_eight_bits_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nothing_stands_of_a_folder_before_its_eight_bits_do(
+    validation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor of one whose process is killed meanwhile: OUT appears when all of it is there."""
+    seen = []
+
     def fail(model: object, out: Path, pairs: object) -> None:
+        seen.append((out.is_dir(), (tmp_path / "out").exists()))
         raise ValueError("a tower is too large")
 
     monkeypatch.setattr("knowclip.export.onnx_int8.quantize", fail)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/image.onnx").touch()
-    with pytest.raises(ValueError, match="too large"):
-        convert._eighth(make("vit_quickgelu", tmp_path), tmp_path / "out", [])
-    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(convert, "_compare", lambda *_, **__: [])
+    pairs = ("--int8", validation, "--split", "val")
+    told = run(convert, "scenes-base", tmp_path / "out", "--to", "onnx", *pairs)
+    assert "a tower is too large" in str(told.exception), told.output
+    assert seen == [(True, False)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [validation.name]
 
 
 def test_convert_makes_a_folder_of_a_bare_file(tmp_path: Path) -> None:
@@ -192,7 +197,22 @@ def test_interpolate_reads_a_table_of_own_photos_by_the_columns_named(
     ]
     assert "Datei" in told[0] and "--image-column" in told[0]
     assert "has no split 'val'; it has: train" in told[1]
+    (tmp_path / "mine.csv").write_text(f"Datei,Was ich sehe\n{name},a red dog on a mat\n")
+    asked = run(interpolate, "scenes-base", "scenes-base", *where, *columns[:4], "--split", "test")
+    assert "so it has no split 'test'" in str(asked.exception)
     assert "Part" in told[2] and "Teil" in told[2]
+
+
+def test_interpolate_takes_all_of_a_table_that_tells_no_splits(validation: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in (validation / "images").iterdir())[:4]
+    (tmp_path / "mine.csv").write_text("image,caption\n" + "".join(f"{n},a red dog\n" for n in names))
+    told = run(
+        interpolate, "scenes-base", "scenes-base", "--data", tmp_path / "mine.csv", "--out", tmp_path / "out",
+        "--images", validation / "images", "--alphas", "1", "--benchmark", "text_to_image",
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    assert "mine.csv tells no splits: all of it is taken for validation" in told.stderr
+    assert json.loads((tmp_path / "out/curve.json").read_text())["split"] == "all"
 
 
 @pytest.mark.slow

@@ -33,8 +33,9 @@ def fresh_accelerate() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Also where it was stopped in between, and no second one begins beside it."""
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(demo_run, "NUMBERS", {"train": 64, "val": 40, "test": 40})
     monkeypatch.setattr(demo_run, "TWINS", {"val": 4, "test": 4})
@@ -45,9 +46,23 @@ def test_the_demo_ends_in_numbers_a_page_and_checkpoints(
         "train.validate_every=1",
         "selection.metrics=[vg_relation]",
     ]
-    demo.command(
-        [*overrides, "data.negatives.processes=1"], out=tmp_path / "demo", full=False, from_scratch=False
-    )
+    asked = [*overrides, "data.negatives.processes=1"]
+
+    def stopped(*_: object) -> None:
+        told = r"demo is in use: process \d+ on .* is running a demo there"
+        with pytest.raises(ValueError, match=told):  # a second one, while this one runs
+            demo.command(asked, out=tmp_path / "demo", full=False, from_scratch=False)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(demo_run, "measure", stopped)
+        demo.command(asked, out=tmp_path / "demo", full=False, from_scratch=False)
+    trained = [path for method in METHODS for path in (tmp_path / "demo" / method / "last").rglob("*.*")]
+    before = [path.stat().st_mtime_ns for path in trained]
+    assert any(path.suffix == ".safetensors" for path in trained)
+    demo.command(asked, out=tmp_path / "demo", full=False, from_scratch=False)
+    assert "a demo was stopped here, and goes on" in capsys.readouterr().out
+    assert [path.stat().st_mtime_ns for path in trained] == before  # nothing was trained again
     results = json.loads((tmp_path / "demo/results.json").read_text())
     assert list(results["methods"]) == ["base", "clip", "negclip"]
     for numbers in results["methods"].values():
@@ -138,10 +153,10 @@ def test_a_stopped_demo_says_what_is_left(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(typer.Exit) as ended:
         demo.command([], out=tmp_path / "demo", full=False, from_scratch=False)
     assert ended.value.exit_code == 130
-    assert "stopped after step 7; the demo begins anew" in capsys.readouterr().out
+    assert "stopped after step 7; the same command goes on from there" in capsys.readouterr().out
 
 
-def test_a_finished_demo_stays_and_a_stopped_one_begins_anew(
+def test_a_finished_demo_stays_and_a_stopped_one_goes_on_or_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     def go(*overrides: str, full: bool = False) -> str:
@@ -158,11 +173,19 @@ def test_a_finished_demo_stays_and_a_stopped_one_begins_anew(
     out = tmp_path / "demo"
     with pytest.raises(TrainsError):
         go()
-    assert "begins anew" not in capsys.readouterr().out
+    assert "stopped" not in capsys.readouterr().out
     (out / "clip").mkdir()
     with pytest.raises(TrainsError):
         go()
-    assert f"begins anew, in place of a demo that was stopped: {out / 'clip'}" in capsys.readouterr().out
+    assert f"a demo was stopped here, and goes on: {out / 'clip'}" in capsys.readouterr().out
+    (out / "seed-1").mkdir()
+    with pytest.raises(TrainsError):
+        go("train.steps=2")
+    told = f"in place of a demo of other settings that was stopped: {out / 'clip'}, {out / 'seed-1'}"
+    assert told in capsys.readouterr().out and not (out / "clip").exists()
+    with pytest.raises(TrainsError):
+        go()
+    (out / "clip").mkdir()
     (out / "results.json").write_text("{}")
     assert f"already done: open {out / 'report.html'}; delete {out} to train again" in go()
     with pytest.raises(ValueError, match="holds a finished demo of other settings"):

@@ -1,8 +1,9 @@
 """What a command says arrives letter by letter, and a terminal's edge cuts no word."""
 
-import gc
 import io
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from rich.table import Table
@@ -43,12 +44,22 @@ def test_an_error_keeps_what_it_names(monkeypatch, capsys):
     assert capsys.readouterr().err == said
 
 
-def test_a_command_ends_without_a_search_for_cycles(monkeypatch):
-    last = []
+@pytest.mark.parametrize(
+    ("loaded", "frozen"), [(["torch"], True), ([], False), (["torch", "duckdb"], False), (["duckdb"], False)]
+)
+def test_a_command_ends_without_a_search_for_cycles_where_none_calls_it_a_leak(monkeypatch, loaded, frozen):
+    last, done = [], []
     monkeypatch.setattr(cli.atexit, "register", last.append)
     monkeypatch.setattr(cli, "build_app", lambda: lambda: None)
     cli.main()
-    assert last == [gc.freeze]
+    assert last == [cli.leave]
+    monkeypatch.setattr(cli.gc, "freeze", lambda: done.append("frozen"))
+    for name in ("torch", "duckdb"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in loaded:
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    cli.leave()
+    assert bool(done) is frozen
 
 
 def test_a_terminal_breaks_sentences_between_words_and_a_pipe_does_not():

@@ -107,6 +107,18 @@ def test_a_terminal_has_a_bar_and_no_lines(
     assert "step 1/2 ·" not in shown and "step 1/2: validating" not in shown
 
 
+def test_the_bar_s_pace_and_time_left_are_of_one_moment_and_one_clock(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Screen", lambda stderr: _Terminal())
+    with Monitor(lambda step: Log(), steps=10, every=100).start(0) as monitor:
+        for step in (1, 2, 3):  # none is due in the log
+            trained(monitor, step, clock=clock)
+            (task,) = monitor._progress.tasks
+            assert task.fields["left"] == monitor._left(step) and "pairs/s" in task.fields["status"]
+        assert task.fields["left"].endswith(" left") and "-:--" not in _Terminal.shown.getvalue()
+
+
 class _Terminal(module.Screen):
     """A console that takes itself for a terminal and keeps what it shows."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,6 +84,7 @@ def command(
     from knowclip.evaluation.store import find_runs
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.exports import check_export
+    from knowclip.storage.atomic import atomic_folder
 
     preflight.check_model(architecture or model, model if architecture else None)
     preflight.own_folder(out, "OUT")
@@ -115,14 +115,15 @@ def command(
         if measured:
             run_of(measured, loaded)
         following(f"writing {out}")
-        WRITERS[to.value](loaded, out)
-    loading = loading_of(out)
+    with atomic_folder(out) as written:  # whole: 32 bits, or a half of either, are not what was asked for
+        WRITERS[to.value](loaded, written)
+        loading = loading_of(written)
+        notes = [*_compare(loaded, written, source=Path(model)), *_eighth(loaded, written, pairs)]
+        if measured:
+            _write_card(loaded, written, measured, notes)
     Screen().print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
     if loading.library == "knowclip":
         Screen().print("stock open_clip cannot load its text tower, see README.md there")
-    notes = [*_compare(loaded, out, source=Path(model)), *_eighth(loaded, out, pairs)]
-    if measured:
-        _write_card(loaded, out, measured, notes)
 
 
 def _refuse_idle(int8: Path | None, to: Format, reading: dict[str, Any]) -> None:
@@ -167,25 +168,21 @@ def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
         Screen().print("\n".join(measured.lines()))
         if measured.equal_inputs > TOLERANCE:
             raise ValueError(
-                f"{out} was written, and {stock.library} gives other embeddings than MODEL's for equal "
-                "pixels and token ids: do not use it, and report this with the versions of both libraries"
+                f"nothing is written: of what would be, {stock.library} gives other embeddings than MODEL's "
+                "for equal pixels and token ids; report this with the versions of both libraries"
             )
     return found[-1][1].lines()
 
 
 def _eighth(loaded: DualEncoder, out: Path, pairs: list[tuple[ImageRef, str]] | None) -> list[str]:
-    """Make 8 bits of the graphs in OUT, and print what that costs; nothing of OUT stays where that fails."""
+    """Make 8 bits of the graphs in OUT, and print what that costs."""
     if pairs is None:
         return []
     from knowclip.console.progress import waiting
     from knowclip.export.onnx_int8 import quantize
 
     with waiting("making 8 bits of it"):
-        try:
-            cost = quantize(loaded, out, pairs)
-        except BaseException:  # Ctrl-C too: 32 bits, or a half of either, are not what was asked for
-            rmtree(out)
-            raise
+        cost = quantize(loaded, out, pairs)
     Screen().print("\n".join(cost.lines()))
     return cost.lines()
 

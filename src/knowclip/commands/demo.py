@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowclip.commands.demo_folder import already_done, begin
+from knowclip.commands.demo_folder import already_done, held
 from knowclip.commands.demo_methods import METHODS
 
 
@@ -43,22 +43,22 @@ def command(
     if told := already_done(out, asked):
         console.print(told, soft_wrap=True)
         return
-    begin(out, asked, console)
-    with waiting("loading torch") as following:
-        from knowclip.commands import demo_run
+    with held(out, asked, console):
+        with waiting("loading torch") as following:
+            from knowclip.commands import demo_run
 
-        following("timing this processor for two seconds")
-        told = demo_run.expectation(recipes, seeds=len(seeds))
-    console.print(told, soft_wrap=True)
-    with stops_told(console, "the demo begins anew next time, but for its scenes, which are kept"):
-        base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
-        scenes = demo_run.make_scenes(console)
-        runs = {}
-        for seed in seeds:
-            folder = out if seed == 0 else out / f"seed-{seed}"
-            settings = {"seed": seed, "overrides": overrides or [], "console": console}
-            runs[seed] = demo_run.train_methods(folder, base, scenes, **settings)
-    measured = demo_run.measure(runs, base, scenes, console)
-    trained = demo_run.told_trained(overrides or [])
-    seconds = time.perf_counter() - start
-    demo_run.report(out, measured, base, trained=trained, seconds=seconds, console=console)
+            following("timing this processor for two seconds")
+            told = demo_run.expectation(recipes, seeds=len(seeds))
+        console.print(told, soft_wrap=True)
+        with stops_told(console, "the same command goes on from there"):
+            base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
+            scenes = demo_run.make_scenes(console)
+            runs = {}
+            for seed in seeds:
+                folder = out if seed == 0 else out / f"seed-{seed}"
+                settings = {"seed": seed, "overrides": overrides or [], "console": console}
+                runs[seed] = demo_run.train_methods(folder, base, scenes, **settings)
+        measured = demo_run.measure(runs, base, scenes, console)
+        trained = demo_run.told_trained(overrides or [])
+        seconds = time.perf_counter() - start
+        demo_run.report(out, measured, base, trained=trained, seconds=seconds, console=console)

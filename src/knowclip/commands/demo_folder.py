@@ -1,9 +1,11 @@
-"""The folder of a demo: a finished one stays as it is, a stopped one begins anew; no torch."""
+"""The folder of a demo: a finished one stays as it is, a stopped one goes on; no torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ def already_done(out: Path, asked: Mapping[str, Any]) -> str | None:
     preflight.own_folder(out, mark=MARK)
     if not (out / "results.json").is_file():
         return None
-    if json.loads((out / MARK).read_text(encoding="utf-8")) != asked:
+    if _asked_of(out) != asked:
         raise ValueError(
             f"--out {out} holds a finished demo of other settings ({MARK} has them): give --out another "
             f"folder, or delete {out}"
@@ -42,11 +44,41 @@ def already_done(out: Path, asked: Mapping[str, Any]) -> str | None:
     return f"already done: open {out / 'report.html'}; delete {out} to train again"
 
 
-def begin(out: Path, asked: Mapping[str, Any], console: Screen) -> None:
-    """Mark ``out`` as a demo's folder; say if a demo that was stopped there begins anew."""
-    from knowclip.storage.atomic import atomic_file
+@contextmanager
+def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[None]:
+    """Hold the folder of a demo while it runs, so that no second one begins there, and mark it.
 
-    if left := [str(out / method) for method in METHODS if (out / method).is_dir()]:
-        console.print(f"begins anew, in place of a demo that was stopped: {', '.join(left)}")
-    with atomic_file(out / MARK) as partial:
-        partial.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    A demo of the same settings that was stopped there goes on; what one of other settings left is removed.
+
+    Raises:
+        ValueError: A demo runs there.
+    """
+    from knowclip.storage.atomic import atomic_file
+    from knowclip.storage.locks import locked
+
+    with locked(out, doing="running a demo"):
+        if left := sorted(str(path) for path in _begun(out)):
+            if _asked_of(out) == asked:
+                console.print(f"a demo was stopped here, and goes on: {', '.join(left)}", soft_wrap=True)
+            else:
+                told = f"in place of a demo of other settings that was stopped: {', '.join(left)}"
+                console.print(told, soft_wrap=True)
+                for path in left:
+                    shutil.rmtree(path)
+        with atomic_file(out / MARK) as partial:
+            partial.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+        yield
+
+
+def _begun(out: Path) -> list[Path]:
+    """What a demo trains, as far as it came."""
+    found = [out / "scenes-base", *(out / method for method in METHODS), *out.glob("seed-*")]
+    return [path for path in found if path.is_dir()]
+
+
+def _asked_of(out: Path) -> Any:
+    """What was asked of the demo that was begun there; None where nothing tells."""
+    try:
+        return json.loads((out / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -129,14 +129,14 @@ def told_trained(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def train(recipe: Recipe, console: Console) -> None:
-    """Train one recipe, replacing an earlier run of the demo."""
-    for old in ("last", "tensorboard"):
-        shutil.rmtree(recipe.output.folder / old, ignore_errors=True)
-    (recipe.output.folder / "log.jsonl").unlink(missing_ok=True)
+    """Train one recipe; a run of it that was stopped, or is done, goes on where it is."""
+    resume = (recipe.output.folder / "last").is_dir()
+    if not resume:  # stopped before its first checkpoint
+        shutil.rmtree(recipe.output.folder / "tensorboard", ignore_errors=True)
     with stages() as progress:
         trainer, _ = build_trainer(recipe, progress=progress)
-    open_run(recipe, resume=False, trainer=trainer)
-    position = trainer.fit()
+    open_run(recipe, resume=resume, trainer=trainer)
+    position = trainer.fit(resume=resume)
     console.print(f"best at step {position.best_step} of {trainer.steps}: {recipe.output.folder / 'best'}")
 
 

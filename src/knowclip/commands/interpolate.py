@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from knowclip.types import Result
 
 CURVE = "curve.json"
+VAL = "val"
 ALPHAS = 6
 """Columns of a table, beside the metrics' names."""
 
@@ -33,7 +34,12 @@ def command(
     benchmark: Annotated[
         list[str] | None, typer.Option(help="Benchmark by name, repeatable; default: all.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the data: never the one to be reported.")] = "val",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the data: never the one to be reported. [default: val; all of a table without splits]"
+        ),
+    ] = None,
     maximise: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +82,7 @@ def command(
         "caption_column": caption_column,
         "split_column": split_column,
     }
-    benchmarks = _read(data, benchmark or [], split, columns)
+    benchmarks, read = _read(data, benchmark or [], split, columns)
     objective, mains = objective_of(benchmarks, maximise, conditions)
     if mains and maximise is None:
         Screen(stderr=True).print(f"maximised: {objective}, the mean of {', '.join(mains)} (--maximise)")
@@ -99,30 +105,44 @@ def command(
     rule = RULE.format(
         objective=objective, conditions=" and ".join(condition.text for condition in conditions)
     )
-    about = {"base": base, "tuned": tuned, "data": str(data), "split": split, "rule": rule, "chosen": chosen}
+    about = {"base": base, "tuned": tuned, "data": str(data), "split": read, "rule": rule, "chosen": chosen}
     _write_curve(out, {**about, "alphas": rows})
-    told = Screen()
     for table in _tables(rows, chosen):
-        told.print(table)
-    told.print(f"chosen: alpha {chosen:g}, {rule}")
+        Screen().print(table)
+    Screen().print(f"chosen: alpha {chosen:g}, {rule}")
     Screen(stderr=True).print(f"written: {out / 'best'}, {out / 'curve.png'}, {out / CURVE}")
 
 
-def _read(data: Path, names: list[str], split: str, columns: dict[str, Any]) -> list[Benchmark]:
-    """The benchmarks of a folder, or those of own photos in a file of captions; what cannot be is told."""
+def _read(
+    data: Path, names: list[str], split: str | None, columns: dict[str, Any]
+) -> tuple[list[Benchmark], str]:
+    """The benchmarks of a folder, or those of own photos in a file of captions, and the split that was read.
+
+    What cannot be measured is told.
+    """
     from knowclip.api.benchmark_data import find
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
+    from knowclip.data.formats.rows import NoSplitsError
 
+    read = split or VAL
     if data.is_dir() and not any(columns.values()):
         with waiting("reading the data"):
             from knowclip.evaluation.suites.folder import read_suite
 
-            return read_suite(data, names=names, split=split)[0]
-    benchmarks, absent = find(data, names, split, allow_missing=False, columns=columns)
+            return read_suite(data, names=names, split=read)[0], read
+    reading = {"allow_missing": False, "columns": columns}
+    try:
+        benchmarks, absent = find(data, names, read, **reading)
+    except NoSplitsError:
+        if split is not None:
+            raise
+        read = "all"
+        benchmarks, absent = find(data, names, None, **reading)
+        Screen(stderr=True).print(f"{data} tells no splits: all of it is taken for validation (--split)")
     for name, reason in absent.items():
         Screen(stderr=True).print(f"not measured: {name}: {reason}")
-    return benchmarks
+    return benchmarks, read
 
 
 def _alphas(text: str) -> list[float]:

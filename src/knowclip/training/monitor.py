@@ -16,7 +16,6 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TextColumn,
-    TimeRemainingColumn,
 )
 
 from knowclip.console.progress import EVERY, Lines, duration
@@ -58,8 +57,7 @@ class Monitor:
             MofNCompleteColumn(),
             BarColumn(),
             TextColumn("{task.fields[status]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=open_log is None or self._lines,
         )
@@ -67,7 +65,7 @@ class Monitor:
     def start(self, step: int) -> Self:
         """Begin at an optimiser step; use the result in a ``with`` statement."""
         self._log = self._open_log(step=step) if self._open_log else None
-        self._task = self._progress.add_task("train", total=self._steps, completed=step, status="")
+        self._task = self._progress.add_task("train", total=self._steps, completed=step, status="", left="")
         self._trained, self._seconds = 0, 0.0
         # so that the first step is told whatever the clock says
         self._told = -math.inf
@@ -89,9 +87,9 @@ class Monitor:
         rate = self._pairs / (now - self._since)
         status = f"loss {numbers['loss']:.4f} · {rate:.0f} pairs/s"
         if self._lines and (due or now - self._told > _SILENCE):
-            self.say(f"step {step:,}/{self._steps:,} · {status} · {self._left(step)} left")
+            self.say(f"step {step:,}/{self._steps:,} · {status} · {self._left(step)}")
             self._told = now
-        self._progress.update(self._task, completed=step, **({"status": status} if due else {}))
+        self._progress.update(self._task, completed=step, status=status, left=self._left(step))
         if not due:
             return
         if self._log:
@@ -127,7 +125,7 @@ class Monitor:
 
     def _left(self, step: int) -> str:
         """Time that the steps to come take, validations aside, at the pace so far."""
-        return duration((self._steps - step) * self._seconds / self._trained)
+        return f"{duration((self._steps - step) * self._seconds / self._trained)} left"
 
     def _restart_clock(self) -> None:
         self._pairs = 0

@@ -16,6 +16,7 @@ from knowclip.data.formats.rows import (
     NO_SPLIT,
     NOT_UTF8,
     Format,
+    NoSplitsError,
     Options,
     Row,
     check_split,
@@ -126,7 +127,7 @@ def _rows(
     columns = choose(names, options, path)
     tell_unused(names, columns, path, options)
     if options.split is not None and columns.split is None:
-        raise ValueError(f"{path} has no field 'split', so it has no split {options.split!r}{NO_SPLIT}")
+        raise NoSplitsError(f"{path} has no field 'split', so it has no split {options.split!r}{NO_SPLIT}")
     return of_split(record_rows(chain(first, records), columns), options.split, Path(path))
 
 

@@ -31,6 +31,10 @@ SPLIT_NAMES = {"val": ("val", "validation", "valid")}
 """What a split is called too, by Hugging Face's data sets."""
 
 
+class NoSplitsError(ValueError):
+    """A split was asked for of a file that tells none."""
+
+
 class Row(NamedTuple):
     """One record: where it stands, and what it says, unchecked.
 

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.formats.columns import LISTS, Columns, Record, choose, guessable, record_rows, tell_unused
-from knowclip.data.formats.rows import LENGTH, NO_SPLIT, NOT_UTF8, Format, Options, Row, check_split, of_split
+from knowclip.data.formats.rows import (
+    LENGTH,
+    NO_SPLIT,
+    NOT_UTF8,
+    Format,
+    NoSplitsError,
+    Options,
+    Row,
+    check_split,
+    of_split,
+)
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_utf8, looks_like, open_text, read_text
 
 KAGGLE_FILE = "captions.txt"
@@ -56,7 +66,7 @@ def table_rows(
         return
     rows = [row for _, row in _rows(records, header, columns)]
     if Path(path).name != KAGGLE_FILE:
-        raise ValueError(f"{path} has no column 'split', so it has no split {options.split!r}{NO_SPLIT}")
+        raise NoSplitsError(f"{path} has no column 'split', so it has no split {options.split!r}{NO_SPLIT}")
     yield from flickr8k_split(rows, Path(path).parent, options.split)
 
 
