@@ -122,14 +122,21 @@ def test_an_uploaded_picture_is_compared_by_both_models(client: Any) -> None:
     [
         (png(401), "401 x 30 pixels: at most 400 a side"),
         (b"no picture at all", "no image of a known format"),
-        (png(60)[:60], "picture"),
+        (b"", "the picture is empty"),
+        (png(60)[:60], "cannot be decoded"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image of a known format"),
     ],
 )
 def test_pictures_that_are_too_large_or_broken_are_told(client: Any, data: bytes, message: str) -> None:
     ended = compare(client, upload(client, data))
-    assert ended["success"] is False
-    if data.startswith(b"\x89PNG") and len(data) > 60:
-        assert message in ended["output"]["error"]
+    assert ended["success"] is False and message in ended["output"]["error"]
+
+
+@pytest.mark.parametrize("number", [999, -1])
+def test_an_event_that_is_made_up_is_not_found(client: Any, number: int) -> None:
+    asked = {"fn_index": number, "data": [1], "session_hash": "test"}
+    answer = client.post("/gradio_api/queue/join", json=asked)
+    assert answer.status_code == 404 and f"no event {number}" in answer.text
 
 
 def test_an_upload_beyond_the_limit_is_refused_before_it_is_kept(client: Any) -> None:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from knowclip.serving.hosts import LOOPBACK
 from knowclip.serving.limits import RefusedError
@@ -60,7 +60,15 @@ def create_page(contents: Contents, *, hosts: Collection[str] = LOOPBACK) -> Fas
     # Gradio checks only of what it launched itself that a file an event names was uploaded: of a mounted page
     # it would copy any file of this machine to where it can be fetched (6.31)
     blocks.has_launched = True
+    blocks.default_config.fns = _Events(blocks.fns)
     return mounted
+
+
+class _Events(dict[int, Any]):
+    """Of Gradio's events, by number; one that a client makes up is not found (a KeyError of Gradio's, 6.31)."""
+
+    def __missing__(self, number: int) -> Any:
+        raise HTTPException(404, f"no event {number}")
 
 
 def _blocks(contents: Contents) -> gr.Blocks:
@@ -100,15 +108,10 @@ def _on(events: list[Any], function: Callable[..., Any], inputs: Any, outputs: A
 
 
 def _picture() -> gr.Image:
-    # as a file: its size is looked at before it is decoded
-    return gr.Image(
-        label="Picture",
-        type="filepath",
-        image_mode=None,
-        sources=["upload", "clipboard"],
-        height=300,
-        buttons=[],
-    )
+    picture = gr.Image(label="Picture", sources=["upload", "clipboard"], height=300, buttons=[])
+    # its file: Gradio opens it before any limit is looked at, and keeps to itself that it is no picture
+    picture.preprocess = lambda upload: None if upload is None else upload.path
+    return picture
 
 
 def _compare(contents: Contents) -> None:
