@@ -65,7 +65,7 @@ def create_page(contents: Contents, *, hosts: Collection[str] = LOOPBACK) -> Fas
 
 
 class _Events(dict[int, Any]):
-    """Of Gradio's events, by number; one that a client makes up is not found (a KeyError of Gradio's, 6.31)."""
+    """Gradio's, by number; one that a client makes up is not found (a KeyError within Gradio 6.31)."""
 
     def __missing__(self, number: int) -> Any:
         raise HTTPException(404, f"no event {number}")
