@@ -180,6 +180,14 @@ def test_zero_shot_objects_are_those_of_the_split(data_folder: Path, tmp_path: P
     assert len(fewer.images) == 10
 
 
+def test_a_file_without_negatives_is_named(data_folder: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(data_folder, part)
+    (part / "negatives.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"negatives\.jsonl holds no negatives: write it anew"):
+        registry.read("swaps", part)
+
+
 @pytest.mark.parametrize("file", ["image_data", "objects"])
 @pytest.mark.parametrize(
     "damage", [None, 7, [], {}, {"image_id": 0}, {"image_id": [], "url": "a", "objects": []}]

@@ -163,6 +163,21 @@ def test_a_broken_configuration_of_open_clip_is_named(tmp_path):
             load(tmp_path / "oc")
 
 
+@pytest.mark.parametrize("section", ["vision_cfg", "text_cfg", "embed_dim"])
+@pytest.mark.parametrize("value", [None, [], "x", 3.5, {"layers": None}, "absent"])
+@pytest.mark.parametrize("file", ["open_clip_config.json", "tiny.json"])
+def test_a_configuration_of_other_types_is_named(tmp_path, section, value, file):
+    config = {"embed_dim": 16, "vision_cfg": dict(VIT), "text_cfg": {**TEXT, "vocab_size": 49408}}
+    if value == "absent":
+        del config[section]
+    else:
+        config[section] = value
+    (tmp_path / file).write_text(json.dumps({"model_cfg": config}))
+    with pytest.raises(ValueError, match=rf"{file}.*") as refused:
+        load(tmp_path / file)
+    assert "\n" not in str(refused.value)
+
+
 def test_folders_of_something_else_say_what_they_are(tmp_path):
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')

@@ -17,7 +17,7 @@ from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.collect import MALFORMED, text
 from knowclip.evaluation.benchmarks.locating import captioned
 from knowclip.evaluation.controls.text_only import Blind, strongest
-from knowclip.evaluation.metrics import NotHereError, small_left_out
+from knowclip.evaluation.metrics import NoDataError, NotHereError, small_left_out
 from knowclip.storage.text_files import read_text
 from knowclip.types import Example, ImageRef, Negative, Result
 
@@ -82,6 +82,8 @@ def read_swaps(folder: Path, *, split: str = "test", allow_missing: bool = False
         )
     captions = captioned(folder, split, allow_missing=allow_missing)
     negatives = read_negatives(path)
+    if not negatives:
+        raise NoDataError(f"{path} holds no negatives: write it anew with `knowclip negatives`")
     return swaps(attach(captions.examples, negatives), skipped=captions.skipped)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +64,20 @@ def build(
             )
         packages.load_timm_weights(model.visual.trunk, packages.resolve(str(image_weights)))
     return DualEncoder(model, config=config, tokenizer=tokenizer)
+
+
+@contextmanager
+def described_in(path: Path) -> Iterator[None]:
+    """Name the configuration from which a model cannot be built, be it by a value of another type."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
+    except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        raise ValueError(
+            f"{path} describes no model that can be built: {type(error).__name__}: {error}; is a section "
+            "missing, or a value of another type than the library that wrote it gives?"
+        ) from error
 
 
 def build_architecture(

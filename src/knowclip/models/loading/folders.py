@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import adapters, checkpoints, hub, transformers_clip
-from knowclip.models.loading.building import Activation, build, with_activation
+from knowclip.models.loading.building import Activation, build, described_in, with_activation
 from knowclip.models.loading.weight_files import find_weights, read_json
 from knowclip.models.preprocessing import complete, tell_unused
 from knowclip.models.tokenizers import open_tokenizer
@@ -75,36 +75,32 @@ def _load_open_clip(config_path: Path, activation: Activation | None, adapter: P
     config = read_json(config_path)
     if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
         raise ValueError(f"{config_path} has no 'model_cfg', which says the architecture")
-    model_cfg = with_activation(config["model_cfg"], activation)
-    text_cfg = model_cfg["text_cfg"]
-    tokenizer = open_tokenizer(text_cfg, source=folder)
-    if "hf_model_name" in text_cfg:
-        # the weights of the checkpoint follow: those of the hub would be fetched for nothing
-        text_cfg["hf_model_pretrained"] = False
-        if config_path.name == "knowclip_config.json":
-            text_cfg["hf_model_name"] = str(folder)
-        elif (folder / text_cfg["hf_model_name"] / "config.json").is_file():
-            text_cfg["hf_model_name"] = str(folder / text_cfg["hf_model_name"])
-    try:
+    with described_in(config_path):
+        model_cfg = with_activation(config["model_cfg"], activation)
+        text_cfg = model_cfg["text_cfg"]
+        tokenizer = open_tokenizer(text_cfg, source=folder)
+        if "hf_model_name" in text_cfg:
+            # the weights of the checkpoint follow: those of the hub would be fetched for nothing
+            text_cfg["hf_model_pretrained"] = False
+            if config_path.name == "knowclip_config.json":
+                text_cfg["hf_model_name"] = str(folder)
+            elif (folder / text_cfg["hf_model_name"] / "config.json").is_file():
+                text_cfg["hf_model_name"] = str(folder / text_cfg["hf_model_name"])
         # a folder without a preprocess_cfg is read as stock open_clip reads it
         tell_unused(config.get("preprocess_cfg") or {})
         preprocess_cfg = complete(config.get("preprocess_cfg"), None)
         model = build(model_cfg, tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
-    except ValueError as error:
-        raise ValueError(f"{config_path}: {error}") from error
     state, path = _read_state(folder, adapter)
     checkpoints.load_state(model.model, checkpoints.to_open_clip(state, path), path)
     return model
 
 
 def _load_transformers(folder: Path, activation: Activation | None, adapter: Path | None) -> DualEncoder:
-    model_cfg, preprocess_cfg = transformers_clip.read_config(folder)
-    tokenizer = open_tokenizer(model_cfg["text_cfg"], source=folder)
-    model_cfg = with_activation(model_cfg, activation)
-    try:
+    with described_in(folder / "config.json"):
+        model_cfg, preprocess_cfg = transformers_clip.read_config(folder)
+        tokenizer = open_tokenizer(model_cfg["text_cfg"], source=folder)
+        model_cfg = with_activation(model_cfg, activation)
         model = build(model_cfg, tokenizer=tokenizer, preprocess_cfg=preprocess_cfg)
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from error
     state, path = _read_state(folder, adapter)
     try:
         checkpoints.load_state(model.model, transformers_clip.weights_to_open_clip(state), path)

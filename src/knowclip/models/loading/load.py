@@ -31,7 +31,13 @@ from open_clip import download_pretrained
 from knowclip.models import preprocessing
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import architectures, checkpoints, hub
-from knowclip.models.loading.building import Activation, build, build_architecture, without_pretrained
+from knowclip.models.loading.building import (
+    Activation,
+    build,
+    build_architecture,
+    described_in,
+    without_pretrained,
+)
 from knowclip.models.loading.folders import holds_config_of, is_config, load_folder
 from knowclip.models.loading.weight_files import INDEX, SUFFIXES, read_json
 from knowclip.storage.atomic import recover
@@ -189,15 +195,16 @@ def _from_json(
         raise ValueError(f"{path} has no tags, got preprocess={preprocess!r}: give mean and std themselves")
     if preprocess is not None:
         architecture = {**architecture, "preprocess_cfg": preprocessing.checked(preprocess)}
-    if pretrained is None:
-        return build_architecture(architecture, activation)
-    if pretrained == RANDOM:
-        return build_architecture(without_pretrained(architecture), activation)
+    if pretrained in (None, RANDOM):
+        with described_in(path):
+            found = architecture if pretrained is None else without_pretrained(architecture)
+            return build_architecture(found, activation)
     if not Path(pretrained).is_file():
         raise ValueError(f"{path} has no tags: pretrained={str(pretrained)!r} is to be a file or {RANDOM!r}")
     weights = Path(pretrained)
     state = checkpoints.to_open_clip(checkpoints.read_state_dict(weights), weights)
-    return _with_state(architecture, state, weights, activation)
+    with described_in(path):
+        return _with_state(architecture, state, weights, activation)
 
 
 def _from_weights(
