@@ -278,6 +278,14 @@ CASES: dict[str, tuple[list[str], str]] = {
         "PHOTOS nowhere does not exist",
     ),
     "a new index without a model": (["index", "run", "--out", "x"], "which model is to make its vectors"),
+    "an index of no photo": (
+        ["index", "run", "--out", "x", "--model", "scenes-base"],
+        "run (.txt file: 1): allowed are ",
+    ),
+    "an index of no photo by its name": (
+        ["index", "0.jpg", "pairs.csv", "--out", "x", "--model", "scenes-base"],
+        "pairs.csv is a .csv file",
+    ),
     "an index by no model": (["index", "run", "--out", "x", "--model", "scenes-bass"], "scenes-base"),
     "an index below a file": (
         ["index", "run", "--out", "pairs.csv/x", "--model", "scenes-base"],

@@ -180,6 +180,7 @@ def test_a_folder_without_photos_is_refused_and_one_that_was_emptied_is_told(
     (tmp_path / "empty" / "a.heic").touch()
     with pytest.raises(ValueError, match=r"no photo in .*empty \(.heic file: 1\)"):
         build(tmp_path / "empty", out)
+    assert not out.exists()
     index = build(photos, out)
     shutil.rmtree(photos)
     photos.mkdir()
@@ -268,6 +269,26 @@ def test_another_model_is_refused(photos: Path, out: Path) -> None:
             use(knowclip.Index(out, model=tiny_model(seed=1)))
     with pytest.raises(ValueError, match="cannot be compared"):
         build(photos, out, seed=1)
+
+
+def test_an_index_of_no_photo_takes_another_model(photos: Path, out: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.jpg").touch()
+    assert len(build(broken, out)) == 0
+    assert len(build(photos, out, seed=1)) == 7
+    with pytest.raises(ValueError, match="cannot be compared"):
+        build(photos, out)
+
+
+def test_places_without_a_photo_are_refused_before_the_model_is_loaded(
+    photos: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(photos, out).close()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("knowclip.search.encoder.Encoder.load", lambda *_, **__: pytest.fail("it was loaded"))
+    with pytest.raises(ValueError, match=r"no photo in .*empty \(it is empty\): allowed are \.bmp"):
+        knowclip.Index(out, model=tiny_model()).add(tmp_path / "empty")
 
 
 def test_a_model_that_is_named_is_loaded_again_and_noticed_when_it_changes(

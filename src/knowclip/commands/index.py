@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,7 @@ def command(
     is stopped at any moment, what was encoded is kept, and the same command goes on from there.
     """
     from knowclip.preflight import machine as preflight
+    from knowclip.search.scan import refuse_empty
     from knowclip.search.store import DOING, OURS, Store, is_index
     from knowclip.storage.locks import locked
     from knowclip.storage.own_folder import refuse_others
@@ -49,11 +51,13 @@ def command(
     if model is not None:
         preflight.check_model(model, device=device)
     if is_index(out):
-        Store(out).close()
+        with closing(Store(out)) as store:
+            refuse_empty(photos, before=store.paths(missing=False))
     else:
         refuse_others(out, f"--out {out}", ours=OURS)
-    if model is None and not is_index(out):
-        raise ValueError(f"{out} is no index yet: say which model is to make its vectors, with --model")
+        if model is None:
+            raise ValueError(f"{out} is no index yet: say which model is to make its vectors, with --model")
+        refuse_empty(photos)
     if out.is_dir():
         with locked(out, doing=DOING):  # told now, not after the model is loaded
             pass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,7 +19,7 @@ from knowclip.preflight.machine import check_model, existing, require
 from knowclip.search.found import DOUBT, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative
-from knowclip.search.scan import digest_of
+from knowclip.search.scan import digest_of, refuse_empty
 from knowclip.search.store import DOING, Counts, Store, is_index
 from knowclip.search.vectors import NearestImages
 from knowclip.storage.locks import locked
@@ -79,7 +80,9 @@ class Index:
     ) -> Self:
         """Make an index of photos, or bring one up to date: :meth:`start`, then :meth:`add`."""
         for place in _places(photos):
-            existing(Path(place), "photos")  # before an index is made for nothing
+            existing(Path(place), "photos")
+        if not is_index(Path(folder)):
+            refuse_empty(_places(photos))  # before an index is made for nothing
         index = cls.start(folder, model=model, device=device)
         index.add(photos, progress=progress)
         return index
@@ -92,7 +95,8 @@ class Index:
 
         Args:
             folder: Made where it is not there.
-            model: What ``knowclip.load`` takes, or gave; an index that is there knows its own.
+            model: What ``knowclip.load`` takes, or gave; an index that is there knows its own, and keeps it
+                unless it is empty.
             device: To load the model on.
 
         Raises:
@@ -102,15 +106,18 @@ class Index:
 
         require("search", "search")
         folder = Path(folder)
-        if is_index(folder):
+        if is_index(folder) and (model is None or not _is_empty(folder)):
             return cls(folder, model=model, device=device)
         if model is None:
             raise ValueError(f"{folder} is no index yet: say which model is to make its vectors")
         encoder = Encoder.load(model, device=device)
         with locked(folder, doing=DOING):
+            about = {"model": encoder.name, "fingerprint": encoder.fingerprint}
             if not is_index(folder):  # another process may have been quicker
-                about = {"model": encoder.name, "fingerprint": encoder.fingerprint}
                 Store.create(folder, **about, width=encoder.clip.embed_dim).close()
+            elif _is_empty(folder):
+                with closing(Store(folder)) as store:
+                    store.bind(**about, width=encoder.clip.embed_dim)
         index = cls(folder, model=model, device=device)
         index.encoder = index._same(encoder)
         return index
@@ -182,6 +189,7 @@ class Index:
         """
         from knowclip.search.indexing import add_photos
 
+        refuse_empty(_places(photos), before=self._store.paths(missing=False))  # before the model is loaded
         with locked(self.folder, doing=DOING):
             added = add_photos(self._store, self.encoder, _places(photos), progress=progress)
             if prune:
@@ -277,6 +285,11 @@ class Index:
             else:
                 gone += 1
         return found, gone
+
+
+def _is_empty(folder: Path) -> bool:
+    with closing(Store(folder)) as store:
+        return store.is_empty
 
 
 def _places(photos: Places) -> list[str | os.PathLike[str]]:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from knowclip.console.progress import Stages
 from knowclip.data.images.decoding import prepared
 from knowclip.search.encoder import Encoder
-from knowclip.search.scan import FileState, Listing, PhotoFile, digest, is_below, list_photos
+from knowclip.search.scan import UNREADABLE, FileState, Listing, PhotoFile, digest, is_below, list_photos
 from knowclip.search.store import Store
 from knowclip.types import ImageRef
 
@@ -33,7 +33,6 @@ Of 12 mosaics of photos at each scale, the least cosine with the embedding of th
 """
 
 UNCHANGED, NEW, CHANGED, MOVED, COPY = "unchanged", "new", "changed", "moved", "copy"
-UNREADABLE = "cannot be read"
 
 
 @dataclass
@@ -85,7 +84,7 @@ def add_photos(
         progress: Told what is being done, how much of it is done, and of how much.
 
     Raises:
-        ValueError: A place is not there, or none holds a photo; the model gives NaN.
+        ValueError: A place is not there; the model gives NaN.
     """
     listing = list_photos(places, progress=progress)
     added = Added(unreadable=dict(listing.unreadable), others=+listing.others)
@@ -118,11 +117,6 @@ class _Adding:
         """Mark the files of these folders that have gone: a new file with their content was moved."""
         there = {file.path for file in listing.photos}
         before = [path for path in self.store.paths(missing=False) if is_below(path, listing.roots)]
-        if not there and not before:
-            others = ", ".join(
-                f"{reason}: {count:,}" for reason, count in self.added.skipped.items() if count
-            )
-            raise ValueError(f"no photo in {', '.join(listing.roots)}" + (f" ({others})" if others else ""))
         gone = [path for path in before if path not in there]
         if gone:
             with self.store.changing():

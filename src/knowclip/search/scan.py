@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -14,6 +14,9 @@ from knowclip.console.progress import Stages
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 
 LINK = "link to a folder, not followed"
+UNREADABLE = "cannot be read"
+_ALLOWED = ", ".join(sorted(IMAGE_SUFFIXES))
+_Folder = tuple[str, list[str], list[str]]
 
 
 class FileState(NamedTuple):
@@ -56,6 +59,28 @@ class Listing:
     others: Counter[str] = field(default_factory=Counter)
     """Files that are no photo by their name, by reason; junk of the system is not counted."""
 
+    @property
+    def without_photos(self) -> str:
+        """What is told of places without a photo: what lies there instead."""
+        unreadable = Counter({UNREADABLE: len(self.unreadable)})
+        found = ", ".join(f"{reason}: {n:,}" for reason, n in (unreadable + self.others).items() if n)
+        return f"no photo in {', '.join(self.roots)} ({found or 'it is empty'}): allowed are {_ALLOWED}"
+
+
+def refuse_empty(places: Sequence[str | os.PathLike[str]], *, before: Iterable[str] = ()) -> None:
+    """Refuse places without a photo, before a model is loaded for them; the first photo is enough.
+
+    Args:
+        places: Folders, or single photos.
+        before: Paths of photos that were there: of those that have gone an index takes note.
+
+    Raises:
+        ValueError: As ``list_photos``; or there is no photo, and what lies there.
+    """
+    roots = _roots(places)
+    if not any(_holds_photo(root) for root in roots) and not any(is_below(path, roots) for path in before):
+        raise ValueError(list_photos(places).without_photos)
+
 
 def list_photos(places: Sequence[str | os.PathLike[str]], *, progress: Stages | None = None) -> Listing:
     """Go through folders, in order of names; a place may be a single photo. ``progress`` is told how many.
@@ -63,32 +88,50 @@ def list_photos(places: Sequence[str | os.PathLike[str]], *, progress: Stages | 
     Raises:
         ValueError: A place is not there, or a single file is no photo by its name.
     """
-    named = dict.fromkeys(os.path.abspath(place) for place in places)
-    # a folder within another one is looked at once
-    roots = [root for root in named if not is_below(root, [other for other in named if other != root])]
-    listing = Listing(tuple(roots))
-    for root in roots:
+    listing = Listing(_roots(places))
+    for root in listing.roots:
         if os.path.isdir(root):
             _walk(root, listing, progress)
-        elif not os.path.isfile(root):
-            raise ValueError(f"{root} does not exist: give a folder of photos, or a photo")
-        elif (reason := _no_photo(root)) is not None:
-            raise ValueError(f"{root} is a {reason}: allowed are {', '.join(sorted(IMAGE_SUFFIXES))}")
         else:
             _look_at(root, listing)
     return listing
+
+
+def _roots(places: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """Absolute paths of places; a folder within another one is looked at once."""
+    named = dict.fromkeys(os.path.abspath(place) for place in places)
+    roots = tuple(root for root in named if not is_below(root, [other for other in named if other != root]))
+    for root in roots:
+        if os.path.isdir(root):
+            continue
+        if not os.path.isfile(root):
+            raise ValueError(f"{root} does not exist: give a folder of photos, or a photo")
+        if (reason := _no_photo(root)) is not None:
+            raise ValueError(f"{root} is a {reason}: allowed are {_ALLOWED}")
+    return roots
+
+
+def _folders(root: str, onerror: Callable[[OSError], None] | None = None) -> Iterator[_Folder]:
+    """Every folder from a root on, and the names in it, in order; without junk of the system."""
+    for folder, folders, files in os.walk(root, onerror=onerror):
+        folders[:] = sorted(name for name in folders if not is_junk(name))
+        yield folder, folders, sorted(name for name in files if not is_junk(name))
+
+
+def _holds_photo(root: str) -> bool:
+    if not os.path.isdir(root):
+        return True
+    files = (os.path.join(folder, name) for folder, _, names in _folders(root) for name in names)
+    return any(_no_photo(file) is None and os.path.exists(file) for file in files)
 
 
 def _walk(root: str, listing: Listing, progress: Stages | None) -> None:
     def told(error: OSError) -> None:
         listing.unreadable[str(error.filename)] = f"folder {error.filename} cannot be read: {error.strerror}"
 
-    for folder, folders, files in os.walk(root, onerror=told):
-        folders[:] = sorted(name for name in folders if not is_junk(name))
+    for folder, folders, files in _folders(root, told):
         listing.others[LINK] += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
-        for name in sorted(files):
-            if is_junk(name):
-                continue
+        for name in files:
             if (reason := _no_photo(name)) is not None:
                 listing.others[reason] += 1
             else:

@@ -125,6 +125,17 @@ class Store:
         """Change one of them."""
         self._db.execute("UPDATE about SET value = ? WHERE key = ?", (json.dumps(value), key))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no vectors, so that any model may make them."""
+        return self._db.execute("SELECT 1 FROM images LIMIT 1").fetchone() is None
+
+    def bind(self, **about: Any) -> None:
+        """Note the model (as ``create`` has it) that is to make the vectors of an empty index."""
+        with self.changing():
+            for key, value in about.items():
+                self.set_about(key, value)
+
     def changed(self) -> None:
         """Note that other images are there to be found than before."""
         self.set_about("changes", self.about("changes") + 1)

@@ -44,7 +44,7 @@ Record = tuple[str, Mapping[str, Any] | str | None, str]
 UNUSED_COLUMNS = ("neg_image",)
 """NegCLIP's lists of similar images: batches are drawn otherwise here, and readers are told."""
 SPLIT_COLUMN = "split"
-WITH_COLUMNS = "evaluate, diagnose, select, swaps, align, audit, mine and convert"
+WITH_COLUMNS = "evaluate, diagnose, select, swaps, align, audit, mine, convert and interpolate"
 """Commands with ``--image-column``, ``--caption-column``, ``--split-column`` and ``--images``."""
 LISTS = ("captions", "sentences", "raw")
 """Caption columns whose cells may be lists written as text."""
