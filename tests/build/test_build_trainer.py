@@ -298,7 +298,7 @@ def test_held_out_images_are_the_same_whatever_the_order() -> None:
     assert len(val) == 6 and len(train) == 12
     assert not {e.image_id for e in train} & {e.image_id for e in val}
     assert hold_out(examples, images=0) == (examples, [])
-    with pytest.raises(ValueError, match=r"data\.val_images=9 of 9 images"):
+    with pytest.raises(ValueError, match=r"data\.val_images=9 holds out all of the 9 images"):
         hold_out(examples, images=9)
 
 

@@ -46,6 +46,22 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["train", "clip", "data.train.path=pears.csv"],
         "data.train.path pears.csv does not exist; did you mean pairs.csv?",
     ),
+    "data of a recipe that are not there": (
+        ["train", "flickr8k-negclip"],
+        "has no 'flickr8k'): give your own, as data.train.path=YOUR.csv",
+    ),
+    "more images held out than there are": (
+        [*GOOD, "data.val=null", "data.val_images=200"],
+        "data.val_images=200 holds out more than the 4 images to train on: hold out fewer",
+    ),
+    "all images held out": (
+        [*GOOD, "data.val=null", "data.val_images=4"],
+        "data.val_images=4 holds out all of the 4 images to train on",
+    ),
+    "a batch larger than what is not held out": (
+        [*GOOD, "data.val=null", "data.val_images=3", "data.captions_per_image=one"],
+        "1 image of an epoch, each with one of its captions (data.captions_per_image), 3 images being held",
+    ),
     "a column that is not there": (
         [*TRAIN, "data.train.caption_column=words", "model.pretrained=random"],
         "'words'",
@@ -292,6 +308,14 @@ CASES: dict[str, tuple[list[str], str]] = {
         "cannot be written",
     ),
     "a search in no index": (["search", "run", "a dog"], "run is no index"),
+    "a search in an index that is not there": (
+        ["search", "idx", "a dog"],
+        "has no 'idx'): 'knowclip index PHOTOS --model MODEL --out idx' makes one",
+    ),
+    "a service of an index that is not there": (
+        ["serve", "scenes-base", "--index", "idx"],
+        "'knowclip index PHOTOS --model MODEL --out idx' makes one",
+    ),
     "a search for nothing": (["search", "run"], "give a text, an image, or both"),
     "a search without a word": (["search", "run", " "], "the query is empty"),
     "a service of no model": (["serve", "scenes-bass"], "did you mean scenes-base"),

@@ -39,12 +39,11 @@ def find(
         ValueError: nothing can be measured.
     """
     from knowclip.console.progress import waiting
-    from knowclip.data.formats.registry import CAPTIONLESS
     from knowclip.evaluation.benchmarks.locating import NO_PAIR
     from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
     from knowclip.evaluation.metrics import NoDataError
     from knowclip.evaluation.report.summary import NO_FILES
-    from knowclip.evaluation.suites.folder import NEAREST_TOLD, read_suite
+    from knowclip.evaluation.suites.folder import read_suite
     from knowclip.evaluation.suites.own_data import NAMES
 
     _check(chosen)
@@ -67,8 +66,7 @@ def find(
         try:
             return photos()
         except ValueError as own:
-            pictures = CAPTIONLESS in str(own) and NEAREST_TOLD not in str(error)
-            raise (error if NO_PAIR in str(own) and not pictures else own) from None
+            raise (error if NO_PAIR in str(own) else own) from None
     captions_alone = {benchmark.card.name for benchmark in found} <= {IMAGE_TO_TEXT.name, TEXT_TO_IMAGE.name}
     # photos of one's own, though their captions have splits: measured as a file of captions is
     if captions_alone and not strange and all(reason.startswith(NO_FILES) for reason in absent.values()):

@@ -16,7 +16,7 @@ from knowclip.data.captions.negatives import Prepared, negatives_for, told_apart
 from knowclip.data.captions.read import UNREADABLE
 from knowclip.data.images.decoding import image_name
 from knowclip.models.tokenizers import Tokenizer
-from knowclip.preflight.recipes import Sources
+from knowclip.preflight.recipes import Sources, refuse_held
 from knowclip.recipe.data import DataConfig, NegativesConfig
 from knowclip.storage.caches import cache_folder
 from knowclip.types import Example, ImageRef
@@ -108,8 +108,7 @@ def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example]
         ValueError: If nothing would be left to train on.
     """
     ids = sorted({e.image_id for e in examples}, key=lambda i: hashlib.blake2b(i.encode()).digest())
-    if images >= len(ids):
-        raise ValueError(f"data.val_images={images} of {len(ids)} images leaves none to train on")
+    refuse_held(images, len(ids))
     chosen = set(ids[:images])
     train = [example for example in examples if example.image_id not in chosen]
     return train, [example for example in examples if example.image_id in chosen]

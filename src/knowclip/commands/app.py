@@ -136,11 +136,10 @@ def _check(
     for model in models:
         preflight.check_model(model, device=device)
     if index is not None:
-        from knowclip.search.store import Store
+        from knowclip.search.store import check_index
 
         preflight.require("search", "--index")
-        preflight.existing(index, "--index", folder=True)
-        Store(index).close()
+        check_index(index, "--index")
     if graph is not None:
         preflight.require("graph", "--graph")
         preflight.graph(graph, "--graph")

@@ -45,7 +45,7 @@ def command(
     """
     from knowclip.preflight import machine as preflight
     from knowclip.search.query import Query
-    from knowclip.search.store import Store
+    from knowclip.search.store import check_index
     from knowclip.storage.pixels import check_pixels
     from knowclip.types import ImageRef
 
@@ -53,8 +53,7 @@ def command(
         raise ValueError("--json and --paths exclude each other: JSON holds the paths too")
     Query(text, image, tuple(minus or ()))  # refused before torch is loaded
     preflight.require("search", "search")
-    preflight.existing(index, "IDX", folder=True)
-    Store(index).close()
+    check_index(index, "IDX")
     if image is not None:
         preflight.existing(image, "--image")
         check_pixels(ImageRef(image))

@@ -48,11 +48,10 @@ def command(
     preflight.check_parser("spacy")
     preflight.check_model(model, device=device)
     if index is not None:
-        from knowclip.search.store import Store
+        from knowclip.search.store import check_index
 
         preflight.require("search", "--index")
-        preflight.existing(index, "--index", folder=True)
-        Store(index).close()
+        check_index(index, "--index")
     with bound(host, port) as listening:
         from knowclip.console.progress import waiting
 

@@ -91,8 +91,14 @@ def _importable(module: str) -> bool:
     return module.isidentifier() and find_spec(module) is not None
 
 
-def existing(path: Path, what: str, *, folder: bool = False) -> None:
+def existing(path: Path, what: str, *, folder: bool = False, way: str = "") -> None:
     """Refuse a path to read that is not there, or a file where only a folder will do.
+
+    Args:
+        path: To read.
+        what: Names the argument or the key.
+        folder: Whether it has to be a folder.
+        way: What gives or makes one, where a person may have none yet.
 
     Raises:
         ValueError: Naming the folder that is there, and what in it has a similar name.
@@ -103,7 +109,8 @@ def existing(path: Path, what: str, *, folder: bool = False) -> None:
         raise ValueError(f"{what} {path} is a file; give a folder")
     parent, below, near = _beside(path)
     hint = f"; did you mean {near}?" if near else f" ({parent.resolve()} has no {below!r})"
-    raise ValueError(f"{what} {path} does not exist{hint}")
+    told = (f" Else {way}" if near else f": {way}") if way else ""
+    raise ValueError(f"{what} {path} does not exist{hint}{told}")
 
 
 def _beside(path: Path) -> tuple[Path, str, Path | None]:
@@ -114,8 +121,10 @@ def _beside(path: Path) -> tuple[Path, str, Path | None]:
     return parent, below, parent / near[0] if near else None
 
 
-def captions(path: Path, what: str) -> None:
+def captions(path: Path, what: str, *, way: str = "") -> None:
     """Refuse captions that are not there, where that takes no asking: a data set by name, and a URL, may be.
+
+    ``way`` is as :func:`existing` has it.
 
     Raises:
         ValueError: As :func:`existing`.
@@ -129,7 +138,7 @@ def captions(path: Path, what: str) -> None:
     elif is_remote(path):
         require("remote", f"{what} {url_of(path)}")
     else:
-        existing(path, what)
+        existing(path, what, way=way)
 
 
 def graph(path: Path, what: str) -> None:

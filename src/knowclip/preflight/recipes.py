@@ -135,7 +135,8 @@ def _paths(recipe: Recipe) -> Iterator[tuple[str, Path | None, bool]]:
     data, graph = recipe.data, recipe.data.graph
     for name, source in (("train", data.train), ("val", data.val)):
         if source is not None:
-            preflight.captions(source.path, f"data.{name}.path")
+            key = f"data.{name}.path"
+            preflight.captions(source.path, key, way=f"give your own, as {key}=YOUR.csv")
         yield f"data.{name}.images", source and source.images, True
     yield "data.negatives.graphs", data.negatives.graphs, False
     for origin, root in graph.image_roots.items() if graph else ():
@@ -163,27 +164,48 @@ def _parses(recipe: Recipe) -> bool:
 
 
 def check_length(recipe: Recipe, sources: Sources) -> None:
-    """Refuse batches larger than the data, and a warm-up that outlasts the epochs; unread images aside.
+    """Refuse to hold out all images, batches larger than the rest, and a warm-up that outlasts the epochs.
+
+    Images that turn out unreadable later are left aside.
 
     Raises:
         ValueError: Naming the numbers.
     """
-    if sources.train is None or recipe.train.batch_size is None:
+    if sources.train is None:
         return
     examples = sources.train.examples
     images = len({example.image_id for example in examples})
-    left = images - (recipe.data.val_images if recipe.data.val is None else 0)
+    held = recipe.data.val_images if recipe.data.val is None else 0
+    refuse_held(held, images)
+    if recipe.train.batch_size is None:
+        return
+    left = images - held
     one = recipe.data.captions_per_image == "one"
     items = left if one else len(examples)
     if items < recipe.train.batch_size:
         what = "image" if one else "pair"
         why = ", each with one of its captions (data.captions_per_image)" if one else ""
+        why += f", {counted(held, 'image')} being held out (data.val_images)" if one and held else ""
         raise ValueError(
             f"train.batch_size={recipe.train.batch_size} is more than the {counted(items, what)} of an "
             f"epoch{why}: choose a smaller one"
         )
     if recipe.train.epochs is not None and recipe.data.graph is None:
         _check_warmup(recipe, recipe.train.epochs * (items // recipe.train.batch_size))
+
+
+def refuse_held(held: int, images: int) -> None:
+    """Refuse to hold out all images, or more than there are.
+
+    Raises:
+        ValueError: Naming the key and the numbers.
+    """
+    if held and held >= images:
+        what = "all of" if held == images else "more than"
+        raise ValueError(
+            f"data.val_images={held} holds out {what} the {counted(images, 'image')} to train on: hold out "
+            "fewer, or none and give what to validate on, as data.val_images=0 data.val.path=YOUR.csv"
+        )
 
 
 def _check_metrics(recipe: Recipe) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from knowclip.preflight.machine import existing
 from knowclip.search.scan import FileState
 from knowclip.storage.own_folder import refuse_others
 
@@ -75,9 +76,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not is_index(folder):
-            raise ValueError(
-                f"{folder} is no index (no {NAME}): 'knowclip index PHOTOS --out {folder}' makes one"
-            )
+            raise ValueError(f"{folder} is no index (no {NAME}): {_way(folder)}")
         if (version := _version(folder / NAME)) != VERSION:
             raise ValueError(
                 f"{folder / NAME} is of version {version}, and this knowclip reads version {VERSION}: "
@@ -229,6 +228,20 @@ class Store:
         width = self.about("width")
         joined = b"".join(found[int(image)] for image in ids)
         return np.frombuffer(joined, dtype="<f4").reshape(len(ids), width)
+
+
+def check_index(folder: Path, what: str) -> None:
+    """Refuse a folder that is not there or holds no index; ``what`` names the argument.
+
+    Raises:
+        ValueError: With the command that makes one.
+    """
+    existing(folder, what, folder=True, way=_way(folder))
+    Store(folder).close()
+
+
+def _way(folder: Path) -> str:
+    return f"'knowclip index PHOTOS --model MODEL --out {folder}' makes one"
 
 
 def is_index(folder: Path) -> bool:

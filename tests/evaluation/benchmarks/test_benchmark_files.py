@@ -30,7 +30,7 @@ from knowclip.evaluation.benchmarks.records import (
     parquet_records,
 )
 from knowclip.evaluation.benchmarks.vsr import VSR
-from knowclip.evaluation.metrics import NoDataError
+from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.evaluation.suites.folder import read_suite
 from knowclip.types import ImageRef
 
@@ -234,6 +234,8 @@ def test_a_benchmark_is_found_in_its_folder_or_by_its_own_name(tmp_path: Path) -
     assert locate(replace(CARD, name="other"), own, ["examples.jsonl"], split="test") == own
     with pytest.raises(NoDataError, match="a test split only, not 'val'"):
         locate(CARD, own, ["examples.jsonl"], split="val")
+    with pytest.raises(NotHereError):  # nobody is told of the splits of what is not there
+        locate(CARD, own, ["others.jsonl"], split="val")
 
 
 def test_image_names_stay_in_the_folder(tmp_path: Path) -> None:

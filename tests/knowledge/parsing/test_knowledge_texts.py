@@ -17,6 +17,7 @@ from knowclip.api.benchmark_data import find
 from knowclip.commands import negatives, parse
 from knowclip.data.captions.read import read_captions
 from knowclip.data.prepared.corpus import deal
+from knowclip.evaluation.suites.folder import read_suite
 from knowclip.knowledge.negatives.generate import SEMANTIC
 from knowclip.knowledge.parsing import caption_texts
 from knowclip.knowledge.parsing.caption_texts import Text, counted_ahead, read_texts, refuse_none
@@ -264,10 +265,14 @@ def test_both_commands_show_how_many_there_are(tmp_path: Path, monkeypatch: pyte
     assert shown == [("parsing", 2), *[("making negatives", 2)] * 2, ("parsing", None)]
 
 
-def test_pictures_without_captions_are_told_what_to_do_everywhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "files", [["a.jpg"], ["a.jpg", "summer/b.PNG", "summer/2020/c.webp", "summer/notes.txt"]]
+)
+def test_pictures_without_captions_are_told_what_to_do_everywhere(tmp_path: Path, files: list[str]) -> None:
     photos = tmp_path / "photos"
-    photos.mkdir()
-    (photos / "a.jpg").write_bytes(b"never opened")
+    for file in files:
+        (photos / file).parent.mkdir(parents=True, exist_ok=True)
+        (photos / file).write_bytes(b"never opened")
     advice = "put NAME.txt beside each picture, or give a table"
     skipped: Counter[str] = Counter()
     texts = refuse_none(read_texts(photos, skipped=skipped), photos, skipped)
@@ -275,6 +280,8 @@ def test_pictures_without_captions_are_told_what_to_do_everywhere(tmp_path: Path
         lambda: list(texts),
         lambda: read_captions(photos),
         lambda: find(photos, [], None, allow_missing=False),
+        lambda: find(photos, [], "val", allow_missing=False),
+        lambda: read_suite(photos, split="val"),
         lambda: deal(photos, tmp_path, column=None, unit=10),
     ]
     for read in readers:

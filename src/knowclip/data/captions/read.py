@@ -14,7 +14,7 @@ from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.data.formats.broken import Broken
 from knowclip.data.formats.columns import WITH_COLUMNS
 from knowclip.data.formats.pairs import GIVEN, pairs_of
-from knowclip.data.formats.registry import Source, find, why_none
+from knowclip.data.formats.registry import CAPTIONLESS, Source, find, why_none
 from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of, text_fault
 from knowclip.storage import collector
 from knowclip.storage.members import exists
@@ -125,6 +125,8 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: flo
     ]
     if not examples:
         told = why_none(source.path, skipped)
+        if told.endswith(CAPTIONLESS):
+            told += ", and this folder as --images (data.train.images for train)"
         raise ValueError(f"{source.path}, read as {source.format.name!r}, gives no image-caption pair {told}")
     return CaptionSet(source.path, source.format.name, examples, skipped, missing)
 

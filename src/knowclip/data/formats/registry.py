@@ -12,7 +12,7 @@ from knowclip.data.formats.coco import COCO, COCO_NAME, KARPATHY
 from knowclip.data.formats.folders import FOLDER
 from knowclip.data.formats.huggingface import DATASETS, MARKERS, is_hub
 from knowclip.data.formats.lists import IMAGE_FOLDER, JSON_LINES, LIST, LIST_NAME, PARQUET
-from knowclip.data.formats.rows import EMPTY, SPLIT_NAMES, Format, Options, Row, check_split
+from knowclip.data.formats.rows import EMPTY, NO_IMAGE, SPLIT_NAMES, Format, Options, Row, check_split
 from knowclip.data.formats.shards import SHARDS
 from knowclip.data.formats.tables import CSV, KAGGLE_FILE
 from knowclip.data.formats.texts import TEXT, TOKENS, recognise
@@ -102,9 +102,12 @@ def find(path: Path, name: str | None, split: str | None, *, text: bool = False)
 
 
 def why_none(path: Path | None, skipped: Mapping[str, int]) -> str:
-    """Why captions gave nothing, by reason, in brackets; of pictures without any what to do, too."""
+    """Why captions gave nothing, by reason, in brackets; of pictures without any what to do, too.
+
+    Among them may lie texts of other names, which caption none of them.
+    """
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items() if count) or "it is empty"
-    pictures = set(skipped) == {EMPTY} and path is not None and path.is_dir()
+    pictures = EMPTY in skipped and {*skipped} <= {EMPTY, NO_IMAGE} and path is not None and path.is_dir()
     return f"({reasons})" + (f"; {CAPTIONLESS}" if pictures else "")
 
 

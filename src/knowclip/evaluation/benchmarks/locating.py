@@ -38,13 +38,13 @@ def locate(
     Raises:
         NoDataError: none does, or another split is asked of a benchmark that has only a test split.
     """
-    if split != "test":
-        raise NoDataError(f"{card.name} has a test split only, not {split!r}")
     candidates = [folder / place for place in (card.name, *places)]
     if distinctive or _plain(folder.resolve().name).startswith(_plain(card.name)):
         candidates.append(folder)
     for candidate in candidates:
         if any(next(candidate.glob(pattern), None) for pattern in files):
+            if split != "test":
+                raise NoDataError(f"{card.name} has a test split only, not {split!r}")
             return candidate
     looked = ", ".join(map(str, candidates))
     raise NotHereError(
@@ -100,19 +100,18 @@ def captioned(folder: Path, split: str, *, allow_missing: bool) -> CaptionSet:
     try:
         return read_captions(folder, split=split, allow_missing=allow_missing)
     except ValueError as error:
-        kind = NoDataError if _holds_captions(folder, error) else NotHereError
-        raise kind(str(error)) from error
+        told = _why_none(folder, error)
+        raise (NotHereError if NO_PAIR in told else NoDataError)(told) from error
 
 
-def _holds_captions(folder: Path, error: ValueError) -> bool:
-    """Whether captions were found at all: a folder of images without any has no splits either."""
-    if "no split" not in str(error):
-        return NO_PAIR not in str(error)
-    try:
-        read_captions(folder, allow_missing=True)
-    except ValueError as other:
-        return NO_PAIR not in str(other)
-    return True
+def _why_none(folder: Path, error: ValueError) -> str:
+    """What is wrong: a folder of images without any captions has no splits either."""
+    if "no split" in str(error):
+        try:
+            read_captions(folder, allow_missing=True)
+        except ValueError as other:
+            return str(other if NO_PAIR in str(other) else error)
+    return str(error)
 
 
 def _plain(name: str) -> str:

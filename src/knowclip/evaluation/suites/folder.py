@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from knowclip.data.formats.registry import CAPTIONLESS
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
@@ -21,8 +22,6 @@ from knowclip.types import Result
 
 NEAREST = 3
 """Reasons that are told where nothing can be measured."""
-NEAREST_TOLD = "; nearest"
-"""Where they begin."""
 
 
 def read_suite(
@@ -82,10 +81,13 @@ def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> Valu
     near = {name: error for name, error in absent.items() if not isinstance(error, NotHereError)}
     if len(absent) == 1:
         return next(iter(absent.values()))
+    pictures = next((str(error) for error in absent.values() if CAPTIONLESS in str(error)), None)
+    if pictures and not near:
+        return NoDataError(pictures)
     shown = dict.fromkeys(str(error) for error in near.values())
     told = "".join(f"\n- {reason}" for reason in list(shown)[:NEAREST])
     others = f" ({len(shown) - NEAREST} more came as near)" if len(shown) > NEAREST else ""
-    nearest = f"{NEAREST_TOLD}{others}:{told}" if near else ""
+    nearest = f"; nearest{others}:{told}" if near else ""
     return NoDataError(
         f"no benchmark has data for split {split!r} in {folder}: of {len(absent) - len(near)} none of the "
         f"files are there (`knowclip data NAME` says which they are){nearest}"
