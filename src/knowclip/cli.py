@@ -120,7 +120,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if stopped_in_silence(end):
-            Screen(stderr=True).print("stopped: what was finished and saved before is kept")
+            Screen(stderr=True).print("stopped: what was saved before, if anything, is kept")
         raise
     except Exception as error:
         if another_ended(error):

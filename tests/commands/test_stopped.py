@@ -22,7 +22,7 @@ def test_a_stopped_command_says_so(
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == (130 if told else 3)
-    assert ("stopped: what was finished" in capsys.readouterr().err) == told
+    assert ("stopped: what was saved before" in capsys.readouterr().err) == told
 
 
 @pytest.mark.parametrize(("processes", "told"), [("2", True), ("1", False)])

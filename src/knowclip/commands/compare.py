@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from knowclip.evaluation.store import Run
+    from knowclip.types import Result
+
+NO_MEAN = "its main metric is no mean over items"
 
 
 def command(
@@ -53,37 +56,32 @@ def command(
     if json:
         print(to_json(told))
         return
+    screen = Screen()
     if single:
-        Screen().print(_table(told, ours[0], theirs[0]))
+        screen.print(_table(told, ours[0], theirs[0]))
     else:
         from knowclip.evaluation.statistics.seeds import seeds_table
 
-        Screen().print(seeds_table(told))
+        screen.print(seeds_table(told))
+    for name, reason in told["absent"].items():
+        screen.print(f"{name}: not compared: {reason}")
+    if way := _way(told["absent"]):
+        screen.print(way.strip())
 
 
 def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:
     """``{"benchmarks": {name: difference and values}, "absent": {name: reason}}``."""
     from dataclasses import asdict
 
-    from knowclip.evaluation.statistics.bootstrap import compare, holm, same_items
+    from knowclip.evaluation.statistics.bootstrap import compare, holm
 
+    absent = _absent([ours], [theirs])
     other = {result.benchmark: result for result in theirs.results}
     rows: dict[str, dict[str, Any]] = {}
-    absent: dict[str, str] = {}
     for result in ours.results:
-        name = result.benchmark
-        if name not in other:
-            absent[name] = "B was not measured on it"
-        elif "correct" not in result.items:
-            absent[name] = "its main metric is no mean over items"
-        elif not same_items(result, other[name]):
-            absent[name] = f"other items: n = {result.n:,} of A and {other[name].n:,} of B"
-        else:
+        if (name := result.benchmark) not in absent:
             values = {"a": float(result.metrics[result.main]), "b": float(other[name].metrics[result.main])}
             rows[name] = {"metric": result.main, **values, **asdict(compare(result, other[name]))}
-    absent |= {name: "A was not measured on it" for name in other if name not in {*rows, *absent}}
-    if not rows:
-        raise ValueError(f"nothing to compare: {absent}")
     adjusted = holm([row["p_value"] for row in rows.values()])
     for row, p_value in zip(rows.values(), adjusted, strict=True):
         row["p_holm"] = p_value
@@ -91,11 +89,56 @@ def _pairs(ours: Run, theirs: Run) -> dict[str, Any]:
 
 
 def _seeds(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any]:
+    """What ``across_seeds`` gives of the benchmarks that can be compared, and ``absent`` as ``_pairs``."""
     from knowclip.evaluation.statistics.seeds import across_seeds
 
-    pairs = enumerate(zip(ours, theirs, strict=True))
-    by_seed = {seed: {"A": own.results, "B": other.results} for seed, (own, other) in pairs}
-    return across_seeds(by_seed, baseline="B")
+    absent = _absent(ours, theirs)
+    by_seed = {
+        seed: {
+            side: [result for result in run.results if result.benchmark not in absent]
+            for side, run in zip("AB", pair, strict=True)
+        }
+        for seed, pair in enumerate(zip(ours, theirs, strict=True))
+    }
+    return across_seeds(by_seed, baseline="B") | {"absent": absent}
+
+
+def _absent(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, str]:
+    """Why benchmarks that any of the models was measured on cannot be compared.
+
+    Raises:
+        ValueError: None can be.
+    """
+    sides = [[{each.benchmark: each for each in run.results} for run in runs] for runs in (ours, theirs)]
+    names = dict.fromkeys(name for runs in sides for run in runs for name in run)
+    found = {name: _why_apart(*([run.get(name) for run in runs] for runs in sides)) for name in names}
+    absent = {name: reason for name, reason in found.items() if reason}
+    if len(absent) == len(found):
+        lines = "".join(f"\n- {name}: {reason}" for name, reason in absent.items())
+        raise ValueError(f"nothing to compare:{lines}{_way(absent)}")
+    return absent
+
+
+def _why_apart(ours: Sequence[Result | None], theirs: Sequence[Result | None]) -> str | None:
+    """Why the results of one benchmark, of A and of B seed by seed, cannot be compared."""
+    from knowclip.evaluation.statistics.bootstrap import same_items
+
+    results = [result for result in (*ours, *theirs) if result is not None]
+    for side, of in (("A", ours), ("B", theirs)):
+        if None in of:
+            return f"{side} was not measured on it"
+    if not all("correct" in result.items for result in results):
+        return NO_MEAN if len(ours) == 1 else None  # the means over seeds are compared
+    if all(same_items(results[0], result) for result in results[1:]):
+        return None
+    counts = (", ".join(f"{result.n:,}" for result in of if result) for of in (ours, theirs))
+    return "other items: n = {} of A and {} of B".format(*counts)
+
+
+def _way(absent: Mapping[str, str]) -> str:
+    """What makes benchmarks comparable, on a line of its own."""
+    told = "\nmeasure both by `knowclip evaluate` with the same --data, --benchmark, --split and --swap-items"
+    return told if any(reason != NO_MEAN for reason in absent.values()) else ""
 
 
 def _table(told: dict[str, Any], ours: Run, theirs: Run) -> Any:
@@ -117,6 +160,4 @@ def _table(told: dict[str, Any], ours: Run, theirs: Run) -> Any:
         values = [f"{100 * row[side]:.1f}" for side in ("a", "b")]
         chances = [f"{row[name]:.3g}" for name in ("p_value", "p_holm")]
         table.add_row(row["metric"], f"{row['n']:,}", *values, points(row), *chances)
-    for name, reason in told["absent"].items():
-        table.add_row(f"{name}: not compared: {reason}")
     return table

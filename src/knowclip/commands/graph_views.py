@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.knowledge.graph.tally import Tally
 
+IN_WORDS = {
+    "quantile_0.5": "median",
+    "quantile_0.9": "90% at most",
+    "quantile_0.99": "99% at most",
+    "quantile_1": "the most",
+}
+"""Quantiles of ``statistics.QUANTILES`` on the screen; JSON keeps their names."""
+
 Graph = Annotated[Path, typer.Argument(help="Folder of a knowledge graph.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -95,5 +103,7 @@ def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
         relations.add_row(f"({more:,} more)", "")
     console.print(relations)
     for key in ("degree", "entity_modalities", "triplet_modalities"):
-        described = ", ".join(f"{name} {value:,.6g}" for name, value in facts[key].items())
+        described = ", ".join(
+            f"{IN_WORDS.get(name, name)} {value:,.6g}" for name, value in facts[key].items()
+        )
         console.print(f"{key.replace('_', ' ')}: {described}")

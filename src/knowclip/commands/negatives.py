@@ -109,9 +109,8 @@ def _negatives(
     for record, negatives in of_records(records, kinds=kinds, most=most, seed=seed):
         claims = record.graph.relations or record.graph.attributes
         if not negatives:
-            found[
-                f"captions without: {'no valid negative' if claims else 'no relation and no attribute'}"
-            ] += 1
+            why = "no valid negative" if claims else "no relation and no attribute"
+            found[f"captions without a negative ({why})"] += 1
         for negative in negatives:
             found[f"negatives: {negative.kind}"] += 1
             yield NegativeRecord(record.key, record.caption, negative, record.image)

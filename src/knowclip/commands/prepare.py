@@ -62,6 +62,6 @@ def command(
     )
     counts = {"captions read": found.read, "prepared": found.captions, "negatives": found.negatives}
     counts |= {f"captions with {name}": n for name, n in sorted(found.kinds.items())}
-    counts |= {f"captions without: {reason}": n for reason, n in sorted(found.without.items())}
+    counts |= {f"captions without a negative ({reason})": n for reason, n in sorted(found.without.items())}
     counts |= {"shards": found.shards, "of them made now": found.made}
     show(f"written: {out}", counts, found.skipped, kept=found.captions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 TOLERATED_SHARE = 0.01
 """Share of records or images that may be broken or missing before a command stops."""
@@ -21,6 +21,16 @@ def named(reasons: Sequence[str], *, ahead: str = "skipped") -> list[str]:
 def some(names: Sequence[object], *, most: int = 3) -> str:
     """``a.jpg, b.jpg, c.jpg, ...``: the first of them, and whether there are more."""
     return ", ".join([*map(str, names[:most]), *(["..."] if len(names) > most else [])])
+
+
+def listed(names: Iterable[object]) -> str:
+    """``'image', ' caption'``: all of them, as they are to be typed; ``none`` where there is none."""
+    return ", ".join(map(repr, names)) or "none"
+
+
+def by_reason(counts: Mapping[str, int]) -> str:
+    """``empty caption: 3, file without an image: 1``: reasons that there are, and how often."""
+    return ", ".join(f"{reason}: {count:,}" for reason, count in counts.items() if count)
 
 
 def counted(number: int, noun: str) -> str:
@@ -60,6 +70,5 @@ def read_line(
     if described:
         parts.append(f"{described:,} describing entities or images")
     if total := sum(skipped.values()):
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items() if count)
-        parts.append(f"{total:,} skipped ({reasons})")
+        parts.append(f"{total:,} skipped ({by_reason(skipped)})")
     return f"{kept + merged + described + total:,} {what} read = {' + '.join(parts)}"

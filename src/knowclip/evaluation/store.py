@@ -147,7 +147,8 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{folder} holds no results; {how_to_write(folder)}")
     owners = {(about["hash"], about["split"]) for about in abouts.values()}
     if len(owners) > 1:
-        raise ValueError(f"{folder} mixes results of several models or splits: {sorted(owners)}")
+        told = ", ".join(f"{model} on {split}" for model, split in sorted(owners))
+        raise ValueError(f"{folder} mixes results of several models or splits: {told}")
     latest: dict[str, Path] = {}
     # written, not the file's time: copies of a folder keep the order
     for path in sorted(abouts, key=lambda path: abouts[path]["written"]):

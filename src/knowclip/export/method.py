@@ -83,7 +83,8 @@ def load_own_tensors(method: nn.Module, folder: Path) -> None:
     result = method.load_state_dict(weights, strict=False)
     missing = [name for name in result.missing_keys if not name.startswith("model.")]
     if missing or result.unexpected_keys:
+        unknown = ", ".join(result.unexpected_keys) or "none"
         raise ValueError(
-            f"{folder / WEIGHTS} does not fit {type(method).__name__}: missing {missing}, "
-            f"unknown {result.unexpected_keys}; was it written by another version?"
+            f"{folder / WEIGHTS} does not fit {type(method).__name__}: missing "
+            f"{', '.join(missing) or 'none'}; unknown {unknown}; was it written by another version?"
         )

@@ -115,7 +115,7 @@ class Study(Section):
     @classmethod
     def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds):
-            raise ValueError(f"the same seed twice in {seeds}")
+            raise ValueError(f"the same seed twice in {', '.join(map(str, seeds))}")
         return seeds
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from knowclip.console.counts import by_reason
 from knowclip.console.progress import Stages
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_junk
 
@@ -63,8 +64,8 @@ class Listing:
     def without_photos(self) -> str:
         """What is told of places without a photo: what lies there instead."""
         unreadable = Counter({UNREADABLE: len(self.unreadable)})
-        found = ", ".join(f"{reason}: {n:,}" for reason, n in (unreadable + self.others).items() if n)
-        return f"no photo in {', '.join(self.roots)} ({found or 'it is empty'}): allowed are {_ALLOWED}"
+        found = by_reason(unreadable + self.others) or "it is empty"
+        return f"no photo in {', '.join(self.roots)} ({found}): allowed are {_ALLOWED}"
 
 
 def refuse_empty(places: Sequence[str | os.PathLike[str]], *, before: Iterable[str] = ()) -> None:

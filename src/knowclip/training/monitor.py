@@ -75,7 +75,7 @@ class Monitor:
     def say(self, text: str) -> None:
         """Write a line above the bar, on the main process."""
         if self._open_log is not None:
-            self._progress.console.print(text, soft_wrap=True)
+            self._progress.console.print(text)
 
     def train(self, step: int, numbers: Mapping[str, float], *, pairs: int) -> None:
         """Take note of one optimiser step over ``pairs`` image-caption pairs."""

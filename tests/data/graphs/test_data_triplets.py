@@ -240,7 +240,7 @@ def test_neighbourhood(graph: KnowledgeGraph) -> None:
         ({"batch_size": 4, "proportions": {"vg": -1}}, "none may be negative"),
         ({"batch_size": 4, "proportions": {"vg": 1}, "temperature": 2}, "not both"),
         ({"batch_size": 4, "temperature": 0}, "temperature=0"),
-        ({"batch_size": 4, "modality": "sound"}, "modality .'sound'.: must be one of"),
+        ({"batch_size": 4, "modality": "sound"}, "modality 'sound': allowed are"),
         ({"batch_size": 1, "proportions": {"vg": 0.6, "words": 0.4}}, "too small to mix 2 sources"),
     ],
 )

@@ -46,7 +46,13 @@ def test_retrieval_and_results_without_scores_have_no_margins() -> None:
 
 @pytest.mark.parametrize(
     ("values", "ends"),
-    [([10.2, 20.0], (5, 25)), ([52.0, 98.5], (50, 100)), ([99.0], (80, 100)), ([0.0], (0, 20))],
+    [
+        ([10.2, 20.0], (5, 25)),
+        ([52.0, 98.5], (50, 100)),
+        ([99.0], (80, 100)),
+        ([0.0], (0, 20)),
+        ([-1e-14, 100 + 1e-13], (-1, 101)),
+    ],
 )
 def test_an_axis_ends_where_its_values_do(values: list[float], ends: tuple[float, float]) -> None:
     low, high = _limits(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ def test_import_merge_filter_split_stats_show(tmp_path: Path) -> None:
     assert (
         sum(counts["triplets"].values()) == json.loads(run("stats", tmp_path / "all", "--json"))["triplets"]
     )
-    assert "mine" in run("stats", tmp_path / "all", "--plot", tmp_path / "degrees.png", "--verify")
+    told = run("stats", tmp_path / "all", "--plot", tmp_path / "degrees.png", "--verify")
+    assert "mine" in told and "quantile" not in told
+    assert re.search(r"degree: mean [\d.]+, median \d+, 90% at most \d+, 99% at most \d+, the most \d+", told)
     shown = json.loads(run("show", tmp_path / "all", "horse", "--picture", tmp_path / "horse.svg", "--json"))
     assert shown["id"] == "/c/en/horse" and "horse  is a  animal" in shown["shown"]
     assert "horse  eats  apple 3" in run("show", tmp_path / "all", "horse", "--limit", 100)

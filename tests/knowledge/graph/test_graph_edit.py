@@ -268,7 +268,7 @@ def test_images_are_held_by_file_name(tmp_path: Path) -> None:
     [
         ("", "holds no image"),
         ("[]", "holds no image"),
-        ('[{"id": 3}]', r"neither 'cocoid', 'image_id' .* in \$\[0\]: it has the keys \['id'\]"),
+        ('[{"id": 3}]', r"neither 'cocoid', 'image_id' .* in \$\[0\]: it has the keys 'id'"),
         ('[{"image_id": 3, "caption": "a"}]', r"'image_id' 3 may be of any data set"),
         ('{"annotations": []}', "holds no image"),
         ("[1", "neither JSON nor a record a line .*cut off"),

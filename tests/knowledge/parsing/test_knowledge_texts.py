@@ -146,8 +146,8 @@ def test_negatives_command_on_captions_and_on_their_graphs(tmp_path: Path) -> No
     for line in (
         "negatives: relation_swap 1",
         "negatives: attribute_swap 1",
-        "captions without: no relation and no attribute 1",
-        "captions without: no valid negative 1",
+        "captions without a negative (no relation and no attribute) 1",
+        "captions without a negative (no valid negative) 1",
     ):
         assert line in said
 

@@ -69,7 +69,7 @@ def test_options(tmp_path: Path) -> None:
     graph = import_graph("conceptnet", file, tmp_path / "heavy", options={"min_weight": 3})
     assert triplets(graph) == {Triplet("/c/en/dog", "/r/IsA", "/c/en/animal")}
     assert graph.sources[0].skipped["weight too low"] == 3 and graph.sources[0].options == {"min_weight": 3}
-    with pytest.raises(ValueError, match=r"no relations \['IsNot'\]; it has Antonym"):
+    with pytest.raises(ValueError, match=r"no relations 'IsNot'; it has Antonym"):
         import_graph("conceptnet", file, tmp_path / "x", options={"relations": ("IsNot",)})
     with pytest.raises(ValueError, match="no triplet left of 7 records"):
         import_graph("conceptnet", file, tmp_path / "x", options={"language": "xx"})

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from knowclip.console.counts import listed
 from knowclip.data.formats.rows import MALFORMED, Options, Row, said
 from knowclip.storage.text_files import IMAGE_SUFFIXES
 
@@ -88,8 +89,8 @@ def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, option
     if not options.with_images:
         if columns.image is None and columns.key is None and len(names) > len(columns.captions):
             warnings.warn(
-                f"{path}: none of its columns {list(names)} is known to name images, so each row counts as "
-                "one of its own; if a column says which captions belong together, name it: --key-column NAME",
+                f"{path}: none of its columns ({listed(names)}) is known to name images, so each row counts "
+                "as one of its own; name one that says which captions belong together: --key-column NAME",
                 stacklevel=2,
             )
         return
@@ -170,7 +171,7 @@ def _refusal(
     hint = f"; did you mean {near[0]!r}?" if near else hint
     return ValueError(
         f"{path} needs one {role} column, {wanted}, but has {count or 'none'}; its columns are "
-        f"{list(names)}{hint} Name the right one with {role}_column=... ({override})"
+        f"{listed(names)}{hint} Name the right one with {role}_column=... ({override})"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from knowclip.console.counts import by_reason
 from knowclip.data.formats.coco import COCO, COCO_NAME, KARPATHY
 from knowclip.data.formats.folders import FOLDER
 from knowclip.data.formats.huggingface import DATASETS, MARKERS, is_hub
@@ -106,9 +107,8 @@ def why_none(path: Path | None, skipped: Mapping[str, int]) -> str:
 
     Among them may lie texts of other names, which caption none of them.
     """
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items() if count) or "it is empty"
     pictures = EMPTY in skipped and {*skipped} <= {EMPTY, NO_IMAGE} and path is not None and path.is_dir()
-    return f"({reasons})" + (f"; {CAPTIONLESS}" if pictures else "")
+    return f"({by_reason(skipped) or 'it is empty'})" + (f"; {CAPTIONLESS}" if pictures else "")
 
 
 def _at_url(path: Path, given: Format | None) -> Source:

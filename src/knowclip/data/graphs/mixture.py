@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from knowclip.console.counts import listed
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ def source_shares(
         _check_sources(proportions, names)
         weights = np.array([float(proportions.get(name, 0.0)) for name in names])
         if (weights < 0).any() or not weights.any():
-            raise ValueError(f"proportions {dict(proportions)}: none may be negative, one must be positive")
+            told = ", ".join(f"{name} {value:g}" for name, value in proportions.items())
+            raise ValueError(f"proportions of sources ({told}): none may be negative, one must be positive")
         if empty := [name for name, w, size in zip(names, weights, sizes, strict=True) if w and not size]:
-            raise ValueError(f"sources {empty} have no triplets here, so they cannot have a proportion")
+            raise ValueError(
+                f"sources without triplets here, which cannot have a proportion: {listed(empty)}"
+            )
     return weights / weights.sum()
 
 
@@ -59,7 +63,7 @@ def image_odds(names: list[str], modality: Modality | Mapping[str, Modality]) ->
     else:
         chosen = [modality] * len(names)
     if wrong := set(chosen) - set(IMAGE_ODDS):
-        raise ValueError(f"modality {sorted(wrong)}: must be one of {tuple(IMAGE_ODDS)}")
+        raise ValueError(f"modality {listed(sorted(wrong))}: allowed are {', '.join(IMAGE_ODDS)}")
     return np.array([IMAGE_ODDS[name] for name in chosen])
 
 

@@ -12,6 +12,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
+from knowclip.console.counts import listed
 from knowclip.console.progress import Stages
 from knowclip.data.scenes import formats, questions
 from knowclip.data.scenes.drawing import draw
@@ -124,7 +125,7 @@ def _jobs(scenes: list[Drawn], twins: list[Twins], seed: int) -> list[_Job]:
 
 def _check(numbers: Mapping[str, int], twins: Mapping[str, int], size: int) -> None:
     if unknown := {*numbers, *twins} - set(SPLITS):
-        raise ValueError(f"unknown split {sorted(unknown)}; scenes have {', '.join(SPLITS)}")
+        raise ValueError(f"unknown split {listed(sorted(unknown))}; scenes have {', '.join(SPLITS)}")
     if size < 32:
         raise ValueError(f"size {size}: drawings below 32 pixels cannot be told apart")
 

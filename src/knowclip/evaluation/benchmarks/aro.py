@@ -116,9 +116,8 @@ def _read(
     places = {"test": (folder, folder / "aro"), "val": (folder / "aro_val",)}.get(split, ())
     path = next((place / name for place in places if (place / name).is_file()), None)
     if path is None:
-        raise NotHereError(
-            f"no {name} for split {split!r} under {folder} (looked in {[str(p) for p in places]})"
-        )
+        looked = ", ".join(map(str, places)) or "no folder: it has no such split"
+        raise NotHereError(f"no {name} for split {split!r} under {folder} (looked in {looked})")
     if images is None:
         images = next((d for d in (path.parent / "images", folder / "images") if d.is_dir()), None)
     if images is None:

@@ -105,7 +105,9 @@ def _shards(paths: Sequence[Path]) -> Iterator[Labelled]:
         for key, sample in samples.items():
             suffix = next((suffix for suffix in sample if suffix in IMAGE_SUFFIXES), "")
             if not suffix or ".cls" not in sample:
-                raise ValueError(f"{path}: sample {key!r} has {sorted(sample)}; expected an image and .cls")
+                raise ValueError(
+                    f"{path}: sample {key!r} has {', '.join(sorted(sample))}; expected an image and .cls"
+                )
             label, image = (_content(path, sample[name]) for name in (".cls", suffix))
             if not label.strip().isdigit():
                 raise ValueError(f"{path}: {sample['.cls']} holds {label[:20]!r}; expected a class number")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from knowclip.console.counts import TOLERATED_SHARE
+from knowclip.console.counts import TOLERATED_SHARE, by_reason
 from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.class_names import shared_names
 from knowclip.evaluation.benchmarks.grading import class_table, describe, missing_images
@@ -170,7 +170,8 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
     # sorted: class numbers do not depend on the order of the annotations
     numbers = {name: number for number, name in enumerate(sorted({name for _, _, name in crops}))}
     if not numbers:
-        raise NoDataError(f"zero_shot_objects: no object to classify in {objects_path} ({dict(skipped)})")
+        left_out = by_reason(skipped) or "it has none"
+        raise NoDataError(f"zero_shot_objects: no object to classify in {objects_path} ({left_out})")
     return ZeroShot(
         ZERO_SHOT_OBJECTS,
         images=[crop for crop, _, _ in crops],

@@ -117,7 +117,8 @@ def _score_row(
 
 def _limits(values: Sequence[float], *, step: float = 5.0, least: float = 20.0) -> tuple[float, float]:
     """Ends of an axis in percent: multiples of 5 around the values, at least 20 points apart."""
-    low, high = (min(values) // step) * step, -(-max(values) // step) * step
+    # rounded: a bound of 0 that a bootstrap has as -1e-16 would begin the axis at -5
+    low, high = (round(min(values), 6) // step) * step, -(-round(max(values), 6) // step) * step
     while high - low < least:
         low, high = max(low - step, 0.0), min(high + step, 100.0)
     return low - 0.01 * (high - low), high + 0.01 * (high - low)  # a dot at an end is seen whole
@@ -156,9 +157,10 @@ def abilities(summary: Mapping[str, Any], theme: Theme) -> bytes:
     axes.plot(*zip(*front, strict=True), color=theme.ink, lw=1, ls=(0, (2, 2)), label="front")
     for run, colour in run_colours(summary, theme).items():
         x, y = 100 * points[run]["general"], 100 * points[run]["compositional"]
-        axes.plot(x, y, "o", color=colour, ms=10)
+        axes.plot(x, y, "o", color=colour, ms=10, clip_on=False)
         axes.plot([], [], "o", color=colour, label=run)
-    axes.margins(0.2)
+    axes.set_xlim(*_limits([100 * point["general"] for point in points.values()]))
+    axes.set_ylim(*_limits([100 * point["compositional"] for point in points.values()]))
     _legend(axes, theme)
     axes.set_xlabel("general ability, %", color=theme.ink)
     axes.set_ylabel("compositional ability, %", color=theme.ink)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from knowclip.console.counts import listed
 from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.benchmarks.registry import ability
 from knowclip.evaluation.report.margins import margins
@@ -48,10 +49,10 @@ class Report:
 
     def __post_init__(self) -> None:
         if self.baseline not in self.runs:
-            raise ValueError(f"baseline {self.baseline!r} is none of the runs {list(self.runs)}")
+            raise ValueError(f"baseline {self.baseline!r} is none of the runs: {listed(self.runs)}")
         taken = sorted(set(self.provenance) & set(RESERVED))
         if taken:
-            raise ValueError(f"provenance may not use the names {taken} of results.json")
+            raise ValueError(f"provenance may not use names of results.json: {listed(taken)}")
 
     def result(self, run: str, benchmark: str) -> Result | None:
         """Look up what a run scored on a benchmark."""

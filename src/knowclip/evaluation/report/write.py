@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knowclip.console.counts import listed
 from knowclip.evaluation.report import html_page as report_html
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.records import absent_lines, count_or_names, record_lines
@@ -106,7 +107,7 @@ def model_card(
         notes: lines on how what that library makes of it differs from what was measured.
     """
     if run not in summary["methods"]:
-        raise ValueError(f"no run {run!r}; there are {list(summary['methods'])}")
+        raise ValueError(f"no run {run!r}; there are {listed(summary['methods'])}")
     entries = {name: e for name, e in summary["benchmarks"].items() if run in e["methods"]}
     flaws = [f"- {e['title']}: {e['protocol']} {e['flaws']}".rstrip() for e in entries.values()]
     return "\n".join(

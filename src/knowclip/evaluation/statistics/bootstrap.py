@@ -157,7 +157,8 @@ def _outcomes(
     """
     items = result.items
     if "correct" not in items:
-        raise ValueError(f"{result.benchmark}: no per-item outcomes ('correct'); got columns {sorted(items)}")
+        columns = ", ".join(sorted(items))
+        raise ValueError(f"{result.benchmark}: no per-item outcomes ('correct'); got the columns {columns}")
     counted = np.ones(len(items["key"]), dtype=bool)
     if "group" in items:
         counted = np.asarray(items["group"]) != ""

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from knowclip.console.counts import listed
 from knowclip.evaluation.statistics.bootstrap import Difference, Interval, compare, interval
 from knowclip.types import Result
 
@@ -115,7 +116,7 @@ def check(condition: Condition, runs: Mapping[str, Sequence[Result]], model: str
             found = interval(ours)
     elif condition.against not in runs:
         raise ValueError(
-            f"{condition.text!r}: {condition.against!r} was not measured; there are {list(runs)}"
+            f"{condition.text!r}: {condition.against!r} was not measured; there are {listed(runs)}"
         )
     else:
         theirs = _find(condition, runs[condition.against], condition.against)

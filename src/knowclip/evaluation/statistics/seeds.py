@@ -33,7 +33,7 @@ def across_seeds(by_seed: Mapping[int, Mapping[str, Sequence[Result]]], *, basel
     """
     seeds = sorted(by_seed)
     if len(seeds) < 2:
-        raise ValueError(f"a spread needs at least two seeds, got {seeds}")
+        raise ValueError(f"a spread needs at least two seeds, got {len(seeds)}")
     found: dict[str, dict[str, list[Result]]] = {}
     for seed in seeds:
         for method, results in by_seed[seed].items():
@@ -94,8 +94,9 @@ def seeds_table(table: Mapping[str, Any]) -> Table:
     """Mean and standard deviation over seeds; an asterisk marks a clear difference."""
     from rich.table import Table
 
+    seeds = ", ".join(map(str, table["seeds"]))
     shown = Table(
-        caption=f"mean ± standard deviation over seeds {table['seeds']}, in %; (difference to "
+        caption=f"mean ± standard deviation over seeds {seeds}, in %; (difference to "
         f"{table['baseline']} in points; * same sign for all seeds and mean above 2 sd of the differences)"
     )
     shown.add_column("metric")

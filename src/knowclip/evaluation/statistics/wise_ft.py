@@ -102,7 +102,8 @@ def choose(
         ValueError: alpha 0 was not measured, the objective was not, or no alpha meets the conditions.
     """
     if 0.0 not in by_alpha:
-        raise ValueError(f"alpha 0, the base, must be among the alphas; got {sorted(by_alpha)}")
+        got = ", ".join(f"{alpha:g}" for alpha in sorted(by_alpha))
+        raise ValueError(f"alpha 0, the base, must be among the alphas; got {got}")
     rows: list[dict[str, Any]] = []
     for alpha, results in sorted(by_alpha.items()):
         runs = {BASE: by_alpha[0.0], "tuned": results}

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knowclip.console.counts import listed
 from knowclip.evaluation.benchmarks.locating import matching, one_edition, only
 from knowclip.evaluation.metrics import NotHereError
 from knowclip.storage import parquet
@@ -81,7 +82,7 @@ def _read_tsv(path: Path, spec: GlueTask) -> Iterator[Mapping[Any, Any]]:
         lines = iter([*csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)])
     header: Sequence[Any] = range(4) if isinstance(spec.label, int) else next(lines, [])
     if missing := [column for column in columns if column not in header]:
-        raise ValueError(f"{path}: no column {missing}; its header is {list(header)}")
+        raise ValueError(f"{path}: no column {listed(missing)}; its header is {listed(header)}")
     for number, line in enumerate(lines, start=1):
         record = dict(zip(header, line, strict=False))
         if any(column not in record for column in columns):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from knowclip.console.counts import listed
 from knowclip.knowledge.graph.image_files import IMAGE_SUFFIXES, coco_id
 from knowclip.knowledge.graph.store import literal
 from knowclip.storage.text_files import read_text
@@ -194,7 +195,7 @@ def _images(record: Mapping[str, Any], path: Path, where: str) -> Iterator[str |
             of = f"'image_id' {genome} may be of any data set, and " if genome else ""
             raise ValueError(
                 f"{path}: neither 'cocoid', 'image_id' of Visual Genome nor a file name ({_or(NAMES)}) in "
-                f"{where}: {of}it has the keys {list(record)}"
+                f"{where}: {of}it has the keys {listed(record)}"
             )
         yield _by_name(name)
 

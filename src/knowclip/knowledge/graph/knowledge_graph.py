@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from knowclip.console.counts import listed
 from knowclip.knowledge.graph.arrays import open_arrays
 from knowclip.knowledge.graph.store import TABLES, connect, literal, read_manifest
 from knowclip.types import Box, ImageRef, Triplet
@@ -46,7 +47,9 @@ class KnowledgeGraph:
         self.arrays = open_arrays(self.path, manifest)
         names = [source.name for source in self.sources]
         if unknown := set(image_roots or {}) - set(names):
-            raise ValueError(f"image_roots names {sorted(unknown)}; the sources of {path} are {names}")
+            raise ValueError(
+                f"image_roots names {listed(sorted(unknown))}; the sources of {path} are {listed(names)}"
+            )
         roots = {source.name: source.image_root for source in self.sources} | dict(image_roots or {})
         self._roots = [Path(roots[name]) for name in names]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from knowclip.console.counts import by_reason
 from knowclip.knowledge.graph.arrays import open_arrays
 from knowclip.knowledge.graph.finish import write_tables
 from knowclip.knowledge.graph.store import MAX_SOURCES, Source, connect, read_manifest, write_manifest
@@ -176,7 +177,7 @@ class GraphBuilder:
         staged = self._without_loops()
         if not staged:
             first = "".join(f" (first: {place})" for place in [*self._first.values()][:1])
-            read = f" of {self.records} records; left out: {dict(self.skipped)}{first}"
+            read = f" of {self.records} records; left out: {by_reason(self.skipped) or 'none'}{first}"
             names = ", ".join(source.name for source in sources)
             raise ValueError(f"{names}: no triplet left{read if self.records else ''}")
         counts = write_tables(self.connection, self.folder, self.report)

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from knowclip.console.counts import listed
+
 COLUMNS = ("head", "relation", "tail", "weight")
 SAMPLE_ROWS = 1000
 """Rows that are looked at for doubts."""
@@ -58,7 +60,7 @@ def header(names: Sequence[str], where: str) -> dict[str, int] | None:
     if {"head", "tail"} <= set(here) or len(set(here) & set(COLUMNS[:3]) & set(keys)) > 1:
         missing = ", ".join(repr(column) for column in COLUMNS[:3] if column not in here)
         raise ValueError(
-            f"{where}: {list(names)} looks like a header and names no column {missing}: call the columns "
+            f"{where}: {listed(names)} looks like a header and names no column {missing}: call the columns "
             "'head', 'relation', 'tail' and maybe 'weight'"
         )
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from knowclip.console.counts import listed
 from knowclip.knowledge.graph.staging import GraphBuilder
 from knowclip.knowledge.graph.store import Source, literal
 from knowclip.knowledge.readers.tables import MALFORMED, blank, number, read_lines, wordless
@@ -144,7 +145,7 @@ def _describe_relations(build: GraphBuilder) -> None:
 def _check_relations(relations: tuple[str, ...]) -> None:
     unknown = sorted(set(relations) - set(TEMPLATES))
     if unknown:
-        raise ValueError(f"ConceptNet has no relations {unknown}; it has {', '.join(TEMPLATES)}")
+        raise ValueError(f"ConceptNet has no relations {listed(unknown)}; it has {', '.join(TEMPLATES)}")
 
 
 def _unwanted(name: str, relations: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from knowclip.console.counts import listed
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.staging import graph_builder
 from knowclip.plugins import known
@@ -98,7 +99,9 @@ def import_graph(
     read = _function(name)
     options = dict(options or {})
     if unknown := set(options) - set(reader_options(name)):
-        raise ValueError(f"{name} has no options {sorted(unknown)}; it has {sorted(reader_options(name))}")
+        raise ValueError(
+            f"{name} has no options {listed(sorted(unknown))}; it has {listed(sorted(reader_options(name)))}"
+        )
     with graph_builder(out, **build) as builder:
         for reason, count in (left_out or {}).items():
             builder.records += count

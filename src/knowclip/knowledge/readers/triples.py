@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from knowclip.console.counts import listed
 from knowclip.knowledge.graph.staging import GraphBuilder
 from knowclip.knowledge.graph.store import Source, literal
 from knowclip.knowledge.readers import columns as named
@@ -108,7 +109,7 @@ def _read_parquet(path: Path, build: GraphBuilder) -> None:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}; it is damaged or cut off") from None
     places = named.header(names, str(path)) or {}
     if missing := set(named.COLUMNS[:3]) - set(places):
-        raise ValueError(f"{path}: no columns {sorted(missing)}; it has {names[:-1]}")
+        raise ValueError(f"{path}: no columns {listed(sorted(missing))}; it has {listed(names[:-1])}")
     texts = ", ".join(f"{_quoted(names[place])}::VARCHAR AS {column}" for column, place in places.items())
     table = f"(SELECT {texts}, file_row_number AS row FROM {scan})"
     head = f"SELECT head, relation, tail FROM {table} WHERE row < {named.SAMPLE_ROWS}"
