@@ -184,7 +184,7 @@ def test_test_labels_do_not_choose_the_penalty(tmp_path: Path) -> None:
 def test_classes_without_training_images_are_refused(tmp_path: Path) -> None:
     probe_data(tmp_path, "train", "test")
     (tmp_path / "test" / "red").rename(tmp_path / "test" / "violet")
-    with pytest.raises(ValueError, match=r"no training images of classes \['violet'\]"):
+    with pytest.raises(ValueError, match="no training images of classes violet;"):
         read_linear_probe(tmp_path)
 
 

@@ -264,7 +264,7 @@ def test_the_fusion_encoder_answers_as_one_triplet_at_a_time(folder: Path) -> No
     results = run_link_prediction(links, fusion)
     assert [result.benchmark for result in results] == ["link_tail", "link_head", "link_relation"]
     assert all(0 < result.metrics[result.main] <= 1 for result in results)
-    with pytest.raises(ValueError, match="without relations"):
+    with pytest.raises(ValueError, match="without the relations"):
         fusion.relation_scores(heads, heads, ["unheard of"])
 
 

@@ -87,7 +87,7 @@ def test_a_table_separated_in_two_ways_is_refused(command: str, typed: bool, tmp
 def test_columns_that_nothing_known_separates(tmp_path: Path) -> None:
     path = tmp_path / "tilde.csv"
     path.write_text("Nr~Datei~Text\n1~a.jpg~a dog\n")
-    with pytest.raises(ValueError, match=r"\['Nr~Datei~Text'\]: a single one. If .* comma, semicolon"):
+    with pytest.raises(ValueError, match=r"'Nr~Datei~Text': a single one. If .* comma, semicolon"):
         read(path)
 
 

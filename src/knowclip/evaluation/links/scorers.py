@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from knowclip.console.counts import some
 from knowclip.evaluation.feature_cache import Features
 from knowclip.evaluation.scoring import Scorer, model_hash
 from knowclip.models.triplet_encoder import LinkPredictor
@@ -212,8 +213,10 @@ class FusionLinks:
             ValueError: the classifier does not know one of them, or there is no classifier.
         """
         if unknown := [relation for relation in relations if relation not in self.columns]:
-            known = list(self.columns)[:5]
-            raise ValueError(f"the model was trained without relations {unknown[:5]}; it knows {known} ...")
+            known = some([*self.columns], most=5)
+            raise ValueError(
+                f"trained without the relations {some(unknown, most=5)}: the model knows {known}"
+            )
 
         def ask(start: int, end: int) -> Any:
             entities = self.predictor.encode_entities([*heads[start:end], *tails[start:end]])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from knowclip.console.counts import some
 from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.classification import read_classification
 from knowclip.evaluation.benchmarks.grading import class_table, describe, missing_images
@@ -163,7 +164,9 @@ def _renumbered(part: ZeroShot, train: ZeroShot) -> ZeroShot:
     number = {id: index for index, id in enumerate(ids)}
     missing = sorted({own[label] for label in part.labels} - number.keys())
     if missing:
-        raise ValueError(f"linear_probe: no training images of classes {missing[:5]}; they cannot be learned")
+        raise ValueError(
+            f"linear_probe: no training images of classes {some(missing, most=5)}; they cannot be learned"
+        )
     labels = [number[own[label]] for label in part.labels]
     return replace(part, labels=labels, names=train.names, ids=train.ids)
 

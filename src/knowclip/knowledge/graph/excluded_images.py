@@ -159,7 +159,7 @@ def _records(content: Any, path: Path) -> Iterable[tuple[str, Any]]:
     if all(isinstance(value, Mapping) for value in content.values()):
         return [(f"$.{key}", record) for key, record in content.items()]  # SugarCrepe, VALSE, GQA
     raise ValueError(
-        f"{path}: neither a list nor one under {_or(_LISTS)}, but an object of {list(content)[:8]}; "
+        f"{path}: neither a list nor one under {_or(_LISTS)}, but an object of {listed([*content][:8])}; "
         f"{FORMS} are read"
     )
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from knowclip.console.counts import some
+
 State = dict[str, torch.Tensor]
 
 _AVERAGE = re.compile(r"(?:.*_)?(?:ema|swa|avg|averaged?|shadow)(?:_.*)?", re.IGNORECASE)
@@ -47,7 +49,7 @@ def unwrap(content: Any, origin: object) -> State:
     """
     found = _unwrap(content, origin)
     if found is None:
-        keys = f" with keys {list(content)[:8]}" if isinstance(content, Mapping) else ""
+        keys = f" with keys {some([*content], most=8)}" if isinstance(content, Mapping) else ""
         raise ValueError(
             f"{origin}: expected a state dict of tensors, bare or under one of {', '.join(_WRAPPERS)}, got a "
             f"{type(content).__name__}{keys}"
