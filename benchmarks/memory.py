@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 KILOBYTES = 1024  # ru_maxrss counts them on Linux
 STEPS = 2
+OBJECTS = 60
+"""That the captions of a batch name."""
 GPU = 80e9
 """Bytes of a large one."""
 ADAMW = 16
@@ -62,10 +64,10 @@ def peak_of_steps(recipe: str, *, batch_size: int, chunk: int) -> int:
 
 
 def random_batch(model: DualEncoder, size: int) -> Batch:
-    """Random pairs with two negatives a caption and three triples a text, as the loader collates them."""
+    """Random pairs with two negatives a caption, three triples a text; a prompt for each of ``OBJECTS``."""
     import torch
 
-    from knowclip.types import Batch
+    from knowclip.types import Batch, Phrases
 
     end = int(model.tokenize(["a"])[0].max()) if model.context_length else 0
 
@@ -85,6 +87,7 @@ def random_batch(model: DualEncoder, size: int) -> Batch:
         images=torch.randint(0, 256, (size, 3, *model.image_size), dtype=torch.uint8),
         triples=torch.randint(3, 60, (size, 3, 3, 2)),
         negative_triples=torch.randint(3, 60, (size, 2, 3, 3, 2)),
+        objects=Phrases(texts=tokens(OBJECTS), ids=torch.arange(OBJECTS)),
     )
 
 
