@@ -292,20 +292,25 @@ def test_places_without_a_photo_are_refused_before_the_model_is_loaded(
 
 
 def test_a_model_that_is_named_is_loaded_again_and_noticed_when_it_changes(
-    photos: Path, out: Path, tmp_path: Path
+    photos: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from knowclip.export.open_clip import save_pretrained
 
     model = knowclip.load("scenes-base")
     folder = tmp_path / "model"
+    knowclip.Index.build(photos / "1.png", tmp_path / "shipped", model="scenes-base").close()
     save_pretrained(model, folder)
     knowclip.Index.build(photos, out, model=folder)
     assert len(knowclip.Index(out).search("a horse", rerank=False)) == 7
     with torch.no_grad():
         model.logit_scale.add_(0.1)
     save_pretrained(model, folder)
-    with pytest.raises(ValueError, match="cannot be compared"):
-        knowclip.Index(out).search("a horse", rerank=False)
+    with monkeypatch.context() as patch:  # its file says so
+        patch.setattr("knowclip.search.encoder.Encoder.load", lambda *_, **__: pytest.fail("it was loaded"))
+        with pytest.raises(ValueError, match="has other weights: their vectors cannot be compared"):
+            knowclip.Index(out).search("a horse", rerank=False)
+        with pytest.raises(ValueError, match=r"made with scenes-base, and .*model has other weights"):
+            knowclip.Index.start(tmp_path / "shipped", model=folder).encoder  # noqa: B018
     folder.rename(tmp_path / "moved")
     with pytest.raises(ValueError, match=r"the model of .*index=.*model is no file, no folder"):
         knowclip.Index(out).search("a horse", rerank=False)

@@ -23,6 +23,7 @@ from knowclip.models.images import ImageInput
 from knowclip.models.loading.load import load
 from knowclip.models.with_knowledge import WithKnowledge
 from knowclip.preflight.machine import open_clip_architectures, own_architectures, shipped_models
+from knowclip.search.store import IN_MEMORY
 from knowclip.storage.pixels import READING
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-IN_MEMORY = "a model in memory"
-"""Name of a model that was given as an object: nothing can load it again."""
 PARSER = "spacy"
 
 

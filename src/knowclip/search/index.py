@@ -20,8 +20,9 @@ from knowclip.search.found import DOUBT, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative
 from knowclip.search.scan import digest_of, refuse_empty
-from knowclip.search.store import DOING, Counts, Store, is_index
+from knowclip.search.store import DOING, IN_MEMORY, Counts, Store, is_index
 from knowclip.search.vectors import NearestImages
+from knowclip.search.weights import weights_of
 from knowclip.storage.locks import locked
 
 if TYPE_CHECKING:
@@ -102,17 +103,18 @@ class Index:
         Raises:
             ValueError: A new index without a model; a folder that holds other things.
         """
-        from knowclip.search.encoder import Encoder
-
         require("search", "search")
         folder = Path(folder)
         if is_index(folder) and (model is None or not _is_empty(folder)):
             return cls(folder, model=model, device=device)
         if model is None:
             raise ValueError(f"{folder} is no index yet: say which model is to make its vectors")
+        from knowclip.search.encoder import Encoder
+
         encoder = Encoder.load(model, device=device)
         with locked(folder, doing=DOING):
-            about = {"model": encoder.name, "fingerprint": encoder.fingerprint}
+            weights = weights_of(model) if isinstance(model, str | Path) else None
+            about = {"model": encoder.name, "fingerprint": encoder.fingerprint, "weights": weights}
             if not is_index(folder):  # another process may have been quicker
                 Store.create(folder, **about, width=encoder.clip.embed_dim).close()
             elif _is_empty(folder):
@@ -152,24 +154,36 @@ class Index:
         Raises:
             ValueError: It cannot be found, or is another one now: vectors of two models cannot be compared.
         """
-        from knowclip.search.encoder import IN_MEMORY, Encoder
-
         model = self.model_name if self._model is None else self._model
         if model == IN_MEMORY:
             raise ValueError(f"{self.folder} was made with {IN_MEMORY}: give it again, as model=...")
         if isinstance(model, str):
             check_model(model, key=f"the model of {self.folder}" if self._model is None else "")
+        if isinstance(model, str | Path):
+            self._same_weights(model)
+        from knowclip.search.encoder import Encoder  # torch: after what can be refused without
+
         return self._same(Encoder.load(model, device=self._device))
 
     def _same(self, encoder: Encoder) -> Encoder:
         """Refuse a model that did not make the vectors."""
-        if encoder.fingerprint != self._store.about("fingerprint"):
-            raise ValueError(
-                f"{self.folder} was made with {self.model_name} ({self._store.about('fingerprint')}), and "
-                f"{encoder.name} has other weights or preprocessing ({encoder.fingerprint}): their vectors "
-                "cannot be compared. Give the model it was made with, or index the photos into another folder"
-            )
+        if encoder.fingerprint != (made := self._store.about("fingerprint")):
+            other = f"{encoder.name} has other weights or preprocessing ({encoder.fingerprint})"
+            raise self._another(f"{self.model_name} ({made})", other)
         return encoder
+
+    def _same_weights(self, model: str | Path) -> None:
+        """Refuse it before it is loaded, where its file tells."""
+        made = self._store.about("weights")
+        given = weights_of(model) if made else None
+        if given is not None and given[0] == made[0] and given[1] != made[1]:
+            raise self._another(self.model_name, f"{model} has other weights")
+
+    def _another(self, made: str, other: str) -> ValueError:
+        return ValueError(
+            f"{self.folder} was made with {made}, and {other}: their vectors cannot be compared. Give the "
+            "model it was made with, or index the photos into another folder"
+        )
 
     def add(self, photos: Places, *, prune: bool = False, progress: Stages | None = None) -> Added:
         """Bring it up to date with folders of photos: only what is new is encoded.

@@ -25,6 +25,8 @@ from knowclip.preflight.machine import existing
 from knowclip.search.scan import FileState
 from knowclip.storage.own_folder import refuse_others
 
+IN_MEMORY = "a model in memory"
+"""Name of a model that was given as an object: nothing can load it again."""
 NAME, DOING = "photos.db", "indexing photos"
 OURS = (NAME, ".")
 """Beginnings of names that an index which was never finished leaves behind."""
@@ -85,8 +87,12 @@ class Store:
         self._db = _connected(folder / NAME)
 
     @classmethod
-    def create(cls, folder: Path, *, model: str, fingerprint: str, width: int) -> Self:
+    def create(
+        cls, folder: Path, *, model: str, fingerprint: str, width: int, weights: list[str] | None = None
+    ) -> Self:
         """Make an empty index for the vectors of one model, whole or not at all.
+
+        ``weights`` are those of ``weights_of``.
 
         Raises:
             ValueError: The folder holds other things.
@@ -94,7 +100,8 @@ class Store:
         refuse_others(folder, ours=OURS)
         db = _connected(folder / NAME)
         db.execute(f"PRAGMA page_size = {_PAGE}")
-        about = {"model": model, "fingerprint": fingerprint, "width": width, "changes": 0, "saved": -1}
+        about = {"model": model, "fingerprint": fingerprint, "weights": weights, "width": width}
+        about |= {"changes": 0, "saved": -1}
         with db:
             db.execute("BEGIN IMMEDIATE")
             for statement in filter(str.strip, _TABLES.split(";")):
@@ -116,13 +123,16 @@ class Store:
             yield
 
     def about(self, key: str) -> Any:
-        """``model``, its ``fingerprint``, the ``width`` D; ``changes`` made so far, and those ``saved``."""
-        (value,) = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
-        return json.loads(value)
+        """``model``, its ``fingerprint`` and ``weights``, the ``width`` D; ``changes`` made, those ``saved``.
+
+        None of what an older index does not say.
+        """
+        row = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
     def set_about(self, key: str, value: Any) -> None:
         """Change one of them."""
-        self._db.execute("UPDATE about SET value = ? WHERE key = ?", (json.dumps(value), key))
+        self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, json.dumps(value)))
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,40 @@
+"""A model's file of weights, recognised without loading the model: to load one takes seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from knowclip.preflight.machine import MODELS, open_clip_architectures, own_architectures, shipped_models
+
+FILE = "open_clip_model.safetensors"
+_LENGTH = 8
+"""Bytes before the header of a safetensors file: its length."""
+
+
+def weights_of(model: str | Path) -> list[str] | None:
+    """SHA-256 of what tensors a checkpoint has, by name, type and shape, and of their numbers.
+
+    Of two models with the same tensors, other numbers are other weights. None where this says nothing: no
+    ``open_clip_model.safetensors``, as of an architecture, another library's checkpoint, or a hub's.
+    """
+    path = next((path for path in _places(model) if path.is_file()), None)
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        try:
+            header = json.loads(file.read(int.from_bytes(file.read(_LENGTH), "little")))
+            header.pop("__metadata__", None)  # who wrote it, and when: no weights
+        except (ValueError, AttributeError, TypeError, OverflowError, MemoryError):
+            return None  # broken: told by what loads it
+        tensors = hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+        return [tensors, hashlib.file_digest(file, "sha256").hexdigest()]
+
+
+def _places(model: str | Path) -> list[Path]:
+    """Where ``models.loading`` finds the weights of a name or path: a shipped model, a folder, a run."""
+    if model in (*own_architectures(), *open_clip_architectures()):
+        return []
+    folder = MODELS / "shipped" / model if model in shipped_models() else Path(model)
+    return [folder / FILE, folder / "best" / FILE]
