@@ -18,7 +18,7 @@ from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.collect import collect, text
 from knowclip.evaluation.benchmarks.records import Record, json_records
-from knowclip.evaluation.metrics import NotHereError
+from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.types import ImageRef
 
 DROPPED_RELATIONS = frozenset(
@@ -117,7 +117,9 @@ def _read(
     path = next((place / name for place in places if (place / name).is_file()), None)
     if path is None:
         looked = ", ".join(map(str, places)) or "no folder: it has no such split"
-        raise NotHereError(f"no {name} for split {split!r} under {folder} (looked in {looked})")
+        there = any((place / name).is_file() for place in (folder, folder / "aro"))
+        kind = NoDataError if there else NotHereError  # there for another split, or not at all
+        raise kind(f"no {name} for split {split!r} under {folder} (looked in {looked})")
     if images is None:
         images = next((d for d in (path.parent / "images", folder / "images") if d.is_dir()), None)
     if images is None:

@@ -171,7 +171,10 @@ def read_zero_shot_objects(folder: Path, *, split: str = "test", allow_missing: 
     numbers = {name: number for number, name in enumerate(sorted({name for _, _, name in crops}))}
     if not numbers:
         left_out = by_reason(skipped) or "it has none"
-        raise NoDataError(f"zero_shot_objects: no object to classify in {objects_path} ({left_out})")
+        raise NoDataError(
+            f"zero_shot_objects: no object to classify in {objects_path}, on the {len(images):,} images of "
+            f"{images_path.name} ({left_out})"
+        )
     return ZeroShot(
         ZERO_SHOT_OBJECTS,
         images=[crop for crop, _, _ in crops],
