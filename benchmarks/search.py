@@ -170,8 +170,8 @@ class FaissGraph(Faiss):
 class Lance:
     """LanceDB: a table on disk and lists of it, as many and as many looked through as FAISS'.
 
-    In single precision and with as small a sample to learn the lists from: its own defaults (product-quantised,
-    256 vectors a list, 50 rounds) had not arranged a million of half precision after 15 CPU minutes.
+    In single precision and with as small a sample to learn the lists from: with its own defaults, product-
+    quantised, it had not arranged a million of half precision after 15 CPU minutes.
     """
 
     folder = "lance"
