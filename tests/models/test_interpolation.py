@@ -77,6 +77,12 @@ def measured(relation: float, retrieval: float) -> list[Result]:
     )
 
 
+def test_an_ability_has_the_items_of_its_own_benchmarks() -> None:
+    results = {result.benchmark: result for result in measured(0.5, 0.25)}
+    assert (results["compositional"].n, results["general"].n) == (200, 200)
+    assert results["general"].metrics == {"general": 0.25}
+
+
 SWEEP = {
     0.0: measured(0.5, 0.60),
     0.5: measured(0.7, 0.595),

@@ -101,7 +101,7 @@ def command(
         preflight.require("export", f"--to {to.value}")
     check_export(architecture or model, to.value)
     pairs = None if int8 is None else _calibration(int8, reading)
-    with waiting(f"loading {model}") as following:
+    with waiting(f"loading {model}"):
         from knowclip.api.card import run_of
         from knowclip.export.formats import WRITERS, loading_of
         from knowclip.models.loading.load import load
@@ -114,9 +114,9 @@ def command(
         )
         if measured:
             run_of(measured, loaded)
-        following(f"writing {out}")
     with atomic_folder(out) as written:  # whole: 32 bits, or a half of either, are not what was asked for
-        WRITERS[to.value](loaded, written)
+        with waiting(f"writing {out}"):
+            WRITERS[to.value](loaded, written)
         loading = loading_of(written)
         notes = [*_compare(loaded, written, source=Path(model)), *_eighth(loaded, written, pairs)]
         if measured:

@@ -27,7 +27,10 @@ def import_(
     path: Annotated[Path | None, typer.Argument(help="File or folder; none for 'concepts'.")] = None,
     options: Annotated[list[str] | None, typer.Argument(help="The reader's options, as key=value.")] = None,
     out: Out = Path("graph"),
-    max_bad: Annotated[float, typer.Option(help="Share of malformed records to tolerate.")] = 0.01,
+    max_bad: Annotated[
+        float | None,
+        typer.Option(help="Share of malformed records to tolerate. [default: 0.01, and 10 in any case]"),
+    ] = None,
     memory_limit: MemoryLimit = "1GB",
     threads: Threads = None,
     as_json: AsJson = False,

@@ -107,6 +107,7 @@ def command(
     )
     about = {"base": base, "tuned": tuned, "data": str(data), "split": read, "rule": rule, "chosen": chosen}
     _write_curve(out, {**about, "alphas": rows})
+    _tell_records(by_alpha[0.0])
     for table in _tables(rows, chosen):
         Screen().print(table)
     Screen().print(f"chosen: alpha {chosen:g}, {rule}")
@@ -163,6 +164,16 @@ def _measure(model: Any, benchmarks: list[Benchmark]) -> list[Result]:
     from knowclip.evaluation.suites.folder import run_suite
 
     return with_abilities(run_suite(benchmarks, Scorer(model)))
+
+
+def _tell_records(results: list[Result]) -> None:
+    """What was read of each benchmark, and what became of it: the same for every alpha."""
+    from knowclip.console.screen import Screen
+    from knowclip.evaluation.report.records import records
+
+    for result in results:
+        if told := records(result.details):
+            Screen(stderr=True).print(f"{result.benchmark}: {told}")
 
 
 def _write_curve(out: Path, told: dict[str, Any]) -> None:

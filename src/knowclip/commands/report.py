@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,8 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder to write report.html, report.md and plots to.")],
     title: Annotated[str, typer.Option(help="Of the page.")] = "knowclip report",
     baseline: Annotated[
-        str | None, typer.Option(help="Run for paired differences; the first by default.")
+        str | None,
+        typer.Option(help="Run for paired differences. [default: evaluate's, or the first]"),
     ] = None,
     card: Annotated[
         Path | None, typer.Option(help="Checkpoint folder whose README.md is written from the last run.")
@@ -46,10 +47,13 @@ def command(
         from knowclip.evaluation.store import absent_of, find_runs
 
         found = find_runs(runs)
+        baseline = baseline or _evaluated_with(runs, found) or next(iter(found))
+        # the page tells of the last one, beside the others
+        found = dict(sorted(found.items(), key=lambda run: run[0] != baseline))
         report = Report(
             title=title,
             runs={name: run.results for name, run in found.items()},
-            baseline=baseline or next(iter(found)),
+            baseline=baseline,
             absent=absent_of(found),
             choices={name: cases for run in found.values() for name, cases in run.cases.items()},
             provenance={"models": {name: run.model_hash for name, run in found.items()}},
@@ -63,6 +67,20 @@ def command(
     if card is not None:
         _write_card(card, found, summary)
         console.print(f"written: {card / 'README.md'}")
+
+
+def _evaluated_with(runs: Sequence[Path], found: Mapping[str, Run]) -> str | None:
+    """The baseline beside which a folder's results were told when they were measured."""
+    from knowclip.storage.text_files import read_json
+
+    for folder in runs:
+        try:
+            told = read_json(folder / "results.json")["baseline"]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # it holds one model's, or more than one evaluation wrote there
+        if isinstance(told, str) and told in found:
+            return told
+    return None
 
 
 def _write_card(card: Path, found: Mapping[str, Run], summary: Mapping[str, Any]) -> None:

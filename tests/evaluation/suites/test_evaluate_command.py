@@ -216,3 +216,18 @@ def test_importing_the_command_is_cheap() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_report_has_the_baseline_that_the_evaluation_had(tmp_path: Path) -> None:
+    """Whatever the order of the names: ``runs/mine`` comes before ``scenes-base`` in a folder's listing."""
+    found = {"runs/mine": None, "scenes-base": None}
+    assert report._evaluated_with([tmp_path], found) is None
+    for told, baseline in (
+        ('{"baseline": "scenes-base"}', "scenes-base"),
+        ('{"baseline": "gone"}', None),
+        ('{"baseline": []}', None),
+        ("[]", None),
+        ("{", None),
+    ):
+        (tmp_path / "results.json").write_text(told)
+        assert report._evaluated_with([tmp_path / "none", tmp_path], found) == baseline

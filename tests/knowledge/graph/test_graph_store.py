@@ -346,3 +346,6 @@ def test_bad_records_are_counted_up_to_a_share(tmp_path: Path) -> None:
     with graph_builder(tmp_path / "tolerant", max_bad=0.9) as builder:
         read(builder, 5, 20)
         builder.finish((SOURCE,))
+    told = r"1 of 6 records are malformed, more than the allowed share of 0\.1:"
+    with pytest.raises(ValueError, match=told), graph_builder(tmp_path / "asked", max_bad=0.1) as builder:
+        read(builder, 5, 1)  # a share that was asked for holds, of few records too

@@ -100,7 +100,16 @@ def test_placeholders_for_a_missing_id_are_left_out(tmp_path: Path) -> None:
     assert graph.sources[0].skipped == {"a placeholder (nan, NULL, -1, ...) for a missing id": 5}
 
 
-@pytest.mark.parametrize("weight", ["nan", "inf", "", "much"])
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("end", ["csv", "tsv"])
+def test_an_empty_weight_is_that_of_a_table_without_weights(tmp_path: Path, blank: str, end: str) -> None:
+    rows = [("dog", "is", "animal", "2"), ("dog", "is", "pet", blank)]
+    text = "".join(f"{(',' if end == 'csv' else chr(9)).join(row)}\n" for row in rows)
+    graph = read(tmp_path, f"t.{end}", text)
+    assert sorted(graph.arrays.weight.tolist()) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "much"])
 def test_a_weight_is_a_finite_number(tmp_path: Path, weight: str) -> None:
     graph = read(tmp_path, "t.csv", f"dog,is,animal,2\ndog,is,pet,{weight}\n")
     assert triplets(graph) == FACT and sum(graph.sources[0].skipped.values()) == 1

@@ -30,8 +30,8 @@ def with_abilities(results: Sequence[Result]) -> list[Result]:
         for kind, found in kinds.items()
         if found
     }
-    n = sum(result.n for result in results)
-    return [*results, Result("abilities", next(iter(means)), n, means)]
+    items = {kind: sum(result.n for result in found) for kind, found in kinds.items()}
+    return [*results, *(Result(kind, kind, items[kind], {kind: mean}) for kind, mean in means.items())]
 
 
 def objective_of(

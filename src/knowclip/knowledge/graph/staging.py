@@ -35,8 +35,8 @@ STAGING: dict[str, dict[str, str]] = {
 """Staged records by string ids; ``graph_finish`` numbers them."""
 
 BUFFER_ROWS = 100_000
-BAD_ALLOWED = 10
-"""So many malformed records are always tolerated, whatever their share."""
+BAD_ALLOWED, MAX_BAD = 10, 0.01
+"""So many malformed records are tolerated, or that share, where nothing else is asked for."""
 
 
 class GraphBuilder:
@@ -57,12 +57,14 @@ class GraphBuilder:
         folder: Path,
         connection: duckdb.DuckDBPyConnection,
         *,
-        max_bad: float,
+        max_bad: float | None,
         report: Callable[[str, float], None],
     ) -> None:
         self.folder = folder
         self.connection = connection
-        self.max_bad = max_bad
+        self.max_bad = MAX_BAD if max_bad is None else max_bad
+        self.few_bad = BAD_ALLOWED if max_bad is None else 0
+        """Malformed records that are no reason to refuse, whatever share of few they are."""
         self.report = report
         self.skipped: Counter[str] = Counter()
         self.images_left_out: Counter[str] = Counter()
@@ -127,11 +129,12 @@ class GraphBuilder:
         self.skipped[f"malformed: {reason}"] += count
         self._first.setdefault(f"malformed: {reason}", where)
         self._bad += count
-        if self._bad > max(BAD_ALLOWED, self.max_bad * self.records):
+        if self._bad > max(self.few_bad, self.max_bad * self.records):
+            few = f"{self.few_bad} and " if self.few_bad else ""
             raise ValueError(
                 f"{where}: {reason}; with it {self._bad} of {self.records} records are malformed, more than "
-                f"{BAD_ALLOWED} and the allowed share of {self.max_bad:g}: is this the right file and "
-                "format? Raise the share (--max-bad) if it is"
+                f"{few}the allowed share of {self.max_bad:g}: is this the right file and format? Raise the "
+                "share (--max-bad) if it is"
             )
 
     def flush(self) -> None:
@@ -226,7 +229,7 @@ def graph_builder(
     *,
     memory_limit: str = "1GB",
     threads: int | None = None,
-    max_bad: float = 0.01,
+    max_bad: float | None = None,
     report: Callable[[str, float], None] = _quiet,
 ) -> Iterator[GraphBuilder]:
     """Build a graph at ``out``, which appears only when all of it is written.
@@ -235,7 +238,8 @@ def graph_builder(
         out: Folder to make; must not exist.
         memory_limit: Of DuckDB (see ``graph_store.connect``); beyond it tables spill to disk beside ``out``.
         threads: Of DuckDB.
-        max_bad: Share of malformed records above which the import is refused.
+        max_bad: Share of malformed records above which the import is refused; None: 1%, and ten are tolerated
+            in any case.
         report: Called with what is being done and the fraction done of it.
     """
     if out.exists():

@@ -149,4 +149,6 @@ def _broken(weighted: bool) -> str:
 
 
 def _weight(weighted: bool) -> str:
-    return number("weight") if weighted else "1"
+    """SQL: an empty cell is a fact of weight 1, as in a table without weights."""
+    absent = "weight IS NULL OR trim(weight) = ''"
+    return f"CASE WHEN {absent} THEN 1 ELSE {number('weight')} END" if weighted else "1"

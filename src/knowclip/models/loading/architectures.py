@@ -19,6 +19,8 @@ from knowclip.models import preprocessing
 from knowclip.models.loading.checkpoints import COMPUTED
 from knowclip.models.loading.weight_files import read_json
 
+SHIPPED = Path(__file__).parent / "shipped"
+"""Folder of the checkpoints that ship with knowclip."""
 _FOLDER = Path(__file__).parent / "architectures"
 _QUICK = "-quickgelu"
 _PARTS = {"embed_dim", "vision_cfg", "text_cfg"}
@@ -40,6 +42,11 @@ def names() -> list[str]:
     return [*own_names(), *open_clip.list_models()]
 
 
+def shipped_names() -> list[str]:
+    """Name the checkpoints that ship with knowclip."""
+    return sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())
+
+
 def architecture(name: str) -> Architecture:
     """Return the architecture of that name, ours or open_clip's.
 
@@ -49,7 +56,7 @@ def architecture(name: str) -> Architecture:
     if name in own_names():
         return read_json(_FOLDER / f"{name}.json")
     if name not in names():
-        near = get_close_matches(name.partition("/")[0], names(), n=4)
+        near = get_close_matches(name.partition("/")[0], [*shipped_names(), *names()], n=4)
         hint = f"did you mean {', '.join(near)}?" if near else "open_clip.list_models() has the names"
         raise ValueError(f"{name!r} is no file, no folder and no architecture; {hint}")
     model_cfg = open_clip.get_model_config(name)

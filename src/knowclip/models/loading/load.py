@@ -31,6 +31,7 @@ from open_clip import download_pretrained
 from knowclip.models import preprocessing
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import architectures, checkpoints, hub
+from knowclip.models.loading.architectures import SHIPPED, shipped_names
 from knowclip.models.loading.building import (
     Activation,
     build,
@@ -45,8 +46,6 @@ from knowclip.storage.atomic import recover
 __all__ = ["RANDOM", "SHIPPED", "Activation", "build", "load", "shipped_names"]
 
 RANDOM = "random"
-SHIPPED = Path(__file__).parent / "shipped"
-"""Folder of the checkpoints that ship with knowclip."""
 
 
 def load(
@@ -106,11 +105,6 @@ def _is_architecture(path: Path, pretrained: str | Path | None) -> bool:
     """Whether a file describes a model to be built; the configuration of a folder stands for its weights."""
     named = path.suffix == ".json" and not path.name.endswith(INDEX) and path.is_file()
     return named and not (pretrained is None and is_config(path))
-
-
-def shipped_names() -> list[str]:
-    """Name the checkpoints that ship with knowclip."""
-    return sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())
 
 
 def _brings_preprocessing(name_or_path: str | Path) -> bool:
