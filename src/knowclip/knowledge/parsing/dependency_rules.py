@@ -30,6 +30,7 @@ def build_graph(words: Words, lemma: Lemma) -> SceneGraph:
     words.denied = denied_words(words)
     if words.denied:
         repair_denied(words)
+    words.cut_circles()
     return _Builder(words, lemma).graph()
 
 

@@ -83,15 +83,31 @@ class Words:
 
     def clause(self, index: int) -> int:
         """The verb or root a word belongs to: two mentions in one clause are two things."""
-        while not self.words[index].is_verb and self.words[index].head != index:
+        for _ in self.words:  # so often at most: a repair may have hung words on each other in a circle
+            if self.words[index].is_verb or self.words[index].head == index:
+                break
             index = self.words[index].head
         return index
 
     def is_below(self, index: int, ancestor: int) -> bool:
         """Whether a word hangs on another one, through others or not, or is it."""
-        while index != ancestor and self.words[index].head != index:
+        for _ in self.words:
+            if index == ancestor or self.words[index].head == index:
+                break
             index = self.words[index].head
         return index == ancestor
+
+    def cut_circles(self) -> None:
+        """Make a root of a word of each circle, which repairs of a text that is no English may leave."""
+        sound: set[int] = set()
+        for index in range(len(self.words)):
+            path = [index]
+            while path[-1] not in sound and (head := self.words[path[-1]].head) != path[-1]:
+                if head in path:
+                    self.attach(path[-1], path[-1], "ROOT")
+                    break
+                path.append(head)
+            sound.update(path)
 
     def attach(self, index: int, head: int, dep: str) -> None:
         """Hang a word on another one (on itself: make it a root)."""

@@ -53,7 +53,9 @@ def repair_denied(words: Words) -> None:
         if index in words.denied or word.head not in words.denied or not word.tag.startswith("VBG"):
             continue
         bearer = word.head
-        while bearer in words.denied and words[bearer].head != bearer:
+        for _ in range(len(words)):  # so often at most, as in ``Words.clause``
+            if bearer not in words.denied or words[bearer].head == bearer:
+                break
             bearer = words[bearer].head
         if bearer in words.denied or bearer >= index:
             continue
