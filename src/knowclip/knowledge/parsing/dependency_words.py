@@ -81,21 +81,21 @@ class Words:
         start, end = self.span(first, last)
         return " ".join(self.text[start:end].lower().split())
 
-    def clause(self, index: int) -> int:
-        """The verb or root a word belongs to: two mentions in one clause are two things."""
+    def climb(self, index: int, there: Callable[[int], bool]) -> int:
+        """From a word to what it hangs on, and on, until ``there`` holds or a root is reached."""
         for _ in self.words:  # so often at most: a repair may have hung words on each other in a circle
-            if self.words[index].is_verb or self.words[index].head == index:
+            if there(index) or self.words[index].head == index:
                 break
             index = self.words[index].head
         return index
 
+    def clause(self, index: int) -> int:
+        """The verb or root a word belongs to: two mentions in one clause are two things."""
+        return self.climb(index, lambda word: self.words[word].is_verb)
+
     def is_below(self, index: int, ancestor: int) -> bool:
         """Whether a word hangs on another one, through others or not, or is it."""
-        for _ in self.words:
-            if index == ancestor or self.words[index].head == index:
-                break
-            index = self.words[index].head
-        return index == ancestor
+        return self.climb(index, lambda word: word == ancestor) == ancestor
 
     def cut_circles(self) -> None:
         """Make a root of a word of each circle, which repairs of a text that is no English may leave."""

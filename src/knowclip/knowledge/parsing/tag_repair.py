@@ -52,11 +52,7 @@ def repair_denied(words: Words) -> None:
     for index, word in enumerate(words.words):
         if index in words.denied or word.head not in words.denied or not word.tag.startswith("VBG"):
             continue
-        bearer = word.head
-        for _ in range(len(words)):  # so often at most, as in ``Words.clause``
-            if bearer not in words.denied or words[bearer].head == bearer:
-                break
-            bearer = words[bearer].head
+        bearer = words.climb(word.head, lambda index: index not in words.denied)
         if bearer in words.denied or bearer >= index:
             continue
         for child in [c for c in word.children if c in words.denied]:
