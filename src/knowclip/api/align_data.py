@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from knowclip.data.captions.read import CaptionSet, read_captions
+from knowclip.data.formats.rows import NoSplitsError, NoSuchSplitError
 from knowclip.preflight.recipes import Sources
 
 TRAIN, VAL = "train", "val"
@@ -52,10 +53,9 @@ def _of_split(data: Path, split: str, columns: Mapping[str, Any], *, needed: boo
     """
     try:
         return read_captions(data, split=split, **columns)
-    except ValueError as error:
-        told = str(error)
-        if needed or "no split" not in told:
+    except NoSuchSplitError as error:
+        if needed:
             raise
-        if split == TRAIN and "it has: " in told and "it has: none" not in told:
-            raise ValueError(f"{told}. Say which to fit on: --split NAME") from error
+        if split == TRAIN and not isinstance(error, NoSplitsError):
+            raise ValueError(f"{error}. Say which to fit on: --split NAME") from error
     return None

@@ -74,15 +74,14 @@ def command(
 def _captions(train: Path, split: str | None, columns: dict[str, Any]) -> CaptionSet:
     """The captions of ``split``; where that is None those of "train", or all if there is no such split."""
     from knowclip.data.captions.read import read_captions
+    from knowclip.data.formats.rows import NoSuchSplitError
 
     if split is not None:
         return read_captions(train, split=split, **columns)
     try:
         return read_captions(train, split="train", **columns)
-    except ValueError as error:
-        if "no split" not in str(error):
-            raise
-    return read_captions(train, **columns)
+    except NoSuchSplitError:
+        return read_captions(train, **columns)
 
 
 def _table(told: dict[str, Any], trained: int) -> Any:

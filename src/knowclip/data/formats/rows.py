@@ -31,8 +31,12 @@ SPLIT_NAMES = {"val": ("val", "validation", "valid")}
 """What a split is called too, by Hugging Face's data sets."""
 
 
-class NoSplitsError(ValueError):
-    """A split was asked for of a file that tells none."""
+class NoSuchSplitError(ValueError):
+    """A split was asked for that a file does not hold."""
+
+
+class NoSplitsError(NoSuchSplitError):
+    """The file tells no splits at all."""
 
 
 class Row(NamedTuple):
@@ -135,7 +139,8 @@ def check_split(split: str | None, available: Iterable[str], path: Path) -> None
     names = sorted(set(available))
     if split is not None and split not in names:
         allowed = ", ".join(names) if names else "none: leave the split out"
-        raise ValueError(f"{path} has no split {split!r}; it has: {allowed}")
+        kind = NoSuchSplitError if names else NoSplitsError
+        raise kind(f"{path} has no split {split!r}; it has: {allowed}")
 
 
 def of_split(rows: Iterable[tuple[str | None, Row]], split: str | None, path: Path) -> Iterator[Row]:

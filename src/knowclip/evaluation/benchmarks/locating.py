@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from knowclip.data.captions.read import CaptionSet, read_captions
+from knowclip.data.formats.rows import NoSuchSplitError
 from knowclip.evaluation.benchmarks.card import Card
 from knowclip.evaluation.metrics import NoDataError, NotHereError
 from knowclip.storage.text_files import is_junk
@@ -106,7 +107,7 @@ def captioned(folder: Path, split: str, *, allow_missing: bool) -> CaptionSet:
 
 def _why_none(folder: Path, error: ValueError) -> str:
     """What is wrong: a folder of images without any captions has no splits either."""
-    if "no split" in str(error):
+    if isinstance(error, NoSuchSplitError):
         try:
             read_captions(folder, allow_missing=True)
         except ValueError as other:

@@ -16,6 +16,7 @@ import numpy as np
 
 from knowclip.data.captions.negatives import negatives_for
 from knowclip.data.captions.read import read_captions
+from knowclip.data.formats.rows import NoSuchSplitError
 from knowclip.evaluation.diagnosis.annotated import is_annotated, questions_of_graphs
 from knowclip.evaluation.diagnosis.captioned import questions_of_captions
 from knowclip.evaluation.diagnosis.questions import KINDS, Kind, Question, Questions, prepare
@@ -122,9 +123,7 @@ def _parts(
     """Captions to fit on, at most those of ``most`` images, and to ask about, with keys of their own."""
     try:
         parts = [read_captions(data, split=split, **columns) for split in (TRAIN, TEST)]
-    except ValueError as error:
-        if "no split" not in str(error):
-            raise
+    except NoSuchSplitError:
         whole = read_captions(data, **columns)
         rows = _held_out([example.image_id for example in whole.examples], seed)
         train, test = ([whole.examples[row] for row in part] for part in rows)
