@@ -13,7 +13,10 @@ from knowclip.data.formats.rows import NoSplitsError, NoSuchSplitError
 
 FILES = {
     "a.csv": ("image,caption\na.png,a dog\n", "image,caption,split\na.png,a dog,train\n"),
-    "a.jsonl": ('{"image": "a.png", "caption": "a dog"}\n', '{"image": "a.png", "caption": "a", "split": "x"}\n'),
+    "a.jsonl": (
+        '{"image": "a.png", "caption": "a dog"}',
+        '{"image": "a.png", "caption": "a dog", "split": "train"}',
+    ),
     "a.json": (
         json.dumps({
             "images": [{"id": 1, "file_name": "a.png"}],
