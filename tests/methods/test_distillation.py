@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from knowclip.methods.clip import Clip
 from knowclip.methods.distillation import Distillation
 from knowclip.methods.method import Method
 from knowclip.methods.negclip import NegClip
+from knowclip.methods.teacher import Teacher
 from knowclip.types import Batch
 from tiny import tiny_batch, tiny_model
 
@@ -107,6 +109,38 @@ def test_the_teacher_is_frozen_and_no_part_of_a_checkpoint(tmp_path) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
     save_method(method.train(), tmp_path / "out", name="negclip")
     assert not (tmp_path / "out" / SETTINGS).exists() and not teacher.training
+
+
+def test_a_phrase_is_encoded_once_and_alike_whatever_it_comes_with(monkeypatch) -> None:
+    teacher = Teacher(tiny_model())
+    phrases = tiny_batch(6, distinct=True).objects
+    some = dataclasses.replace(phrases, texts=phrases.texts[2:4], ids=phrases.ids[2:4])
+    alone = teacher.phrases(some)
+    torch.testing.assert_close(alone, teacher.texts(some.texts))
+    encoded = []
+    monkeypatch.setattr(teacher.model, "encode_text", spied(teacher.model.encode_text, encoded))
+    together = teacher.phrases(phrases)
+    assert torch.equal(together[2:4], alone) and torch.equal(together, Teacher(tiny_model()).phrases(phrases))
+    assert len(encoded) == len(phrases.ids) - 2
+    teacher.phrases(phrases)
+    assert len(encoded) == len(phrases.ids) - 2
+
+
+def test_no_more_phrases_are_kept_than_fit(monkeypatch) -> None:
+    monkeypatch.setattr("knowclip.methods.teacher._REMEMBERED", 3)
+    teacher = Teacher(tiny_model())
+    phrases = tiny_batch(6, distinct=True).objects
+    assert len(phrases.ids) > 3
+    assert torch.equal(teacher.phrases(phrases), teacher.phrases(phrases))
+    assert len(teacher._phrases) == 3
+
+
+def spied(function: Callable, calls: list) -> Callable:
+    def call(*arguments, **options):
+        calls.append(arguments)
+        return function(*arguments, **options)
+
+    return call
 
 
 def test_trunk_features_and_captions_without_objects() -> None:

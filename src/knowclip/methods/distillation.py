@@ -54,7 +54,7 @@ class Distillation(Term):
         if self.objects_weight:
             found["object_ids"] = batch.objects.ids
             found["object_features"] = encoded(model, batch.objects.texts)
-            found["teacher_object_features"] = self.teacher.texts(batch.objects.texts)
+            found["teacher_object_features"] = self.teacher.phrases(batch.objects)
         if self.crops:
             # a batch of crops has statistics of its own, not those of the images that the model will meet
             crops = random_crops(batch.images, number=round(self.crops * len(batch.images)))

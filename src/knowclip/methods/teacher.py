@@ -11,11 +11,15 @@ from open_clip.tokenizer import HFTokenizer
 from knowclip.data.images.decoding import fingerprint, probe_image
 from knowclip.methods.terms import encoded
 from knowclip.models.clip import DualEncoder
-from knowclip.types import Batch
+from knowclip.types import Batch, Phrases
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
+
+
+_REMEMBERED = 50_000
+"""Phrases whose embeddings are kept: at a width of 512, 100 MB."""
 
 
 class Teacher:
@@ -27,6 +31,7 @@ class Teacher:
 
     def __init__(self, model: DualEncoder) -> None:
         self.model = deepcopy(model).requires_grad_(False).eval()
+        self._phrases: dict[int, Tensor] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         """Itself: copies of a method may share what is frozen."""
@@ -56,6 +61,22 @@ class Teacher:
     def texts(self, tokens: Int[Tensor, "M L"]) -> Float[Tensor, "M E"]:
         """Its embeddings of texts, L2-normalised."""
         return encoded(self.model, tokens)
+
+    @torch.no_grad()
+    def phrases(self, phrases: Phrases) -> Float[Tensor, "O E"]:
+        """Its embeddings of phrases, L2-normalised: captions name the same ones again, so they are kept.
+
+        Each is encoded by itself, so that its last bits do not hang on those that it first came with: a run
+        that was resumed, and kept others, learns the same.
+        """
+        found = []
+        for row, key in enumerate(phrases.ids.tolist()):
+            if key not in self._phrases:
+                self._phrases[key] = self.texts(phrases.texts[row : row + 1])[0]
+            found.append(self._phrases[key])
+        while len(self._phrases) > _REMEMBERED:
+            del self._phrases[next(iter(self._phrases))]
+        return torch.stack(found) if found else self.texts(phrases.texts)
 
     @property
     def logit_scale(self) -> Float[Tensor, ""]:
