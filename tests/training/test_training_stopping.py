@@ -45,7 +45,7 @@ class Signalled(MemoryEpochs):
             yield batch
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_step_and_saves_and_the_run_goes_on_exactly(tmp_path, number, capfd) -> None:
     options = {"validate": score, "validate_every": 1}
     whole = make_trainer(tmp_path / "whole", **options)
@@ -68,6 +68,44 @@ def test_a_signal_ends_the_step_and_saves_and_the_run_goes_on_exactly(tmp_path, 
         for run in ("whole", "cut")
     ]
     assert logs[0] == logs[1]
+
+
+def test_a_terminal_that_closes_takes_no_step_with_it(tmp_path) -> None:
+    kept = [os.dup(number) for number in (1, 2)]
+    terminal, end = os.openpty()
+    for number in (1, 2):
+        os.dup2(end, number)
+    os.close(end)
+
+    class Closed(MemoryEpochs):
+        def epoch(self, number, *, skip=0):
+            for index, batch in enumerate(super().epoch(number, skip=skip), start=skip):
+                if index == 1:
+                    os.close(terminal)
+                    with pytest.raises(OSError, match="Input/output"):
+                        os.write(2, b"gone")
+                    for _ in range(2):  # as the terminal and the shell do
+                        os.kill(os.getpid(), signal.SIGHUP)
+                yield batch
+
+    try:
+        with pytest.raises(TrainingStopped) as stopped:
+            make_trainer(tmp_path, batches=Closed(3)).fit()
+        os.write(2, b"told to nobody")
+    finally:
+        for number, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, number)
+            os.close(before)
+    assert (stopped.value.position.step, stopped.value.number) == (2, signal.SIGHUP)
+    assert make_trainer(tmp_path).fit(resume=True).step == 4
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert make_trainer(tmp_path, batches=Signalled(4, signal.SIGHUP)).fit().step == 4
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_signal_stops_at_once(tmp_path) -> None:

@@ -41,7 +41,7 @@ def show(context: typer.Context) -> None:
             written = datetime.fromtimestamp(entry.modified).strftime("%Y-%m-%d")
             table.add_row(entry.kind, entry.name, decimal(entry.size), written)
         console.print(table)
-    console.print(f"{folder} ({VARIABLE} names another): {told(entries)}", soft_wrap=True)
+    console.print(f"{folder} ({VARIABLE} names another): {told(entries)}")
     if others:
         console.print(f"{others:,} other things there are not knowclip's, and never removed by it")
 

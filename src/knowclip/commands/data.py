@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Say where NAME's files come from, and with --out download those that may be downloaded."""
     if formats:
-        print(list_formats())
+        for line in list_formats().splitlines():
+            Screen().print(line, soft_wrap=line.startswith(" "))  # a sample is to be copied
         return
     if name is None:
         raise ValueError("give a benchmark or suite of `knowclip benchmarks`, or --formats")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from knowclip.data.graphs.rows import take
+from knowclip.training.stopping import HANGUP
 from knowclip.types import Batch, Features, GraphBatch, Phrases, SubgraphTexts
 
 Record = TypeVar("Record", Batch, GraphBatch, Phrases, SubgraphTexts, Features)
@@ -105,6 +106,8 @@ def _leave_signals(worker: int) -> None:
     So the first SIGTERM passes by; the trainer ends its workers by another way, and by a second one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if HANGUP is not None:
+        signal.signal(HANGUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _heed_the_next)
 
 

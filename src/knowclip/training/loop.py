@@ -99,8 +99,8 @@ class Trainer:
     def fit(self, *, resume: bool = False) -> Position:
         """Train to the last step, or while ``patience`` lasts; return where the run ended, best included.
 
-        The run's folder is locked meanwhile. Ctrl-C or SIGTERM ends the step and saves ``last``; a validation
-        is broken off and made up for on resuming.
+        The run's folder is locked meanwhile. Ctrl-C, SIGTERM or SIGHUP ends the step and saves
+        ``last``; a validation is broken off and made up for on resuming.
 
         Raises:
             ValueError: If loss or gradient is not finite ``max_nonfinite`` times in a row, there is nothing

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in training: the first ends the step and saves it, the second ends the process."""
+"""Ctrl-C, SIGTERM, a terminal closed: the first ends the step and saves it, the second ends the process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Self
 
 from knowclip.training.checkpoint import Position
 
+HANGUP = getattr(signal, "SIGHUP", None)
+"""What a terminal sends when it closes or its connection is lost; None where there is no such signal."""
 _SETTLED = 2.0
 """Seconds within which a launcher of several processes passes on a signal that they have already."""
 
@@ -39,8 +41,9 @@ class Interrupted(BaseException):
 
 
 class StopRequest:
-    """Takes note of the first SIGINT or SIGTERM while it is entered; the second is a KeyboardInterrupt.
+    """Takes note of the first SIGINT, SIGTERM or SIGHUP inside; the second is a KeyboardInterrupt.
 
+    SIGHUP is left alone where it is ignored, as under ``nohup``: such a run is to outlive its terminal.
     Outside the main thread, where Python cannot handle signals, it takes note of nothing.
 
     Args:
@@ -53,11 +56,15 @@ class StopRequest:
         self._since = 0.0
         self._interrupts = False
         self._before: dict[int, signal.Handlers] = {}
+        self._terminals: list[int] = []
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._take)
+            if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+                self._before[HANGUP] = signal.signal(HANGUP, self._take)
+            self._terminals = [number for number in (1, 2) if os.isatty(number)]
         return self
 
     def __exit__(
@@ -81,7 +88,11 @@ class StopRequest:
             self._interrupts = False
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if number == HANGUP:
+            self._let_go_of_terminal()
         if self.number is not None:
+            if number == HANGUP:  # the shell sends one and the terminal another
+                return
             if time.monotonic() - self._since < self._settled:
                 return
             raise KeyboardInterrupt
@@ -90,3 +101,10 @@ class StopRequest:
         os.write(2, told.encode())  # print is not for signal handlers
         if self._interrupts:
             raise Interrupted
+
+    def _let_go_of_terminal(self) -> None:
+        """Print to nowhere from now on: writes to a terminal that is gone fail, and lose the step."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for terminal in self._terminals:
+            os.dup2(nowhere, terminal)
+        os.close(nowhere)
