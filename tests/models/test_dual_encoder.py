@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +287,14 @@ def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_weights(tmp_path)
     assert before and all(torch.equal(value, before[n]) for n, value in model.named_buffers() if n in before)
     assert model.model.visual.training and not model.model.visual.bn1.training
     assert model.model.visual.bn1.weight.grad is not None
+
+
+def test_a_copy_has_weights_of_its_own_and_shares_the_tokenizer(tmp_path) -> None:
+    model = make("vit_quickgelu", tmp_path).train()
+    copied = copy.deepcopy(model)
+    assert copied.tokenizer is model.tokenizer and copied.config == model.config and copied.training
+    assert torch.equal(copied.encode_text("a dog"), model.encode_text("a dog"))
+    assert copied.text_reader(["a dog"]).equal(model.tokenize("a dog"))
+    with torch.no_grad():
+        copied.logit_scale.add_(1)
+    assert copied.logit_scale != model.logit_scale and copied.config is not model.config

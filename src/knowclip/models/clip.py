@@ -6,7 +6,8 @@ Shape legend: B batch, L text tokens, N image tokens, D embedding width, W tower
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from open_clip import CLIP, CustomTextCLIP
@@ -84,6 +85,13 @@ class DualEncoder(nn.Module):
         self._batch_norm_frozen = False
         self.text_trunk: TextTrunk | None = None
         self.adapters: Adapters | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As of any module, but of the tokenizer: nothing changes it, and its merges are half a million."""
+        memo[id(self.tokenizer)] = self.tokenizer
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(deepcopy(vars(self), memo))
+        return copied
 
     @property
     def logit_scale(self) -> nn.Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -76,7 +77,9 @@ def open_tokenizer(text_cfg: dict[str, Any], source: str | Path | None = None) -
     options = text_cfg.get("tokenizer_kwargs") or {}
     name = text_cfg.get("hf_tokenizer_name")
     if not name:
-        return SimpleTokenizer(context_length=context_length, **options)
+        if options:
+            return SimpleTokenizer(context_length=context_length, **options)
+        return _simple_tokenizer(context_length)
     brought = source is not None and any((Path(source) / file).is_file() for file in _FILES)
     if source is not None and not brought and name == HERE:
         raise ValueError(f"{source} holds no tokenizer: put {_FILES[0]} (or another of {_NAMED}) there")
@@ -97,6 +100,12 @@ def open_tokenizer(text_cfg: dict[str, Any], source: str | Path | None = None) -
             f"checkpoint nor to be had from the Hugging Face hub: put the tokenizer files of {name} "
             f"({_NAMED}) into {where}. ({reason})"
         ) from error
+
+
+@cache
+def _simple_tokenizer(context_length: int) -> SimpleTokenizer:
+    """CLIP's own, read once in a process: models share it, and the words that it has split already."""
+    return SimpleTokenizer(context_length=context_length)
 
 
 def fit_text_cfg(text_cfg: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
