@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ from knowclip.training import monitor
 from knowclip.training.checkpoint import Checkpointer
 from knowclip.training.stopping import TrainingStopped
 from knowclip.types import Example, ImageRef
+
+
+@pytest.fixture(autouse=True)
+def heeded_hangups() -> Iterator[None]:
+    """As on a terminal: the tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def score(model) -> dict[str, float]:
