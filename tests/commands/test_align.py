@@ -67,6 +67,10 @@ def test_a_map_is_fitted_folded_and_measured(data: Path, model: Path, tmp_path: 
     for steps in ("1", "300"):  # a folder of its own is replaced
         run = CliRunner().invoke(app, [*arguments, "--steps", steps])
         assert run.exit_code == 0, run.output
+    (out / "notes.txt").write_text("mine")
+    told = refused(*arguments)
+    assert "holds other files, which would be replaced (notes.txt): choose another folder" in told
+    (out / "notes.txt").unlink()
     told = json.loads((out / "align.json").read_text())
     assert told["pairs"] == {"train": 48, "val": 24, "negatives": told["pairs"]["negatives"]}
     assert told["pairs"]["negatives"] >= 48

@@ -237,6 +237,9 @@ def test_interpolate_saves_the_chosen_checkpoint_and_the_curve(validation: Path,
     assert same == (curve["chosen"] == 0.0)
     strangers = run(interpolate, "scenes-base", tmp_path / "tuned", "--data", validation, "--out", out)
     assert "weights can only be interpolated between a base" in str(strangers.exception)
+    (out / "best/notes.txt").write_text("mine")
+    again = run(interpolate, "scenes-base", tmp_path / "tuned", "--data", validation, "--out", out)
+    assert "holds other files, which would be replaced (best/notes.txt)" in str(again.exception)
 
 
 def test_the_model_card_is_written_for_the_measured_weights_only(

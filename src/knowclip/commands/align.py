@@ -112,8 +112,10 @@ def _write(out: Path, aligned: Aligned, asked: dict[str, Any]) -> None:
 
     from knowclip.evaluation.report.write import to_json
     from knowclip.storage.atomic import atomic_file
+    from knowclip.storage.own_folder import files_of
 
     content = {**asked, **asdict(aligned), "command": " ".join(["knowclip", *sys.argv[1:]])}
+    content["files"] = files_of(out)
     with atomic_file(out / REPORT) as path:
         path.write_text(to_json(content) + "\n", encoding="utf-8")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,26 +28,28 @@ def already_done(out: Path, asked: Mapping[str, Any]) -> str | None:
         A line for the user; None: there is no finished demo.
 
     Raises:
-        ValueError: A demo of other settings is finished there, or files lie there that are no demo's.
+        ValueError: A demo of other settings was begun there, or files lie there that are no demo's.
     """
     from knowclip.preflight import machine as preflight
 
-    preflight.own_folder(out, mark=MARK)
-    if not (out / "results.json").is_file():
-        return None
-    if _asked_of(out) != asked:
+    if (out / MARK).is_file():
+        preflight.writable_folder(out)
+    else:
+        preflight.own_folder(out)
+    done = (out / "results.json").is_file()
+    if (done or _begun(out)) and _asked_of(out) != asked:
         raise ValueError(
-            f"--out {out} holds a finished demo of other settings ({MARK} has them): give --out another "
-            f"folder, or delete {out}"
+            f"--out {out} holds a {'finished' if done else 'stopped'} demo of other settings ({MARK} has "
+            f"them): give --out another folder, or delete {out}"
         )
-    return f"already done: open {out / 'report.html'}; delete {out} to train again"
+    return None if not done else f"already done: open {out / 'report.html'}; delete {out} to train again"
 
 
 @contextmanager
 def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[None]:
     """Hold the folder of a demo while it runs, so that no second one begins there, and mark it.
 
-    A demo of the same settings that was stopped there goes on; what one of other settings left is removed.
+    A demo that was stopped there goes on; it is of the same settings (:func:`already_done`).
 
     Raises:
         ValueError: A demo runs there.
@@ -58,13 +59,7 @@ def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[None]
 
     with locked(out, doing="running a demo"):
         if left := sorted(str(path) for path in _begun(out)):
-            if _asked_of(out) == asked:
-                console.print(f"a demo was stopped here, and goes on: {', '.join(left)}", soft_wrap=True)
-            else:
-                told = f"in place of a demo of other settings that was stopped: {', '.join(left)}"
-                console.print(told, soft_wrap=True)
-                for path in left:
-                    shutil.rmtree(path)
+            console.print(f"a demo was stopped here, and goes on: {', '.join(left)}", soft_wrap=True)
         with atomic_file(out / MARK) as partial:
             partial.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
         yield

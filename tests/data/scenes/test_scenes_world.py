@@ -163,3 +163,25 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="32 pixels"):
         write_scenes(tmp_path / "x", numbers={"val": 2}, size=16)
     assert not (tmp_path / "x").exists()
+
+
+def test_the_command_never_writes_over_what_is_there(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from knowclip.cli import build_app
+
+    def go(*asked: str) -> str:
+        none = (f"--{name}=0" for name in ("val", "test", "val-twins", "test-twins"))
+        arguments = ["scenes", str(tmp_path / "s"), *none, "--workers=1", "--size=32", *asked]
+        ended = CliRunner().invoke(build_app(), arguments)
+        return str(ended.exception or ended.output)
+
+    assert "4 scenes" in go("--train=4")
+    (tmp_path / "s/mine.txt").write_text("hello")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
+    told = go("--train=2", "--seed=1")
+    assert "holds scenes of other settings: train 4 (asked: 2), seed 0 (asked: 1); choose another" in told
+    assert f"already there: {tmp_path / 's'}" in go("--train=4").replace("\n", "")
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
+    (tmp_path / "s/scenes.json").write_text("{}")
+    assert "holds other files, which would be replaced (README.txt, " in go("--train=4")

@@ -24,6 +24,8 @@ from knowclip.data.scenes.world import SPLITS, Scene, draw_scenes
 from knowclip.storage.atomic import atomic_folder
 from knowclip.types import Box
 
+MARK = "scenes.json"
+"""File with the settings of a folder of scenes."""
 _CHUNK = 500
 _README = """OpenMoji scenes, made by `knowclip scenes` with {settings}.
 
@@ -187,11 +189,36 @@ def write_scenes(
     return drawn
 
 
+def already_drawn(
+    out: Path, numbers: Mapping[str, int], twins: Mapping[str, int], *, seed: int, size: int
+) -> bool:
+    """Whether scenes of these settings stand in a folder; they are of :func:`write_scenes`.
+
+    Raises:
+        ValueError: Scenes of other settings do; naming what differs.
+    """
+    try:
+        there = json.loads((out / MARK).read_text(encoding="utf-8"))
+        settings = {name: (there[name], asked) for name, asked in _told(numbers, twins, seed, size).items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if others := [f"{name} {was} (asked: {now})" for name, (was, now) in settings.items() if was != now]:
+        raise ValueError(
+            f"{out} holds scenes of other settings: {', '.join(others)}; choose another folder, or remove "
+            "this one"
+        )
+    return True
+
+
+def _told(numbers: Mapping[str, int], twins: Mapping[str, int], seed: int, size: int) -> dict[str, int]:
+    settings = {split: numbers.get(split, 0) for split in SPLITS}
+    settings |= {f"{split}_twins": twins.get(split, 0) for split in SPLITS}
+    return settings | {"seed": seed, "size": size}
+
+
 def _write_settings(
     out: Path, numbers: Mapping[str, int], twins: Mapping[str, int], *, seed: int, size: int
 ) -> None:
-    settings: dict[str, Any] = {split: numbers.get(split, 0) for split in SPLITS}
-    settings |= {f"{split}_twins": twins.get(split, 0) for split in SPLITS}
-    settings |= {"seed": seed, "size": size}
-    _dump(out / "scenes.json", settings | {"licence": LICENCE})
+    settings = _told(numbers, twins, seed, size)
+    _dump(out / MARK, settings | {"licence": LICENCE})
     (out / "README.txt").write_text(_README.format(settings=settings, licence=LICENCE), encoding="utf-8")
