@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from knowclip.api.runs import finished
+from knowclip.api.runs import finished, seed_of
 from knowclip.recipe.load import load_recipe
 
 
@@ -33,3 +33,9 @@ def test_a_run_is_finished_if_all_is_trained_and_validated(
     assert (told is not None) == ends
     if told:
         assert told.startswith(f"{tmp_path} is finished: all 4 steps are done; raise train.steps")
+
+
+def test_the_seed_of_a_run_is_found_from_its_folder_and_its_best(tmp_path) -> None:
+    (tmp_path / "recipe.yaml").write_text("seed: 3\n")
+    assert seed_of(tmp_path) == seed_of(str(tmp_path / "best")) == 3
+    assert seed_of("ViT-B-32/openai") == seed_of(tmp_path / "other" / "best") == 0

@@ -177,8 +177,11 @@ def test_what_a_recipe_leaves_open_is_told_before_training(world, stand_in, tmp_
     (tmp_path / "captions.csv").write_text("\n".join(["image,caption", *captions]) + "\n")
     data = [f"data.train.path={world}/captions_train.json", f"data.val={{path: {tmp_path}/captions.csv}}"]
     recipe = load_recipe("negclip", [*stand_in, *data, *shares, "data.max_overlap=1"])
-    trainer, _ = build_trainer(recipe)
-    lines = plan(recipe, trainer)
+    trainer, pairs = build_trainer(recipe)
+    lines = plan(recipe, trainer, pairs)
     assert lines[0] == "warm-up: 2 steps of 4"
     assert lines[1].startswith("validation's swaps, one negative a caption: mean over ")
     assert "'knowclip evaluate' draws from all negatives of every kind" in lines[1]
+    images = len({example.image for example in pairs.train})
+    one = recipe.model_copy(update={"data": recipe.data.model_copy(update={"captions_per_image": "one"})})
+    assert plan(one, trainer, pairs)[0].startswith(f"an epoch shows each of {images} images once, with one")

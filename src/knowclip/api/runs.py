@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from knowclip.recipe.recipe import Recipe
     from knowclip.training.loop import Trainer
 
@@ -73,6 +72,16 @@ def finished(recipe: Recipe) -> str | None:
     return (
         f"{run} is finished: all {told['step']:,} steps are done; raise train.steps or train.epochs to go on"
     )
+
+
+def seed_of(model: str | Path) -> int:
+    """With which seed the run of a checkpoint drew the weights that its start had in no file; 0 of no run."""
+    import yaml
+
+    for folder in (Path(model), Path(model).parent):  # of the run, or its best
+        if (folder / "recipe.yaml").is_file():
+            return int(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))["seed"])
+    return 0
 
 
 def open_run(recipe: Recipe, *, resume: bool, trainer: Trainer | None = None) -> None:

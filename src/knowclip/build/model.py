@@ -15,6 +15,7 @@ def build_model(config: ModelConfig) -> DualEncoder:
         pretrained=config.pretrained,
         activation=config.activation,
         preprocess=config.preprocess,
+        seed=None,  # the run's own, which the trainer has set
     )
     if config.lock_image:
         model.lock_image_trunk(dropout=config.trunk_dropout)

@@ -87,11 +87,12 @@ def command(
     if mains and maximise is None:
         Screen(stderr=True).print(f"maximised: {objective}, the mean of {', '.join(mains)} (--maximise)")
     with waiting(f"loading {base} and {tuned}") as following:
+        from knowclip.api.runs import seed_of
         from knowclip.export.open_clip import save_pretrained
         from knowclip.models.interpolation import interpolate, refuse_strangers
         from knowclip.models.loading.load import load
 
-        ends = load(base, device=device), load(tuned, device=device)
+        ends = load(base, device=device, seed=seed_of(tuned)), load(tuned, device=device)
         refuse_strangers(*ends)
         by_alpha = {}
         for alpha in steps:

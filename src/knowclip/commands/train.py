@@ -53,7 +53,7 @@ def command(
     main = trainer.accelerator.is_main_process
     console = Screen(stderr=True, quiet=not main)
     console.print(f"recipe {config.source}")
-    for line in (*summary(trainer, pairs), *negatives_told(config, pairs), *plan(config, trainer)):
+    for line in (*summary(trainer, pairs), *negatives_told(config, pairs), *plan(config, trainer, pairs)):
         console.print(line)
     if dry_run:
         for line in check_images(config, trainer, pairs):

@@ -32,12 +32,18 @@ OTHER_SWAPS = "'knowclip evaluate' draws from all negatives of every kind: its s
 TRAINING = "training images"
 
 
-def plan(recipe: Recipe, trainer: Trainer) -> list[str]:
-    """What of a run its recipe does not say outright: steps of warm-up, whose weights are kept, its swaps."""
+def plan(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> list[str]:
+    """What of a run its recipe does not say outright: an epoch's pairs, warm-up, whose weights, its swaps."""
+    from knowclip.data.captions.by_image import by_image
     from knowclip.evaluation.benchmarks.swaps import BlindScored
     from knowclip.training.optim import warmup_steps
 
     lines = []
+    if pairs.train and recipe.data.captions_per_image == "one":
+        images = counted(len(by_image(pairs.train)), "image")
+        lines.append(
+            f"an epoch shows each of {images} once, with one of its captions (data.captions_per_image=one)"
+        )
     if warmup := warmup_steps(recipe.schedule.warmup, trainer.steps):
         lines.append(f"warm-up: {counted(warmup, 'step')} of {trainer.steps:,}")
     if trainer.ema is not None:

@@ -78,6 +78,8 @@ def test_a_summary_is_told_as_table_json_and_picture() -> None:
         ([0.9, 1.0, 0.9, 0.6, 0.6, 0.5], TEXT),
         ([0.6, 1.0, 0.55, 1.0, 0.5, 0.5], PATCHES),
         ([1.0, 1.0, 1.0, 1.0, 0.55, 0.5], MAP),
+        ([0.7, 0.7, 0.9, 0.9, 0.6, 0.55], MAP),  # pooled vectors that know prove their tokens
+        ([1.0, 1.0, 0.9, 0.9, 0.6, 0.64], None),  # a map below the cosine had too little data
         ([1.0, 1.0, 0.95, 0.97, 0.96, 0.93], None),
         ([0.537, 0.9, 0.58, 0.9, 0.6, 0.641], None),  # own photos: the probes had too little data
     ],

@@ -260,14 +260,26 @@ def test_worst_errors_are_those_with_the_widest_margins(report: Report) -> None:
 def test_models_measured_on_other_items_stand_side_by_side(report: Report, tmp_path: Path) -> None:
     whole = report.runs["plain"][0]
     few = np.arange(len(whole.items["key"])) < 12
-    part = replace(whole, n=12, items={name: column[few] for name, column in whole.items.items()})
-    both = replace(report, runs={"plain": [part], "ours": report.runs["ours"]}, headline="")
+    items = {name: column[few] for name, column in whole.items.items()}
+    blind = {run: {"text_only": {"accuracy": share, "strongest": "ngram"}} for run, share in
+             (("plain", 0.75), ("ours", 0.8125))}  # fmt: skip
+    part = replace(whole, n=12, items=items, details=whole.details | blind["plain"])
+    ours = report.runs["ours"][0]
+    ours = replace(ours, details=ours.details | blind["ours"])
+    both = replace(report, runs={"plain": [part], "ours": [ours]}, headline="")
     summary = write_report(both, tmp_path)
     entry = summary["benchmarks"]["vg_relation"]
     assert entry["methods"]["ours"]["difference"] is None and entry["best"] == []
     page = (tmp_path / "report.html").read_text()
     assert "n = 12: other items than others, not compared" in page
     assert "n = 12: other items" in markdown(summary) and "n = 27: other items" in markdown(summary)
+    # each beside what text alone reads of its own items
+    assert "75.0 ngram plain / 81.2 ngram ours" in markdown(summary)
+    assert "on the items of plain" in page and "on the items of ours" in page
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(console_table(summary))
+    printed = console.export_text()
+    assert "plain, text only 75.0% ngram" in printed and "ours, text only 81.2% ngram" in printed
 
 
 def test_one_item_has_no_interval(report: Report) -> None:

@@ -22,7 +22,8 @@ def test_every_margin_is_counted_on_the_side_where_it_lies() -> None:
     assert found is not None
     edges, a = np.array(found["edges"]), found["runs"]["a"]
     assert len(edges) == BINS + 1 and edges[BINS // 2] == 0 and edges[0] == -edges[-1]
-    assert sum(a["counts"][: BINS // 2]) == 2 and sum(a["counts"]) == a["n"] == 5
+    assert sum(a["counts"][: BINS // 2]) == sum(a["counts"][BINS // 2 :]) == 2 and a["ties"] == 1
+    assert sum(a["counts"]) + a["ties"] == a["n"] == 5
     assert (a["median"], a["above"], a["missing"]) == (0.0, pytest.approx(0.4), 0)
     assert found["runs"]["b"]["counts"][-1] == 2  # beyond the end: counted in the last bar
 
@@ -30,7 +31,7 @@ def test_every_margin_is_counted_on_the_side_where_it_lies() -> None:
 def test_a_constant_encoder_has_all_its_margins_at_zero_and_none_above() -> None:
     found = margins({"a": _result([0.0] * 4)})
     assert found is not None and found["runs"]["a"]["above"] == 0.0
-    assert found["runs"]["a"]["counts"][BINS // 2] == 4
+    assert found["runs"]["a"]["ties"] == 4 and not any(found["runs"]["a"]["counts"])
 
 
 def test_items_without_a_score_are_told_and_not_counted() -> None:

@@ -5,7 +5,9 @@ import json
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
@@ -129,6 +131,7 @@ def test_not_finite_weights_are_refused(weights, tmp_path):
 @pytest.mark.parametrize(("tag", "quick_gelu"), [("openai", True), ("laion", False)])
 def test_a_tag_brings_its_activation_and_preprocessing(weights, tmp_path, monkeypatch, tag, quick_gelu):
     path = published(weights, tmp_path / "cached.pt")
+    monkeypatch.setattr(hub, "_answers", lambda: True)
     monkeypatch.setattr(loading, "download_pretrained", lambda cfg: str(path))
     for model in (load(f"Tiny-32/{tag}"), load("Tiny-32", pretrained=tag)):
         assert model.config["quick_gelu"] is quick_gelu
@@ -235,6 +238,7 @@ def test_the_hub_gives_a_folder_with_one_set_of_weights(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     save_pretrained(model, tmp_path / "repository")
     torch.save({}, tmp_path / "repository" / "open_clip_pytorch_model.bin")
+    monkeypatch.setattr(hub, "_answers", lambda: True)
     monkeypatch.setattr(hub, "snapshot_download", hub_of(tmp_path / "repository", tmp_path / "cache"))
     loaded = load("hf-hub:org/name")
     assert torch.equal(loaded.encode_text(CAPTIONS), model.encode_text(CAPTIONS))
@@ -247,11 +251,60 @@ def test_the_hub_gives_what_only_knowclip_loads(tmp_path, monkeypatch):
     model = make("timm_cnn_bert", tmp_path)
     (tmp_path / "cache").mkdir()
     assert save_pretrained(model, tmp_path / "repository") == "knowclip"
+    monkeypatch.setattr(hub, "_answers", lambda: True)
     monkeypatch.setattr(hub, "snapshot_download", hub_of(tmp_path / "repository", tmp_path / "cache"))
     assert torch.equal(load("hf-hub:org/name").encode_text(CAPTIONS), model.encode_text(CAPTIONS))
 
 
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
+    asked = []
+
+    def silent(request, timeout):
+        asked.append(request.full_url)
+        raise URLError("no route")
+
+    def looked_up(*_, **__):
+        assert huggingface_hub.constants.is_offline_mode()
+        raise LocalEntryNotFoundError("HF_HUB_OFFLINE=0 would help")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "urlopen", silent)
+    monkeypatch.setattr(hub, "snapshot_download", looked_up)
+    monkeypatch.setattr(loading, "download_pretrained", looked_up)
+    without = "does not answer, and it is not in the cache"
+    with pytest.raises(ValueError, match=rf"hf-hub:org/name .*{without}\): download it"):
+        load("hf-hub:org/name")
+    with pytest.raises(ValueError, match=rf"ViT-B-32/openai .*{without}.*model\.name=FILE.*scenes-base"):
+        load("ViT-B-32/openai")
+    assert len(asked) == 2 and not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_a_hub_that_refuses_answers(monkeypatch):
+    def refuses(request, timeout):
+        raise HTTPError(request.full_url, 403, "no", {}, None)
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "urlopen", refuses)
+    with hub.at_once():
+        assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_weights_that_no_file_holds_are_the_same_each_time(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"model_cfg": TINY}))
+    state = torch.get_rng_state()
+    first, again = load(tmp_path / "x.json"), load(tmp_path / "x.json")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.encode_text(CAPTIONS), again.encode_text(CAPTIONS))
+    other = load(tmp_path / "x.json", seed=1)
+    assert not torch.equal(first.encode_text(CAPTIONS), other.encode_text(CAPTIONS))
+    torch.manual_seed(1)  # as a run's own generator
+    drawn = load(tmp_path / "x.json", seed=None)
+    assert torch.equal(drawn.encode_text(CAPTIONS), other.encode_text(CAPTIONS))
+
+
 def test_a_hub_out_of_reach_names_what_to_download(monkeypatch):
+    monkeypatch.setattr(hub, "_answers", lambda: True)
+
     def offline(repository: str, allow_patterns: list[str]) -> str:
         raise LocalEntryNotFoundError("no connection\nand more")
 

@@ -18,8 +18,9 @@ LATER = {
     WORDS: (TEXT, MAP, COSINE),
     IMAGE: (MAP, COSINE),
     TEXT: (MAP, COSINE),
+    MAP: (COSINE,),
 }
-"""Probe -> the rungs that read nothing but what it reads, or less."""
+"""Probe, or map -> the rungs that read nothing but what it reads, or less."""
 HELP = {
     PATCHES: "the image tower's own tokens do not hold it: train the image tower on what tells it apart "
     "(dense labels, larger pictures, more objects in a picture and complete captions)",
@@ -81,7 +82,7 @@ def sentence(kind: str, intervals: Mapping[str, Interval], *, blind: Interval, f
             "it on; take more with --most, or more data"
         )
     else:
-        said = f"{kind}: the rung that falls is '{told}' ({values[told]:.1%}): {HELP[told]}"
+        said = f"{kind}: the rung that falls is '{TITLES[told]}' ({values[told]:.1%}): {HELP[told]}"
     if blind.low > 0.5 and blind.value > 0.55:
         said += f"; read with care, text alone answers {blind.value:.1%}"
     return f"{said}."

@@ -22,10 +22,10 @@ from knowclip.evaluation.report.summary import (
     Report,
     beside,
     bounds,
+    controls,
     headline,
     percent,
     points,
-    strongest_control,
     verdict,
 )
 from knowclip.evaluation.statistics.bootstrap import same_items
@@ -101,7 +101,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "points": points, "control": strongest_control}
+    environment.filters |= {"percent": percent, "points": points, "controls": controls}
     environment.filters |= {"bounds": bounds, "beside": beside, "records": records}
     environment.filters |= {"classes": ranked_classes, "counted": counted}
     room = files("knowclip.evaluation.report")
@@ -124,7 +124,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         recalled=any("_R@" in metric for metric in metrics),
         two_by_two=any(metric.endswith("_group") for metric in metrics),
         short=endings(list(summary["methods"])),
-        blind=any(map(strongest_control, summary["benchmarks"].values())),
+        blind=any(map(controls, summary["benchmarks"].values())),
         run_number={run: number for number, run in enumerate(summary["methods"])},
         provenance=dict(flatten(report.provenance)),
         max_classes=plots.MAX_CLASSES,

@@ -10,7 +10,7 @@ from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
-from knowclip.evaluation.report.summary import metric_group, strongest_control
+from knowclip.evaluation.report.summary import controls, metric_group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +88,7 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
         axes.set_title(group, loc="left", fontsize=10, fontweight="bold", color=theme.ink)
     for run, colour in colours.items():
         panels[0].plot([], [], "o", color=colour, ms=7, label=run)
-    if any(map(strongest_control, summary["benchmarks"].values())):
+    if any(map(controls, summary["benchmarks"].values())):
         panels[0].plot([], [], color=theme.ink, lw=1.4, ls=(0, (2, 2)), label="text only")
     _legend(panels[0], theme)
     return png(figure)
@@ -108,11 +108,17 @@ def _score_row(
         axes.plot([low, high], [y, y], color=colour, lw=3, alpha=0.45, solid_capstyle="round")
         axes.plot(value, y, "o", color=colour, ms=7)
         drawn += [low, value, high]
-    if control := strongest_control(entry):
-        x = 100 * control["accuracy"]
-        axes.plot([x, x], [row - 0.4, row + 0.4], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
-        drawn.append(x)
+        if control := controls(entry).get(run):
+            drawn.append(_control(axes, control, y, 0.5 * step, theme))
+    if control := controls(entry).get(""):
+        drawn.append(_control(axes, control, row, 0.4, theme))
     return drawn
+
+
+def _control(axes: Axes, control: Mapping[str, Any], y: float, half: float, theme: Theme) -> float:
+    x = 100 * control["accuracy"]
+    axes.plot([x, x], [y - half, y + half], color=theme.ink, lw=1.4, ls=(0, (2, 2)))
+    return x
 
 
 def _limits(values: Sequence[float], *, step: float = 5.0, least: float = 20.0) -> tuple[float, float]:
@@ -125,7 +131,7 @@ def _limits(values: Sequence[float], *, step: float = 5.0, least: float = 20.0) 
 
 
 def margins(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
-    """Histogram of a benchmark's margins, a panel a run on one axis; what is wrong, left of 0, in grey."""
+    """Histogram of a benchmark's margins, a panel a run on one axis; what is wrong, up to 0, in grey."""
     entry = summary["benchmarks"][benchmark]["margins"]
     edges, colours = entry["edges"], run_colours(summary, theme)
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
@@ -134,10 +140,16 @@ def margins(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
         shares = [100 * count / found["n"] for count in found["counts"]]
         fills = [theme.faint if middle < 0 else colours[run] for middle in middles]
         axes.bar(middles, shares, width=edges[1] - edges[0], color=fills, edgecolor=colours[run], lw=0.6)
+        if found["ties"]:
+            tied = 100 * found["ties"] / found["n"]
+            axes.bar(
+                0, tied, width=edges[1] - edges[0], color=theme.faint, edgecolor=theme.ink, lw=0.6, zorder=3
+            )
         axes.axvline(0, color=theme.ink, lw=1)
         axes.axvline(found["median"], color=theme.ink, lw=1.2, ls=(0, (2, 2)))
-        above = f"{100 * found['above']:.1f}% of items above 0 (n {found['n']:,})"
-        told = f"{run}: median {found['median']:+.3f}, {above}"
+        above = f"{100 * found['above']:.1f}% of items above 0"
+        ties = f", {100 * found['ties'] / found['n']:.1f}% ties" if found["ties"] else ""
+        told = f"{run}: median {found['median']:+.3f}, {above}{ties} (n {found['n']:,})"
         axes.set_title(fill(told, _letters(theme)), loc="left", fontsize=8.5, color=theme.ink)
         axes.set_xlim(edges[0], edges[-1])
         style(axes, theme, grid="x")

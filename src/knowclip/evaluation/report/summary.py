@@ -172,7 +172,7 @@ def verdict(summary: Mapping[str, Any]) -> str:
         open_ = [title for title in paired if title not in sides["better"] + sides["worse"]]
         told += [f"not to be told apart on {_listed(open_)}"] if open_ else []
         return f"{run} against {baseline}: {'; '.join(told)}."
-    blind = {title: strongest_control(entry) for title, (entry, _) in cells.items()}
+    blind = {title: control_of(entry, run) for title, (entry, _) in cells.items()}
     low = {title: found["interval"]["low"] for title, (_, found) in cells.items()}
     above = [title for title, control in blind.items() if control and low[title] > control["accuracy"]]
     within = [title for title, control in blind.items() if control and title not in above]
@@ -230,9 +230,21 @@ def metric_group(name: str, main: str) -> str:
     return {"compositional": "choices", "general": "zero-shot"}.get(ability(name) or "", "tasks and links")
 
 
-def strongest_control(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The strongest text-only control of a benchmark over all runs (the text tower differs between runs)."""
-    return strongest(numbers["details"].get("text_only") for numbers in entry["methods"].values())
+def controls(entry: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The text-only controls of a benchmark by run, of those that have one.
+
+    Runs on the same items share the strongest (the text tower differs between runs), under "".
+    """
+    own = {run: numbers["details"].get("text_only") for run, numbers in entry["methods"].items()}
+    if entry["same_items"]:
+        own = {"": strongest(own.values())}
+    return {run: dict(control) for run, control in own.items() if control}
+
+
+def control_of(entry: Mapping[str, Any], run: str) -> dict[str, Any] | None:
+    """What a run is to be held against: the control on the items that it was measured on."""
+    found = controls(entry)
+    return found.get("", found.get(run))
 
 
 def strongest(controls: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from knowclip.evaluation.report import html_page as report_html
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.records import absent_lines, count_or_names, record_lines
 from knowclip.evaluation.report.standings import MIN_RANKED
-from knowclip.evaluation.report.summary import Report, beside, percent, points, strongest_control, summarise
+from knowclip.evaluation.report.summary import Report, beside, controls, percent, points, summarise
 from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def console_table(summary: Mapping[str, Any]) -> Table:
         Column("n", justify="right"),
     ]
     columns += [Column("% [95% interval]", justify="right", no_wrap=True)]
-    compared = several or any(map(strongest_control, summary["benchmarks"].values()))
+    compared = several or any(map(controls, summary["benchmarks"].values()))
     last = "points [interval]" if several else "text only"
     columns += [Column(last, justify="right", no_wrap=True)] if compared else []
     table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -43,15 +43,19 @@ def console_table(summary: Mapping[str, Any]) -> Table:
     captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
     table.caption = "\n".join(captions) or None
     for entry in summary["benchmarks"].values():
-        control = strongest_control(entry)
-        blind = f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}" if control else ""
+        blind = {
+            run: f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}"
+            for run, control in controls(entry).items()
+        }
+        told = {run: f", text only {words}".replace("\n", " ") for run, words in blind.items()}
         if several:
-            told = blind.replace("\n", " ")
-            table.add_row(f"{entry['main']}, text only {told}" if told else entry["main"])
+            table.add_row(entry["main"] + told.get("", ""))
         for run, found in entry["methods"].items():
             score = "\n".join([percent(found["interval"]), *beside(found["metrics"], entry["main"])])
             difference = points(found["difference"]) if found["difference"] else ""
-            name, cell = (f"  {run}", difference) if several else (entry["main"], blind)
+            name, cell = (
+                (f"  {run}{told.get(run, '')}", difference) if several else (entry["main"], blind.get("", ""))
+            )
             table.add_row(name, f"{found['n']:,}", score, *([cell] if compared else []))
     return table
 
@@ -64,10 +68,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"|---|---|---|{'---|' * len(runs)}",
     ]
     for entry in summary["benchmarks"].values():
-        control = strongest_control(entry)
-        blind = (
-            f"{100 * control['accuracy']:.1f} {control.get('strongest', '')}".strip() if control else "none"
-        )
+        told = [
+            f"{100 * control['accuracy']:.1f} {control.get('strongest', '')} {run}".strip()
+            for run, control in controls(entry).items()
+        ]
+        blind = " / ".join(told) or "none"
         n = max(numbers["n"] for numbers in entry["methods"].values())
         cells = [_markdown_cell(entry, run) for run in runs]
         lines.append(f"| {entry['title']} (`{entry['main']}`) | {n:,} | {blind} | {' | '.join(cells)} |")

@@ -8,6 +8,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from knowclip.models import preprocessing
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import architectures, packages
@@ -64,6 +66,20 @@ def build(
             )
         packages.load_timm_weights(model.visual.trunk, packages.resolve(str(image_weights)))
     return DualEncoder(model, config=config, tokenizer=tokenizer)
+
+
+@contextmanager
+def drawn_with(seed: int | None) -> Iterator[None]:
+    """Draw weights with this seed inside, and leave torch's generator as it was; with None change nothing."""
+    if seed is None:
+        yield
+        return
+    before = torch.get_rng_state()  # models are built on the CPU
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
 
 
 @contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from knowclip.models.loading.weight_files import INDEX
@@ -12,6 +16,8 @@ from knowclip.models.loading.weight_files import INDEX
 PREFIX = "hf-hub:"
 OPEN_CLIP_CONFIGS = ("open_clip_config.json", "knowclip_config.json")
 """Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
+_PATIENCE = 5.0
+"""Seconds that the hub has for an answer."""
 _SMALL = ["*.json", "*.txt", "*.model"]
 _OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TRANSFORMERS = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
@@ -28,12 +34,13 @@ def fetch(name: str) -> Path:
     """
     repository = name.removeprefix(PREFIX)
     try:
-        folder = Path(snapshot_download(repository, allow_patterns=_SMALL))
-        for pattern in _weights_in(folder):
-            patterns = [*_SMALL, pattern, f"*/{pattern}"]
-            folder = Path(snapshot_download(repository, allow_patterns=patterns))
-            if any(folder.rglob(pattern)):
-                return folder
+        with at_once():
+            folder = Path(snapshot_download(repository, allow_patterns=_SMALL))
+            for pattern in _weights_in(folder):
+                patterns = [*_SMALL, pattern, f"*/{pattern}"]
+                folder = Path(snapshot_download(repository, allow_patterns=patterns))
+                if any(folder.rglob(pattern)):
+                    return folder
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
@@ -42,6 +49,39 @@ def fetch(name: str) -> Path:
             "FOLDER"
         ) from error
     raise ValueError(f"{PREFIX}{repository} holds no weights of open_clip, transformers or PEFT")
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Inside, what is not in the hub's cache fails at once where the hub does not answer.
+
+    Its library asks again for most of a minute before it says that there is no connection.
+
+    Raises:
+        ConnectionError: That is so.
+    """
+    before = constants.HF_HUB_OFFLINE
+    if before or _answers():
+        yield
+        return
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    except OSError as error:
+        raise ConnectionError(f"{constants.ENDPOINT} does not answer, and it is not in the cache") from error
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _answers() -> bool:
+    """Whether anything comes back from the hub, be it a refusal."""
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_PATIENCE).close()
+    except HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _weights_in(folder: Path) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from knowclip.models.loading.building import (
     build,
     build_architecture,
     described_in,
+    drawn_with,
     without_pretrained,
 )
 from knowclip.models.loading.folders import holds_config_of, is_config, load_folder
@@ -55,6 +56,7 @@ def load(
     pretrained: str | Path | None = None,
     activation: Activation | None = None,
     preprocess: str | dict[str, Any] | None = None,
+    seed: int | None = 0,
 ) -> DualEncoder:
     """Load a model in eval mode.
 
@@ -65,6 +67,9 @@ def load(
         activation: Overrides what the checkpoint says of its activation, or says it where it does not.
         preprocess: For a bare file of weights: the tag of its architecture whose preprocessing it needs, or
             ``mean``, ``std``, ``interpolation``, ``resize_mode`` themselves.
+        seed: Of weights that no file holds, all of ``"random"`` and the heads of ``lite0-minilm``: a name is
+            one model, whenever it is loaded, and that which a run with this seed starts from. None: they
+            come from torch's generator as it stands, as a run's own do.
 
     Raises:
         ValueError: If the source is unknown, unreadable, does not fit or holds NaN; or if activation or
@@ -75,30 +80,48 @@ def load(
     name, path = str(name_or_path), Path(name_or_path)
     # a run killed while it replaced the folder has the old one beside it
     recover(path)
-    if isinstance(name_or_path, str) and name in architectures.names():  # a folder of that name is ./NAME
-        model = _from_name(name, pretrained, activation, preprocess)
-    elif _is_architecture(path, pretrained):
-        model = _from_json(path, pretrained, activation, preprocess)
-    elif path.exists() and pretrained is not None:
-        raise ValueError(
-            f"pretrained={str(pretrained)!r} is for architecture names; {path} has its own weights"
+    with drawn_with(seed):
+        model = _found(name_or_path, pretrained, activation, preprocess)
+    drawn = isinstance(name_or_path, str) and pretrained is None and name in architectures.own_names()
+    if drawn and seed is not None:
+        warnings.warn(
+            f"{name}: its projections have no weights yet and are drawn (seed {seed}): what it says of "
+            "images and texts means nothing before it is trained",
+            stacklevel=2,
         )
-    elif path.is_file() and not (preprocess is None and holds_config_of(path)):
-        model = _from_weights(path, activation=activation, preprocess=preprocess)
-    elif _brings_preprocessing(name_or_path) and preprocess is not None:
-        raise ValueError(f"preprocess={preprocess!r} is for a bare file of weights; {name} says its own")
-    elif isinstance(name_or_path, str) and name in shipped_names():
-        model = load_folder(SHIPPED / name, activation)
-    elif path.exists():
-        model = load_folder(path if path.is_dir() else path.parent, activation)
-    elif name.startswith(hub.PREFIX):
-        model = load_folder(hub.fetch(name), activation)
-    else:
-        model = _from_name(name, pretrained, activation, preprocess)
     origin = name if pretrained is None else f"{name} ({pretrained})"
     # NaN loads without a word, and every cosine is NaN afterwards
     checkpoints.refuse_not_finite(model.model, origin)
     return model.to(device).eval()
+
+
+def _found(
+    name_or_path: str | Path,
+    pretrained: str | Path | None,
+    activation: Activation | None,
+    preprocess: str | dict[str, Any] | None,
+) -> DualEncoder:
+    """The model, by what its name or path is."""
+    name, path = str(name_or_path), Path(name_or_path)
+    if isinstance(name_or_path, str) and name in architectures.names():  # a folder of that name is ./NAME
+        return _from_name(name, pretrained, activation, preprocess)
+    if _is_architecture(path, pretrained):
+        return _from_json(path, pretrained, activation, preprocess)
+    if path.exists() and pretrained is not None:
+        raise ValueError(
+            f"pretrained={str(pretrained)!r} is for architecture names; {path} has its own weights"
+        )
+    if path.is_file() and not (preprocess is None and holds_config_of(path)):
+        return _from_weights(path, activation=activation, preprocess=preprocess)
+    if _brings_preprocessing(name_or_path) and preprocess is not None:
+        raise ValueError(f"preprocess={preprocess!r} is for a bare file of weights; {name} says its own")
+    if isinstance(name_or_path, str) and name in shipped_names():
+        return load_folder(SHIPPED / name, activation)
+    if path.exists():
+        return load_folder(path if path.is_dir() else path.parent, activation)
+    if name.startswith(hub.PREFIX):
+        return load_folder(hub.fetch(name), activation)
+    return _from_name(name, pretrained, activation, preprocess)
 
 
 def _is_architecture(path: Path, pretrained: str | Path | None) -> bool:
@@ -164,11 +187,14 @@ def _tag_of(name: str, pretrained: str | Path | None) -> str:
 def _from_tag(name: str, tag: str, activation: Activation | None) -> DualEncoder:
     tag_cfg = open_clip.get_pretrained_cfg(name, tag)
     try:
-        path = Path(download_pretrained(tag_cfg))
+        with hub.at_once():
+            path = Path(download_pretrained(tag_cfg))
     except OSError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"the weights {name}/{tag} cannot be downloaded ({error}): get their file where there is a "
-            "connection, and give it as pretrained=FILE (in a recipe model.pretrained=FILE)"
+            f"the weights {name}/{tag} cannot be downloaded ({reason}): get their file where there is a "
+            "connection, and give that file in place of the name (in a recipe model.name=FILE). Without a "
+            f"connection there are {', '.join(shipped_names())} and your own files"
         ) from error
     architecture = architectures.architecture(name)
     architecture["model_cfg"]["quick_gelu"] = tag_cfg.get("quick_gelu", False)
