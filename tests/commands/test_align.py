@@ -78,6 +78,7 @@ def test_a_map_is_fitted_folded_and_measured(data: Path, model: Path, tmp_path: 
     for name in ("swaps", "image_to_text_R@1", "text_to_image_R@1"):
         assert told["after"][name] > told["before"][name] + 0.1
     assert {name for name in told["after"] if name.startswith("swaps/")}
+    assert run.stdout.endswith("72 captions read = 72 kept\n")
     assert "chosen: step" in run.stdout and "stock open_clip loads it" in run.stdout
     texts = ["a red horse is riding a blue astronaut", "a blue horse is riding a red astronaut"]
     stock, _, _ = open_clip.create_model_and_transforms(f"local-dir:{out}")

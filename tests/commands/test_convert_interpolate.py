@@ -92,6 +92,7 @@ def test_convert_to_eight_bits_of_onnx_with_a_card(
     told = run(convert, tmp_path / "model", tmp_path / "onnx", *options)
     assert told.exit_code == 0, told.output or told.exception
     assert "onnxruntime, equal pixels and token ids: cosine distance" in told.stdout
+    assert told.stdout.endswith("120 captions read = 120 kept\n")
     assert "int8, cost on 60 other pairs" in told.stdout and "int8, size:" in told.stdout
     card = (tmp_path / "onnx/README.md").read_text()
     assert 'library_name: "onnx"' in card and "- int8, text_to_image_R@1:" in card

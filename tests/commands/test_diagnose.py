@@ -35,6 +35,7 @@ def test_the_base_is_asked_about_scenes(
     assert run.exit_code == 0, run.output
     table = run.stdout[: run.stdout.index("attributes: ")]
     assert max(map(len, table.splitlines())) <= 80
+    assert run.stdout[: run.stdout.index("written: ")].endswith("1,100 captions read = 1,100 kept\n")
     assert (out / "ladder.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads((out / "diagnosis.json").read_text())
     assert [ladder["kind"] for ladder in found["ladders"]] == ["attributes", "roles"]

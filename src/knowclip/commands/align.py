@@ -136,17 +136,16 @@ def _table(aligned: Aligned) -> Any:
 
 def _lines(aligned: Aligned, out: Path) -> list[str]:
     """What was fitted on, chosen and written."""
+    from knowclip.console.counts import read_lines
+
     counts = aligned.pairs
     lines = [
         f"fitted on {counts['train']:,} captions and {counts['negatives']:,} negatives, chosen on "
         f"{counts['val']:,} held-out captions"
     ]
-    if aligned.skipped:
-        told = ", ".join(f"{reason}: {count:,}" for reason, count in aligned.skipped.items())
-        named = f"; the images: {out / REPORT}" if aligned.unreadable else ""
-        lines.append(f"left out: {told}{named}")
     chosen = f"step {aligned.step:,}" if aligned.step else "step 0: no map did better than the model as it is"
     lines.append(f"chosen: {chosen}")
     loads = "stock open_clip loads it" if aligned.kind == "open_clip" else "only knowclip.load reads it"
     lines.append(f"written: {out} ({loads}) and {REPORT} in it")
-    return lines
+    kept = counts["train"] + counts["val"]
+    return lines + read_lines(kept, aligned.skipped, aligned.unreadable.values())

@@ -39,8 +39,10 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Count shared images by COCO id, by file name and by look, with examples of each benchmark."""
+    from knowclip.console.counts import read_lines
     from knowclip.console.progress import counting, waiting
     from knowclip.console.screen import Screen
+    from knowclip.data.captions.read import repeated
     from knowclip.preflight import machine as preflight
 
     preflight.captions(train, "TRAIN")
@@ -63,12 +65,16 @@ def command(
     total = len(trained) + sum(map(len, tested.values()))
     with counting("reading images", total=total if look else None, unit="images") as progress:
         told = audit(trained, tested, known=coco_ids([train, benchmark]), look=look, progress=progress)
+    console = Screen(stderr=json)
     if json:
         print(to_json(told))
-        return
-    Screen().print(_table(told, len(trained)))
-    for line in _examples(told):
-        Screen().print(line)
+    else:
+        console.print(_table(told, len(trained)))
+        for line in _examples(told):
+            console.print(line)
+    kept = captions.examples
+    for line in read_lines(len(kept), captions.skipped, captions.missing.values(), repeated=repeated(kept)):
+        console.print(line)
 
 
 def _captions(train: Path, split: str | None, columns: dict[str, Any]) -> CaptionSet:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from knowclip.evaluation.store import Run
+    from knowclip.export.calibration import Calibration
     from knowclip.models.clip import DualEncoder
-    from knowclip.types import ImageRef
 
 
 _TO = (
@@ -100,7 +100,7 @@ def command(
     if to in (Format.onnx, Format.sentence_transformers):
         preflight.require("export", f"--to {to.value}")
     check_export(architecture or model, to.value)
-    pairs = None if int8 is None else _calibration(int8, reading)
+    calibration = None if int8 is None else _calibration(int8, reading)
     with waiting(f"loading {model}"):
         from knowclip.api.card import run_of
         from knowclip.export.formats import WRITERS, loading_of
@@ -118,12 +118,14 @@ def command(
         with waiting(f"writing {out}"):
             WRITERS[to.value](loaded, written)
         loading = loading_of(written)
-        notes = [*_compare(loaded, written, source=Path(model)), *_eighth(loaded, written, pairs)]
+        notes = [*_compare(loaded, written, source=Path(model)), *_eighth(loaded, written, calibration)]
         if measured:
             _write_card(loaded, written, measured, notes)
     Screen().print(f"{out}: {loading.line.replace('FOLDER', str(out))}")
     if loading.library == "knowclip":
         Screen().print("stock open_clip cannot load its text tower, see README.md there")
+    if calibration is not None:
+        _tell_read(calibration)
 
 
 def _refuse_idle(int8: Path | None, to: Format, reading: dict[str, Any]) -> None:
@@ -141,16 +143,22 @@ def _refuse_idle(int8: Path | None, to: Format, reading: dict[str, Any]) -> None
             raise ValueError(f"{option} is of the captions that --int8 names, and there is no --int8")
 
 
-def _calibration(captions: Path, reading: dict[str, Any]) -> list[tuple[ImageRef, str]]:
-    """Pairs for 8 bits, read before anything is loaded or written; images that cannot be read are named."""
+def _calibration(captions: Path, reading: dict[str, Any]) -> Calibration:
+    """Pairs for 8 bits, read before anything is loaded or written."""
     from knowclip.console.progress import waiting
     from knowclip.export.calibration import calibration_pairs
 
     with waiting("reading captions and images"):
-        pairs, broken = calibration_pairs(captions, **reading)
-    for reason in broken:
-        Screen(stderr=True).print(f"left out: {reason}")
-    return pairs
+        return calibration_pairs(captions, **reading)
+
+
+def _tell_read(found: Calibration) -> None:
+    from knowclip.console.counts import read_lines
+    from knowclip.data.captions.read import repeated
+
+    kept = found.kept
+    for line in read_lines(len(kept), found.skipped, found.left_out, repeated=repeated(kept)):
+        Screen().print(line)
 
 
 def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
@@ -174,15 +182,15 @@ def _compare(loaded: DualEncoder, out: Path, *, source: Path) -> list[str]:
     return found[-1][1].lines()
 
 
-def _eighth(loaded: DualEncoder, out: Path, pairs: list[tuple[ImageRef, str]] | None) -> list[str]:
+def _eighth(loaded: DualEncoder, out: Path, calibration: Calibration | None) -> list[str]:
     """Make 8 bits of the graphs in OUT, and print what that costs."""
-    if pairs is None:
+    if calibration is None:
         return []
     from knowclip.console.progress import waiting
     from knowclip.export.onnx_int8 import quantize
 
     with waiting("making 8 bits of it"):
-        cost = quantize(loaded, out, pairs)
+        cost = quantize(loaded, out, calibration.pairs)
     Screen().print("\n".join(cost.lines()))
     return cost.lines()
 

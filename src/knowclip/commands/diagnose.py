@@ -85,6 +85,8 @@ def _diagnose(
         # what cannot be read is left out of every rung, and counted
         scorer = Scorer(load(model, device=device), cache=cache / "features", max_missing=1.0)
         ladders = climb(source.questions, scorer, seed=seed, tell=tell)
+    read = source.read.without_images(scorer.missing)
+    records = {"what": read.what, "kept": len(read.kept), "skipped": dict(+read.skipped)}
     return {
         "model": model,
         "model_hash": scorer.model_hash,
@@ -94,11 +96,13 @@ def _diagnose(
         "ladders": [summary(ladder) for ladder in ladders],
         "not_measured": source.absent,
         "skipped": dict(source.skipped),
+        "records": records | {"left_out": read.left_out},
         "command": " ".join(["knowclip", *sys.argv[1:]]),
     }
 
 
 def _show(content: dict[str, Any], *, json: bool) -> None:
+    from knowclip.console.counts import read_lines
     from knowclip.console.screen import Screen
     from knowclip.evaluation.diagnosis.output import console_table, to_json
 
@@ -109,15 +113,19 @@ def _show(content: dict[str, Any], *, json: bool) -> None:
     console = Screen(stderr=json)
     for line in (*(ladder["verdict"] for ladder in content["ladders"]), *_left_out(content)):
         console.print(line)
+    records = content["records"]
+    for line in read_lines(records["kept"], records["skipped"], records["left_out"], what=records["what"]):
+        console.print(line)
 
 
 def _left_out(content: dict[str, Any]) -> list[str]:
-    """What was not measured or asked, and why."""
+    """What was not measured, and which questions were not asked, and why."""
+    from knowclip.console.counts import by_reason
+
     lines = [f"not measured: {kind}: {why}" for kind, why in content["not_measured"].items()]
     parts = {"": content["skipped"], **{f"{each['kind']}: ": each["skipped"] for each in content["ladders"]}}
     for name, skipped in parts.items():
-        told = "; ".join(f"{reason} {count:,}" for reason, count in skipped.items())
-        lines += [f"{name}left out: {told}"] if told else []
+        lines += [f"{name}left out: {by_reason(skipped)}"] if skipped else []
     return lines
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from knowclip.commands.graph_views import AsJson, Graph, print_summary, print_tally, show, stats
+from knowclip.console.counts import named
 from knowclip.console.progress import fractions
 from knowclip.console.screen import Screen
 
@@ -43,12 +44,13 @@ def import_(
         raise ValueError(f"{source} needs a PATH: {path_of(source)}")
     origin: Any = path
     left_out = {}
+    missing: list[str] = []
     if source == "captions":
         from knowclip.data.captions.read import read_captions
 
         assert path is not None
         pairs = read_captions(path)
-        origin, left_out = pairs.examples, pairs.skipped
+        origin, left_out, missing = pairs.examples, pairs.skipped, [*pairs.missing.values()]
     with fractions() as report:
         graph = import_graph(
             source,
@@ -61,6 +63,8 @@ def import_(
             threads=threads,
             report=report,
         )
+    for line in named(missing):
+        Screen(stderr=as_json).print(line)
     print_summary(graph, as_json=as_json)
 
 

@@ -78,7 +78,9 @@ def command(
     counts = {"negatives mined": mined.kept, "captions without one": mined.without}
     counts |= {f"candidates: {reason}": count for reason, count in sorted(mined.left_out.items())}
     skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
-    show(f"written: {out}", counts, skipped, kept=len(examples), repeated=repeated(examples))
+    left_out = [*source.missing.values(), *encoded.unreadable]
+    told = {"kept": len(examples), "repeated": repeated(examples), "left_out": left_out}
+    show(f"written: {out}", counts, skipped, **told)
 
 
 class _Encoded(NamedTuple):
@@ -88,6 +90,7 @@ class _Encoded(NamedTuple):
     queries: Tensor
     texts: list[str]
     text_features: Tensor
+    unreadable: list[str]
 
 
 def _encoded(model: str, examples: list[Example], by: str) -> _Encoded:
@@ -111,7 +114,8 @@ def _encoded(model: str, examples: list[Example], by: str) -> _Encoded:
             if by == "image"
             else scorer.texts([example.caption for example in examples])
         )
-    return _Encoded(examples, torch.from_numpy(queries), texts, torch.from_numpy(text_features))
+    features = torch.from_numpy(text_features)
+    return _Encoded(examples, torch.from_numpy(queries), texts, features, [*scorer.missing.values()])
 
 
 def _parsed(examples: list[Example], parser: str) -> list[Example]:

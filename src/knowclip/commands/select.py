@@ -69,8 +69,10 @@ def command(
     counts = {"pairs read": source.read, "chosen": len(selection.examples)}
     share = len(selection.examples) / max(1, len(examples))
     title = f"written: {out} ({share:.1%} of the {len(examples):,} pairs that may be used)"
-    left_out = source.skipped + excluded + selection.left_out
-    show(title, counts, left_out, kept=len(selection.examples), repeated=repeated(selection.examples))
+    skipped = source.skipped + excluded + selection.left_out
+    chosen = selection.examples
+    missing = source.missing.values()
+    show(title, counts, skipped, kept=len(chosen), repeated=repeated(chosen), left_out=missing)
 
 
 def _without(examples: list[Example], folders: list[Path], *, beside: Path) -> list[Example]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from knowclip.console.counts import read_line
+from knowclip.console.counts import read_lines
 
 
 def show(
-    title: str, counts: Mapping[str, int], skipped: Mapping[str, int], *, kept: int, repeated: int = 0
+    title: str,
+    counts: Mapping[str, int],
+    skipped: Mapping[str, int],
+    *,
+    kept: int,
+    repeated: int = 0,
+    left_out: Iterable[str] = (),
 ) -> None:
-    """Print what was counted, what was skipped and why, and the sum of the records read."""
+    """Print what was counted, what was skipped and why, images left out, and the sum of the records read."""
     from rich.table import Table
 
     from knowclip.console.screen import Screen
@@ -23,4 +29,5 @@ def show(
     for name, count in (*counts.items(), *((f"skipped: {reason}", n) for reason, n in skipped.items())):
         table.add_row(name, f"{count:,}")
     console.print(table)
-    console.print(read_line(kept, skipped, repeated=repeated))
+    for line in read_lines(kept, skipped, left_out, repeated=repeated):
+        console.print(line)

@@ -45,7 +45,7 @@ def command(
     """
     import json
 
-    from knowclip.console.counts import named, read_line
+    from knowclip.console.counts import read_lines
     from knowclip.console.progress import counting, stages, waiting
     from knowclip.console.screen import Screen
     from knowclip.data.captions.negatives import negatives_for
@@ -100,9 +100,9 @@ def command(
     told = Screen()
     _show(told, summary)
     told.print(f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}")
-    for line in named([*source.missing.values(), *broken]):
+    left_out = [*source.missing.values(), *broken]
+    for line in read_lines(len(examples), skipped, left_out, repeated=repeated(examples)):
         told.print(line)
-    told.print(read_line(len(examples), skipped, repeated=repeated(examples)))
 
 
 def _readable(examples: list[Example]) -> tuple[list[Example], list[str]]:

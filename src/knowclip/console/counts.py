@@ -72,3 +72,23 @@ def read_line(
     if total := sum(skipped.values()):
         parts.append(f"{total:,} skipped ({by_reason(skipped)})")
     return f"{kept + merged + described + total:,} {what} read = {' + '.join(parts)}"
+
+
+def read_lines(
+    kept: int,
+    skipped: Mapping[str, int],
+    left_out: Iterable[str],
+    *,
+    repeated: int = 0,
+    what: str = "captions",
+) -> list[str]:
+    """The end of every command that reads captioned images: those left out by name, and :func:`read_line`.
+
+    Args:
+        kept: As :func:`read_line` has it, as are ``skipped``, ``repeated`` and ``what``.
+        skipped: Those whose image is left out among them.
+        left_out: Why each image is: not there, or not to be read.
+        repeated: Of the kept.
+        what: Is read.
+    """
+    return [*named([*left_out]), read_line(kept, skipped, repeated=repeated, what=what)]

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from knowclip.data.captions.negatives import negatives_for
-from knowclip.data.captions.read import read_captions
+from knowclip.data.captions.read import UNREADABLE, read_captions
+from knowclip.data.formats.pairs import MISSING
 from knowclip.data.formats.rows import NoSuchSplitError
 from knowclip.evaluation.diagnosis.annotated import is_annotated, questions_of_graphs
 from knowclip.evaluation.diagnosis.captioned import questions_of_captions
@@ -28,6 +29,8 @@ from knowclip.knowledge.readers.visual_genome_scene_graphs import read_visual_ge
 from knowclip.types import Example, ImageRef
 
 TRAIN, TEST = "train", "test"
+BEYOND = "of an image beyond --most"
+"""Why a record of the training part is skipped."""
 TESTED = 0.3
 """Share of the images that is held out where the data have no splits."""
 FEWEST = 50
@@ -43,13 +46,30 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class Read:
+    """What became of the records: the image of each that is kept, the others by reason, images left out."""
+
+    what: str
+    kept: list[ImageRef]
+    skipped: Counter[str]
+    left_out: list[str]
+
+    def without_images(self, broken: Mapping[ImageRef, str]) -> Read:
+        """Leave out the records whose image cannot be read, for the reason given, and count them."""
+        kept = [image for image in self.kept if image not in broken]
+        skipped = self.skipped + Counter({UNREADABLE: len(self.kept) - len(kept)})
+        return Read(self.what, kept, skipped, [*self.left_out, *broken.values()])
+
+
+@dataclass(frozen=True)
 class Source:
-    """Questions by kind, those that cannot be asked with the reason, and what the readers left out."""
+    """Questions by kind, those that cannot be asked with the reason, what gave none, and what was read."""
 
     questions: list[Questions]
     absent: dict[str, str]
     skipped: Counter[str]
     made_from: str
+    read: Read
 
 
 def read_source(
@@ -77,10 +97,10 @@ def read_source(
     """
     columns = dict(columns or {})
     if is_annotated(data):
-        fit, test, skipped = _annotated(data, columns.get("images"), most, seed)
+        fit, test, skipped, read = _annotated(data, columns.get("images"), most, seed)
         made_from = "Visual Genome's annotations"
     else:
-        fit, test, skipped = _captioned(data, columns, most, seed, cache, progress)
+        fit, test, skipped, read = _captioned(data, columns, most, seed, cache, progress)
         made_from = "captions, parsed"
     questions: list[Questions] = []
     absent: dict[str, str] = {}
@@ -95,7 +115,7 @@ def read_source(
             )
     if not questions:
         raise NoDataError(f"{data}: {'; '.join(f'{kind}: {why}' for kind, why in absent.items())}. {MORE}")
-    return Source(questions, absent, skipped, made_from)
+    return Source(questions, absent, skipped, made_from, read)
 
 
 def _told(skipped: Counter[str]) -> str:
@@ -109,17 +129,17 @@ def _captioned(
     seed: int,
     cache: Path | None,
     progress: Progress | None,
-) -> tuple[Found, Found, Counter[str]]:
-    train, test, left_out = _parts(data, columns, most, seed)
+) -> tuple[Found, Found, Counter[str], Read]:
+    train, test, read = _parts(data, columns, most, seed)
     filled = negatives_for([*train, *test], cache=cache, progress=progress).examples
     fit, skipped = questions_of_captions(filled[: len(train)])
     asked, also = questions_of_captions(filled[len(train) :])
-    return fit, asked, skipped + also + left_out
+    return fit, asked, skipped + also, read
 
 
 def _parts(
     data: Path, columns: dict[str, Any], most: int, seed: int
-) -> tuple[list[Example], list[Example], Counter[str]]:
+) -> tuple[list[Example], list[Example], Read]:
     """Captions to fit on, at most those of ``most`` images, and to ask about, with keys of their own."""
     try:
         parts = [read_captions(data, split=split, **columns) for split in (TRAIN, TEST)]
@@ -127,12 +147,16 @@ def _parts(
         whole = read_captions(data, **columns)
         rows = _held_out([example.image_id for example in whole.examples], seed)
         train, test = ([whole.examples[row] for row in part] for part in rows)
-        return _sampled(train, most, seed), test, whole.skipped
-    train, test = (
-        [replace(e, key=f"{split}/{e.key}") for e in part.examples]
-        for split, part in zip((TRAIN, TEST), parts, strict=True)
-    )
-    return _sampled(train, most, seed), test, parts[0].skipped + parts[1].skipped
+        parts = [whole]
+    else:
+        train, test = (
+            [replace(e, key=f"{split}/{e.key}") for e in part.examples]
+            for split, part in zip((TRAIN, TEST), parts, strict=True)
+        )
+    chosen = _sampled(train, most, seed)
+    skipped = sum((part.skipped for part in parts), Counter({BEYOND: len(train) - len(chosen)}))
+    missing = {name: why for part in parts for name, why in part.missing.items()}
+    return chosen, test, Read("captions", [e.image for e in (*chosen, *test)], skipped, [*missing.values()])
 
 
 def _sampled(examples: Sequence[Example], most: int, seed: int) -> list[Example]:
@@ -146,7 +170,9 @@ def _some(ids: Mapping[str, Any], most: int, seed: int) -> set[str]:
     return {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:most]}
 
 
-def _annotated(data: Path, images: Path | None, most: int, seed: int) -> tuple[Found, Found, Counter[str]]:
+def _annotated(
+    data: Path, images: Path | None, most: int, seed: int
+) -> tuple[Found, Found, Counter[str], Read]:
     graphs = {str(number): graph for number, graph in read_visual_genome_graphs(data).items()}
     folder = ImageFolder(images or next((d for d in (data / "images", data) if d.is_dir()), data))
     urls = _urls(data)
@@ -157,12 +183,14 @@ def _annotated(data: Path, images: Path | None, most: int, seed: int) -> tuple[F
     names = list(refs)
     train, test = ([names[row] for row in part] for part in _held_out(names, seed))
     kept = _some(dict.fromkeys(train), most, seed)
+    chosen = [name for name in train if name in kept]
     (fit, skipped), (asked, also) = (
-        questions_of_graphs({name: graphs[name] for name in part}, refs)
-        for part in ([name for name in train if name in kept], test)
+        questions_of_graphs({name: graphs[name] for name in part}, refs) for part in (chosen, test)
     )
-    missing = Counter({"image not found": len(graphs) - len(refs)})
-    return fit, asked, +(skipped + also + missing)
+    missing = [f"{folder.root}: no file of image {name}" for name in graphs if name not in refs]
+    left_out = Counter({MISSING: len(missing), BEYOND: len(train) - len(chosen)})
+    read = Read("annotated images", [refs[name] for name in (*chosen, *test)], left_out, missing)
+    return fit, asked, skipped + also, read
 
 
 def _held_out(groups: list[str], seed: int) -> tuple[list[int], list[int]]:
