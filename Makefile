@@ -65,7 +65,7 @@ fuzz: $(READY) ## damaged files for every reader: make fuzz MINUTES=60
 wheel: $(READY) ## wheel and sdist into dist/, tried by themselves in an environment of their own (7 GB for a while)
 	$(BIN)/python scripts/wheel_alone.py --keep dist
 
-docs: $(VENV)/.docs ## the documentation site, into site/; a link or an anchor that leads nowhere ends it
+docs: $(VENV)/.docs ## the documentation site, into site/; a link, an anchor or a picture that leads nowhere ends it
 	$(BIN)/python scripts/book/build.py
 
 $(VENV)/.docs: $(READY)

@@ -120,5 +120,25 @@ def test_a_link_that_leads_nowhere_is_refused(build: ModuleType) -> None:
     for bad in ("[a](nothing.md)", "[a](../pyproject.toml)", "[a](../nothing/)"):
         with pytest.raises(ValueError, match=r"docs/faq\.md links to"):
             moved(bad, "docs/faq.md", places)
-    with pytest.raises(ValueError, match=r"shows gone\.png"):
-        build.links.images("![a](gone.png)", "docs/faq.md")
+    with pytest.raises(ValueError, match=r"docs/faq\.md shows gone\.png"):
+        moved("![a](gone.png)", "docs/faq.md", places)
+
+
+def test_pictures_lead_to_their_place_on_the_site(build: ModuleType) -> None:
+    places = build.links.pages()
+    assert "(docs/figures/idea.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "](figures/idea.svg)" in build.page("README.md", places)
+    moved = build.links.moved("![a](../figures/idea.svg)", "docs/commands/parse.md", places)
+    assert moved == "![a](../figures/idea.svg)"
+
+
+def test_a_site_that_shows_a_picture_it_has_not_is_refused(build: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "overview").mkdir()
+    (tmp_path / "an idea.svg").write_text("<svg/>")
+    page = tmp_path / "overview/index.html"
+    there = '<img src="https://elsewhere/a.png"><img src="data:image/png;base64,x"><img src="/an%20idea.svg">'
+    page.write_text(f'{there}<img alt="a" src="../an%20idea.svg#x">')
+    build.links.refuse_lost_pictures(tmp_path)
+    page.write_text(f'{there}<img alt="a" src="../docs/idea.svg">')
+    with pytest.raises(ValueError, match=r"overview/index\.html shows \.\./docs/idea\.svg"):
+        build.links.refuse_lost_pictures(tmp_path)

@@ -2,8 +2,8 @@
 
 Pages are written by hand in ``docs/``. Where one says ``<!-- generated: command parse -->``, what the code
 says is put: usage and options of a command, keys of a recipe, caches, environment variables. Links that leave
-``docs/`` are led to the page's place on the site. Then Zensical builds it strictly: a link or an anchor that
-leads nowhere ends it.
+``docs/`` are led to the page's place on the site. Then Zensical builds it strictly: a link, an anchor or a
+picture that leads nowhere ends it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ def page(source: str, places: dict[str, str]) -> str:
         ValueError: It asks for what nothing writes, or a link or picture leads nowhere.
     """
     text = (links.ROOT / source).read_text(encoding="utf-8")
-    links.images(text, source)
 
     def put(match: re.Match[str]) -> str:
         what, of = match.groups()
@@ -68,11 +67,13 @@ def write() -> None:
 
 
 def main() -> int:
-    """Write the pages, build the site."""
+    """Write the pages, build the site, look whether its pictures are there."""
     write()
-    return subprocess.run(
-        [sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=links.ROOT
-    ).returncode
+    build = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
+    if code := subprocess.run(build, cwd=links.ROOT).returncode:
+        return code
+    links.refuse_lost_pictures(links.ROOT / "site")
+    return 0
 
 
 if __name__ == "__main__":

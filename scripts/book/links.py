@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {
@@ -17,7 +17,7 @@ OUTSIDE = {
 ALIASES = {"findings": "findings/index.md"}
 FILES = ("LICENSE", "CITATION.cff", "findings/*.sh", "examples/*", "examples/**/*.*")
 """Patterns of what else pages link to: shown as code, since the site has no files but its own."""
-_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2`*[ ]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -31,7 +31,7 @@ def pages() -> dict[str, str]:
 
 
 def moved(text: str, source: str, places: dict[str, str]) -> str:
-    """A page's text with every relative link leading to the target's place on the site.
+    """A page's text with every relative link, and every picture, leading to the target's place on the site.
 
     Args:
         text: of the page.
@@ -39,11 +39,11 @@ def moved(text: str, source: str, places: dict[str, str]) -> str:
         places: as :func:`pages` gives them.
 
     Raises:
-        ValueError: A link leads to nothing, or to a file that the site has no place for.
+        ValueError: A link or picture leads to nothing, or to a file that the site has no place for.
     """
 
     def one(match: re.Match[str]) -> str:
-        shown, target = match.groups()
+        picture, shown, target = match.groups()
         if re.match(r"[a-z]+:|#", target):
             return match[0]
         file, hash_, anchor = target.partition("#")
@@ -51,14 +51,15 @@ def moved(text: str, source: str, places: dict[str, str]) -> str:
         path = ALIASES.get(path, path)
         place = places.get(path, path if path in places.values() else None)
         if place is None:
+            if picture:
+                raise ValueError(f"{source} shows {target}: {path} is no picture of the site")
             if not any(
                 path == p.relative_to(ROOT).as_posix() for pattern in FILES for p in ROOT.glob(pattern)
             ):
                 raise ValueError(f"{source} links to {target}: {path} is no page of the site")
             return shown if shown.startswith("`") else f"{shown} (`{path}`)"
-        return (
-            f"[{shown}]({posixpath.relpath(place, posixpath.dirname(places[source]) or '.')}{hash_}{anchor})"
-        )
+        relative = posixpath.relpath(place, posixpath.dirname(places[source]) or ".")
+        return f"{picture}[{shown}]({relative}{hash_}{anchor})"
 
     return "".join(part if fenced else _LINK.sub(one, part) for part, fenced in _split(text))
 
@@ -73,13 +74,18 @@ def _split(text: str) -> Iterator[tuple[str, bool]]:
     yield text[end:], False
 
 
-def images(text: str, source: str) -> None:
-    """Refuse a picture that is not there: the site's own check knows pages alone.
+def refuse_lost_pictures(site: Path) -> None:
+    """Refuse a site a page of which shows a picture that is not there: its own check knows links alone.
+
+    Args:
+        site: Folder that it was built into.
 
     Raises:
         ValueError: Naming page and picture.
     """
-    for target in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)|<img [^>]*src=\"([^\"]+)\"", text):
-        name = next(filter(None, target))
-        if "://" not in name and not (ROOT / os.path.dirname(source) / name).is_file():
-            raise ValueError(f"{source} shows {name}, which is not there")
+    for page in sorted(site.rglob("*.html")):
+        for source in re.findall(r"<img\b[^>]*?\bsrc=\"([^\"]+)\"", page.read_text(encoding="utf-8")):
+            path = unquote(source.partition("#")[0].partition("?")[0])
+            place = site / path.lstrip("/") if path.startswith("/") else page.parent / path
+            if not re.match(r"[a-z]+:|//", path) and not place.is_file():
+                raise ValueError(f"{page} shows {source}, which is not there")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from typer.testing import CliRunner
 
 from knowclip.cli import build_app
 from knowclip.commands import doctor
+from knowclip.console import progress
+from knowclip.console.progress import Stages
 from knowclip.preflight import packages
 
 FEATURES, NEGATIVES = "features/" + "a" * 16, "negatives-" + "b" * 24 + ".jsonl"
@@ -57,6 +61,20 @@ def test_yes_does_not_ask_and_leaves_what_is_not_its_own(folder: Path) -> None:
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["own.txt"]
 
 
+def test_clearing_shows_a_sign_of_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, float]] = []
+
+    @contextmanager
+    def noted(unit: str) -> Iterator[Stages]:
+        yield lambda label, done, total: shown.append((label, done))
+
+    monkeypatch.setattr(progress, "_shown", noted)
+    assert run("cache", "clear", "all", "--yes")[0] == 0
+    assert shown == [("looking", 0), *(("removing", done) for done in range(3))]
+    shown.clear()
+    assert run("cache")[0] == 0 and shown == [("looking", 0)]
+
+
 def test_a_name_that_is_not_there_is_refused_before_anything_goes(folder: Path) -> None:
     code, told = run("cache", "clear", "features", "negative", "--yes")
     assert code == 1 and "did you mean negatives?" in told and (folder / FEATURES).exists()
@@ -103,7 +121,7 @@ def test_doctor_ends_with_1_where_nothing_can_be_written(
     )
 
 
-def test_every_extra_has_a_purpose() -> None:
+def test_doctor_lists_every_extra() -> None:
     import tomllib
 
     import knowclip
@@ -112,4 +130,7 @@ def test_every_extra_has_a_purpose() -> None:
     if not project.is_file():
         pytest.skip("the wheel has no pyproject.toml")
     extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
-    assert set(packages.PURPOSES) == set(extras) - {"all", "demo", "dev", "docs"}
+    sums = {"all", "demo", "dev"}  # of others, or to work on knowclip
+    assert {name for name, _ in doctor.extras()} == set(extras) - sums
+    table = (project.parent / "docs/installation.md").read_text()
+    assert all(f"| `{name}` |" in table for name in set(extras) - sums)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,13 +27,15 @@ def show(context: typer.Context) -> None:
     from rich.filesize import decimal
     from rich.table import Column, Table
 
+    from knowclip.console.progress import waiting
     from knowclip.storage.cached import cached
     from knowclip.storage.caches import VARIABLE, named_folder
 
     if context.invoked_subcommand:
         return
     folder = Path(named_folder()).expanduser()
-    entries, others = cached(folder)
+    with waiting("looking"):
+        entries, others = cached(folder)
     console = Screen()
     if entries:
         whole = Column("name", overflow="fold")  # it is what 'clear' takes
@@ -57,18 +60,22 @@ def clear(
     """Remove what can be made again from the cache folder, while nothing runs."""
     from pathlib import Path
 
+    from knowclip.console.progress import counting, waiting
     from knowclip.storage.cached import cached, chosen, remove
     from knowclip.storage.caches import named_folder
 
     folder = Path(named_folder()).expanduser()
-    entries = chosen(cached(folder)[0], names)
+    with waiting("looking"):
+        entries = chosen(cached(folder)[0], names)
     if not entries:
         Screen().print(f"{folder} holds nothing of that: nothing to remove")
         return
     if not yes:
         typer.confirm(f"Remove {told(entries)} from {folder}? (--yes does not ask)", abort=True)
-    for entry in entries:
-        remove(folder, entry)
+    gone = count(1)
+    with counting("removing", unit="files") as progress:
+        for entry in entries:
+            remove(folder, entry, progress=lambda: progress(next(gone)))
     Screen().print(f"removed {told(entries)} from {folder}")
 
 

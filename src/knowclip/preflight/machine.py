@@ -29,6 +29,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
     "app": ("gradio",),
     "export": ("onnx", "onnxruntime", "onnxscript", "sentence_transformers"),
+    "docs": ("zensical", "mkdocstrings_handlers"),
 }
 """Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""
 

@@ -31,6 +31,7 @@ PURPOSES = {
     "ray": "knowclip prepare --engine ray",
     "remote": "shards at URLs (s3://...)",
     "wandb": "output.wandb of a recipe",
+    "docs": "make docs",
 }
 """Extra -> what needs it."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -112,14 +112,24 @@ def chosen(entries: Sequence[Cached], names: Sequence[str]) -> list[Cached]:
     return [e for e in entries if "all" in names or e.kind in names or e.name in names]
 
 
-def remove(folder: Path, entry: Cached) -> None:
+def remove(folder: Path, entry: Cached, *, progress: Callable[[], None] = lambda: None) -> None:
     """Remove one entry from a cache folder.
+
+    Args:
+        folder: Of the cache.
+        entry: In it.
+        progress: Called after each file that went: of many small ones that takes minutes.
 
     Raises:
         OSError: It cannot be removed.
     """
     path = folder / entry.name
     if path.is_dir() and not path.is_symlink():
+        for within, _, names in os.walk(path, topdown=False):
+            for name in names:
+                os.unlink(os.path.join(within, name))
+                progress()
         shutil.rmtree(path)
     else:
         path.unlink()
+        progress()

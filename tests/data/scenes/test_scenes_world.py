@@ -138,7 +138,11 @@ def test_the_folder_holds_the_original_formats_and_is_reproducible(tmp_path: Pat
     write_scenes(
         tmp_path / "b", numbers=numbers, seed=5, size=48, workers=2, progress=lambda *now: told.append(now)
     )
-    assert told[0] == ("drawing scenes", 0, 36) and told[-2] == ("drawing scenes", 36, 36)
+    assert (
+        told[0][0] == "getting ready"
+        and told[1] == ("drawing scenes", 0, 36)
+        and told[-2] == ("drawing scenes", 36, 36)
+    )
     assert told[-1][0].startswith("writing")  # seconds, of a demo's scenes
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert len(drawn) == 36 == sum(f.suffix == ".jpg" for f in files)

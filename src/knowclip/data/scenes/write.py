@@ -169,6 +169,7 @@ def write_scenes(
     pairs = [each for split in SPLITS for each in draw_twins(split, twins.get(split, 0), seed)]
     jobs = _jobs(undrawn, pairs, seed)
     chunks = [jobs[i : i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
+    progress("getting ready", 0, None)  # what a killed one left is removed: thousands of files
     with atomic_folder(out, durable=False) as folder:
         for images in ("images", *(["twins/images"] if pairs else [])):
             (folder / images).mkdir(parents=True)
