@@ -71,6 +71,9 @@ GROUPS = {
 ``commands/<name>.py`` has ``app`` (a group) or ``command`` (a function); its own help is its docstring."""
 COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
+TAKE_KEYS = ("train", "demo", "ablate")
+"""Commands that take keys of a recipe: what they do not know as an option is told how keys are written."""
+
 
 def build_app() -> typer.Typer:
     """Mount every subcommand; heavy imports happen inside the command functions."""
@@ -86,7 +89,9 @@ def build_app() -> typer.Typer:
             if hasattr(module, "app"):
                 app.add_typer(module.app, name=name, help=text, rich_help_panel=panel)
             else:
-                app.command(name, short_help=text, rich_help_panel=panel)(module.command)
+                settings = {"ignore_unknown_options": True} if name in TAKE_KEYS else None
+                mounted = app.command(name, short_help=text, rich_help_panel=panel, context_settings=settings)
+                mounted(module.command)
     return plain_flags(app)
 
 

@@ -41,6 +41,10 @@ GOOD = [*RANDOM, "schedule.warmup=1"]
 
 CASES: dict[str, tuple[list[str], str]] = {
     "a key that does not exist": (["train", "clip", "with.a.typo=1"], "unknown key 'with'"),
+    "an option in place of a key": (["train", "clip", "--data", "pairs.csv"], "as in data.train.path="),
+    "an option before the recipe": (["train", "--batch-size", "4", "clip"], "no such option: --batch-size"),
+    "an option of a demo": (["demo", "--lr", "1"], "no such option: --lr (--help lists them)"),
+    "an option of a study": (["ablate", "scenes-joint", "--seeds", "3"], "no such option: --seeds"),
     "a recipe that does not exist": (["train", "klip"], "did you mean 'clip'?"),
     "data that are not there": (
         ["train", "clip", "data.train.path=pears.csv"],

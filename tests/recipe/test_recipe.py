@@ -98,6 +98,10 @@ def test_overrides_are_yaml_values(path) -> None:
         ("selection.patience=2", r"nothing to validate on: set data\.val, "),
         ("selection.metrics=[]", r"selection\.metrics: got \[\]"),
         ("seed", r"an override reads section\.key=value, got 'seed'"),
+        (
+            "--batch-size=4",
+            r"no such option: --batch-size .*keys of a recipe are written KEY=VALUE",
+        ),
         ("seed=[1", r"is no valid YAML value"),
         ("model.name.x=1", r"model\.name has no keys in it"),
         ("data.train={}", r"data\.train\.path is missing"),

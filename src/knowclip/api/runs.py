@@ -80,7 +80,8 @@ def seed_of(model: str | Path) -> int:
 
     for folder in (Path(model), Path(model).parent):  # of the run, or its best
         if (folder / "recipe.yaml").is_file():
-            return int(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))["seed"])
+            told = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+            return int((told or {}).get("seed", 0))
     return 0
 
 

@@ -91,9 +91,20 @@ def find_recipe(name_or_path: str | Path, *, folder: Path = RECIPES, kind: str =
     shipped = {recipe.stem: recipe for recipe in sorted(folder.glob("*.yaml"))}
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
+    _refuse_option(str(name_or_path))
     near = get_close_matches(str(name_or_path), shipped, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"no {kind} {str(name_or_path)!r}: no such file; {hint}shipped: {', '.join(shipped)}")
+
+
+def _refuse_option(text: str) -> None:
+    """Say how keys are written where one was given as an option."""
+    if text.startswith("-"):
+        raise ValueError(
+            f"no such option: {text} (--help lists them); keys of a recipe are written KEY=VALUE, as in "
+            "data.train.path=captions.csv, train.batch_size=64 or output.folder=runs/mine "
+            "(docs/recipe_keys.md lists them)"
+        )
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
@@ -119,6 +130,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _apply(values: dict[str, Any], override: str) -> None:
     """Set one dotted key in nested dictionaries."""
     key, equals, text = override.partition("=")
+    _refuse_option(key)
     if not equals or not key:
         raise ValueError(f"an override reads section.key=value, got {override!r}")
     try:
