@@ -16,7 +16,8 @@ NOT_UTF8 = "not UTF-8"
 EMPTY = "empty caption"
 NO_SPLIT = (
     "; give what tells it that name, or name it (data.train.split_column=NAME for train, --split-column NAME "
-    "for other commands), or ask for none (in a recipe data.train.split=null or data.val.split=null)"
+    "for other commands), or ask for none (without --split; in a recipe "
+    "data.train.split=null or data.val.split=null)"
 )
 """Goes on with what a table without splits answers to the wish for one."""
 REPLACED = "member that a later one of its name replaces"
