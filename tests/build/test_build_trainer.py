@@ -332,7 +332,8 @@ def test_every_option_of_the_model_reaches_its_loader(base, monkeypatch) -> None
     build_model(
         load_recipe("clip", ["model={name: n, pretrained: p, activation: gelu, preprocess: t}"]).model
     )
-    assert seen == {"name": "n", "pretrained": "p", "activation": "gelu", "preprocess": "t"}
+    # drawn by the run's seed, which the trainer sets: no other
+    assert seen == {"name": "n", "pretrained": "p", "activation": "gelu", "preprocess": "t", "seed": None}
 
 
 def test_every_option_of_negatives_reaches_their_maker(base, monkeypatch, tmp_path) -> None:

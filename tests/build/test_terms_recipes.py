@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from knowclip.build.trainer import build_trainer
+from knowclip.export.open_clip import save_pretrained
 from knowclip.knowledge.negatives.subgraphs import KINDS
+from knowclip.models.loading.load import load
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.methods.terms import DistillationConfig, ReadoutConfig, SubgraphsConfig
 from knowclip.recipe.recipe import Recipe
@@ -37,8 +39,9 @@ def losses(recipe: Recipe) -> dict[str, float]:
     return {name: loss.item() for name, loss in trainer.method.objective(features)[0].items()}
 
 
-def test_every_option_changes_the_losses(stand_in, world) -> None:
-    terms = "{pairs_weight: 1, objects_weight: 1, teacher: %s}" % (world / "tiny.json")
+def test_every_option_changes_the_losses(stand_in, world, tmp_path) -> None:
+    save_pretrained(load(world / "tiny.json", seed=1), tmp_path / "teacher")  # not what the run starts from
+    terms = "{pairs_weight: 1, objects_weight: 1, teacher: %s}" % (tmp_path / "teacher")
     base = [*stand_in, f"method.distillation={terms}", "method.subgraphs={}", "method.readout={}"]
     before = losses(load_recipe("negclip", base))
     for key, value in EFFECTS.items():

@@ -63,10 +63,9 @@ def save_onnx(model: DualEncoder, folder: str | Path) -> None:
     pixels = torch.zeros(_EXAMPLES, 3, *model.image_size, device=model.device)
     ids = model.tokenizer(["a", "a red horse", "a small dog"]).to(model.device)
     ids = model.tokenize(["a", "a red horse", "a small dog"]).to(model.device) if any_length else ids
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=model.context_length)
     with atomic_folder(folder) as temporary:
-        _export(_ImageTower(model), pixels, {0: batch}, temporary / IMAGE, ("pixel_values", "image_embeds"))
-        axes = {0: batch, 1: length} if any_length else {0: batch}
+        _export(_ImageTower(model), pixels, {0: "batch"}, temporary / IMAGE, ("pixel_values", "image_embeds"))
+        axes = {0: "batch", 1: "length"} if any_length else {0: "batch"}
         _export(_TextTower(model), ids, axes, temporary / TEXT, ("input_ids", "text_embeds"))
         write_tokenizer(model, temporary)
         config = _config(model, any_length=any_length)
@@ -82,7 +81,9 @@ def read_onnx_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _export(tower: nn.Module, example: Tensor, axes: Any, path: Path, names: tuple[str, str]) -> None:
+def _export(
+    tower: nn.Module, example: Tensor, axes: dict[int, str], path: Path, names: tuple[str, str]
+) -> None:
     try:
         with _quiet():
             torch.onnx.export(
