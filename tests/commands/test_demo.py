@@ -16,6 +16,7 @@ from rich.console import Console
 
 from knowclip.commands import demo, demo_base, demo_run, demo_speed, demo_teaching
 from knowclip.commands.demo_methods import METHODS
+from knowclip.console.screen import Screen
 from knowclip.models.loading.load import load
 from knowclip.recipe.load import load_recipe
 from knowclip.training.checkpoint import Position
@@ -195,6 +196,17 @@ def test_a_finished_demo_stays_and_a_stopped_one_goes_on_or_makes_room(
     (out / "demo.json").unlink()
     with pytest.raises(ValueError, match=r"which would be replaced \(clip, results.json, seed-1\)"):
         go()
+
+
+def test_what_a_method_is_trained_on_breaks_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo_run, "train", lambda recipe, console: None)
+    screen = Screen(force_terminal=True, width=80)
+    settings = {"seed": 0, "overrides": [], "console": screen}
+    demo_run.train_methods(tmp_path, "scenes-base", tmp_path, **settings)
+    told = capsys.readouterr().out
+    assert "negclip from scenes-base" in told and max(map(len, told.splitlines())) <= 80
 
 
 def test_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

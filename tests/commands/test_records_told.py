@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from knowclip.cli import build_app
 from knowclip.commands import convert, diagnose
+from knowclip.console.counts import amount
 from knowclip.evaluation.diagnosis import sources
 
 PHOTOS = 120
@@ -77,3 +78,23 @@ def test_a_diagnosis_counts_all_captions(captions: Path, capsys: pytest.CaptureF
     diagnose._show({"ladders": [], "not_measured": {}, "skipped": {}, "records": records}, json=True)
     said = " ".join(capsys.readouterr().err.split())
     assert "gone.png" in said and "122 captions read = " in said and "of an image beyond --most: " in said
+
+
+@pytest.mark.parametrize("command", ["parse", "negatives", "select"])
+def test_what_is_there_already_is_said_before_it_is_replaced(command: str, tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "1.png")
+    (tmp_path / "captions.csv").write_text("image,caption\n1.png,A red dog chases a blue cat.\n")
+    asked = (command, tmp_path / "captions.csv", "--out", tmp_path / "out.file")
+    assert "is replaced" not in told(*asked)
+    again = told(*asked)
+    assert f"{tmp_path / 'out.file'} is there, and is replaced when all is done" in again
+    assert again.index("is replaced") < again.index("written: ")
+    assert "1 caption read = 1 kept" in again
+
+
+def test_one_of_a_kind_is_told_so() -> None:
+    assert (amount(1, "entities"), amount(1, "captions")) == ("1 entity", "1 caption")
+    assert (amount(0, "entities"), amount(2_000, "annotated images")) == (
+        "0 entities",
+        "2,000 annotated images",
+    )

@@ -41,7 +41,7 @@ def command(
     console = Screen()
     asked = {"seeds": list(seeds), "from_scratch": from_scratch, "overrides": overrides or []}
     if told := already_done(out, asked):
-        console.print(told, soft_wrap=True)
+        console.print(told)
         return
     with held(out, asked, console):
         with waiting("loading torch") as following:
@@ -49,7 +49,7 @@ def command(
 
             following("timing this processor for two seconds")
             told = demo_run.expectation(recipes, seeds=len(seeds))
-        console.print(told, soft_wrap=True)
+        console.print(told)
         with stops_told(console, "the same command goes on from there"):
             base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE
             scenes = demo_run.make_scenes(console)

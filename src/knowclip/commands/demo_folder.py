@@ -59,7 +59,7 @@ def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[None]
 
     with locked(out, doing="running a demo"):
         if left := sorted(str(path) for path in _begun(out)):
-            console.print(f"a demo was stopped here, and goes on: {', '.join(left)}", soft_wrap=True)
+            console.print(f"a demo was stopped here, and goes on: {', '.join(left)}")
         with atomic_file(out / MARK) as partial:
             partial.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
         yield

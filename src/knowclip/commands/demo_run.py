@@ -114,7 +114,7 @@ def train_methods(
     runs: dict[str, Path] = {}
     trained = told_trained(overrides)
     for method in METHODS:
-        console.print(f"\n{method} from {base}, seed {seed}: {trained[method]}", soft_wrap=True)
+        console.print(f"\n{method} from {base}, seed {seed}: {trained[method]}")
         settings = {"base": base, "scenes": scenes, "out": out / method, "seed": seed}
         # the base is still learning nouns when it is continued: to keep what it knew would be to fall behind
         taught = [f"method.distillation.teacher={runs[PLAIN]}"] if method != PLAIN else []

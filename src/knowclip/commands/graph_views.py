@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from knowclip.console.counts import amount
 from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def stats(
     if plot:
         draw_degrees(opened, plot)
     print_summary(opened, as_json=as_json)
+    _tell_written(plot)
 
 
 def show(
@@ -65,13 +67,19 @@ def show(
     if as_json:
         images = [str(image.path) for image in opened.images(index)]
         print(json.dumps({"id": id, "text": text, "images": images, "triplets": total, "shown": lines}))
-        return
-    console = Screen()
-    console.print(f"{text or '(image)'}  {id}  {total} triplets")
-    for image in opened.images(index)[:limit]:
-        console.print(f"  {image.path} {image.box or ''}")
-    for line in lines:
-        console.print(f"  {line}")
+    else:
+        console = Screen()
+        console.print(f"{text or '(image)'}  {id}  {amount(total, 'triplets')}")
+        for image in opened.images(index)[:limit]:
+            console.print(f"  {image.path} {image.box or ''}")
+        for line in lines:
+            console.print(f"  {line}")
+    _tell_written(picture)
+
+
+def _tell_written(picture: Path | None) -> None:
+    if picture is not None:
+        Screen(stderr=True).print(f"written: {picture}")
 
 
 def print_tally(tally: Tally | None) -> None:
@@ -89,7 +97,7 @@ def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
         print(json.dumps(facts, ensure_ascii=False))
         return
     console = Screen()
-    console.print(f"{graph.path}: " + ", ".join(f"{n:,} {name}" for name, n in graph.counts.items()))
+    console.print(f"{graph.path}: " + ", ".join(amount(n, name) for name, n in graph.counts.items()))
     print_tally(graph.tally)
     sources = Table("source", "triplets", "licence", "left out by its import")
     for source in facts["sources"]:
@@ -104,6 +112,7 @@ def print_summary(graph: KnowledgeGraph, *, as_json: bool) -> None:
     console.print(relations)
     for key in ("degree", "entity_modalities", "triplet_modalities"):
         described = ", ".join(
-            f"{IN_WORDS.get(name, name)} {value:,.6g}" for name, value in facts[key].items()
+            f"{IN_WORDS.get(name, name)} {f'{value:,.1f}'.removesuffix('.0')}"
+            for name, value in facts[key].items()
         )
         console.print(f"{key.replace('_', ' ')}: {described}")

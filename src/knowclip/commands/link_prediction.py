@@ -17,7 +17,9 @@ def command(
     model: Annotated[
         str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name; or 'frequency'.")
     ],
-    graph: Annotated[Path, typer.Argument(help="Folder of 'knowclip graph split', or a whole graph.")],
+    graph: Annotated[
+        Path, typer.Argument(help="Folder of 'knowclip graph split', or a whole graph.", metavar="KG")
+    ],
     split: Annotated[
         str | None,
         typer.Option(help="Whose triplets are completed: test, val or train; of a graph that is split."),
@@ -81,6 +83,8 @@ def command(
             Screen().print(name, console_table(results))
     if json:
         print(to_json({name: summaries(results, model=model) for name, results in found.items()}))
+    if out:
+        Screen(stderr=True).print(f"written: {out} (knowclip report {out} makes a page of all results in it)")
 
 
 def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] | None) -> Sequence[Side]:

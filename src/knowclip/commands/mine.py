@@ -44,6 +44,7 @@ def command(
     Those that may be true are left out: what reads like a caption of the image, what says nothing that these
     do not say, what is too like by margin or score. Negatives that CAPTIONS has already stay beside.
     """
+    from knowclip.commands.summary import show, tell_replaced
     from knowclip.preflight import machine as preflight
 
     preflight.captions(captions, "CAPTIONS")
@@ -51,8 +52,8 @@ def command(
     preflight.check_parser(parser)
     preflight.check_model(model)
     preflight.writable_file(out, read=[captions])
+    tell_replaced(out)
 
-    from knowclip.commands.summary import show
     from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
     from knowclip.data.captions.selection import write_table

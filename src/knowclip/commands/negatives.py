@@ -43,7 +43,7 @@ def command(
     Captions of one image, or in a row with one key, are all true: what one of them says is no negative of
     another.
     """
-    from knowclip.commands.summary import show
+    from knowclip.commands.summary import show, tell_replaced
     from knowclip.console.progress import counting, waiting
     from knowclip.console.screen import Screen
     from knowclip.knowledge.negatives.generate import SEMANTIC
@@ -72,6 +72,7 @@ def command(
     preflight.writable_file(out, read=[captions])
     if html is not None:
         preflight.writable_file(html, "--html", read=[captions])
+    tell_replaced(out, html)
     if captions.suffix == ".jsonl" and not holds_captions(captions):
         records, total = read_graphs(captions), count_records(captions)
     else:

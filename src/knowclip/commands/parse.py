@@ -35,7 +35,7 @@ def command(
     batch_size: BatchSize = 256,
 ) -> None:
     """Turn captions into scene graphs: objects, attributes and relations with their places in the text."""
-    from knowclip.commands.summary import show
+    from knowclip.commands.summary import show, tell_replaced
     from knowclip.console.progress import counting, waiting
     from knowclip.knowledge.parsing.caption_texts import counted_ahead, parse_texts, read_texts, refuse_none
     from knowclip.knowledge.records import write_graphs
@@ -48,6 +48,7 @@ def command(
         preflight.captions(path, "CAPTIONS")
     preflight.check_parser(parser)
     preflight.writable_file(out, read=[captions])
+    tell_replaced(out)
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
     texts, total = refuse_none(texts, path, skipped), None
     if path is not None:  # what is typed comes as it is typed

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def command(
     model: Annotated[str, typer.Argument(help="Checkpoint folder or file, open_clip name, hf-hub:name.")],
-    graph: Annotated[Path, typer.Argument(help="Folder of a graph, whose entities are ranked.")],
+    graph: Annotated[
+        Path, typer.Argument(help="Folder of a graph, whose entities are ranked.", metavar="KG")
+    ],
     head: Annotated[str, typer.Argument(help="An image file, an entity's id or text, or any text.")],
     relation: Annotated[str, typer.Argument(help="In words, such as 'used for'.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Tails to show.")] = 10,

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    index: Annotated[Path, typer.Argument(help="Folder that 'index' made.", show_default=False)],
+    index: Annotated[
+        Path, typer.Argument(help="Folder that 'index' made.", metavar="IDX", show_default=False)
+    ],
     text: Annotated[str | None, typer.Argument(help="What photos are to show, in words.")] = None,
     image: Annotated[Path | None, typer.Option(help="A photo that they are to be like.")] = None,
     minus: Annotated[

@@ -35,7 +35,7 @@ def command(
     split_column: SplitColumn = None,
 ) -> None:
     """Choose pairs whose captions hold several objects, attributes and relations; print what they yield."""
-    from knowclip.commands.summary import show
+    from knowclip.commands.summary import show, tell_replaced
     from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.read import read_captions, repeated
     from knowclip.data.captions.selection import select, write_table
@@ -46,6 +46,7 @@ def command(
         preflight.existing(folder, "--exclude")
     preflight.check_parser(parser)
     preflight.writable_file(out, read=[captions])
+    tell_replaced(out)
     columns = {
         "images": images,
         "image_column": image_column,

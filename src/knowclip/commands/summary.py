@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from knowclip.console.counts import read_lines
+
+
+def tell_replaced(*files: Path | None) -> None:
+    """Say, before the work is begun, which files to write are there: each is replaced when all is done."""
+    from knowclip.console.screen import Screen
+
+    for path in files:
+        if path is not None and path.exists():
+            Screen(stderr=True).print(f"{path} is there, and is replaced when all is done")
 
 
 def show(
@@ -22,7 +32,7 @@ def show(
     from knowclip.console.screen import Screen
 
     console = Screen()
-    console.print(title, soft_wrap=True)
+    console.print(title)
     table = Table(show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")

@@ -58,7 +58,7 @@ def command(
     preflight.captions(folder, "FOLDER")
     preflight.known_kinds(kind or ())
     preflight.check_parser(parser)
-    preflight.results_folder(out)
+    _ready(out)
 
     def prepared(examples: list[Example], label: str) -> list[Example]:
         with counting(label, total=len(examples), unit="captions") as progress:
@@ -103,6 +103,15 @@ def command(
     left_out = [*source.missing.values(), *broken]
     for line in read_lines(len(examples), skipped, left_out, repeated=repeated(examples)):
         told.print(line)
+
+
+def _ready(out: Path) -> None:
+    """Refuse a folder of another command's, and say what in this one is replaced."""
+    from knowclip.commands.summary import tell_replaced
+    from knowclip.preflight import machine as preflight
+
+    preflight.results_folder(out)
+    tell_replaced(out / "swaps.jsonl")
 
 
 def _readable(examples: list[Example]) -> tuple[list[Example], list[str]]:

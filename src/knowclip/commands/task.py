@@ -70,3 +70,5 @@ def command(
         print(to_json(summaries(results, model=model)))
     else:
         Screen().print(console_table(results))
+    if out:
+        Screen(stderr=True).print(f"written: {out} (knowclip report {out} makes a page of all results in it)")

@@ -38,6 +38,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def amount(number: int, plural: str) -> str:
+    """``1 entity``, ``2,000 entities``: a noun by its plural, in s or ies."""
+    one = plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
+    return f"{number:,} {plural if number != 1 else one}"
+
+
 def there_are(number: int, noun: str) -> str:
     """``1 image is``, ``2,000 images are``."""
     return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
@@ -71,7 +77,7 @@ def read_line(
         parts.append(f"{described:,} describing entities or images")
     if total := sum(skipped.values()):
         parts.append(f"{total:,} skipped ({by_reason(skipped)})")
-    return f"{kept + merged + described + total:,} {what} read = {' + '.join(parts)}"
+    return f"{amount(kept + merged + described + total, what)} read = {' + '.join(parts)}"
 
 
 def read_lines(

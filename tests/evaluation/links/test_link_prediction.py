@@ -316,8 +316,10 @@ def test_the_command_asks_a_saved_method_s_fusion_encoder(folder: Path, tmp_path
     save_method(method.eval(), tmp_path / "run", name=name)
     arguments = ["link-prediction", str(tmp_path / "run"), str(folder / "split"), "--json", "--limit", "4"]
     arguments += ["--out", str(tmp_path / "out")]
-    found = json.loads(CliRunner().invoke(build_app(), arguments, catch_exceptions=False).stdout)
+    told = CliRunner().invoke(build_app(), arguments, catch_exceptions=False)
+    found = json.loads(told.stdout)
     assert set(found) >= {"fusion", "plain"}
+    assert f"written: {tmp_path / 'out'} (knowclip report " in told.stderr
     kept = find_runs([tmp_path / "out"])
     assert sorted(run.name for run in kept.values()) == [
         str(tmp_path / "run"),
