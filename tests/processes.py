@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -10,13 +11,20 @@ from collections.abc import Callable
 import torch
 from torch import multiprocessing as mp
 
+SLOW_TO_IMPORT = ["open_clip", "accelerate", "torch.distributed.fsdp"]
 
-def in_two_processes(work: Callable[..., None], *given: object) -> None:
-    """Call ``work(rank, *given)`` in two processes of one gloo group on this machine."""
+
+def in_two_processes(work: Callable[..., None], *given: object, method: str = "forkserver") -> None:
+    """Call ``work(rank, *given)`` in two processes of one gloo group on this machine.
+
+    Those of a fork server leave without Python's exit hooks; ``method="spawn"`` has them.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_joined, args=(port, work, given), nprocs=2)
+    # of a server that has imported once what each would import for most of its time
+    multiprocessing.set_forkserver_preload(SLOW_TO_IMPORT)
+    mp.start_processes(_joined, args=(port, work, given), nprocs=2, start_method=method)
 
 
 def _joined(rank: int, port: int, work: Callable[..., None], given: tuple[object, ...]) -> None:

@@ -47,7 +47,7 @@ def _leave(rank: int, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted by /proc")
 def test_the_group_of_processes_ends_with_the_interpreter(tmp_path) -> None:
-    in_two_processes(_leave, tmp_path)
+    in_two_processes(_leave, tmp_path, method="spawn")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"0": "False 0", "1": "False 0"}
 
 
