@@ -35,7 +35,7 @@ def command(
     config = load_recipe(recipe, overrides or [])
     check(config, resume=resume, dry_run=dry_run)
     if resume and not dry_run and (told := finished(config)):
-        Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(told, soft_wrap=True)
+        Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(told)
         return
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
