@@ -314,6 +314,8 @@ class KnowledgeFeatures(Features):
     pooled_heads: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
     """Heads as CLIP embeds them, and tails; and what asks for either, in words or by an image and words."""
     pooled_tails: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
+    pooled_loops: Bool[Tensor, " T"] | None = field(default=None, metadata=ROWS)
+    """Whether a triplet's head is its tail, where each query is to be told from the end that it says."""
     pooled_tail_queries: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
     pooled_head_queries: Float[Tensor, "T D"] | None = field(default=None, metadata=ROWS)
     related_tails: Bool[Tensor, "T M"] | None = field(default=None, metadata=ROWS)

@@ -73,6 +73,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "method.g2e_weight": ("0", parameters),
     "method.sentence_weight": ("1", lambda t: first(t).sentences is None),
     "method.pooled_weight": ("1", lambda t: first(t).tail_phrases is None),
+    "method.self_negatives": ("true", lambda t: t.method.knowledge.pooled.self_negatives),
     "method.kd_weight": ("0", lambda t: t.method.knowledge._teacher is None),
     "method.head_side": ("true", lambda t: t.method.knowledge.head_side),
     "method.captions_as_triplets": ("false", lambda t: len(t.method.knowledge.vocabulary)),
@@ -89,6 +90,9 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "method.fusion.drop_path": ("0.5", lambda t: t.method.settings()["fusion"]["drop_path"]),
 }
 
+OF_THE_POOLED_TERM = ("data.graph.hierarchy", "method.self_negatives")
+"""Fields that nothing else reads."""
+
 
 def test_every_field_is_accounted_for() -> None:
     fields = {f"data.graph.{name}" for name in GraphConfig.model_fields} - {"data.graph.path"}
@@ -101,7 +105,7 @@ def test_every_field_is_accounted_for() -> None:
 def test_every_field_changes_what_is_built(base) -> None:
     plain, pooled = built(base), built(base, "method.pooled_weight=1")
     for key, (value, look) in EFFECTS.items():
-        read_by = ["method.pooled_weight=1"] if key == "data.graph.hierarchy" else []
+        read_by = ["method.pooled_weight=1"] if key in OF_THE_POOLED_TERM else []
         before = pooled if read_by else plain
         assert look(built(base, *read_by, f"{key}={value}")) != look(before), key
 

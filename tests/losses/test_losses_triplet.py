@@ -51,6 +51,23 @@ def test_pooled_is_e2e_where_nothing_is_related_and_leaves_kin_out() -> None:
     assert loss.item() == pytest.approx(softplus(-1) / 2)
 
 
+def test_a_query_is_told_from_the_end_that_it_says_and_from_no_other_query_s() -> None:
+    plain = {
+        "query_features": EYE,
+        "candidate_features": EYE,
+        "logit_scale": ONE,
+        "known_true": NONE,
+        "related": NONE,
+    }
+    # the heads are what the queries say; rows: -log(e / (e + 1 + e)), or without the second's, a loop,
+    # softplus(-1); columns as ever
+    loss = pooled_loss(**plain, given_features=EYE, given_true=torch.tensor([False, True]))
+    row = math.log(2 + math.exp(-1))
+    assert loss.item() == pytest.approx((row + 3 * softplus(-1)) / 4)
+    loops = pooled_loss(**plain, given_features=EYE, given_true=torch.tensor([True, True]))
+    assert loops.item() == pytest.approx(pooled_loss(**plain).item())
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_one_tail_for_all_or_one_triplet_gives_zero(size) -> None:
     """Every other tail is the own one, so there is nothing to choose: 0 with gradient 0, never NaN."""

@@ -139,11 +139,11 @@ def test_the_control_pairs_each_head_with_its_triplet_as_a_caption(graph) -> Non
     torch.testing.assert_close(losses["sentence_loss"], expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_the_pooled_term_asks_the_towers_as_plain_clip_is_asked(graph, fused) -> None:
+@pytest.mark.parametrize(("fused", "own"), [(True, False), (False, False), (True, True), (False, True)])
+def test_the_pooled_term_asks_the_towers_as_plain_clip_is_asked(graph, fused, own) -> None:
     """Every query and every end by itself; with the fusion encoder beside it and without."""
     terms = {} if fused else {"e2e_weight": 0, "e2r_weight": 0, "g2e_weight": 0}
-    method = knowledge_clip(pooled_weight=2.0, head_side=fused, **terms).eval()
+    method = knowledge_clip(pooled_weight=2.0, head_side=fused, self_negatives=own, **terms).eval()
     queries = Queries(Hierarchy(graph), heads=fused)
     steps = graph_steps(graph, batch_size=20, queries=queries, neighbours=Neighbours(2, 2))
     batch = dataclasses.replace(tiny_batch(4), graph=steps[0])
@@ -161,7 +161,14 @@ def test_the_pooled_term_asks_the_towers_as_plain_clip_is_asked(graph, fused) ->
         mask = getattr(batch.graph, f"known_{side}s") | getattr(batch.graph, f"related_{side}s")
         logits = features.pooled_logit_scale * torch.tensor(asked) @ torch.tensor(ends).T
         logits = logits.masked_fill(mask, -math.inf)
-        total += F.cross_entropy(logits, torch.arange(20)) + F.cross_entropy(logits.T, torch.arange(20))
+        rows = logits
+        if own:  # the end that the query says, unless the triplet is a loop
+            said = {"tail": drawn.head, "head": drawn.tail}[side]
+            given = plain.head_candidates(said) if side == "tail" else plain.tail_candidates(said)
+            column = features.pooled_logit_scale * (torch.tensor(asked) * torch.tensor(given)).sum(dim=1)
+            loops = batch.graph.triplets[:, 0] == batch.graph.triplets[:, 2]
+            rows = torch.cat([logits, column.masked_fill(loops, -math.inf)[:, None]], dim=1)
+        total += F.cross_entropy(rows, torch.arange(20)) + F.cross_entropy(logits.T, torch.arange(20))
     losses, report = method.losses(features)
     # of weight 2, each side the mean of two directions
     close(losses["pooled_loss"], 2 * total / 2 / len(sides))

@@ -145,6 +145,7 @@ def test_differences_are_dotted_keys(path) -> None:
     [
         (["method.kd_weight=0", "method.teacher=other"], "kd_weight=0 distils from no teacher"),
         (["method.e2e_weight=0", "method.head_side=true"], "head_side is a side of E2E"),
+        (["method.self_negatives=true"], "self_negatives are the pooled term's"),
         (["data.graph.hierarchy=[is a]"], "hierarchy is the pooled term's"),
         (
             ["method.g2e_weight=0", "data.graph.shuffle_neighbours=true"],

@@ -129,7 +129,7 @@ def _spread(features: Features) -> torch.Tensor:
 KEE = {"kee": {"layers": 1}, "own_negative_weight": 0.5, "fold_weight": 1.0}
 BOTH = {"contrastive_features": "both", "hinge_features": "both"}
 FUSION = {"fusion": {"width": 8, "layers": 1, "heads": 2, "drop_path": 0.0}}
-TERMS = {"head_side": True, "pooled_weight": 1.0, **FUSION}
+TERMS = {"head_side": True, "pooled_weight": 1.0, "self_negatives": True, **FUSION}
 ONLY = {f"{term}_weight": 0.0 for term in ("e2e", "e2r", "g2e")}
 
 CASES: dict[str, Case] = {

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from knowclip.losses.contrastive import clip_loss
+import torch
+
+from knowclip.losses.contrastive import choices
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -21,13 +23,17 @@ def pooled_loss(
     logit_scale: Float[Tensor, ""],
     known_true: Bool[Tensor, "S S"],
     related: Bool[Tensor, "S S"],
+    given_features: Float[Tensor, "S D"] | None = None,
+    given_true: Bool[Tensor, " S"] | None = None,
 ) -> Float[Tensor, ""]:
     """Symmetric InfoNCE of pooled "head relation" and pooled tail, kin of either left out.
 
     ``-1/2S sum_i [log softmax_j(scale q_i.t_j)[i] + log softmax_j(scale q_j.t_i)[i]]`` over the j that are
     neither known truths nor related. After the metric learning of KEEP on the entities of a graph of
     diseases, whose negatives leave out ancestors and descendants (arXiv 2412.13126); [ours]: queries are
-    phrases of head and relation, and relations of any graph, not synonyms of one entity.
+    phrases of head and relation, and relations of any graph, not synonyms of one entity. With
+    ``given_features`` each query is told from its own head too, SimKGC's self-negative (Wang et al., ACL
+    2022): "dog is a" says "dog", so nothing is nearer to it by the words alone.
 
     Where :func:`~knowclip.losses.triplet.e2e_loss` asks the fusion encoder's outputs, and so trains the
     towers' tokens, this asks the towers' own embeddings: what a user of the exported CLIP keeps. A triplet
@@ -39,6 +45,8 @@ def pooled_loss(
         logit_scale: ``1 / tau``.
         known_true: ``[i, j]``: ``(h_i, r_i, t_j)`` is true as well, so no negative; diagonal False.
         related: ``[i, j]``: it may be, for a hierarchy of the graph relates the two; diagonal False.
+        given_features: ``h`` as a candidate, a negative of its own query alone; None: there are none.
+        given_true: Where ``h`` is ``t``, so no negative.
 
     Example:
         >>> import torch
@@ -48,9 +56,10 @@ def pooled_loss(
         >>> round(loss.item(), 4)
         0.3133
     """
-    return clip_loss(
-        image_features=query_features,
-        text_features=candidate_features,
-        logit_scale=logit_scale,
-        false_negatives=known_true | related,
-    )
+    size, given = len(query_features), {}
+    if given_features is not None and given_true is not None:
+        others = ~torch.eye(size, dtype=torch.bool, device=query_features.device)
+        given = {"further_texts": given_features, "further_left_out": others | given_true[:, None]}
+    left_out = known_true | related
+    of_queries, of_candidates = choices(query_features, candidate_features, logit_scale, left_out, **given)
+    return (of_queries + of_candidates) / (2 * size)

@@ -105,13 +105,14 @@ def sentence(features: KnowledgeFeatures) -> Term:
 def pooled(features: KnowledgeFeatures) -> Term:
     """Ours: tails of the towers' own queries, or the mean of tails and heads; and how many are found."""
     tails = _asked(features.pooled_tail_queries, features.pooled_tails)
-    loss, report = _pooled_side(features, tails, features.known_tails, features.related_tails, name="pooled")
+    masks = features.known_tails, features.related_tails
+    loss, report = _pooled_side(features, tails, features.pooled_heads, *masks, name="pooled")
     report |= {"pooled_logit_scale": features.pooled_logit_scale.item()}
     if features.pooled_head_queries is None:
         return loss, report
     heads = _asked(features.pooled_head_queries, features.pooled_heads)
     masks = features.known_heads, features.related_heads
-    other, more = _pooled_side(features, heads, *masks, name="pooled_head")
+    other, more = _pooled_side(features, heads, features.pooled_tails, *masks, name="pooled_head")
     return (loss + other) / 2, report | more
 
 
@@ -122,13 +123,17 @@ def _asked(queries: Float[Tensor, "T D"], candidates: Float[Tensor, "T D"]) -> d
 def _pooled_side(
     features: KnowledgeFeatures,
     asked: dict[str, Tensor],
+    given: Float[Tensor, "T D"] | None,
     known: Bool[Tensor, "T T"],
     related: Bool[Tensor, "T T"],
     *,
     name: str,
 ) -> Term:
+    own = {}
+    if features.pooled_loops is not None:
+        own = {"given_features": given, "given_true": features.pooled_loops}
     scale = features.pooled_logit_scale
-    loss = pooled_loss(**asked, logit_scale=scale, known_true=known, related=related)
+    loss = pooled_loss(**asked, **own, logit_scale=scale, known_true=known, related=related)
     return loss, _accuracy(f"{name}_accuracy", **asked, left_out=known | related)
 
 

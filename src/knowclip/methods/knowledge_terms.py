@@ -47,6 +47,7 @@ class KnowledgeTerms(nn.Module):
         sentence_weight: The control: CLIP's loss between each head, crop or text, and the sentence "h r t".
         pooled_weight: Ours: "h r" against t as the towers alone embed them
             (:func:`~knowclip.losses.pooled.pooled_loss`).
+        self_negatives: The pooled term tells each query from the end that it says itself.
         head_side: E2E and the pooled term ask for heads too; their loss is then the mean of both sides.
         captions_as_triplets: Pairs take part in E2E and E2R as "image of" and "caption of" (K1).
         graph_layers: L of K6.
@@ -72,6 +73,7 @@ class KnowledgeTerms(nn.Module):
         fusion: dict[str, Any],
         sentence_weight: float = 0.0,
         pooled_weight: float = 0.0,
+        self_negatives: bool = False,
     ) -> None:
         super().__init__()
         self.weights = {
@@ -83,10 +85,13 @@ class KnowledgeTerms(nn.Module):
             raise ValueError(f"{names} are all 0: nothing to learn")
         self.relations = tuple(relations)
         self.head_side = head_side
+        self.self_negatives = self_negatives
         self.captions_as_triplets = captions_as_triplets
         self._shape = {"graph_layers": graph_layers, "fusion": dict(fusion)}
         self._teacher = Teacher(teacher) if teacher is not None and kd_weight else None
-        self.pooled = PooledTriplets(heads=head_side) if pooled_weight else None
+        self.pooled = None
+        if pooled_weight:
+            self.pooled = PooledTriplets(heads=head_side, self_negatives=self_negatives)
         self.triplets = None
         if e2e_weight or e2r_weight or g2e_weight:
             if not self.relations:
@@ -112,7 +117,8 @@ class KnowledgeTerms(nn.Module):
     def settings(self) -> dict[str, Any]:
         """All arguments but the towers."""
         weights = {f"{name}_weight": weight for name, weight in self.weights.items()}
-        sides = {"head_side": self.head_side, "captions_as_triplets": self.captions_as_triplets}
+        names = ("self_negatives", "head_side", "captions_as_triplets")
+        sides = {name: getattr(self, name) for name in names}
         return {"relations": list(self.relations)} | weights | sides | self._shape
 
     def features(self, model: DualEncoder, batch: Batch, pairs: Entities | None) -> dict[str, Tensor]:

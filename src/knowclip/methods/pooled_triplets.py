@@ -27,11 +27,13 @@ class PooledTriplets(nn.Module):
 
     Args:
         heads: Ask for heads too.
+        self_negatives: Tell each query from the end that it says itself.
     """
 
-    def __init__(self, *, heads: bool) -> None:
+    def __init__(self, *, heads: bool, self_negatives: bool) -> None:
         super().__init__()
         self.heads = heads
+        self.self_negatives = self_negatives
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
 
     def features(
@@ -56,6 +58,8 @@ class PooledTriplets(nn.Module):
             "related_tails": graph.related_tails,
             "pooled_logit_scale": self.logit_scale.exp(),
         }
+        if self.self_negatives:
+            features |= {"pooled_heads": entities[heads], "pooled_loops": heads == tails}
         if self.heads:
             given = entities[tails], tails >= len(graph.texts)
             features |= {

@@ -37,6 +37,8 @@ class KnowledgeConfig(Section):
     """The control, "knowledge graph as captions": a head, crop or text, and the sentence "h r t"."""
     pooled_weight: NonNegativeFloat = 0.0
     """Ours, for the towers that are kept: "head relation" and tail, as they embed them."""
+    self_negatives: bool = False
+    """Of the pooled term: "head relation" is told from the head itself, too."""
     teacher: str | None = None
     """Model to distil from, in place of the one it starts from."""
     head_side: bool = False
@@ -54,6 +56,8 @@ class KnowledgeConfig(Section):
                 "head_side is a side of E2E and of the pooled term: leave it out with e2e_weight=0 and "
                 "pooled_weight=0"
             )
+        if self.self_negatives and not self.pooled_weight:
+            raise ValueError("self_negatives are the pooled term's: leave them out with pooled_weight=0")
         return self
 
     @property
