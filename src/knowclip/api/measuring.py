@@ -13,6 +13,8 @@ from knowclip.console.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import Tensor
+
     from knowclip.console.progress import Stages
     from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.evaluation.benchmarks.choices import Choice
@@ -87,6 +89,30 @@ def measure(
     if not any(runs.values()):
         raise ValueError("; ".join(dict.fromkeys(failed.values())))
     return runs, failed
+
+
+class _Blank:
+    """Embeds anything at random, and reads nothing: what a benchmark measures is told by any scores."""
+
+    def encode_image(self, images: Sequence[object], *, normalize: bool = False) -> Tensor:
+        return self._drawn(images)
+
+    def encode_text(self, texts: Sequence[str], *, normalize: bool = False) -> Tensor:
+        return self._drawn(texts)
+
+    def _drawn(self, things: Sequence[object]) -> Tensor:
+        import torch
+
+        drawn = torch.randn(len(things), 8, generator=torch.Generator().manual_seed(0))
+        return torch.nn.functional.normalize(drawn, dim=-1)
+
+
+def blank_results(benchmarks: Sequence[Benchmark]) -> list[Result]:
+    """Results of a model that knows nothing, in seconds: for the names of what will be measured."""
+    from knowclip.evaluation.scoring import Scorer
+    from knowclip.evaluation.suites.folder import run_suite
+
+    return run_suite(benchmarks, Scorer(_Blank()))
 
 
 def _loaded(name: str, device: str | None, benchmarks: Sequence[Benchmark], update: Stages) -> DualEncoder:

@@ -77,16 +77,16 @@ def command(
     $KNOWCLIP_CACHE/features (~/.cache/knowclip/features) by content.
     """
     from knowclip.api.benchmark_data import asked, find
-    from knowclip.api.measuring import measure, text_only
+    from knowclip.api.measuring import blank_results, measure, text_only
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
     from knowclip.evaluation.report.write import console_table, to_json, write_report
-    from knowclip.evaluation.statistics.gate import parse_condition
+    from knowclip.evaluation.statistics.gate import against_baseline, parse_condition, refuse_unknown
     from knowclip.preflight import machine as preflight
 
     preflight.captions(data, "--data")
     preflight.results_folder(out)
-    conditions = [parse_condition(text) for text in require or ()]
+    conditions = against_baseline([parse_condition(text) for text in require or ()], baseline)
     names = list(dict.fromkeys([*filter(None, [baseline, *(c.against for c in conditions)]), model]))
     if len(names) == 1 and (baseline or any(condition.against for condition in conditions)):
         raise ValueError(f"the baseline is the model itself ({model}): name another one, or leave it out")
@@ -101,6 +101,8 @@ def command(
     }
     reading = {"allow_missing": allow_missing, "columns": columns, "swap_items": swap_items}
     benchmarks, absent = find(data, suite or [], split, **reading)
+    if conditions:  # not after hours of measuring
+        refuse_unknown(conditions, blank_results(benchmarks))
     wanted = suite or asked(benchmarks, absent)
     with waiting("training the text-only control"):
         control = text_only(data, benchmarks, language_model=language_model, device=device)

@@ -84,7 +84,7 @@ def test_a_bound_inside_the_interval_is_told() -> None:
 
 def test_what_was_not_measured_is_named() -> None:
     runs = {"ours": [result(60)]}
-    with pytest.raises(ValueError, match=r"no metric 'r@2' was measured on ours\. Did you mean 'r@"):
+    with pytest.raises(ValueError, match=r"no metric 'r@2' is measured\. Did you mean 'r@"):
         check(parse_condition("r@2 >= 1%"), runs, "ours")
     with pytest.raises(ValueError, match=r"'BASE' was not measured; there are 'ours'"):
         check(parse_condition("r@1 >= 1pt vs BASE"), runs, "ours")

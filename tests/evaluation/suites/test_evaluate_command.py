@@ -109,6 +109,26 @@ def test_conditions_decide_the_exit_code(
     assert told in run.stderr
 
 
+def test_a_metric_that_is_not_measured_is_refused_before_a_model_is_loaded(
+    models: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import knowclip.models.loading.load
+
+    monkeypatch.setattr(knowclip.models.loading.load, "load", None)
+    arguments = ["good", "--data", str(data_folder), "--suite", "vg_relation", "--require"]
+    run = CliRunner().invoke(app, [*arguments, "vg_relatio >= 90%"])
+    assert "Did you mean 'vg_relation'" in str(run.exception)
+
+
+def test_the_baseline_may_be_called_base_in_conditions(models: None, data_folder: Path) -> None:
+    arguments = ["good", "--data", str(data_folder), "--suite", "vg_relation"]
+    condition = ["--require", "vg_relation >= 50pt vs BASE"]
+    run = CliRunner().invoke(app, [*arguments, *condition, "--baseline", "flat"])
+    assert run.exit_code == 0 and "holds: vg_relation >= 50pt vs BASE: +100.0" in run.stderr
+    run = CliRunner().invoke(app, [*arguments, *condition])
+    assert "BASE is the model of --baseline: give it, or a model's name" in str(run.exception)
+
+
 def test_paraphrases_of_the_data_folder_join_the_controls(
     models: None, data_folder: Path, tmp_path: Path
 ) -> None:

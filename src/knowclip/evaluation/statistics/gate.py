@@ -3,7 +3,7 @@
 ::
 
     METRIC OP NUMBER [%]          absolute:  vg_relation >= 80%      (or 0.8)
-    METRIC OP NUMBER pt vs NAME   relative:  text_to_image_R@1 >= -1.0pt vs ViT-B-32/openai
+    METRIC OP NUMBER pt vs NAME   relative:  text_to_image_R@1 >= -1.0pt vs ViT-B-32/openai, or vs BASE
 
 ``OP`` is one of ``>= > <= <``; ``pt`` are percentage points of the difference to another model on the same
 items. The measured value decides, not its interval, which is told beside it: a bound inside the interval
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from knowclip.console.counts import listed
@@ -28,6 +28,8 @@ _GRAMMAR = re.compile(
     r"(?P<metric>\S+?)\s*(?P<op>>=|<=|>|<)\s*(?P<number>[-+]?\d+(?:\.\d*)?|[-+]?\.\d+)\s*(?P<unit>pt|%)?"
     r"(?:\s+vs\s+(?P<against>\S.*))?"
 )
+BASE = "BASE"
+"""The other model of a condition, where a command has one: the baseline, or what was fine-tuned."""
 _EXAMPLES = "'vg_relation >= 80%' or 'text_to_image_R@1 >= -1.0pt vs BASE'"
 
 
@@ -97,6 +99,28 @@ def parse_condition(text: str) -> Condition:
     return Condition(text.strip(), match["metric"], match["op"], bound, against)
 
 
+def against_baseline(conditions: Iterable[Condition], baseline: str | None) -> list[Condition]:
+    """The conditions with the baseline's name in place of ``BASE``.
+
+    Raises:
+        ValueError: There is no baseline.
+    """
+    given = list(conditions)
+    if baseline is None and (asked := [each for each in given if each.against == BASE]):
+        raise ValueError(f"{asked[0].text!r}: {BASE} is the model of --baseline: give it, or a model's name")
+    return [replace(each, against=baseline) if each.against == BASE else each for each in given]
+
+
+def refuse_unknown(conditions: Iterable[Condition], results: Sequence[Result]) -> None:
+    """Refuse a condition on a metric that ``results`` have not.
+
+    Raises:
+        ValueError: Naming the nearest, and all that there are.
+    """
+    for condition in conditions:
+        _find(condition, results)
+
+
 def check(condition: Condition, runs: Mapping[str, Sequence[Result]], model: str) -> Verdict:
     """Judge one condition on the results of ``model``.
 
@@ -108,7 +132,7 @@ def check(condition: Condition, runs: Mapping[str, Sequence[Result]], model: str
     Raises:
         ValueError: nothing was measured under the metric's name, or on the other model.
     """
-    ours = _find(condition, runs[model], model)
+    ours = _find(condition, runs[model])
     value = float(ours.metrics[condition.metric])
     found: Interval | Difference | None = None
     if condition.against is None:
@@ -119,7 +143,7 @@ def check(condition: Condition, runs: Mapping[str, Sequence[Result]], model: str
             f"{condition.text!r}: {condition.against!r} was not measured; there are {listed(runs)}"
         )
     else:
-        theirs = _find(condition, runs[condition.against], condition.against)
+        theirs = _find(condition, runs[condition.against])
         value -= float(theirs.metrics[condition.metric])
         if condition.metric == ours.main and "correct" in ours.items:
             found = compare(ours, theirs)
@@ -128,14 +152,14 @@ def check(condition: Condition, runs: Mapping[str, Sequence[Result]], model: str
     return Verdict(condition, holds, value, ours.n, low, high)
 
 
-def _find(condition: Condition, results: Sequence[Result], model: str) -> Result:
+def _find(condition: Condition, results: Sequence[Result]) -> Result:
     found = next((result for result in results if condition.metric in result.metrics), None)
     if found is None:
         known = [metric for result in results for metric in result.metrics]
         near = get_close_matches(condition.metric, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"{condition.text!r}: no metric {condition.metric!r} was measured on {model}.{hint} "
+            f"{condition.text!r}: no metric {condition.metric!r} is measured.{hint} "
             f"There are: {', '.join(known)}"
         )
     return found

@@ -7,13 +7,12 @@ from typing import Any
 
 from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.registry import ability
-from knowclip.evaluation.statistics.gate import Condition, check
+from knowclip.evaluation.statistics.gate import BASE, Condition, check
 from knowclip.types import Result
 
 ABILITIES = ("compositional", "general")
 OBJECTIVE = "compositional"
 REQUIREMENT = "general >= -1.0pt vs BASE"
-BASE = "BASE"
 
 RULE = (
     "the alpha with the highest {objective} among those that meet {conditions}; of equals the smallest alpha"
