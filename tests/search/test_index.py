@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -311,6 +312,11 @@ def test_a_model_that_is_named_is_loaded_again_and_noticed_when_it_changes(
             knowclip.Index(out).search("a horse", rerank=False)
         with pytest.raises(ValueError, match=r"made with scenes-base, and .*model has other weights"):
             knowclip.Index.start(tmp_path / "shipped", model=folder).encoder  # noqa: B018
+        narrow = {"model_cfg": model.config | {"embed_dim": 3}}
+        (tmp_path / "narrow/best").mkdir(parents=True)
+        (tmp_path / "narrow/best/open_clip_config.json").write_text(json.dumps(narrow))
+        with pytest.raises(ValueError, match=r"narrow has vectors of 3 numbers, not of \d+: their vectors"):
+            knowclip.Index.start(out, model=tmp_path / "narrow").encoder  # noqa: B018
     folder.rename(tmp_path / "moved")
     with pytest.raises(ValueError, match=r"the model of .*index=.*model is no file, no folder"):
         knowclip.Index(out).search("a horse", rerank=False)

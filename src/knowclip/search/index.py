@@ -22,7 +22,7 @@ from knowclip.search.rerank import Ranking, Scores, Vectors, relative
 from knowclip.search.scan import digest_of, refuse_empty
 from knowclip.search.store import DOING, IN_MEMORY, Counts, Store, is_index
 from knowclip.search.vectors import NearestImages
-from knowclip.search.weights import weights_of
+from knowclip.search.weights import weights_of, width_of
 from knowclip.storage.locks import locked
 
 if TYPE_CHECKING:
@@ -173,7 +173,10 @@ class Index:
         return encoder
 
     def _same_weights(self, model: str | Path) -> None:
-        """Refuse it before it is loaded, where its file tells."""
+        """Refuse it before it is loaded, where its files tell."""
+        width, kept = width_of(model), self._store.about("width")
+        if width not in (None, kept):
+            raise self._another(self.model_name, f"{model} has vectors of {width} numbers, not of {kept}")
         made = self._store.about("weights")
         given = weights_of(model) if made else None
         if given is not None and given[0] == made[0] and given[1] != made[1]:

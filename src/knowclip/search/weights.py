@@ -9,6 +9,7 @@ from pathlib import Path
 from knowclip.preflight.machine import MODELS, open_clip_architectures, own_architectures, shipped_models
 
 FILE = "open_clip_model.safetensors"
+CONFIG = "open_clip_config.json"
 _LENGTH = 8
 """Bytes before the header of a safetensors file: its length."""
 
@@ -19,10 +20,10 @@ def weights_of(model: str | Path) -> list[str] | None:
     Of two models with the same tensors, other numbers are other weights. None where this says nothing: no
     ``open_clip_model.safetensors``, as of an architecture, another library's checkpoint, or a hub's.
     """
-    path = next((path for path in _places(model) if path.is_file()), None)
-    if path is None:
+    folder = next((folder for folder in _folders(model) if (folder / FILE).is_file()), None)
+    if folder is None:
         return None
-    with path.open("rb") as file:
+    with (folder / FILE).open("rb") as file:
         try:
             header = json.loads(file.read(int.from_bytes(file.read(_LENGTH), "little")))
             header.pop("__metadata__", None)  # who wrote it, and when: no weights
@@ -32,9 +33,20 @@ def weights_of(model: str | Path) -> list[str] | None:
         return [tensors, hashlib.file_digest(file, "sha256").hexdigest()]
 
 
-def _places(model: str | Path) -> list[Path]:
+def width_of(model: str | Path) -> int | None:
+    """D of a checkpoint, as its configuration says; None where there is none of open_clip's."""
+    for folder in _folders(model):
+        try:
+            width = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_cfg"]["embed_dim"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not there, or broken: told by what loads it
+        return width if isinstance(width, int) else None
+    return None
+
+
+def _folders(model: str | Path) -> list[Path]:
     """Where ``models.loading`` finds the weights of a name or path: a shipped model, a folder, a run."""
     if model in (*own_architectures(), *open_clip_architectures()):
         return []
     folder = MODELS / "shipped" / model if model in shipped_models() else Path(model)
-    return [folder / FILE, folder / "best" / FILE]
+    return [folder, folder / "best"]
