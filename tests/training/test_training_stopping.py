@@ -156,6 +156,21 @@ def test_a_long_validation_gives_signs_of_life_and_the_bar_says_when_it_is_over(
     assert trainer.monitor._progress.tasks[0].fields["status"] != "validating"
 
 
+def test_a_long_step_gives_signs_of_life(tmp_path, capfd, monkeypatch) -> None:
+    monkeypatch.setattr(monitor, "_SILENCE", 0.05)
+    monkeypatch.setattr(monitor, "_BEAT", 0.01)
+
+    class Slow(MemoryEpochs):
+        def epoch(self, number, *, skip=0):
+            for index, batch in enumerate(super().epoch(number, skip=skip), start=skip):
+                time.sleep(0.2 * (index == 2))
+                yield batch
+
+    make_trainer(tmp_path, batches=Slow(4)).fit()
+    said = capfd.readouterr().err
+    assert "step 3/4: 0:00 so far" in said and "step 1/4: 0:00" not in said
+
+
 def test_a_validation_is_told_in_lines_of_80_columns_and_what_decides_first() -> None:
     recalls = {f"{way}_R@{k}": k / 10 for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)}
     lines = monitor.validation_lines(recalls | {"swaps_micro": 0.9, "swaps": 0.8, "selection": 0.1})

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
@@ -31,13 +32,15 @@ _WIDTH = 78
 """Columns of a validation's line: it stands after two blanks."""
 _SILENCE = EVERY
 """Seconds after which a line is written where there is no terminal, however long ``every`` steps take."""
+_BEAT = 1.0
+"""Seconds between two looks at whether a step takes longer than that."""
 
 
 class Monitor:
     """Progress and log of one process; silent on all but the main one.
 
     On a terminal standard error shows a bar. Elsewhere (a file, a pipe, a batch system) it gets a line at the
-    first step, every ``every`` steps and after 10 seconds of silence.
+    first step, every ``every`` steps and after 10 seconds of silence, within a step too.
 
     Args:
         open_log: ``open_log(step=...)`` opens the log where the run takes up; None: a silent monitor.
@@ -49,6 +52,7 @@ class Monitor:
         self._open_log = open_log
         self._steps = steps
         self._every = every
+        self._step: int | None = None
         console = Screen(stderr=True)
         self._lines = open_log is not None and (not console.is_terminal or console.is_dumb_terminal)
         self._progress = Progress(
@@ -69,11 +73,13 @@ class Monitor:
         self._trained, self._seconds = 0, 0.0
         # so that the first step is told whatever the clock says
         self._told = -math.inf
+        self._step, self._heard = step, time.perf_counter()
         self._restart_clock()
         return self
 
     def say(self, text: str) -> None:
         """Write a line above the bar, on the main process."""
+        self._heard = time.perf_counter()
         if self._open_log is not None:
             self._progress.console.print(text)
 
@@ -82,6 +88,7 @@ class Monitor:
         now = time.perf_counter()
         self._pairs += pairs
         self._trained, self._seconds, self._last = self._trained + 1, self._seconds + now - self._last, now
+        self._step = step
         # the last step too, so that a short run has a line
         due = step % self._every == 0 or step == self._steps
         rate = self._pairs / (now - self._since)
@@ -108,6 +115,7 @@ class Monitor:
     def validating(self, step: int) -> Iterator[None]:
         """Say that a validation begins, goes on and, by what the bar shows then, is over."""
         self._progress.update(self._task, status="validating")
+        self._step = None
         with ExitStack() as told:
             if self._lines:
                 self.say(f"step {step:,}/{self._steps:,}: validating")
@@ -115,6 +123,7 @@ class Monitor:
                 lines(f"step {step:,}/{self._steps:,}: validating", 0, None)
             yield
         self._progress.update(self._task, status="")
+        self._step, self._heard, self._last = step, time.perf_counter(), time.perf_counter()
 
     def validation(self, step: int, numbers: Mapping[str, float]) -> None:
         """Take note of a validation; its time does not count as training time."""
@@ -131,8 +140,19 @@ class Monitor:
         self._pairs = 0
         self._since = self._last = time.perf_counter()
 
+    def _beat(self, stop: Event) -> None:
+        """Say that a step goes on, where it takes long; a validation says so itself."""
+        while not stop.wait(_BEAT):
+            step, now = self._step, time.perf_counter()
+            if step is not None and now - self._heard > _SILENCE:
+                self.say(f"step {step + 1:,}/{self._steps:,}: {duration(now - self._last)} so far")
+
     def __enter__(self) -> Self:
         self._progress.start()
+        if self._lines:
+            self._stop = Event()
+            self._thread = Thread(target=self._beat, args=(self._stop,), daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(
@@ -141,6 +161,9 @@ class Monitor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._lines:
+            self._stop.set()
+            self._thread.join()
         if not self._progress.disable:  # rich 13.0 ends a bar that was never shown with an empty line
             self._progress.stop()
         if self._log:
