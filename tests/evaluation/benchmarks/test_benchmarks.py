@@ -253,6 +253,10 @@ def test_negatives_file_joins_by_caption_and_bad_lines_are_named(tmp_path: Path)
     path.write_text(json.dumps(line) + '\n{"caption": "a"}\n')
     with pytest.raises(ValueError, match=r"negatives\.jsonl, line 2: KeyError\('changed'\)"):
         read_negatives(path)
+    for name, value in (("negative", None), ("kind", []), ("caption", 3)):
+        path.write_text(json.dumps(line | {name: value}) + "\n")
+        with pytest.raises(ValueError, match=r"negatives\.jsonl, line 1: .* is no caption"):
+            read_negatives(path)
 
 
 def test_suite_reads_what_is_there_and_says_what_is_not(data_folder: Path, tmp_path: Path) -> None:

@@ -190,3 +190,13 @@ def test_a_question_without_a_number_is_named(tmp_path: Path, given: str) -> Non
     path.write_text(path.read_text().replace('"question_id": 30', f'"question_id": {given}'))
     with pytest.raises(ValueError, match=f"{path.name}, record 0: 'question_id' is no number"):
         read_vqa(tmp_path)
+
+
+def test_an_answer_that_is_no_text_makes_a_malformed_record(tmp_path: Path) -> None:
+    for number in (1, 2):
+        picture(tmp_path, "train", number)
+        picture(tmp_path, "val", number)
+    write(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", None)])
+    write(tmp_path, "val", [(1, "What color is it?", "red")])
+    task = read_vqa(tmp_path, allow_missing=True)
+    assert task.train.texts == ["What color is it?"] and task.skipped["malformed record"] == 1

@@ -149,8 +149,8 @@ def read_items(path: Path, *, allow_missing: bool = False) -> BlindScored:
                 image=ImageRef((path.parent / record["image"]).resolve()),
                 true=text(record["caption"]),
                 false=text(record["negative"]),
-                group=record["kind"],
-                image_id=record["image_id"],
+                group=text(record["kind"]),
+                image_id=text(record["image_id"]),
             )
             blind = {name: (float(true), float(false)) for name, (true, false) in record["blind"].items()}
             items.append((choice, blind))
@@ -201,8 +201,8 @@ def read_negatives(path: Path) -> dict[str, list[Negative]]:
         try:
             record = json.loads(line)
             changed = tuple((int(start), int(end)) for start, end in record["changed"])
-            negative = Negative(record["negative"], record["kind"], changed)
-            found.setdefault(record["caption"].strip(), []).append(negative)
+            negative = Negative(text(record["negative"]), text(record["kind"]), changed)
+            found.setdefault(text(record["caption"]), []).append(negative)
         except MALFORMED as error:
             raise ValueError(
                 f"{path}, line {number}: {error!r}; expected caption, negative, kind and changed"

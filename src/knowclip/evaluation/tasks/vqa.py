@@ -217,7 +217,7 @@ def _read(
     for id, question in asked.items():
         try:
             image, wording = images.get(int(question["image_id"])), question["question"].strip()
-            people = [answer["answer"] for answer in annotated.get(id, {}).get("answers", ())]
+            people = [_said(answer) for answer in annotated.get(id, {}).get("answers", ())]
         except MALFORMED:
             skipped["malformed record"] += 1
             continue
@@ -236,6 +236,13 @@ def _read(
     if not result.keys:
         raise NoDataError(f"vqa: none of {len(asked)} questions of {questions_path} has answers and an image")
     return result
+
+
+def _said(answer: Mapping[str, Any]) -> str:
+    said = answer["answer"]
+    if not isinstance(said, str):
+        raise TypeError(f"{said!r} is no answer")
+    return said
 
 
 def _images_by_id(folder: Path) -> dict[int, Path]:
