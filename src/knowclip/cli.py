@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 import sys
 import warnings
@@ -13,7 +14,7 @@ from itertools import groupby
 import typer
 
 from knowclip.console.flags import plain_flags
-from knowclip.console.screen import Screen, warning_line
+from knowclip.console.screen import Notes, Screen, warning_line
 from knowclip.plugins import involved
 
 GROUPS = {
@@ -105,12 +106,16 @@ PARTED = ("Connection closed by peer", "Connection reset by peer", "remote proce
 
 
 def quieten() -> None:
-    """Say which of the other libraries' messages are for nobody; errors and real warnings stay."""
+    """Say which of the other libraries' messages are for nobody; errors, real warnings and our notes stay."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.formatwarning = warning_line
     for message in ADVICE:
         warnings.filterwarnings("ignore", message)
+    own = logging.getLogger("knowclip")
+    own.setLevel(logging.INFO)
+    if not any(isinstance(handler, Notes) for handler in own.handlers):
+        own.addHandler(Notes())
 
 
 def main() -> None:

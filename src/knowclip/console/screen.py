@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import textwrap
@@ -60,6 +61,20 @@ def warning_line(message: object, *_: Any, **__: Any) -> str:
     width = shutil.get_terminal_size().columns
     text = f"warning: {message}"
     return (broken(text, width) if sys.stderr.isatty() else text) + "\n"
+
+
+class Notes(logging.Handler):
+    """Prints what the library logs for people, such as which column it takes, once each, to stderr."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record that was not printed yet."""
+        if (line := self.format(record)) not in self.told:
+            self.told.add(line)
+            Screen(stderr=True).print(line)
 
 
 def beside(name: str, told: str, *, column: int, width: int | None) -> str:

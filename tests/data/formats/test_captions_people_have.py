@@ -6,15 +6,18 @@ import csv
 import gzip
 import io
 import json
+import logging
 import tarfile
 import unicodedata
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from knowclip.cli import quieten
 from knowclip.data.captions.read import read_captions
 from knowclip.knowledge.parsing.caption_texts import Text, read_texts
 
@@ -30,6 +33,17 @@ def here(tmp_path, monkeypatch) -> Path:
     for name in ("a", "b", "c"):
         write(f"{name}.jpg", JPEG)
     return tmp_path
+
+
+@pytest.fixture
+def notes() -> Iterator[None]:
+    """What a command sees: ``quieten`` as the console entry calls it, undone again."""
+    own = logging.getLogger("knowclip")
+    before = own.level, [*own.handlers], [*warnings.filters], warnings.formatwarning
+    quieten()
+    yield
+    own.setLevel(before[0])
+    own.handlers, warnings.filters[:], warnings.formatwarning = before[1:]
 
 
 def write(name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
@@ -258,6 +272,37 @@ def test_columns_are_guessed_only_where_one_guess_is_possible() -> None:
     assert said(path, caption_column="text") == texts(path, column="text")[0] == ["a cat"]
     assert said(write("u.csv", "image,caption,comment,path\na.jpg,a dog,x,y\n")) == ["a dog"]
     assert said(write("own.csv", "file,description\na.jpg,a dog\n")) == ["a dog"]
+
+
+@pytest.mark.parametrize("header", ["title;description", "text;raw", "comment;title", "captions;text"])
+@pytest.mark.parametrize("name", ["own.csv", "own.txt", "own.jsonl"])
+def test_of_two_columns_that_may_be_captions_none_is_taken(name, header) -> None:
+    one, other = header.split(";")
+    row = {"photo": "a.jpg", one: "a dog", other: "a cat", "part": "x"}
+    content = json.dumps(row) if name.endswith("jsonl") else f"photo;{header};part\na.jpg;a dog;a cat;x\n"
+    path = write(name, content)
+    for read in (said, texts):
+        with pytest.raises(ValueError, match=rf"has 2; .*Each of ('({one}|{other})'(, )?){{2}} may be meant"):
+            read(path)
+    assert said(path, caption_column=other) == texts(path, column=other)[0] == ["a cat"]
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.jsonl"])
+def test_a_column_that_is_guessed_is_told_once(name, notes, capsys) -> None:
+    row = {"photo": "a.jpg", "title": "a dog", "caption_2": "x"}
+    rows = {
+        "own.csv": ",".join(row) + "\n" + ",".join(row.values()) + "\n",
+        "own.jsonl": json.dumps(row),
+    }
+    path = write(name, rows[name])
+    for _ in range(2):
+        assert said(path, caption_column="title") == ["a dog"]
+    assert capsys.readouterr().err == f"{path}: the image is its column 'photo'\n"
+    path = write("named" + path.suffix, rows[name].replace("caption_2", "part"))
+    assert texts(path)[0] == ["a dog"]
+    assert f"{path}: the caption is its column 'title'\n" in capsys.readouterr().err
+    path = write("plain" + path.suffix, rows[name].replace("photo", "image").replace("title", "caption_1"))
+    assert len(texts(path)[0]) == 2 and capsys.readouterr().err == ""
 
 
 def test_a_column_with_a_typo_is_told_with_the_nearest() -> None:

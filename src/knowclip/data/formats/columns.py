@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from knowclip.console.counts import listed
+from knowclip.console.counts import listed, some
 from knowclip.data.formats.rows import MALFORMED, Options, Row, said
 from knowclip.storage.text_files import IMAGE_SUFFIXES
 
@@ -39,6 +40,7 @@ CAPTION_COLUMNS = (
     ("caption", "title", "text"),
     ("captions", "comment", "sentence", "sentences", "description", "raw"),
 )
+"""Names of caption columns: beside ``caption`` the second row is not looked at; else two are too many."""
 NEGATIVE_COLUMNS = ("neg_caption", "neg_captions", "negative", "negatives", "negative_caption")
 Record = tuple[str, Mapping[str, Any] | str | None, str]
 """Where it stands, values by column, "" or why it cannot be read."""
@@ -50,6 +52,7 @@ WITH_COLUMNS = "evaluate, diagnose, select, swaps, align, audit, mine, convert a
 LISTS = ("captions", "sentences", "raw")
 """Caption columns whose cells may be lists written as text."""
 _NUMBERED = re.compile(r"[ _-]?\d+")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Columns:
 
 
 def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
-    """Decide what the columns ``names`` hold.
+    """Decide what the columns ``names`` hold; what is taken for a caption or an image by its name is logged.
 
     Raises:
         ValueError: a column that is asked for is not there, or more than one guess is possible; lists the
@@ -79,9 +82,21 @@ def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
             raise _refusal(names, given, (), role, path)
     folded = {name.casefold(): name for name in names}
     negatives = next((folded[name] for name in NEGATIVE_COLUMNS if name in folded), None)
+    _tell_guessed(captions if options.caption_column is None else (), "caption", path)
+    _tell_guessed((image,) if image and options.image_column is None else (), "image", path)
     return Columns(
         image, captions, options.key_column, negatives, options.split_column or folded.get(SPLIT_COLUMN)
     )
+
+
+def _tell_guessed(names: Sequence[str], role: str, path: Path | str) -> None:
+    """Log which columns are taken, where they are not called by their role."""
+    if any(_stem(name) != role for name in names):
+        _log.info("%s: the %s is its column %s", path, role, some([*map(repr, names)]))
+
+
+def _stem(name: str) -> str:
+    return _NUMBERED.sub("", name.casefold())
 
 
 def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, options: Options) -> None:
@@ -101,26 +116,20 @@ def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, option
 
 
 def guessable(names: Sequence[str]) -> bool:
-    """Whether the names look like a header: an image column and captions."""
-    try:
-        choose(names, Options(), "")
-    except ValueError:
-        return False
-    return True
+    """Whether the names look like a header: an image column and captions, be it one of each or more."""
+    images = any(name.casefold() in tier for name in names for tier in IMAGE_COLUMNS)
+    return images and any(_stem(name) in tier for name in names for tier in CAPTION_COLUMNS)
 
 
 def _captions(names: Sequence[str], given: str | None, path: Path | str) -> tuple[str, ...]:
     """The caption column, or all of a numbered row of them (``caption_0``, ``caption_1``)."""
     if given is not None:
         return (str(_one(names, given, CAPTION_COLUMNS, "caption", path)),)
-    stems = {name: _NUMBERED.sub("", name.casefold()) for name in names}
-    for tier in CAPTION_COLUMNS:
-        found = [name for name in names if stems[name] in tier]
-        if len({stems[name] for name in found}) == 1 and len(set(found)) == len(found):
-            return tuple(found)
-        if found:
-            break
-    raise _refusal(names, None, CAPTION_COLUMNS[0], "caption", path)
+    first, other = ([name for name in names if _stem(name) in tier] for tier in CAPTION_COLUMNS)
+    found = first if {*map(_stem, first)} == {CAPTION_COLUMNS[0][0]} else first + other
+    if len({*map(_stem, found)}) == 1 and len(set(found)) == len(found):
+        return tuple(found)
+    raise _refusal(names, None, CAPTION_COLUMNS[0], "caption", path, found)
 
 
 def _one(
@@ -143,7 +152,7 @@ def _one(
         return found[0]
     if not required and given is None:
         return None
-    raise _refusal(names, given, known[0], role, path, len(found))
+    raise _refusal(names, given, known[0], role, path, found)
 
 
 def _refusal(
@@ -152,10 +161,9 @@ def _refusal(
     known: tuple[str, ...],
     role: str,
     path: Path | str,
-    found: int | None = None,
+    found: Sequence[str] = (),
 ) -> ValueError:
     wanted = repr(given) if given is not None else " or ".join(map(repr, known))
-    count = found if found is not None else sum(name.casefold() in known for name in names)
     override = {
         "image": f"data.train.image_column=NAME for train, --image-column NAME for {WITH_COLUMNS}",
         "caption": "data.train.caption_column=NAME for train, --column NAME for parse and negatives, "
@@ -169,8 +177,9 @@ def _refusal(
     if len(names) == 1 and re.search(r"\W", names[0]):
         hint = ": a single one. If it is several, separate them by comma, semicolon, tab or '|'."
     hint = f"; did you mean {near[0]!r}?" if near else hint
+    hint += f" Each of {listed(found)} may be meant." if len({*found}) > 1 else ""
     return ValueError(
-        f"{path} needs one {role} column, {wanted}, but has {count or 'none'}; its columns are "
+        f"{path} needs one {role} column, {wanted}, but has {len(found) or 'none'}; its columns are "
         f"{listed(names)}{hint} Name the right one with {role}_column=... ({override})"
     )
 
