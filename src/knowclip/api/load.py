@@ -40,7 +40,9 @@ def load(
     """
     from knowclip.api.loaded import load_model
     from knowclip.models.loading.load import load as load_clip
+    from knowclip.preflight.untrained import tell_untrained
 
+    tell_untrained(Path(name_or_path))
     if (pretrained, activation, preprocess) == (None, None, None):
         return load_model(name_or_path, device=device).with_kee()
     return load_clip(

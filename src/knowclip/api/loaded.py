@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowclip.console.screen import Screen
-
 if TYPE_CHECKING:
     import torch
 
@@ -77,43 +75,11 @@ def load_model(name: str | Path, *, device: str | torch.device | None = None) ->
     from knowclip.build.method import load_method, method_folder
     from knowclip.models.loading.load import load
 
-    tell_untrained(Path(name))
     if (folder := method_folder(name)) is not None:
         method = load_method(folder)
         method = method.to(device) if device else method
         return Loaded(method.model, method)
     return Loaded(load(name, device=device), None)
-
-
-def tell_untrained(folder: Path) -> None:
-    """Say so where a run's ``best`` is what it started from: what is not pre-trained is random there."""
-    run = folder.parent if folder.name == "best" else folder
-    if not (run / "best").is_dir():
-        return
-    step, last = best_step(run)
-    if step == 0:
-        Screen(stderr=True).print(
-            f"{run / 'best'}: best is step 0 (untrained): no later validation was better; last: step {last}, "
-            f"in {run / 'last'}"
-        )
-
-
-def best_step(run: Path) -> tuple[int | None, int]:
-    """At which step a run's ``best`` was kept, as its log tells (None: it does not), and its last step."""
-    import json
-
-    best: tuple[float, int] | None = None
-    last, path = 0, run / "log.jsonl"
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            record = json.loads(line)
-            last = max(last, int(record["step"]))
-            value = record.get("selection") if record.get("kind") == "validation" else None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # a line that was cut short when the run was stopped
-        if value is not None and (best is None or value > best[0]):
-            best = (value, int(record["step"]))
-    return (best[1] if best else None), last
 
 
 def frequency(graph: Path, modality: Modality) -> LinkScorer:

@@ -15,6 +15,7 @@ from knowclip.evaluation.links.prediction import answered_sides, read_links, run
 from knowclip.evaluation.suites.folder import read_suite, run_suite
 from knowclip.evaluation.tasks import registry
 from knowclip.evaluation.tasks.settings import parse_settings
+from knowclip.preflight.untrained import tell_untrained
 from knowclip.storage.caches import cache_folder
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def measure(study: Study, console: Console) -> BySeed:
             console.print(f"measuring {arm}: {name}")
         else:
             console.print(f"measuring {arm}, seed {seed}")
+            tell_untrained(Path(name))
         asks = [ask for part, ask in asked if _is_of(part, arm)]
         completing = [(part, triplets) for part, triplets in links if _is_of(part, arm)]
         told = _measured(arm, seed, load_model(name), asks, completing, out)

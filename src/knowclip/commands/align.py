@@ -90,10 +90,8 @@ def _align(
     device: str | None,
     **columns: Any,
 ) -> Aligned:
-    from knowclip.api.loaded import tell_untrained
     from knowclip.console.progress import stages
 
-    tell_untrained(Path(model))
     with stages() as progress:
         progress("reading captions", 0, None)
         from knowclip.api.align_data import read_sources

@@ -65,11 +65,9 @@ def _diagnose(
     model: str, data: Path, columns: dict[str, Any], *, most: int, seed: int, device: str | None
 ) -> dict[str, Any]:
     """What ``diagnosis.json`` holds."""
-    from knowclip.api.loaded import tell_untrained
     from knowclip.console.progress import counting, waiting
     from knowclip.storage.caches import cache_folder
 
-    tell_untrained(Path(model))
     cache = cache_folder()
     reading = {"most": most, "seed": seed, "cache": cache / "negatives", "columns": columns}
     with counting("parsing captions", unit="captions") as count:

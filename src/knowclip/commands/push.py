@@ -33,8 +33,10 @@ def command(
     """
     from knowclip.console.progress import waiting
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.untrained import tell_untrained
 
     preflight.existing(model, "MODEL", folder=True)
+    tell_untrained(model)
     folder = model / "best" if (model / "best").is_dir() else model
     with waiting(f"reading {folder}") as following:
         from knowclip.evaluation.store import find_runs

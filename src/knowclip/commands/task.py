@@ -30,7 +30,6 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Train a head on a CLIP's features with every seed, select it on held-out items, measure it."""
-    from knowclip.api.loaded import tell_untrained
     from knowclip.api.measuring import keep_found
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
@@ -46,7 +45,6 @@ def command(
         preflight.existing(data, "--data", folder=True)
     if out is not None:
         preflight.results_folder(out)
-    tell_untrained(Path(model))
     results = []
     with waiting("reading the data") as following:
         tasks = {

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from knowclip.preflight.untrained import tell_untrained
 from knowclip.storage.own_folder import refuse_others, refuse_unrecorded
 
 EXTRAS = {
@@ -235,6 +236,8 @@ def check_model(
 ) -> None:
     """Refuse a model that nothing is known by, or an architecture that says no weights to load.
 
+    A run's ``best`` that is what the run started from is told (:mod:`knowclip.preflight.untrained`).
+
     Args:
         name: As ``models.loading.load`` takes it.
         pretrained: Tag, file of weights or ``random``.
@@ -268,6 +271,8 @@ def check_model(
         raise ValueError(
             f"{told} has weights of its own, and pretrained={pretrained} is for an architecture: {way}"
         )
+    else:
+        tell_untrained(Path(name))
 
 
 def _check_weights(name: str, pretrained: str | None, told: str, weights_key: str) -> None:
