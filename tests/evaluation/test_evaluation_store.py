@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
+from knowclip.evaluation.report.write import files_line
 from knowclip.evaluation.store import (
     SCHEMA,
     absent_of,
@@ -165,8 +166,36 @@ def test_a_run_is_named_as_its_model_was(result: Result, tmp_path: Path) -> None
     save(result, tmp_path, model="other/clip", model_hash="c" * 16)
     with pytest.raises(ValueError, match=r"2 models in .* go by 'clip'"):
         named_run(tmp_path / "clip")
-    with pytest.raises(ValueError, match="of 3 models, not of two"):
+    with pytest.raises(ValueError, match=r"of 3 models, not of two: name both to compare, of .*/negclip \("):
         two_runs(tmp_path)
+
+
+def test_one_model_alone_is_told_how_to_come_to_two(result: Result, tmp_path: Path) -> None:
+    place = save(result, tmp_path, model="runs/clip", model_hash="a" * 16).parent
+    for folder in (tmp_path, place):
+        told = rf"one model \(runs/clip\), .* measure another with `knowclip evaluate .* --out {tmp_path}`"
+        with pytest.raises(ValueError, match=told):
+            two_runs(folder)
+    with pytest.raises(ValueError, match="holds no results; write them with `knowclip evaluate"):
+        two_runs(tmp_path / "nothing")
+
+
+def test_what_a_page_does_not_show_of_its_folder_is_told(result: Result, tmp_path: Path) -> None:
+    for model, number in (("runs/clip", "a"), ("runs/negclip/best", "b"), ("runs/clip", "c")):
+        save(result, tmp_path, model=model, model_hash=number * 16)
+    (tmp_path / "other").mkdir()
+    pq.write_table(
+        pq.read_table(next(tmp_path.glob("*/*.parquet"))).replace_schema_metadata({}),
+        tmp_path / "other/a.parquet",
+    )
+    (tmp_path / "results.json").write_text('{"methods": {"runs/clip": {}, "negclip/best": {}}}')
+    first, told = files_line(tmp_path).splitlines()
+    assert first.startswith("written: ")
+    assert (
+        f"not on that page: runs/clip (runs-clip-{'c' * 16}); `knowclip report {tmp_path} --out PAGE`" in told
+    )
+    (tmp_path / f"runs-clip-{'c' * 16}").rename(tmp_path.parent / f"{tmp_path.name}-elsewhere")
+    assert files_line(tmp_path) == first
 
 
 def test_a_run_on_another_split_goes_by_what_a_person_types(result: Result, tmp_path: Path) -> None:

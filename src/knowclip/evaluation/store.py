@@ -199,12 +199,37 @@ def two_runs(folder: Path) -> tuple[Run, Run]:
     Raises:
         ValueError: it holds more or fewer.
     """
-    runs = _held(folder)
+    runs = _held(folder) or ([read_run(folder)] if any(folder.glob("*.parquet")) else [])
     if len(runs) != 2:
-        names = ", ".join(f"{run.folder} ({run.name})" for run in runs) or "none"
-        raise ValueError(f"{folder} holds results of {len(runs)} models, not of two: name both of {names}")
+        raise ValueError(f"{folder} {_not_two(folder, runs)}")
     written = [max(path.stat().st_mtime_ns for path in run.folder.glob("*.parquet")) for run in runs]
     return (runs[1], runs[0]) if written[1] >= written[0] else (runs[0], runs[1])
+
+
+def _not_two(folder: Path, runs: Sequence[Run]) -> str:
+    """What is there in place of two runs, and how to come to two."""
+    if not runs:
+        return f"holds no results; {how_to_write(folder)}"
+    if len(runs) == 1:
+        return (
+            f"holds results of one model ({runs[0].name}), and two are compared: measure another with "
+            f"`knowclip evaluate MODEL --data DATA --out {runs[0].folder.parent}` and the same DATA, or name "
+            f"its results: `knowclip compare {folder} OTHER`"
+        )
+    names = ", ".join(f"{folder / _typed(run, runs)} ({run.name})" for run in runs)
+    return f"holds results of {len(runs)} models, not of two: name both to compare, of {names}"
+
+
+def stored(folder: Path) -> dict[Path, str]:
+    """The folders of results in ``folder``, and the name of the model of each; no result is read."""
+    import pyarrow.parquet as pq
+
+    found: dict[Path, str] = {}
+    for path in sorted(folder.glob("*/*.parquet")):
+        with suppress(ValueError, OSError, KeyError):  # of somebody else
+            about = json.loads((pq.read_schema(path).metadata or {})[_METADATA])
+            found[path.parent] = str(about["model"])
+    return found
 
 
 def _held(folder: Path) -> list[Run]:

@@ -13,15 +13,31 @@ from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.records import absent_lines, count_or_names, record_lines
 from knowclip.evaluation.report.standings import MIN_RANKED
 from knowclip.evaluation.report.summary import Report, beside, controls, percent, points, summarise
+from knowclip.evaluation.store import stored
 from knowclip.storage.atomic import atomic_file
+from knowclip.storage.text_files import read_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def files_line(folder: Path) -> str:
-    """Where ``write_report`` wrote, the page to be opened first."""
-    return f"written: {folder / 'report.html'}, report.md and results.json beside it"
+    """Where ``write_report`` wrote, the page to be opened first, and what it does not show of what is stored."""
+    line = f"written: {folder / 'report.html'}, report.md and results.json beside it"
+    shown = list(read_json(folder / "results.json")["methods"])
+    others = []
+    for place, name in stored(folder).items():
+        label = next((label for label in shown if label in (name, "/".join(name.split("/")[-2:]))), None)
+        if label is None:
+            others.append(f"{name} ({place.name})")
+        else:
+            shown.remove(label)
+    if not others:
+        return line
+    return (
+        f"{line}\nstored there too, by earlier evaluations, and not on that page: {', '.join(others)}; "
+        f"`knowclip report {folder} --out PAGE` shows all of them"
+    )
 
 
 def console_table(summary: Mapping[str, Any]) -> Table:
