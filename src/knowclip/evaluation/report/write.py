@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def files_line(folder: Path) -> str:
-    """Where ``write_report`` wrote, the page to be opened first, and what it does not show of what is stored."""
+    """Where ``write_report`` wrote, the page to be opened first, and what it does not show of the stored."""
     line = f"written: {folder / 'report.html'}, report.md and results.json beside it"
     shown = list(read_json(folder / "results.json")["methods"])
     others = []
