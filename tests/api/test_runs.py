@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from knowclip.api.runs import finished, seed_of
+import knowclip
+from knowclip.api import train as api
+from knowclip.api.runs import finished, held, seed_of
+from knowclip.commands.train import command
 from knowclip.recipe.load import load_recipe
+from knowclip.storage.locks import locked
 
 
 @pytest.mark.parametrize(
@@ -39,3 +43,45 @@ def test_the_seed_of_a_run_is_found_from_its_folder_and_its_best(tmp_path) -> No
     (tmp_path / "recipe.yaml").write_text("seed: 3\n")
     assert seed_of(tmp_path) == seed_of(str(tmp_path / "best")) == 3
     assert seed_of("ViT-B-32/openai") == seed_of(tmp_path / "other" / "best") == 0
+
+
+@pytest.mark.parametrize("by_command", [True, False])
+def test_a_run_is_held_before_its_model_is_loaded(
+    by_command: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second training there is refused at once, not after its own loading; a folder made for that goes."""
+    run = tmp_path / "runs/mine"
+
+    def prepare(*_: object, **__: object) -> None:
+        with (
+            pytest.raises(ValueError, match=r"mine is in use: process \d+ on .* is training there"),
+            held(recipe),
+        ):
+            pass
+        raise KeyboardInterrupt
+
+    recipe = load_recipe("clip", [f"output.folder={run}"])
+    monkeypatch.setattr(api, "check", lambda *_, **__: None)
+    monkeypatch.setattr(api, "prepare", prepare)
+    with pytest.raises(KeyboardInterrupt):
+        if by_command:
+            command("clip", [f"output.folder={run}"])
+        else:
+            knowclip.train("clip", output={"folder": str(run)})
+    assert not [*tmp_path.iterdir()]
+
+
+def test_parts_of_a_training_take_its_lock_again_and_others_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe("clip", [f"output.folder={tmp_path}"])
+    with held(recipe):
+        with locked(tmp_path, doing="training"):
+            pass
+        assert (tmp_path / ".lock").exists()
+    with locked(tmp_path, doing="training"), pytest.raises(ValueError, match="is in use"):
+        with locked(tmp_path, doing="training"):
+            pass
+    monkeypatch.setenv("RANK", "1")
+    with held(recipe):
+        assert not (tmp_path / ".lock").exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +57,31 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
         )
     if resume:
         _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
+
+
+@contextmanager
+def held(recipe: Recipe) -> Iterator[None]:
+    """Hold the run's folder from before a model is loaded on: a second training there is told at once.
+
+    The main process holds it; one that was made for that and stayed empty goes again.
+
+    Raises:
+        ValueError: Another process trains there.
+    """
+    from knowclip.storage.locks import locked
+
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    run = recipe.output.folder
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    try:
+        with locked(run, doing="training", lend=True):
+            yield
+    finally:
+        with suppress(OSError):  # it holds something
+            for folder in made:
+                folder.rmdir()
 
 
 def finished(recipe: Recipe) -> str | None:

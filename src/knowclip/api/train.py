@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowclip.api.runs import check_run, open_run
+from knowclip.api.runs import check_run, held, open_run
 
 if TYPE_CHECKING:
     from knowclip.build.pairs import Pairs
@@ -55,9 +55,10 @@ def train(recipe: str | Path, /, *, resume: bool = False, **overrides: Any) -> R
 
     config = load_recipe(recipe, overrides)
     check(config, resume=resume)
-    with stages() as progress:
-        trainer, _ = prepare(config, progress=progress)
-    position = start(config, trainer, resume=resume)
+    with held(config):
+        with stages() as progress:
+            trainer, _ = prepare(config, progress=progress)
+        position = start(config, trainer, resume=resume)
     return Run(config.output.folder, position.step, position.best, position.best_step)
 
 

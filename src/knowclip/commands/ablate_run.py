@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from knowclip.api.runs import MAY_CHANGE, open_run
+from knowclip.api.runs import MAY_CHANGE, held, open_run
 from knowclip.build.trainer import build_trainer
 from knowclip.console.progress import stages
 from knowclip.evaluation.report import ablation
@@ -82,12 +82,13 @@ def _train(recipe: Recipe) -> dict[str, float]:
     Seconds include validation.
     """
     resume = (recipe.output.folder / "last").exists()
-    with stages() as progress:
-        trainer, _ = build_trainer(recipe, progress=progress)
-    open_run(recipe, resume=resume, trainer=trainer)
-    start, counts = time.perf_counter(), Counter[str]()
-    with _counted(trainer.method, counts):
-        position = trainer.fit(resume=resume)
+    with held(recipe):
+        with stages() as progress:
+            trainer, _ = build_trainer(recipe, progress=progress)
+        open_run(recipe, resume=resume, trainer=trainer)
+        start, counts = time.perf_counter(), Counter[str]()
+        with _counted(trainer.method, counts):
+            position = trainer.fit(resume=resume)
     share = counts["steps"] / position.step
     return {
         "seconds": (time.perf_counter() - start) / share,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from knowclip.build.pairs import Pairs
+    from knowclip.recipe.recipe import Recipe
     from knowclip.training.loop import Trainer
 
 
@@ -26,9 +28,8 @@ def command(
     ] = False,
 ) -> None:
     """Train a CLIP from a YAML recipe; on several devices: 'accelerate launch -q -m knowclip.cli train'."""
-    from knowclip.api.runs import finished
-    from knowclip.api.train import check, prepare, start
-    from knowclip.console.progress import stages
+    from knowclip.api.runs import finished, held
+    from knowclip.api.train import check
     from knowclip.console.screen import Screen
     from knowclip.recipe.load import load_recipe
 
@@ -37,6 +38,16 @@ def command(
     if resume and not dry_run and (told := finished(config)):
         Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(told)
         return
+    with nullcontext() if dry_run else held(config):
+        _train(config, resume=resume, dry_run=dry_run)
+
+
+def _train(config: Recipe, *, resume: bool, dry_run: bool) -> None:
+    """Build the run, tell what is about to be trained on what, train it and tell what came of it."""
+    from knowclip.api.train import prepare, start
+    from knowclip.console.progress import stages
+    from knowclip.console.screen import Screen
+
     with stages() as progress:
         trainer, pairs = prepare(config, progress=progress)
     from knowclip.commands.train_report import (

@@ -13,10 +13,11 @@ from typing import IO
 
 LOCK = ".lock"
 _HELD: weakref.WeakSet[IO[str]] = weakref.WeakSet()
+_LENT: weakref.WeakSet[IO[str]] = weakref.WeakSet()
 
 
 @contextmanager
-def locked(folder: Path, *, doing: str) -> Iterator[None]:
+def locked(folder: Path, *, doing: str, lend: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, which is made if need be.
 
     A lock file that a killed process left behind is no lock. Where the file system knows no locks, nothing is
@@ -25,14 +26,20 @@ def locked(folder: Path, *, doing: str) -> Iterator[None]:
     Args:
         folder: The second process that asks is refused, on this machine at least.
         doing: What the holder does there, for the message.
+        lend: Whether what this process does meanwhile may take the lock again, as its own part of the work.
 
     Raises:
         ValueError: Another process holds it; it is named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
+    if not lend and _is_lent(path):
+        yield
+        return
     with _taken(path, doing) as file:
         _HELD.add(file)
+        if lend:
+            _LENT.add(file)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
@@ -41,6 +48,13 @@ def locked(folder: Path, *, doing: str) -> Iterator[None]:
         finally:
             with suppress(OSError):  # Windows removes no open file
                 path.unlink()
+
+
+def _is_lent(path: Path) -> bool:
+    """Whether this process holds the lock that this file is, for parts of its work too."""
+    return path.exists() and any(
+        os.path.samestat(os.fstat(file.fileno()), path.stat()) for file in _LENT if not file.closed
+    )
 
 
 def _taken(path: Path, doing: str) -> IO[str]:
