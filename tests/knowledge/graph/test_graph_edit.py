@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from knowclip.knowledge.graph.edit import filter_graph, merge
@@ -14,6 +17,9 @@ from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.split import split, split_as_given
 from knowclip.knowledge.graph.staging import graph_builder
 from knowclip.knowledge.graph.store import Source
+from knowclip.knowledge.readers.conceptnet import concept
+from knowclip.knowledge.readers.registry import import_graph
+from knowclip.knowledge.readers.triples import WORDLESS
 
 
 def make(out: Path, facts: list[tuple[str, str, str, float]], source: Source) -> Path:
@@ -69,6 +75,47 @@ def test_merge_joins_by_id_and_keeps_sources_images_weights(
     assert facts == {"is": 9.0, "chases": 3.0}
     (image,) = graph.images(graph.entity("vg/7/1"))
     assert image.path == Path("/images/7.jpg") and image.box == (1, 0, 5, 5)
+
+
+@pytest.mark.parametrize("name", ["facts.csv", "facts.parquet"])
+def test_a_table_of_words_meets_the_concepts(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        ("Dog", "chases", "hot  dog"),
+        ("dog", "near", "/c/en/horse"),
+        ("a/b", "r", "_"),
+        ("nan", "r", "b"),
+    ]
+    if name.endswith("csv"):
+        (tmp_path / name).write_text("".join(",".join(row) + "\n" for row in rows))
+    else:
+        columns = dict(zip(("head", "relation", "tail"), map(list, zip(*rows, strict=True)), strict=True))
+        pq.write_table(pa.table(columns), tmp_path / name)
+    import_graph("concepts", None, tmp_path / "concepts")
+    words = import_graph("triples", tmp_path / name, tmp_path / "words", options={"words": True})
+    assert triplets(words) == {
+        (concept("Dog"), "chases", concept("hot  dog")),
+        ("/c/en/dog", "near", "/c/en/horse"),
+    }
+    assert words.sources[0].skipped[WORDLESS] == 1
+    with caplog.at_level("INFO", "knowclip"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        graph = merge([tmp_path / "concepts", tmp_path / "words"], tmp_path / "met")
+    assert "2 entities in more than one of the 2 graphs" in caplog.text
+    assert {graph.triplet(row).relation for row in graph.outgoing(graph.entity("dog"))} > {"chases", "near"}
+
+
+def test_graphs_that_share_names_and_no_entity_are_told(
+    words: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import_graph("concepts", None, tmp_path / "concepts")
+    with (
+        caplog.at_level("INFO", "knowclip"),
+        pytest.warns(UserWarning, match=r"share no entity, though 3 names \(such as 'animal'\).*words=true"),
+    ):
+        merge([words, tmp_path / "concepts"], tmp_path / "both")
+    assert "0 entities in more than one of the 2 graphs" in caplog.text
 
 
 def test_merge_is_the_same_as_importing_together(words: Path, tmp_path: Path) -> None:

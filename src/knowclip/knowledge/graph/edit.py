@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from knowclip.console.counts import amount
 from knowclip.knowledge.graph.excluded_images import ImageSet
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.staging import GraphBuilder, graph_builder
 from knowclip.knowledge.graph.store import Source, literal, read_manifest
 from knowclip.knowledge.graph.tally import SELF_LOOP
 
+_log = logging.getLogger(__name__)
+
 
 def merge(paths: Sequence[Path], out: Path, **build: Any) -> KnowledgeGraph:
     """Join graphs by entity and relation ids into a new one at ``out``.
 
-    Texts of the first graph that has an entity win. Sources keep their names; a second, different source of a
-    name gets "-2". ``build``: see ``graph_build.graph_builder``.
+    Texts of the first graph that has an entity win. How many entities several of them have is logged; where
+    there is none, though entities are called alike, a warning says what makes them one. Sources keep their
+    names; a second, different source of a name gets "-2". ``build``: see ``graph_build.graph_builder``.
 
     Raises:
         ValueError: Fewer than two graphs, or one of them is no graph.
@@ -31,8 +37,36 @@ def merge(paths: Sequence[Path], out: Path, **build: Any) -> KnowledgeGraph:
         for path in paths:
             indices = [_place(source, sources) for source in read_manifest(path).sources]
             _stage(builder, path, indices)
+        _tell_shared(builder, paths)
         builder.finish(tuple(sources))
     return KnowledgeGraph(out)
+
+
+def _tell_shared(builder: GraphBuilder, paths: Sequence[Path]) -> None:
+    """Say how many entities are in more than one of the graphs; warn where none is and names are."""
+    union = " UNION ALL ".join(
+        f"SELECT id, lower(text) AS text, {number} AS graph FROM {table(path, 'entities')}"
+        for number, path in enumerate(paths)
+    )
+
+    def in_several(column: str) -> tuple[int, str | None]:
+        groups = f"SELECT {column} AS name FROM ({union}) WHERE {column} IS NOT NULL GROUP BY 1"
+        several = f"SELECT count(*), min(name) FROM ({groups} HAVING count(DISTINCT graph) > 1)"
+        return builder.connection.execute(several).fetchone() or (0, None)
+
+    shared, _ = in_several("id")
+    _log.info("%s in more than one of the %s graphs", amount(shared, "entities"), len(paths))
+    if shared:
+        return
+    alike, name = in_several("text")
+    if alike:
+        warnings.warn(
+            f"the graphs share no entity, though {amount(alike, 'names')} (such as {name!r}) stand in more "
+            "than one of them: entities are joined by their ids, and those of words are ConceptNet's "
+            "(/c/en/hot_dog). Import plain words with `graph import triples FILE words=true`, Visual Genome "
+            "with objects=true",
+            stacklevel=3,
+        )
 
 
 def filter_graph(

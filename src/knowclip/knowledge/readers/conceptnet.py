@@ -136,6 +136,11 @@ def concept(text: str, language: str = "en") -> str:
     return f"/c/{language}/{'_'.join(text.lower().replace('/', ' ').split())}"
 
 
+def concept_sql(words: str) -> str:
+    """SQL: what :func:`concept` makes of ``words``, SQL too."""
+    return f"'/c/en/' || regexp_replace(trim(lower(replace({words}, '/', ' '))), '\\s+', '_', 'g')"
+
+
 def _describe_relations(build: GraphBuilder) -> None:
     rows = build.connection.execute("SELECT DISTINCT relation FROM stage_triplets").fetchall()
     for (relation,) in rows:

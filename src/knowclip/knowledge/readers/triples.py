@@ -11,6 +11,7 @@ from knowclip.console.counts import listed
 from knowclip.knowledge.graph.staging import GraphBuilder
 from knowclip.knowledge.graph.store import Source, literal
 from knowclip.knowledge.readers import columns as named
+from knowclip.knowledge.readers.conceptnet import concept_sql
 from knowclip.knowledge.readers.tables import (
     MALFORMED,
     MAX_LINE_BYTES,
@@ -25,11 +26,17 @@ from knowclip.knowledge.readers.tables import (
 )
 
 WANTED = "lines of head, relation, tail[, weight]"
+WORDLESS = "head or tail without a word"
 PLACEHOLDER = "a placeholder (nan, NULL, -1, ...) for a missing id"
 
 
 def read_triples(
-    path: Path, build: GraphBuilder, *, name: str = "triples", licence: str = "not stated"
+    path: Path,
+    build: GraphBuilder,
+    *,
+    name: str = "triples",
+    licence: str = "not stated",
+    words: bool = False,
 ) -> Source:
     """Read a table of triples; ids serve as texts (``/c/en/..`` as its words), without spaces around them.
 
@@ -44,6 +51,8 @@ def read_triples(
         build: What to write to.
         name: Name of the source.
         licence: Its licence, kept with the graph.
+        words: Give heads and tails ConceptNet's URIs ("Hot dog" -> ``/c/en/hot_dog``), so that they are the
+            entities of ConceptNet, ``concepts`` and others, with which they are merged.
     """
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     check_file(path, WANTED)
@@ -54,6 +63,8 @@ def read_triples(
     else:
         raise ValueError(f"{path}: .tsv, .txt, .csv (or .gz of them) or .parquet expected")
     _without_placeholders(build)
+    if words:
+        _as_concepts(build)
     return Source(name, licence)
 
 
@@ -136,6 +147,18 @@ def _without_placeholders(build: GraphBuilder) -> None:
     missing = " OR ".join(placeholder(name) for name in named.COLUMNS[:3])
     (dropped,) = build.connection.execute(f"DELETE FROM stage_triplets WHERE {missing}").fetchone() or (0,)
     build.skip(PLACEHOLDER, dropped)
+
+
+def _as_concepts(build: GraphBuilder) -> None:
+    """Give the heads and tails staged ConceptNet's URIs; those that are such stay, those without words go."""
+    ends = {
+        end: f"CASE WHEN {end} LIKE '/c/%' THEN {end} ELSE {concept_sql(end)} END" for end in ("head", "tail")
+    }
+    assigned = ", ".join(f"{end} = {uri}" for end, uri in ends.items())
+    build.connection.execute(f"UPDATE stage_triplets SET {assigned}")
+    none = " OR ".join(map(wordless, ends))
+    (dropped,) = build.connection.execute(f"DELETE FROM stage_triplets WHERE {none}").fetchone() or (0,)
+    build.skip(WORDLESS, dropped)
 
 
 def _quoted(name: str) -> str:
