@@ -302,6 +302,25 @@ def test_held_out_images_are_the_same_whatever_the_order() -> None:
         hold_out(examples, images=9)
 
 
+def test_copies_of_an_image_stay_in_one_part(tmp_path) -> None:
+    examples = [Example(f"{i}#0", str(i), ImageRef(tmp_path / f"{i}.jpg"), "caption") for i in range(12)]
+    for i, example in enumerate(examples):
+        example.image.path.write_bytes(bytes([i]) * 9)
+    plain = [example.image_id for example in hold_out(examples, images=4)[1]]
+    copied = [*examples, Example("copy#0", "copy", ImageRef(tmp_path / "copy.jpg"), "caption")]
+    for original in (e for e in examples if e.image_id in plain):  # beside one that would be held out
+        copied[-1].image.path.write_bytes(original.image.path.read_bytes())
+        train, val = hold_out(copied, images=4)
+        where = [{e.image_id for e in part} & {original.image_id, "copy"} for part in (train, val)]
+        assert sorted(map(len, where)) == [0, 2] and len(val) == 4 and len(train) == 9
+        assert len({*plain} & {e.image_id for e in val}) >= 3
+        assert [e.image_id for e in hold_out(copied[::-1], images=4)[1]] == [e.image_id for e in val[::-1]]
+    for i, example in enumerate(examples):
+        example.image.path.write_bytes(bytes([i // 2]) * 9)
+    with pytest.raises(ValueError, match=r"data\.val_images=1 can hold none out"):
+        hold_out(examples, images=1)
+
+
 def test_two_things_to_validate_on_are_refused_with_what_to_set(base) -> None:
     with pytest.raises(ValueError, match=r"set data\.val=null to hold out .*or data\.val_images=0"):
         built(base, "data.val_images=4")

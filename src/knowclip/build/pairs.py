@@ -15,6 +15,7 @@ from knowclip.data.captions.dataset import draw_negatives
 from knowclip.data.captions.negatives import Prepared, negatives_for, told_apart
 from knowclip.data.captions.read import UNREADABLE
 from knowclip.data.images.decoding import image_name
+from knowclip.data.images.identity import ImageFiles
 from knowclip.models.tokenizers import Tokenizer
 from knowclip.preflight.recipes import Sources, refuse_held
 from knowclip.recipe.data import DataConfig, NegativesConfig
@@ -104,14 +105,35 @@ def one_negative(example: Example) -> Example:
 def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example], list[Example]]:
     """Split off the pairs of so many images: the same ones for every seed, machine and order of the file.
 
+    An image that lies there again under another name, byte for byte, stays with its copies: it is held out
+    where all of them would be, else trained on, and the next one is held out in its place.
+
     Raises:
-        ValueError: If nothing would be left to train on.
+        ValueError: If nothing would be left to train on, or nothing can be held out.
     """
     ids = sorted({e.image_id for e in examples}, key=lambda i: hashlib.blake2b(i.encode()).digest())
     refuse_held(images, len(ids))
-    chosen = set(ids[:images])
+    chosen = set(_without_copies(ids, {e.image_id: e.image.path for e in examples}, images))
     train = [example for example in examples if example.image_id not in chosen]
     return train, [example for example in examples if example.image_id in chosen]
+
+
+def _without_copies(ids: list[str], paths: Mapping[str, Path], images: int) -> list[str]:
+    """The first ``images`` of the ids whose files have no copy among those of the others."""
+    files = ImageFiles(paths.values() if images else ())
+    while held := ids[:images]:
+        own = files.among(paths[image] for image in held)
+        copied = own.shared_with(files.among(set(files.states) - set(own.states)))
+        if not copied:
+            return held
+        ids = [image for image in ids if paths[image] not in copied]
+    if images:
+        raise ValueError(
+            f"data.val_images={images} can hold none out: each image lies there again under another name. "
+            "Take the copies out of data.train, or give what to validate on: data.val_images=0 "
+            "data.val.path=YOUR.csv"
+        )
+    return []
 
 
 def add_negatives(

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -38,6 +39,12 @@ class ImageFiles:
         distinct = list(dict.fromkeys(paths))
         states = _mapped(lambda path: FileState(*file_state(path)), distinct)
         self.states = dict(zip(distinct, states, strict=True))
+
+    def among(self, paths: Iterable[Path]) -> ImageFiles:
+        """Some of them, which are not looked at again."""
+        part = copy(self)
+        part.states = {path: self.states[path] for path in paths}
+        return part
 
     def contents(self) -> dict[Path, int]:
         """A 63-bit hash of each file's size and, for a sample of them, of its first and last 4 kB."""
