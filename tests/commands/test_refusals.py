@@ -158,6 +158,18 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["link-prediction", "frequency", "run", "--out", "trained"],
         "is the folder of a training",
     ),
+    "results among files of one's own": (
+        ["evaluate", "scenes-base", "--data", "pairs.csv", "--out", "run"],
+        "--out run is no folder of results: it holds other files (notes.txt): choose another folder",
+    ),
+    "a report among them": (["report", "photos", "--out", "run"], "run is no folder of results"),
+    "a task among them": (["task", "vqa", "scenes-base", "--data", "run", "--out", "run"], "it holds other"),
+    "a test among them": (["swaps", "pairs.csv", "--out", "run"], "run is no folder of results"),
+    "links among them": (["link-prediction", "frequency", "run", "--out", "run"], "it holds other files"),
+    "a diagnosis among them": (
+        ["diagnose", "scenes-base", "--data", "pairs.csv", "--out", "run"],
+        "run is no folder of results",
+    ),
     "an index over other things": (
         ["index", "run", "--out", "run", "--model", "scenes-base"],
         "--out run holds other files (notes.txt): choose another folder, or empty this one",

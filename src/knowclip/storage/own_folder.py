@@ -29,7 +29,7 @@ def refuse_others(
         return
     others = sorted(entry.name for entry in folder.iterdir() if not (ours and entry.name.startswith(ours)))
     if others:
-        raise _refusal(told or str(folder), others, replaced=replaced)
+        raise refusal(told or str(folder), others, replaced=replaced)
 
 
 def refuse_unrecorded(folder: Path, told: str, *, mark: str) -> None:
@@ -44,7 +44,7 @@ def refuse_unrecorded(folder: Path, told: str, *, mark: str) -> None:
         ValueError: Naming the first of the others; all are, where there is no mark.
     """
     if others := sorted({*files_of(folder)} - {mark, *_recorded(folder / mark)}):
-        raise _refusal(told, others, replaced=True)
+        raise refusal(told, others, replaced=True)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -59,7 +59,8 @@ def _recorded(mark: Path) -> list[str]:
         return []
 
 
-def _refusal(told: str, others: Sequence[str], *, replaced: bool) -> ValueError:
+def refusal(told: str, others: Sequence[str], *, replaced: bool) -> ValueError:
+    """The error that names the first of the files that are not ours, and what to do."""
     more = ", ..." if len(others) > NAMED else ""
     return ValueError(
         f"{told} holds other files{', which would be replaced' if replaced else ''} "

@@ -166,9 +166,10 @@ def write_report(report: Report, out: Path) -> dict[str, Any]:
     """Write ``results.json``, ``report.{html,md}`` and ``plots/*.png`` to ``out``; return the summary."""
     summary = summarise(report)
     drawn = plots.all_plots(summary, plots.LIGHT)
-    files = {f"plots/{name}.png": image for name, image in drawn.items()}
-    files["report.html"] = report_html.render(report, summary, drawn).encode()
+    # the page first, which tells whose the rest is; the numbers last: with them all is there
+    files = {"report.html": report_html.render(report, summary, drawn).encode()}
     files["report.md"] = f"# {report.title}\n\n{markdown(summary)}".encode()
+    files |= {f"plots/{name}.png": image for name, image in drawn.items()}
     files["results.json"] = f"{to_json(summary)}\n".encode()
     for name, content in files.items():
         with atomic_file(out / name) as path:
