@@ -204,6 +204,27 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["mine", "pairs.csv", "--model", "scenes-base", "--out", "pairs.csv"],
         "is what is read",
     ),
+    "graphs over a photo": (
+        ["parse", "pairs.csv", "--out", "0.jpg"],
+        "--out 0.jpg is there, and is not what is written (.jsonl): choose another name, such as 0.jsonl",
+    ),
+    "graphs over a table": (["parse", "pairs.csv", "--out", "wichtig.csv"], "such as wichtig.jsonl"),
+    "negatives over a photo": (["negatives", "pairs.csv", "--out", "0.jpg"], "written (.jsonl): choose"),
+    "a page over a table": (
+        ["negatives", "pairs.csv", "--html", "wichtig.csv"],
+        "--html wichtig.csv is there, and is not what is written (.html, .htm): choose another name",
+    ),
+    "a choice over a photo": (["select", "pairs.csv", "--out", "0.jpg"], "is not what is written (.csv)"),
+    "mined negatives over a photo": (
+        ["mine", "pairs.csv", "--model", "scenes-base", "--out", "0.jpg"],
+        "is not what is written (.csv)",
+    ),
+    "a drawing over a photo": (
+        ["graph", "show", "run", "dog", "--picture", "foto.png"],
+        "is there, and is no drawing of knowclip's: choose another name, such as foto-graph.png",
+    ),
+    "a plot over a photo": (["graph", "stats", "run", "--plot", "foto.png"], "is no drawing of knowclip's"),
+    "a plot as a photo": (["graph", "stats", "run", "--plot", "0.jpg"], "are written as .png, .svg or .pdf"),
     "scenes below a file": (["scenes", "pairs.csv/scenes"], "cannot be written"),
     "a study with a typo": (["ablate", "scenes-structur"], "did you mean 'scenes-structure'?"),
     "a study without its data": (["ablate", "scenes-structure", "output=out"], "does not exist"),
@@ -351,6 +372,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "pairs.csv").write_text(f"image,caption\n{rows}")
     for number in range(4):
         (folder / f"{number}.jpg").touch()
+    (folder / "foto.png").touch()
+    (folder / "wichtig.csv").write_text("mine\n")
     (folder / "run").mkdir()
     (folder / "run/notes.txt").touch()
     (folder / "trained/best").mkdir(parents=True)

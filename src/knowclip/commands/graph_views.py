@@ -38,6 +38,7 @@ def stats(
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.knowledge.graph.picture import draw_degrees
 
+    _ready(plot, "--plot")
     opened = KnowledgeGraph(graph, verify=verify)
     if plot:
         draw_degrees(opened, plot)
@@ -57,6 +58,7 @@ def show(
     from knowclip.knowledge.graph.picture import draw_neighbourhood
     from knowclip.knowledge.graph.statistics import neighbourhood_lines
 
+    _ready(picture, "--picture")
     opened = KnowledgeGraph(graph)
     index = opened.entity(entity)
     if picture:
@@ -75,6 +77,16 @@ def show(
         for line in lines:
             console.print(f"  {line}")
     _tell_written(picture)
+
+
+def _ready(picture: Path | None, option: str) -> None:
+    """Refuse a picture that cannot be written, or is a person's own; say that one is replaced."""
+    from knowclip.commands.summary import tell_replaced
+    from knowclip.preflight import machine as preflight
+
+    if picture is not None:
+        preflight.picture(picture, option)
+        tell_replaced(picture)
 
 
 def _tell_written(picture: Path | None) -> None:

@@ -51,7 +51,7 @@ def command(
     preflight.one_of("--by", by, ("text", "image"))
     preflight.check_parser(parser)
     preflight.check_model(model)
-    preflight.writable_file(out, read=[captions])
+    preflight.writable_file(out, suffixes=(".csv",), read=[captions])
     tell_replaced(out)
 
     from knowclip.console.progress import counting, waiting

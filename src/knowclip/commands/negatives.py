@@ -69,9 +69,9 @@ def command(
     if str(captions) != "-":
         preflight.captions(captions, "CAPTIONS")
     preflight.known_kinds(kind or ())
-    preflight.writable_file(out, read=[captions])
+    preflight.writable_file(out, suffixes=(".jsonl",), read=[captions])
     if html is not None:
-        preflight.writable_file(html, "--html", read=[captions])
+        preflight.writable_file(html, "--html", suffixes=(".html", ".htm"), read=[captions])
     tell_replaced(out, html)
     if captions.suffix == ".jsonl" and not holds_captions(captions):
         records, total = read_graphs(captions), count_records(captions)

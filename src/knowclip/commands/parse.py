@@ -47,7 +47,7 @@ def command(
     if path is not None:
         preflight.captions(path, "CAPTIONS")
     preflight.check_parser(parser)
-    preflight.writable_file(out, read=[captions])
+    preflight.writable_file(out, suffixes=(".jsonl",), read=[captions])
     tell_replaced(out)
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
     texts, total = refuse_none(texts, path, skipped), None

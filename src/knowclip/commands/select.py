@@ -45,7 +45,7 @@ def command(
     for folder in exclude or ():
         preflight.existing(folder, "--exclude")
     preflight.check_parser(parser)
-    preflight.writable_file(out, read=[captions])
+    preflight.writable_file(out, suffixes=(".csv",), read=[captions])
     tell_replaced(out)
     columns = {
         "images": images,

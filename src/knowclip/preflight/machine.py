@@ -51,6 +51,8 @@ _FOLDERS = ("align.json", "curve.json", "demo.json", "scenes.json")
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 """What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
+PICTURES = (".png", ".svg", ".pdf")
+"""What drawings of a graph are written as; Matplotlib's name stands in each."""
 RANDOM = "random"
 _WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
 MODELS = Path(__file__).parents[1] / "models" / "loading"
@@ -162,8 +164,16 @@ def graph(path: Path, what: str) -> None:
         raise ValueError(f"{what} {error}") from error
 
 
-def writable_file(path: Path, option: str = "--out", *, read: Iterable[Path] = ()) -> None:
-    """Refuse a file that could not be written when all the work is done, or is one of those to be read.
+def writable_file(
+    path: Path, option: str = "--out", *, suffixes: Collection[str], read: Iterable[Path] = ()
+) -> None:
+    """Refuse a file that could not be written when all the work is done, or would cost a person another one.
+
+    Args:
+        path: To write; one that is there with such a suffix may be replaced.
+        option: Names it.
+        suffixes: Of what is written.
+        read: What is read meanwhile.
 
     Raises:
         ValueError: It is a folder, below a file, where nobody may write, or what would be lost; naming the
@@ -173,7 +183,28 @@ def writable_file(path: Path, option: str = "--out", *, read: Iterable[Path] = (
         raise ValueError(f"{option} {path} is what is read, and would be replaced: choose another name")
     if path.is_dir():
         raise ValueError(f"{option} {path} is a folder; give the name of a file to write")
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"{option} {path} is there, and is not what is written ({', '.join(suffixes)}): choose another "
+            f"name, such as {path.with_suffix(next(iter(suffixes)))}"
+        )
     _probe(path.parent, path, option)
+
+
+def picture(path: Path, option: str) -> None:
+    """As :func:`writable_file`, of a drawing; one that is there has to be a drawing by Matplotlib, no photo.
+
+    Raises:
+        ValueError: As :func:`writable_file`, or it would replace another picture.
+    """
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"{option} {path}: pictures are written as .png, .svg or .pdf")
+    writable_file(path, option, suffixes=PICTURES)
+    if path.exists() and b"Matplotlib" not in path.read_bytes():
+        raise ValueError(
+            f"{option} {path} is there, and is no drawing of knowclip's: choose another name, such as "
+            f"{path.with_name(f'{path.stem}-graph{path.suffix}')}"
+        )
 
 
 def writable_folder(path: Path, option: str = "--out") -> None:
