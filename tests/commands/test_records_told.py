@@ -54,6 +54,9 @@ def test_a_selection_and_an_audit_name_what_is_not_there(captions: Path, tmp_pat
     ):
         said = told(*command)
         assert "gone.png" in said and said.endswith(WITHOUT_TWO), command
+    said = told("audit", captions, data)  # which opens every photo
+    assert "7.png cannot be decoded" in said and said.endswith(WITHOUT_THREE)
+    assert f"among {PHOTOS - 1} training images" in said
 
 
 def test_a_graph_of_captions_names_what_is_not_there(captions: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +43,7 @@ def command(
     from knowclip.console.counts import read_lines
     from knowclip.console.progress import counting, waiting
     from knowclip.console.screen import Screen
-    from knowclip.data.captions.read import repeated
+    from knowclip.data.captions.read import UNREADABLE, repeated
     from knowclip.preflight import machine as preflight
 
     preflight.captions(train, "TRAIN")
@@ -62,18 +63,22 @@ def command(
         captions = _captions(train, train_split, columns)
         trained = list(dict.fromkeys(example.image.path for example in captions.examples))
         tested = {found.card.name: paths for found in benchmarks if (paths := images_of(found))}
+    broken: dict[Path, str] = {}
     total = len(trained) + sum(map(len, tested.values()))
     with counting("reading images", total=total if look else None, unit="images") as progress:
-        told = audit(trained, tested, known=coco_ids([train, benchmark]), look=look, progress=progress)
+        known = coco_ids([train, benchmark])
+        told = audit(trained, tested, known=known, look=look, progress=progress, left_out=broken.__setitem__)
     console = Screen(stderr=json)
     if json:
         print(to_json(told))
     else:
-        console.print(_table(told, len(trained)))
+        console.print(_table(told, len(trained) - len(broken)))
         for line in _examples(told):
             console.print(line)
-    kept = captions.examples
-    for line in read_lines(len(kept), captions.skipped, captions.missing.values(), repeated=repeated(kept)):
+    kept = [example for example in captions.examples if example.image.path not in broken]
+    skipped = captions.skipped + Counter({UNREADABLE: len(captions.examples) - len(kept)})
+    left_out = [*captions.missing.values(), *broken.values()]
+    for line in read_lines(len(kept), skipped, left_out, repeated=repeated(kept)):
         console.print(line)
 
 

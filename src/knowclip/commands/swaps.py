@@ -45,11 +45,10 @@ def command(
     """
     import json
 
-    from knowclip.console.counts import read_lines
     from knowclip.console.progress import counting, stages, waiting
-    from knowclip.console.screen import Screen
     from knowclip.data.captions.negatives import negatives_for
     from knowclip.data.captions.read import read_captions, repeated
+    from knowclip.evaluation.benchmarks.swaps import WITHOUT_NEGATIVE
     from knowclip.evaluation.controls.refine import FOLDS, blind_accuracy, refine, scored_items, write_items
     from knowclip.knowledge.negatives.generate import SEMANTIC
     from knowclip.preflight import machine as preflight
@@ -77,6 +76,9 @@ def command(
     examples, broken = _readable(source.examples)
     skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
     tested = prepared(examples, "making negatives")
+    skipped += Counter({WITHOUT_NEGATIVE: sum(not example.negatives for example in tested)})
+    told_of = [example for example in tested if example.negatives]
+    items_left_out: Counter[str] = Counter()
     training: list[Example] = []
     if split is not None:
         others = read_captions(folder, split="train", images=images, **columns).examples
@@ -84,7 +86,7 @@ def command(
     with stages() as progress:
         items = scored_items(tested, training, seed=seed, progress=progress)
         progress("choosing and writing items", 0, None)
-        kept = refine(items, most=most, seed=seed)
+        kept = refine(items, most=most, seed=seed, skipped=items_left_out)
         write_items(out / "swaps.jsonl", kept)
         write_items(out / "full" / "swaps.jsonl", items)
     readers = "split 'train'" if training else f"the other {FOLDS - 1} of {FOLDS} parts of the images"
@@ -93,16 +95,12 @@ def command(
         "full": blind_accuracy(items),
         "refined": blind_accuracy(kept),
         "seed": seed,
-        "captions": {"read": source.read, "kept": len(examples), "skipped": skipped},
+        "captions": {"read": source.read, "kept": len(told_of), "skipped": skipped},
+        "items": {"read": len(items), "kept": len(kept), "skipped": +items_left_out},
     }
     with atomic_file(out / "swaps.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    told = Screen()
-    _show(told, summary)
-    told.print(f"written: {out / 'swaps.jsonl'} ({len(kept):,} items), of {len(items):,} in {out / 'full'}")
-    left_out = [*source.missing.values(), *broken]
-    for line in read_lines(len(examples), skipped, left_out, repeated=repeated(examples)):
-        told.print(line)
+    _show(summary, out, left_out=[*source.missing.values(), *broken], repeated=repeated(told_of))
 
 
 def _ready(out: Path) -> None:
@@ -138,9 +136,14 @@ def _cells(part: dict[str, Any] | None) -> list[str]:
     return [f"{part['n']:,}", f"{part['ngram']:.1%}", f"{part['classifier']:.1%}"]
 
 
-def _show(console: Any, summary: dict[str, Any]) -> None:
+def _show(summary: dict[str, Any], out: Path, *, left_out: list[str], repeated: int) -> None:
+    """Print what the readers solve, what was written, and what became of every item and caption."""
     from rich.table import Table
 
+    from knowclip.console.counts import read_line, read_lines
+    from knowclip.console.screen import Screen
+
+    console = Screen()
     table = Table(
         title="Items, and the share of them solved by readers that see no image",
         title_justify="left",
@@ -154,3 +157,8 @@ def _show(console: Any, summary: dict[str, Any]) -> None:
     for kind, full in summary["full"].items():
         table.add_row(kind, *_cells(full), *_cells(summary["refined"].get(kind)))
     console.print(table)
+    items, captions = summary["items"], summary["captions"]
+    console.print(f"written: {out / 'swaps.jsonl'} ({items['kept']:,} items), all of them in {out / 'full'}")
+    console.print(read_line(items["kept"], items["skipped"], what="items"))
+    for line in read_lines(captions["kept"], captions["skipped"], left_out, repeated=repeated):
+        console.print(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,16 @@ from typer.testing import CliRunner
 from knowclip.commands import swaps as command
 from knowclip.evaluation.benchmarks.registry import read
 from knowclip.evaluation.controls import refine as module
-from knowclip.evaluation.controls.refine import FOLDS, Item, blind_accuracy, refine, scored_items, write_items
+from knowclip.evaluation.controls.refine import (
+    BEYOND,
+    FOLDS,
+    UNBALANCED,
+    Item,
+    blind_accuracy,
+    refine,
+    scored_items,
+    write_items,
+)
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.types import Example, ImageRef, Negative
 
@@ -46,7 +56,9 @@ def test_refined_items_leave_both_readers_at_chance() -> None:
 
 def test_kinds_are_refined_alone_capped_and_drawn_by_seed() -> None:
     every = [*items(600), *items(600, "attribute_swap", 1)]
-    kept = refine(every, most=50)
+    left_out: Counter[str] = Counter()
+    kept = refine(every, most=50, skipped=left_out)
+    assert len(every) == len(kept) + left_out[UNBALANCED] + left_out[BEYOND] and left_out[BEYOND] > 0
     assert {k: v["n"] for k, v in blind_accuracy(kept).items()} == {"attribute_swap": 50, "relation_swap": 50}
     assert refine(every[::-1], most=50) == kept  # whatever the order
     assert refine(every, most=50, seed=1) != kept
@@ -131,7 +143,7 @@ def test_command_from_any_captioned_folder(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(folder / f"{number}.jpg")
         a, b, c = colours[number % 4], animals[number % 5], animals[(number + 1 + number % 3) % 5]
         (folder / f"{number}.txt").write_text(f"A {a} {b} chases a {c} on a bench.\n")
-    for name, caption in (("cut", "A red dog chases a blue cat."), ("empty", "")):
+    for name, caption in (("cut", "A red dog chases a blue cat."), ("empty", ""), ("plain", "Good morning!")):
         content = (folder / "0.jpg").read_bytes()
         (folder / f"{name}.jpg").write_bytes(content[: 300 if name == "cut" else None])
         (folder / f"{name}.txt").write_text(caption)
@@ -143,7 +155,9 @@ def test_command_from_any_captioned_folder(tmp_path: Path) -> None:
             app, [str(folder), "--out", str(out), "--seed", "4"], catch_exceptions=False
         )
         assert done.exit_code == 0 and "solved by readers" in done.output
-    assert "42 captions read = 40 kept + 2 skipped (empty caption: 1, image cannot be read: 1)" in done.output
+    reasons = {"empty caption": 1, "image cannot be read": 1, "caption without a negative": 1}
+    counted = ", ".join(f"{reason}: {n}" for reason, n in reasons.items())
+    assert f"43 captions read = 40 kept + 3 skipped ({counted})" in done.output
     assert f"skipped: image {folder / 'cut.jpg'} cannot be decoded" in done.output
     header = [line for line in done.output.splitlines() if "classifier" in line or "refined:" in line]
     assert len(header) == 2 and max(map(len, header)) <= 80
@@ -152,11 +166,11 @@ def test_command_from_any_captioned_folder(tmp_path: Path) -> None:
     assert (outs[0] / "swaps.jsonl").read_text() == (outs[1] / "swaps.jsonl").read_text()
     summary = json.loads((outs[0] / "swaps.json").read_text())
     assert "4 of 5 parts" in summary["readers_saw"]
-    assert summary["captions"] == {
-        "read": 42,
-        "kept": 40,
-        "skipped": {"empty caption": 1, "image cannot be read": 1},
-    }
+    assert summary["captions"] == {"read": 43, "kept": 40, "skipped": reasons}
+    items = summary["items"]
+    assert items["kept"] == len(read("swaps", outs[0]).cases) and items["skipped"][UNBALANCED] > 0
+    assert items["read"] == items["kept"] + sum(items["skipped"].values())
+    assert f"{items['read']:,} items read = {items['kept']:,} kept + " in done.output
     assert all(part["ngram"] == part["classifier"] == 0.5 for part in summary["refined"].values())
     assert sum(part["n"] for part in summary["full"].values()) == len(read("swaps", outs[0] / "full").cases)
     benchmark = read("swaps", outs[0])

@@ -21,6 +21,8 @@ from knowclip.evaluation.metrics import NoDataError, NotHereError, small_left_ou
 from knowclip.storage.text_files import read_text
 from knowclip.types import Example, ImageRef, Negative, Result
 
+WITHOUT_NEGATIVE = "caption without a negative"
+"""Why a caption has no item."""
 SWAPS = Card(
     name="swaps",
     title="Swapped captions",
@@ -52,7 +54,7 @@ def swaps(examples: Iterable[Example], *, skipped: Mapping[str, int] | None = No
     """
     examples = list(examples)
     left_out = Counter(skipped or {})
-    left_out["caption without a negative"] += sum(not example.negatives for example in examples)
+    left_out[WITHOUT_NEGATIVE] += sum(not example.negatives for example in examples)
     cases = tuple(
         Choice(
             key=f"{example.key}/{index}",

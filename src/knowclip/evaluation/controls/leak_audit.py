@@ -75,6 +75,7 @@ def audit(
     known: Mapping[str, int] | None = None,
     look: bool = True,
     progress: Callable[[int], None] = lambda done: None,
+    left_out: Callable[[Path, str], None] = lambda path, why: None,
 ) -> dict[str, Any]:
     """Count the images of each benchmark that are also in the training data.
 
@@ -84,16 +85,19 @@ def audit(
         known: file name to COCO id; see ``coco_ids``.
         look: compare perceptual hashes too, which reads every image.
         progress: told how many images were read so far.
+        left_out: told of each training image that cannot be read, and why: nothing was learned from it. Only
+            where looks are compared.
 
     Returns:
         By benchmark ``{"images", "shared", "by": {sign: count}, "unreadable", "examples"}`` in JSON types:
         ``shared`` are images found by any sign, ``unreadable`` those without a look.
     """
     known = known or {}
+    read = _Hashes(progress) if look else None
+    looks = read(train, left_out) if read else None
+    train = looks[0] if looks else train
     by_id = {number: path for path in train if (number := coco_id(path, known)) is not None}
     by_name = {path.name: path for path in train}
-    read = _Hashes(progress) if look else None
-    looks = read(train) if read else None
     told = {}
     for name, paths in benchmarks.items():
         found: dict[str, dict[Path, Path]] = {
@@ -131,7 +135,9 @@ class _Hashes:
         self.progress = progress
         self.done = 0
 
-    def __call__(self, paths: Sequence[Path]) -> Looks:
+    def __call__(
+        self, paths: Sequence[Path], left_out: Callable[[Path, str], None] = lambda path, why: None
+    ) -> Looks:
         import imagehash
 
         readable, rows = [], []
@@ -140,7 +146,8 @@ class _Hashes:
             self.progress(self.done)
             try:
                 rows.append(imagehash.phash(load_pixels(ImageRef(path))).hash.ravel())
-            except UNREADABLE:
+            except UNREADABLE as error:
+                left_out(path, str(error))
                 continue
             readable.append(path)
         return readable, np.where(np.reshape(rows, (-1, 64)), 1, -1).astype(np.float32)

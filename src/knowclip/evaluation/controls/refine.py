@@ -30,6 +30,9 @@ FOLDS = 5
 """Parts, by image, of captions that have no training captions beside them."""
 BINS = 3
 """Magnitudes of a gap that are told apart."""
+UNBALANCED = "no item of the opposite gap for the blind readers"
+BEYOND = "beyond the most of a kind"
+"""Why an item is left out."""
 
 Reader = Callable[[Sequence[str]], NDArray[np.floating[Any]]]
 
@@ -110,7 +113,9 @@ def _items(examples: Sequence[Example], readers: Mapping[str, Reader]) -> list[I
     ]
 
 
-def refine(items: Sequence[Item], *, most: int = 0, seed: int = 0) -> list[Item]:
+def refine(
+    items: Sequence[Item], *, most: int = 0, seed: int = 0, skipped: Counter[str] | None = None
+) -> list[Item]:
     """Items of each kind whose gaps lie symmetrically about zero, for all readers at once.
 
     The space of gaps is cut into cells by sign and by tercile of magnitude; of each cell and its mirror image
@@ -120,7 +125,9 @@ def refine(items: Sequence[Item], *, most: int = 0, seed: int = 0) -> list[Item]
         items: With gaps of the same readers.
         most: Items of one kind, at most (0: no limit).
         seed: Of the draw.
+        skipped: Told how many items are left out, by reason.
     """
+    skipped = Counter() if skipped is None else skipped
     rng = np.random.default_rng(seed)
     kept: list[Item] = []
     for kind in sorted({item.negative.kind for item in items}):
@@ -133,6 +140,8 @@ def refine(items: Sequence[Item], *, most: int = 0, seed: int = 0) -> list[Item]
         # whole pairs only: half of one would tip the readers from 50%
         chosen = pairs[: most // 2] if most else pairs
         kept += [own[i] for i in sorted(i for pair in chosen for i in pair)]
+        skipped[UNBALANCED] += len(own) - 2 * len(pairs)
+        skipped[BEYOND] += 2 * (len(pairs) - len(chosen))
     return kept
 
 

@@ -25,7 +25,7 @@ from knowclip.evaluation.benchmarks.card import Benchmark
 from knowclip.evaluation.benchmarks.choices import Choice, ChoiceBenchmark
 from knowclip.evaluation.benchmarks.half_truth import HALF_TRUTH, of_captions
 from knowclip.evaluation.benchmarks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Retrieval
-from knowclip.evaluation.benchmarks.swaps import SWAPS, blind_scored, swaps
+from knowclip.evaluation.benchmarks.swaps import SWAPS, WITHOUT_NEGATIVE, blind_scored, swaps
 from knowclip.evaluation.controls.refine import Item, scored_items
 from knowclip.evaluation.feature_cache import digest
 from knowclip.evaluation.metrics import SMALL, NoDataError
@@ -130,7 +130,7 @@ def _swaps(captions: CaptionSet, most: int, cache: Path | None, progress: Stages
     except NoDataError:  # too few images to train the blind readers on others
         return swaps(examples, skipped=captions.skipped)
     left_out = Counter(captions.skipped)
-    left_out["caption without a negative"] += sum(not example.negatives for example in examples)
+    left_out[WITHOUT_NEGATIVE] += sum(not example.negatives for example in examples)
     blind, cases = {}, []
     for number in sampled(items, most):
         example, negative = items[number].example, items[number].negative
