@@ -32,7 +32,7 @@ GROUPS = {
     },
     "Train": {
         "train": "Train a CLIP from a YAML recipe.",
-        "align": "Fit one linear map behind a CLIP's text tower and fold it in: seconds, and a control.",
+        "align": "Fit one linear map behind a CLIP's text tower and fold it in: trains no tower; a control.",
         "interpolate": "Trade compositional against general ability: weights between base and tuned model.",
         "ablate": "Compare recipes over several seeds: train, measure, tell the differences.",
     },

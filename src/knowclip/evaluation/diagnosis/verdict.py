@@ -33,7 +33,7 @@ HELP = {
     MAP: "both towers hold it and no linear map brings them together: align them with a softmax over "
     "each caption and its own swaps, the image tower unlocked",
     COSINE: "both towers hold it and the cosine does not read it: a D x D map on the text embedding, fitted "
-    "by the softmax over each caption and its own swaps, brings most of it in seconds",
+    "by the softmax over each caption and its own swaps, brings most of it, and no tower is trained",
 }
 """Rung that falls -> what it means and what is known to help (docs/diagnose.md has the sources)."""
 
