@@ -53,6 +53,8 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")
 """What torch calls the devices it is used on here; a number may follow, as in ``cuda:1``."""
 PICTURES = (".png", ".svg", ".pdf")
 """What drawings of a graph are written as; Matplotlib's name stands in each."""
+_BEGINNINGS = {".jsonl": b'{"key": ', ".csv": b"image,caption", ".html": b"<!doctype html>"}
+"""Of files that commands write."""
 RANDOM = "random"
 _WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
 MODELS = Path(__file__).parents[1] / "models" / "loading"
@@ -170,7 +172,7 @@ def writable_file(
     """Refuse a file that could not be written when all the work is done, or would cost a person another one.
 
     Args:
-        path: To write; one that is there with such a suffix may be replaced.
+        path: To write; one that is there with such a suffix, or begins as such files do, may be replaced.
         option: Names it.
         suffixes: Of what is written.
         read: What is read meanwhile.
@@ -183,12 +185,18 @@ def writable_file(
         raise ValueError(f"{option} {path} is what is read, and would be replaced: choose another name")
     if path.is_dir():
         raise ValueError(f"{option} {path} is a folder; give the name of a file to write")
-    if path.exists() and path.suffix.lower() not in suffixes:
+    if path.exists() and path.suffix.lower() not in suffixes and not _begins(path, next(iter(suffixes))):
         raise ValueError(
             f"{option} {path} is there, and is not what is written ({', '.join(suffixes)}): choose another "
             f"name, such as {path.with_suffix(next(iter(suffixes)))}"
         )
     _probe(path.parent, path, option)
+
+
+def _begins(path: Path, suffix: str) -> bool:
+    """Whether a file begins as knowclip's own of this suffix do, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(100).startswith(_BEGINNINGS[suffix])
 
 
 def picture(path: Path, option: str) -> None:
