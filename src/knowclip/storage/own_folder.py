@@ -59,10 +59,10 @@ def _recorded(mark: Path) -> list[str]:
         return []
 
 
-def refusal(told: str, others: Sequence[str], *, replaced: bool) -> ValueError:
+def refusal(told: str, others: Sequence[str], *, replaced: bool, way: str = WAY) -> ValueError:
     """The error that names the first of the files that are not ours, and what to do."""
     more = ", ..." if len(others) > NAMED else ""
     return ValueError(
         f"{told} holds other files{', which would be replaced' if replaced else ''} "
-        f"({', '.join(others[:NAMED])}{more}): {WAY}"
+        f"({', '.join(others[:NAMED])}{more}): {way}"
     )

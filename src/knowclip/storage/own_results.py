@@ -39,7 +39,9 @@ def refuse_foreign(folder: Path, told: str, *, marks: frozenset[str]) -> None:
         found = [*islice(_foreign(folder, marks), NAMED + 1)]
         if found:
             names = [path.relative_to(folder).as_posix() for path in found]
-            raise refusal(f"{told} is no folder of results: it", names, replaced=False)
+            # never "empty this one": they may be a person's photos
+            way = f"choose another folder, such as {folder.parent / f'{folder.absolute().name}-results'}"
+            raise refusal(f"{told} is no folder of results: it", names, replaced=False, way=way)
 
 
 def _foreign(folder: Path, marks: frozenset[str]) -> Iterator[Path]:
