@@ -22,7 +22,7 @@ from typing import Any
 from knowclip.evaluation.diagnosis.ladder import TITLES
 from knowclip.evaluation.report import ablation
 from knowclip.evaluation.report.published import PUBLISHED
-from knowclip.evaluation.report.summary import bounds, strongest_control
+from knowclip.evaluation.report.summary import bounds, controls
 from knowclip.evaluation.report.write import markdown as run_table
 from knowclip.storage.atomic import atomic_file
 
@@ -58,11 +58,11 @@ def seeds(name: str) -> dict[str, Any]:
     summary, table = stored(name, "results.json"), stored(name, "seeds.json")
     titles = {entry["main"]: _title(of, entry) for of, entry in summary["benchmarks"].items()}
     entries = {titles[entry["main"]]: entry for entry in summary["benchmarks"].values()}
-    controls = {title: strongest_control(entry) for title, entry in entries.items()}
+    blind = {title: controls(entry).get("") for title, entry in entries.items()}  # arms share their items
     return table | {
         "metrics": {titles[main]: of for main, of in table["metrics"].items()},
         "n": {title: max(run["n"] for run in entry["methods"].values()) for title, entry in entries.items()},
-        "text_only": {title: control for title, control in controls.items() if control},
+        "text_only": {title: control for title, control in blind.items() if control},
         "costs": {},
     }
 

@@ -124,7 +124,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def write_index(folder: Path) -> None:
     from knowclip.search.store import Store
 
-    Store.create(folder, model="scenes-base", fingerprint="0", width=2).close()
+    Store.create(folder, model="scenes-base", fingerprint="0", width=256).close()
 
 
 def write_questions(folder: Path) -> None:
