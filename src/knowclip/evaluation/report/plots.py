@@ -98,7 +98,7 @@ def _score_row(
     axes: Axes, row: int, entry: Mapping[str, Any], colours: Mapping[str, str], theme: Theme
 ) -> list[float]:
     """Draw a benchmark's runs and its control; return all that was drawn, in percent."""
-    step = 0.7 / max(1, len(colours))
+    step, blind = 0.7 / max(1, len(colours)), controls(entry)
     drawn = []
     for place, (run, colour) in enumerate(colours.items()):
         if run not in entry["methods"]:
@@ -108,10 +108,10 @@ def _score_row(
         axes.plot([low, high], [y, y], color=colour, lw=3, alpha=0.45, solid_capstyle="round")
         axes.plot(value, y, "o", color=colour, ms=7)
         drawn += [low, value, high]
-        if control := controls(entry).get(run):
-            drawn.append(_control(axes, control, y, 0.5 * step, theme))
-    if control := controls(entry).get(""):
-        drawn.append(_control(axes, control, row, 0.4, theme))
+        if run in blind:
+            drawn.append(_control(axes, blind[run], y, 0.5 * step, theme))
+    if "" in blind:
+        drawn.append(_control(axes, blind[""], row, 0.4, theme))
     return drawn
 
 
