@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from task_files import class_folders, snli_ve_line, snli_ve_pictures, vqa_picture, vqa_questions
 
 from knowclip.evaluation.benchmarks import registry
 from knowclip.evaluation.benchmarks.card import NOT_IN_FILE, Benchmark
@@ -229,13 +230,11 @@ def test_files_of_class_folders_are_images_or_skipped(copies: Path, tmp_path: Pa
 
 
 def vqa(folder: Path) -> int:
-    from test_task_vqa import picture, write
-
     for number in (1, 2, 3):
-        picture(folder, "train" if number < 3 else "val", number)
+        vqa_picture(folder, "train" if number < 3 else "val", number)
     asked = [(1, "What color is it?", "red"), (2, "How many?", "2")]
     for split, rows in (("train", asked), ("val", [(3, "What color is it?", "red")])):
-        write(folder, split, [*rows, (9, "Where?", "there")])
+        vqa_questions(folder, split, [*rows, (9, "Where?", "there")])
         path = next(folder.rglob(f"*{split}*questions.json"))
         content = json.loads(path.read_text())
         content["questions"] += [{"question_id": 777}, {"question_id": 778, "image_id": 1, "question": " "}]
@@ -245,18 +244,15 @@ def vqa(folder: Path) -> int:
 
 
 def snli_ve(folder: Path) -> int:
-    from test_task_snli_ve import line, pictures
-
-    pictures(folder, "1")
-    good, faults = line("1", "neutral", 1), line("1", "-", 2) + line("9", "neutral", 3)
+    snli_ve_pictures(folder, "1")
+    good = snli_ve_line("1", "neutral", 1)
+    faults = snli_ve_line("1", "-", 2) + snli_ve_line("9", "neutral", 3)
     for split in ("train", "test"):
         (folder / f"snli_ve_{split}.jsonl").write_text(good + faults)
     return 6
 
 
 def linear_probe(folder: Path) -> int:
-    from test_benchmark_classification import class_folders
-
     for split in ("train", "test"):
         class_folders(folder, split)
         (folder / split / "red" / "notes.txt").write_text("no image")

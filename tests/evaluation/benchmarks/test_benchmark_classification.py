@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from task_files import COLOURS, class_folders, shade
 
 from knowclip.evaluation.benchmarks.classification import read_classification
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.tasks.linear_probe import read_linear_probe, run_linear_probe
 from knowclip.types import ImageRef
-
-COLOURS = {"blue": (10, 20, 200), "green": (20, 180, 30), "red": (220, 20, 10)}
 
 
 class Shades:
@@ -36,20 +35,6 @@ class Shades:
     def encode_text(self, texts: Sequence[str], *, normalize: bool = False) -> torch.Tensor:
         rows = [next((COLOURS[name] for name in COLOURS if name in text), (1, 1, 1)) for text in texts]
         return torch.nn.functional.normalize(torch.tensor(rows, dtype=torch.float32), dim=1)
-
-
-def shade(name: str, number: int) -> Image.Image:
-    noise = np.random.default_rng(number).integers(-10, 10, 3)
-    return Image.new(
-        "RGB", (8, 8), tuple(int(np.clip(c + n, 0, 255)) for c, n in zip(COLOURS[name], noise, strict=True))
-    )
-
-
-def class_folders(root: Path, split: str, n: int = 4) -> None:
-    for name in COLOURS:
-        (root / split / name).mkdir(parents=True)
-        for number in range(n):
-            shade(name, number).save(root / split / name / f"{number}.png")
 
 
 def test_class_folders_with_clip_s_templates(tmp_path: Path) -> None:

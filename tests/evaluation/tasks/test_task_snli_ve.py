@@ -7,31 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from task_files import snli_ve_line, snli_ve_pictures
 
 from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.snli_ve import LABELS, read_snli_ve
 
 
-def pictures(folder: Path, *stems: str) -> None:
-    (folder / "flickr30k_images").mkdir(parents=True, exist_ok=True)
-    for stem in stems:
-        Image.new("RGB", (8, 8)).save(folder / "flickr30k_images" / f"{stem}.jpg")
-
-
-def line(image: str, label: str, number: int, **other: str) -> str:
-    record = {"Flickr30K_ID": image, "gold_label": label, "pairID": f"{image}.jpg#0r{number}{label[0]}"}
-    return (
-        json.dumps({**record, "sentence1": "A premise.", "sentence2": f"Hypothesis {number}.", **other})
-        + "\n"
-    )
-
-
 def test_official_jsonl(tmp_path: Path) -> None:
-    pictures(tmp_path, "1", "2", "3")
-    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1) + line("2", "neutral", 2))
-    (tmp_path / "snli_ve_dev.jsonl").write_text(line("3", "neutral", 3))
-    (tmp_path / "snli_ve_test.jsonl").write_text(line("3", "contradiction", 4))
+    snli_ve_pictures(tmp_path, "1", "2", "3")
+    (tmp_path / "snli_ve_train.jsonl").write_text(
+        snli_ve_line("1", "entailment", 1) + snli_ve_line("2", "neutral", 2)
+    )
+    (tmp_path / "snli_ve_dev.jsonl").write_text(snli_ve_line("3", "neutral", 3))
+    (tmp_path / "snli_ve_test.jsonl").write_text(snli_ve_line("3", "contradiction", 4))
     task = read_snli_ve(tmp_path)
     assert task.train.texts == ["Hypothesis 1.", "Hypothesis 2."]
     assert task.test.texts == ["Hypothesis 4."]
@@ -41,7 +29,7 @@ def test_official_jsonl(tmp_path: Path) -> None:
 
 
 def test_csv_and_repeated_ids(tmp_path: Path) -> None:
-    pictures(tmp_path, "7")
+    snli_ve_pictures(tmp_path, "7")
     header = "pairID,Flickr30kID,hypothesis,gold_label,explanation\n"
     rows = '7.jpg#1r1e,7.jpg,"A dog, running.",entailment,it runs\n7.jpg#1r1e,7.jpg,A cat.,contradiction,no\n'
     for split in ("train", "test"):
@@ -53,23 +41,23 @@ def test_csv_and_repeated_ids(tmp_path: Path) -> None:
 
 
 def test_unusable_records_are_counted_and_refused(tmp_path: Path) -> None:
-    pictures(tmp_path, "1")
-    train = line("1", "entailment", 1) + line("1", "-", 2) + line("9", "neutral", 3)
+    snli_ve_pictures(tmp_path, "1")
+    train = snli_ve_line("1", "entailment", 1) + snli_ve_line("1", "-", 2) + snli_ve_line("9", "neutral", 3)
     (tmp_path / "snli_ve_train.jsonl").write_text(train)
-    (tmp_path / "snli_ve_test.jsonl").write_text(line("1", "neutral", 4))
+    (tmp_path / "snli_ve_test.jsonl").write_text(snli_ve_line("1", "neutral", 4))
     with pytest.raises(ValueError, match="2 of 4 records cannot be used"):
         read_snli_ve(tmp_path)
     assert read_snli_ve(tmp_path, allow_missing=True).skipped == {"no gold label": 1, "image not there": 1}
 
 
 def test_labels_are_read_in_any_case_and_others_refused(tmp_path: Path) -> None:
-    pictures(tmp_path, "1", "2")
-    (tmp_path / "snli_ve_test.jsonl").write_text(line("1", "neutral", 4))
+    snli_ve_pictures(tmp_path, "1", "2")
+    (tmp_path / "snli_ve_test.jsonl").write_text(snli_ve_line("1", "neutral", 4))
     train = tmp_path / "snli_ve_train.jsonl"
-    train.write_text(line("1", "ENTAILMENT", 1) + line("2", " Neutral ", 2))
+    train.write_text(snli_ve_line("1", "ENTAILMENT", 1) + snli_ve_line("2", " Neutral ", 2))
     task = read_snli_ve(tmp_path)
     assert (list(task.train.kinds), task.skipped) == (["entailment", "neutral"], {})
-    train.write_text(line("1", "entailment", 1) + line("2", "2", 2))
+    train.write_text(snli_ve_line("1", "entailment", 1) + snli_ve_line("2", "2", 2))
     with pytest.raises(
         ValueError, match=r"train\.jsonl, record 2: the label is '2', which is none of entail"
     ):
@@ -80,8 +68,8 @@ def test_labels_are_read_in_any_case_and_others_refused(tmp_path: Path) -> None:
     ("encoding", "told"), [("utf-16", "is UTF-16 text"), ("latin1", r"is not UTF-8 text: .*line 1.*Latin-1")]
 )
 def test_other_encodings_are_named(tmp_path: Path, encoding: str, told: str) -> None:
-    pictures(tmp_path, "1")
-    record = json.loads(line("1", "neutral", 4)) | {"sentence2": "Un café."}
+    snli_ve_pictures(tmp_path, "1")
+    record = json.loads(snli_ve_line("1", "neutral", 4)) | {"sentence2": "Un café."}
     written = json.dumps(record, ensure_ascii=False) + "\n"
     (tmp_path / "snli_ve_train.jsonl").write_bytes(written.encode(encoding))
     with pytest.raises(ValueError, match=rf"snli_ve_train\.jsonl {told}"):
@@ -89,8 +77,10 @@ def test_other_encodings_are_named(tmp_path: Path, encoding: str, told: str) -> 
 
 
 def test_a_truncated_line_is_named(tmp_path: Path) -> None:
-    pictures(tmp_path, "1")
-    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1) + '{"Flickr30K_ID": "1", "gol')
+    snli_ve_pictures(tmp_path, "1")
+    (tmp_path / "snli_ve_train.jsonl").write_text(
+        snli_ve_line("1", "entailment", 1) + '{"Flickr30K_ID": "1", "gol'
+    )
     with pytest.raises(ValueError, match=r"snli_ve_train\.jsonl, record 2"):
         read_snli_ve(tmp_path)
     with pytest.raises(NoDataError, match=r"no snli_ve_<split>\.jsonl"):
@@ -108,9 +98,9 @@ def test_the_genuine_rows(real_data: Path, tmp_path: Path) -> None:
 
 
 def test_two_editions_of_a_split_are_not_pooled(tmp_path: Path) -> None:
-    pictures(tmp_path, "1")
-    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1))
-    (tmp_path / "snli_ve_test.jsonl").write_text(line("1", "neutral", 2))
+    snli_ve_pictures(tmp_path, "1")
+    (tmp_path / "snli_ve_train.jsonl").write_text(snli_ve_line("1", "entailment", 1))
+    (tmp_path / "snli_ve_test.jsonl").write_text(snli_ve_line("1", "neutral", 2))
     header = "pairID,Flickr30kID,hypothesis,gold_label,explanation\n"
     corrected = tmp_path / "esnlive_test.csv"
     corrected.write_text(f"{header}1.jpg#0r2n,1.jpg,Hypothesis 2.,contradiction,no\n")
@@ -122,7 +112,7 @@ def test_two_editions_of_a_split_are_not_pooled(tmp_path: Path) -> None:
 
 
 def test_a_pair_s_name_may_be_anything(tmp_path: Path) -> None:
-    pictures(tmp_path, "1")
-    (tmp_path / "snli_ve_train.jsonl").write_text(line("1", "entailment", 1, pairID=["x"]))  # type: ignore[arg-type]
-    (tmp_path / "snli_ve_test.jsonl").write_text(2 * line("1", "neutral", 2, pairID=7))  # type: ignore[arg-type]
+    snli_ve_pictures(tmp_path, "1")
+    (tmp_path / "snli_ve_train.jsonl").write_text(snli_ve_line("1", "entailment", 1, pairID=["x"]))  # type: ignore[arg-type]
+    (tmp_path / "snli_ve_test.jsonl").write_text(2 * snli_ve_line("1", "neutral", 2, pairID=7))  # type: ignore[arg-type]
     assert read_snli_ve(tmp_path).test.keys == ["7", "7~2"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from task_files import vqa_picture, vqa_questions
 
 from knowclip.evaluation.benchmarks.probes import semantic_of
 from knowclip.evaluation.metrics import NoDataError
@@ -85,34 +85,13 @@ def test_vocabulary_is_ordered_by_what_answers_are_worth() -> None:
     assert scores.tolist() == pytest.approx([1.0, 0.9, 0.6])
 
 
-def write(folder: Path, split: str, questions: list[tuple[int, str, str]]) -> None:
-    asked = [
-        {"image_id": i, "question_id": 10 * i + n, "question": q} for n, (i, q, _) in enumerate(questions)
-    ]
-    people = [
-        {
-            "question_id": record["question_id"],
-            "image_id": record["image_id"],
-            "answers": [{"answer": answer, "answer_id": n, "answer_confidence": "yes"} for n in range(10)],
-        }
-        for record, (_, _, answer) in zip(asked, questions, strict=True)
-    ]
-    (folder / f"v2_OpenEnded_mscoco_{split}2014_questions.json").write_text(json.dumps({"questions": asked}))
-    (folder / f"v2_mscoco_{split}2014_annotations.json").write_text(json.dumps({"annotations": people}))
-
-
-def picture(folder: Path, split: str, number: int) -> None:
-    from PIL import Image
-
-    (folder / f"{split}2014").mkdir(exist_ok=True)
-    Image.new("RGB", (8, 8)).save(folder / f"{split}2014" / f"COCO_{split}2014_{number:012d}.jpg")
-
-
 def test_official_layout(tmp_path: Path) -> None:
     for number in (1, 2, 3):
-        picture(tmp_path, "train" if number < 3 else "val", number)
-    write(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", "2"), (1, "Is it?", "yes")])
-    write(tmp_path, "val", [(3, "What color is it?", "a red")])
+        vqa_picture(tmp_path, "train" if number < 3 else "val", number)
+    vqa_questions(
+        tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", "2"), (1, "Is it?", "yes")]
+    )
+    vqa_questions(tmp_path, "val", [(3, "What color is it?", "a red")])
     task = read_vqa(tmp_path)
     assert task.train.texts == ["What color is it?", "How many?", "Is it?"]
     assert [ref.path.name for ref in task.test.images or ()] == ["COCO_val2014_000000000003.jpg"]
@@ -125,10 +104,10 @@ def test_official_layout(tmp_path: Path) -> None:
 
 
 def test_missing_images_are_counted_and_refused(tmp_path: Path) -> None:
-    picture(tmp_path, "train", 1)
-    picture(tmp_path, "val", 3)
-    write(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", "2")])
-    write(tmp_path, "val", [(3, "Is it?", "yes")])
+    vqa_picture(tmp_path, "train", 1)
+    vqa_picture(tmp_path, "val", 3)
+    vqa_questions(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", "2")])
+    vqa_questions(tmp_path, "val", [(3, "Is it?", "yes")])
     with pytest.raises(ValueError, match="1 of 3 records cannot be used"):
         read_vqa(tmp_path)
     assert read_vqa(tmp_path, allow_missing=True).skipped == {"question without image": 1}
@@ -182,10 +161,10 @@ def test_what_all_people_say_alike_is_taught_as_they_say_it() -> None:
 
 @pytest.mark.parametrize("given", ["[]", "{}", "null", "1.5"])
 def test_a_question_without_a_number_is_named(tmp_path: Path, given: str) -> None:
-    picture(tmp_path, "train", 1)
-    picture(tmp_path, "val", 3)
-    write(tmp_path, "train", [(1, "What color is it?", "red")])
-    write(tmp_path, "val", [(3, "What color is it?", "red")])
+    vqa_picture(tmp_path, "train", 1)
+    vqa_picture(tmp_path, "val", 3)
+    vqa_questions(tmp_path, "train", [(1, "What color is it?", "red")])
+    vqa_questions(tmp_path, "val", [(3, "What color is it?", "red")])
     path = tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json"
     path.write_text(path.read_text().replace('"question_id": 30', f'"question_id": {given}'))
     with pytest.raises(ValueError, match=f"{path.name}, record 0: 'question_id' is no number"):
@@ -194,9 +173,9 @@ def test_a_question_without_a_number_is_named(tmp_path: Path, given: str) -> Non
 
 def test_an_answer_that_is_no_text_makes_a_malformed_record(tmp_path: Path) -> None:
     for number in (1, 2):
-        picture(tmp_path, "train", number)
-        picture(tmp_path, "val", number)
-    write(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", None)])
-    write(tmp_path, "val", [(1, "What color is it?", "red")])
+        vqa_picture(tmp_path, "train", number)
+        vqa_picture(tmp_path, "val", number)
+    vqa_questions(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", None)])
+    vqa_questions(tmp_path, "val", [(1, "What color is it?", "red")])
     task = read_vqa(tmp_path, allow_missing=True)
     assert task.train.texts == ["What color is it?"] and task.skipped["malformed record"] == 1
