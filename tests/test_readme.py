@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from documents import ROOT, blocks, commands, run, write_photos, write_sugarcrepe
-from knowclip.preflight.machine import EXTRAS, open_clip_architectures, own_architectures, shipped_models
+from knowclip.preflight.machine import EXTRAS
+from knowclip.preflight.models import open_clip_architectures, own_architectures, shipped_models
 
 PAGES = [page for page in (ROOT / "README.md", ROOT / "docs/installation.md") if page.is_file()]
 pytestmark = pytest.mark.skipif(not PAGES, reason="the wheel has no README")

@@ -11,7 +11,7 @@ import pytest
 
 import knowclip.commands
 from knowclip.data.formats.columns import WITH_COLUMNS
-from knowclip.preflight.machine import check_model
+from knowclip.preflight.models import check_model
 
 HEAVY = (
     "torch", "spacy", "transformers", "open_clip", "timm", "accelerate", "matplotlib", "pandas", "pyarrow",
@@ -134,7 +134,18 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "a demo with a typo": (["demo", "train.stops=8"], "did you mean 'steps'?"),
     "a demo below a file": (["demo", "--out", "pairs.csv/demo"], "cannot be written"),
-    "scenes over other things": (["scenes", "run"], "OUT run holds other files, which would be replaced"),
+    "scenes over other things": (
+        ["scenes", "run"],
+        "holds other files, which would be replaced (notes.txt): choose another folder, such as run-new",
+    ),
+    "a graph over other things": (
+        ["graph", "import", "concepts", "--out", "run"],
+        "run: is there already, and no graph: choose another folder, such as run-new",
+    ),
+    "a folder of models in place of one": (
+        ["evaluate", "models", "--data", "pairs.csv"],
+        "no folder 'best' that does: give one of the models in it, models/mine",
+    ),
     "an export over a run": (["convert", "scenes-base", "run"], "OUT run holds other files"),
     "an interpolation over a run": (
         ["interpolate", "scenes-base", "scenes-base", "--data", "pairs.csv", "--out", "run"],
@@ -142,7 +153,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "results in a training's folder": (
         ["evaluate", "scenes-base", "--data", "pairs.csv", "--out", "trained"],
-        "--out trained is the folder of a training (recipe.yaml): choose another, such as trained-results",
+        "is the folder of a training (recipe.yaml): choose another folder, such as trained-results",
     ),
     "a diagnosis in a training's folder": (
         ["diagnose", "scenes-base", "--data", "pairs.csv", "--out", "trained"],
@@ -172,7 +183,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "an index over other things": (
         ["index", "run", "--out", "run", "--model", "scenes-base"],
-        "--out run holds other files (notes.txt): choose another folder, or empty this one",
+        "--out run holds other files (notes.txt): choose another folder, such as run-new",
     ),
     "prepared captions over others": (["prepare", "pairs.csv", "--out", "run"], "run holds other files"),
     "a convolutional CLIP as a sentence transformer": (
@@ -228,6 +239,10 @@ CASES: dict[str, tuple[list[str], str]] = {
     "scenes below a file": (["scenes", "pairs.csv/scenes"], "cannot be written"),
     "a study with a typo": (["ablate", "scenes-structur"], "did you mean 'scenes-structure'?"),
     "a study without its data": (["ablate", "scenes-structure", "output=out"], "does not exist"),
+    "a study on a file": (
+        ["ablate", "study.yaml"],
+        "data pairs.csv is a file, and a folder is wanted: give one that holds it",
+    ),
     "a seed that the study has not": (["ablate", "scenes-structure", "--seed", "7"], "seed 7 is none of"),
     "audit of what is not there": (["audit", "nowhere", "run"], "TRAIN nowhere does not exist"),
     "captions that are not there": (
@@ -269,21 +284,24 @@ CASES: dict[str, tuple[list[str], str]] = {
     "drawings below a file": (["graph", "drawings", "pairs.csv/x"], "OUT pairs.csv/x cannot be written"),
     "an import by no reader": (["graph", "import", "conceptnit", "x"], "Did you mean 'conceptnet'?"),
     "measuring nothing": (["evaluate", "nowhere", "--data", "pairs.csv"], "nowhere is no file, no folder"),
-    "measuring on nothing": (["evaluate", "run", "--data", "pears.csv"], "--data pears.csv does not exist"),
+    "measuring on nothing": (
+        ["evaluate", "trained", "--data", "pears.csv"],
+        "--data pears.csv does not exist",
+    ),
     "measuring against nothing": (
-        ["evaluate", "run", "--data", "pairs.csv", "--baseline", "ViT-B-33"],
+        ["evaluate", "trained", "--data", "pairs.csv", "--baseline", "ViT-B-33"],
         "did you mean ViT-B-32",
     ),
     "a condition that is none": (
-        ["evaluate", "run", "--data", "run", "--require", "good"],
+        ["evaluate", "trained", "--data", "run", "--require", "good"],
         "'good' is no condition",
     ),
     "results below a file": (
-        ["evaluate", "run", "--data", "run", "--out", "pairs.csv/x"],
+        ["evaluate", "trained", "--data", "run", "--out", "pairs.csv/x"],
         "cannot be written",
     ),
     "measuring on a toaster": (
-        ["evaluate", "run", "--data", "run", "--device", "toaster"],
+        ["evaluate", "trained", "--data", "run", "--device", "toaster"],
         "--device 'toaster'; allowed: cpu",
     ),
     "a task that does not exist": (["task", "vqaa", "scenes-base", "--data", "run"], "Did you mean 'vqa'?"),
@@ -291,9 +309,9 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a task of no model": (["task", "vqa", "nowhere"], "nowhere is no file, no folder"),
     "a task on nothing": (["task", "vqa", "scenes-base", "--data", "x"], "--data x does not exist"),
     "a diagnosis of nothing": (["diagnose", "nowhere", "--data", "run"], "nowhere is no file, no folder"),
-    "a diagnosis on nothing": (["diagnose", "run", "--data", "x"], "--data x does not exist"),
+    "a diagnosis on nothing": (["diagnose", "trained", "--data", "x"], "--data x does not exist"),
     "a diagnosis below a file": (
-        ["diagnose", "run", "--data", "run", "--out", "pairs.csv/x"],
+        ["diagnose", "trained", "--data", "run", "--out", "pairs.csv/x"],
         "cannot be written",
     ),
     "downloads below a file": (["data", "sugarcrepe", "--out", "pairs.csv/x"], "cannot be written"),
@@ -306,7 +324,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "a is no file, no folder and no architecture",
     ),
     "conversion of nothing": (["convert", "nowhere", "out"], "nowhere is no file, no folder"),
-    "conversion into a file": (["convert", "run", "pairs.csv"], "OUT pairs.csv is a file"),
+    "conversion into a file": (["convert", "trained", "pairs.csv"], "OUT pairs.csv is a file"),
     "a report of nothing": (["report", "nowhere", "--out", "page"], "RUN nowhere does not exist"),
     "a report below a file": (["report", "run", "--out", "pairs.csv/page"], "cannot be written"),
     "comparison with nothing": (["compare", "run", "nowhere"], "holds no results"),
@@ -378,6 +396,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "run/notes.txt").touch()
     (folder / "trained/best").mkdir(parents=True)
     (folder / "trained/recipe.yaml").touch()
+    (folder / "models/mine/best").mkdir(parents=True)
+    study = {
+        "title": "two",
+        "baseline": "plain",
+        "overrides": [*TRAIN[2:], "model.pretrained=random", "train.batch_size=2", "schedule.warmup=1"],
+        "arms": {"plain": {"recipe": "clip"}, "other": {"recipe": "clip"}},
+        "measure": [{"data": "pairs.csv", "benchmarks": ["text_to_image"]}],
+        "output": "studied",
+    }
+    (folder / "study.yaml").write_text(json.dumps(study))
     resnet = {"vision_cfg": {"layers": [3, 4, 6, 3]}, "text_cfg": {}}
     (folder / "trained/best/open_clip_config.json").write_text(json.dumps({"model_cfg": resnet}))
     lines = json.dumps([arguments for arguments, _ in CASES.values()])

@@ -64,6 +64,7 @@ def test_stages_shares_and_waiting(capsys: pytest.CaptureFixture[str]) -> None:
     with fractions() as report:
         report("sorting", 0.37)
         until("sorting: 37%", capsys)
+    assert "sorting: done in 0:00" in capsys.readouterr().err  # no share is told of its end
     with waiting("loading") as following:
         until("loading: 0:00 so far", capsys)
         following("measuring")

@@ -76,11 +76,12 @@ def evaluate(
 def _check(model: DualEncoder | str | Path, data: Path, out: str | Path | None, device: str | None) -> None:
     """Refuse what can be known before anything is loaded."""
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
     preflight.captions(data, "data")
     if out is not None:
         preflight.results_folder(Path(out), "out")
     if isinstance(model, str | Path):
-        preflight.check_model(str(model), device=device)
+        check_model(str(model), device=device)
     elif device is not None:
         raise ValueError(f"device={device!r} is for a model that is named; move this one with model.to(...)")

@@ -187,6 +187,7 @@ def text_only(
 ) -> TextOnly | None:
     """Train the control on the training captions beside the benchmark, where there are any."""
     from knowclip.data.captions.read import read_captions
+    from knowclip.data.formats.rows import NoSuchSplitError
     from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
     from knowclip.evaluation.benchmarks.swaps import BlindScored
     from knowclip.evaluation.controls.language_model import CausalLanguageModel
@@ -202,8 +203,9 @@ def text_only(
     except ValueError as error:
         if readers:
             return TextOnly((), readers=readers)
+        why = "no captions of a split 'train'" if isinstance(error, NoSuchSplitError) else str(error)
         Screen(stderr=True).print(
-            f"no text-only control for {', '.join(without)}: no training captions beside the data ({error})"
+            f"no text-only control for {', '.join(without)}: no training captions beside the data ({why})"
         )
         return None
     captions = [example.caption for example in examples]

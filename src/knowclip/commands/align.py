@@ -51,8 +51,9 @@ def command(
     """
     from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
-    preflight.check_model(model, device=device)
+    check_model(model, device=device)
     preflight.captions(data, "--data")
     if Path(model).exists() and out.resolve() == Path(model).resolve():
         raise ValueError(f"--out {out} is the model itself: choose another folder")

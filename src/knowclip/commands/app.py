@@ -126,6 +126,7 @@ def _check(
 ) -> None:
     """Refuse in an instant what is not there."""
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
     if len(models) > 2:
         raise ValueError(f"{len(models)} models: one or two fit beside each other")
@@ -134,7 +135,7 @@ def _check(
     preflight.require("app", "a page")
     preflight.check_parser("spacy")
     for model in models:
-        preflight.check_model(model, device=device)
+        check_model(model, device=device)
     if index is not None:
         from knowclip.search.store import check_index
 

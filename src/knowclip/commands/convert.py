@@ -84,9 +84,10 @@ def command(
     from knowclip.evaluation.store import find_runs
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.exports import check_export
+    from knowclip.preflight.models import check_model
     from knowclip.storage.atomic import atomic_folder
 
-    preflight.check_model(architecture or model, model if architecture else None)
+    check_model(architecture or model, model if architecture else None)
     preflight.own_folder(out, "OUT")
     measured = find_runs(results or ())
     reading = {

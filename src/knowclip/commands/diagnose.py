@@ -40,8 +40,9 @@ def command(
     from knowclip.console.screen import Screen
     from knowclip.evaluation.diagnosis.annotated import is_annotated
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
-    preflight.check_model(model, device=device)
+    check_model(model, device=device)
     preflight.captions(data, "--data")
     if out is not None:
         preflight.results_folder(out)

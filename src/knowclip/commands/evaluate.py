@@ -83,6 +83,7 @@ def command(
     from knowclip.evaluation.report.write import console_table, to_json, write_report
     from knowclip.evaluation.statistics.gate import against_baseline, parse_condition, refuse_unknown
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
     preflight.captions(data, "--data")
     preflight.results_folder(out)
@@ -91,7 +92,7 @@ def command(
     if len(names) == 1 and (baseline or any(condition.against for condition in conditions)):
         raise ValueError(f"the baseline is the model itself ({model}): name another one, or leave it out")
     for name in names:
-        preflight.check_model(name, device=device)
+        check_model(name, device=device)
     console = Screen(stderr=True)
     columns = {
         "images": images,

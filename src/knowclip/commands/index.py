@@ -39,6 +39,7 @@ def command(
     is stopped at any moment, what was encoded is kept, and the same command goes on from there.
     """
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
     from knowclip.search.scan import refuse_empty
     from knowclip.search.store import DOING, OURS, Store, is_index
     from knowclip.storage.locks import locked
@@ -49,7 +50,7 @@ def command(
         preflight.existing(place, "PHOTOS")
     preflight.writable_folder(out)
     if model is not None:
-        preflight.check_model(model, device=device)
+        check_model(model, device=device)
     if is_index(out):
         with closing(Store(out)) as store:
             refuse_empty(photos, before=store.paths(missing=False))

@@ -69,12 +69,13 @@ def command(
         refuse_unmeasured,
     )
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
     steps = _alphas(alphas)
     conditions = [parse_condition(text) for text in require or [REQUIREMENT]]
     preflight.existing(data, "--data")
     for model in (base, tuned):
-        preflight.check_model(model, device=device)
+        check_model(model, device=device)
     preflight.own_folder(out, mark=CURVE)
     columns = {
         "images": images,

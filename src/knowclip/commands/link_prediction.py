@@ -45,6 +45,7 @@ def command(
 
     from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
     from knowclip.recipe.selection import Among, LinkSide, Shown
 
     for each in side or ():
@@ -53,7 +54,7 @@ def command(
     preflight.one_of("--among", among, get_args(Among))
     preflight.existing(graph, "KG", folder=True)
     if model != "frequency":
-        preflight.check_model(model, device=device)
+        check_model(model, device=device)
     if out is not None:
         preflight.results_folder(out)
     from knowclip.api.loaded import frequency, load_model

@@ -46,11 +46,12 @@ def command(
     """
     from knowclip.commands.summary import show, tell_replaced
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
     preflight.captions(captions, "CAPTIONS")
     preflight.one_of("--by", by, ("text", "image"))
     preflight.check_parser(parser)
-    preflight.check_model(model)
+    check_model(model)
     preflight.writable_file(out, suffixes=(".csv",), read=[captions])
     tell_replaced(out)
 

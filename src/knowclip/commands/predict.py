@@ -39,11 +39,12 @@ def command(
     from typing import get_args
 
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
     from knowclip.recipe.selection import Shown
 
     preflight.one_of("--modality", modality, get_args(Shown))
     preflight.existing(graph, "KG", folder=True)
-    preflight.check_model(model, device=device)
+    check_model(model, device=device)
     from knowclip.api.loaded import load_model
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen

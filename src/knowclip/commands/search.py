@@ -46,6 +46,7 @@ def command(
     best of this search, 0.00 the collection's average, and a line is drawn at half of it.
     """
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
     from knowclip.search.query import Query
     from knowclip.search.store import check_index
     from knowclip.storage.pixels import check_pixels
@@ -60,7 +61,7 @@ def command(
         preflight.existing(image, "--image")
         check_pixels(ImageRef(image))
     if model is not None:
-        preflight.check_model(model, device=device)
+        check_model(model, device=device)
     if text is not None and rerank:
         preflight.check_parser("spacy")
     from knowclip.console.progress import waiting

@@ -41,12 +41,13 @@ def command(
     machine can connect unless --host says otherwise.
     """
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
     from knowclip.serving.limits import Limits
 
     limits = Limits.parse(limit or ())
     preflight.require("serve", "a service")
     preflight.check_parser("spacy")
-    preflight.check_model(model, device=device)
+    check_model(model, device=device)
     if index is not None:
         from knowclip.search.store import check_index
 

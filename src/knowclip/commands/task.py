@@ -38,9 +38,10 @@ def command(
     from knowclip.evaluation.tasks.output import console_table, summaries, to_json
     from knowclip.evaluation.tasks.settings import parse_settings
     from knowclip.preflight import machine as preflight
+    from knowclip.preflight.models import check_model
 
     settings = parse_settings(options or [])
-    preflight.check_model(model, device=device)
+    check_model(model, device=device)
     if data is not None:
         preflight.existing(data, "--data", folder=True)
     if out is not None:

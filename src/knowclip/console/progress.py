@@ -178,7 +178,8 @@ class Lines:
 
     def _finish(self) -> None:
         if self._told == self._label and self._label:
-            amount = _amount(self._done, self._total, self.unit)
+            share = isinstance(self._total, float)  # the last that was told of it, not where it ended
+            amount = "" if share else _amount(self._done, self._total, self.unit)
             took = duration(time.monotonic() - self._since)
             self._say(f"{self._label}: {amount or 'done'} in {took}")
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from knowclip.console.quiet import quiet_transformers
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
@@ -98,5 +100,8 @@ def open_bert(folder: Path, *, layers: int) -> BertOverSet:
     # set before loading, so that the layers above are never made
     config.num_hidden_layers = layers
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    bert = BertModel.from_pretrained(folder, config=config, add_pooling_layer=False, local_files_only=True)
+    with quiet_transformers():
+        bert = BertModel.from_pretrained(
+            folder, config=config, add_pooling_layer=False, local_files_only=True
+        )
     return BertOverSet(bert, tokenizer)

@@ -14,7 +14,7 @@ from knowclip.models.loading.inexpressible import (
     refusal_of_clip,
     refusal_of_vision_text,
 )
-from knowclip.preflight import machine
+from knowclip.preflight import models
 
 CONFIGS = ("open_clip_config.json", "knowclip_config.json")
 
@@ -45,11 +45,11 @@ def settings_of(name: str) -> dict[str, Any] | None:
     """open_clip's ``model_cfg`` of a model; None where no file here says it."""
     head = name.rpartition("/")[0]
     for architecture in (name, head):
-        if architecture in machine.own_architectures():
-            return _settings_in(machine.MODELS / "architectures" / f"{architecture}.json")
-        if architecture in machine.open_clip_architectures():
+        if architecture in models.own_architectures():
+            return _settings_in(models.MODELS / "architectures" / f"{architecture}.json")
+        if architecture in models.open_clip_architectures():
             return _settings_in(_open_clip() / f"{architecture}.json")
-    folder = machine.MODELS / "shipped" / name if name in machine.shipped_models() else Path(name)
+    folder = models.MODELS / "shipped" / name if name in models.shipped_models() else Path(name)
     places = (folder / part / config for part in ("", "best") for config in CONFIGS)
     path = next((each for each in (*places, folder) if each.is_file() and each.suffix == ".json"), None)
     return None if path is None else _settings_in(path)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from knowclip.preflight.untrained import tell_untrained
-from knowclip.storage.own_folder import refuse_others, refuse_unrecorded
+from knowclip.storage.own_folder import another, refuse_others, refuse_unrecorded
 from knowclip.storage.own_results import refuse_foreign
 
 EXTRAS = {
@@ -55,10 +53,6 @@ PICTURES = (".png", ".svg", ".pdf")
 """What drawings of a graph are written as; Matplotlib's name stands in each."""
 _BEGINNINGS = {".jsonl": b'{"key": ', ".csv": b"image,caption", ".html": b"<!doctype html>"}
 """Of files that commands write."""
-RANDOM = "random"
-_WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
-MODELS = Path(__file__).parents[1] / "models" / "loading"
-"""Where the architectures and the checkpoints that ship with knowclip lie."""
 
 
 def require(extra: str, what: str) -> None:
@@ -116,14 +110,14 @@ def existing(path: Path, what: str, *, folder: bool = False, way: str = "") -> N
     if path.is_dir() if folder else path.exists():
         return
     if path.exists():
-        raise ValueError(f"{what} {path} is a file; give a folder")
-    parent, below, near = _beside(path)
+        raise ValueError(f"{what} {path} is a file, and a folder is wanted: give one that holds it")
+    parent, below, near = beside(path)
     hint = f"; did you mean {near}?" if near else f" ({parent.resolve()} has no {below!r})"
     told = (f" Else {way}" if near else f": {way}") if way else ""
     raise ValueError(f"{what} {path} does not exist{hint}{told}")
 
 
-def _beside(path: Path) -> tuple[Path, str, Path | None]:
+def beside(path: Path) -> tuple[Path, str, Path | None]:
     """The nearest folder there is above a path that is not there, what it lacks, and what it has instead."""
     parent = next((p for p in path.parents if p.is_dir()), Path("."))
     below = path.relative_to(parent).parts[0] if path.parent != path else path.name
@@ -252,10 +246,7 @@ def results_folder(path: Path, option: str = "--out") -> None:
     writable_folder(path, option)
     for mark, what in OTHERS.items():
         if (path / mark).is_file():
-            other = path.parent / f"{path.absolute().name}-results"
-            raise ValueError(
-                f"{option} {path} is the folder of {what} ({mark}): choose another, such as {other}"
-            )
+            raise ValueError(f"{option} {path} is the folder of {what} ({mark}): {another(path, 'results')}")
     refuse_foreign(path, f"{option} {path}", marks=frozenset({*OTHERS, *_FOLDERS}))
 
 
@@ -269,100 +260,6 @@ def _probe(folder: Path, path: Path, option: str) -> None:
         raise ValueError(
             f"{option} {path} cannot be written ({there}: {error.strerror}): choose another place"
         ) from error
-
-
-def check_model(
-    name: str,
-    pretrained: str | None = None,
-    *,
-    device: str | None = None,
-    key: str = "",
-    weights_key: str = "",
-) -> None:
-    """Refuse a model that nothing is known by, or an architecture that says no weights to load.
-
-    A run's ``best`` that is what the run started from is told (:mod:`knowclip.preflight.untrained`).
-
-    Args:
-        name: As ``models.loading.load`` takes it.
-        pretrained: Tag, file of weights or ``random``.
-        device: To load it on.
-        key: What a person has to change: a recipe's ``model.name``, or nothing for an argument.
-        weights_key: Likewise for ``pretrained``.
-
-    Raises:
-        ValueError: With the names that are near, or the override to give.
-        ImportError: The towers' packages are not installed.
-    """
-    if device is not None:
-        one_of("--device", device.partition(":")[0], DEVICES)
-    told = f"{key}={name}" if key else name
-    head, _, tag = name.rpartition("/")
-    known = [*own_architectures(), *open_clip_architectures()]
-    if name not in known and pretrained is None and head in known:
-        name, pretrained = head, tag
-    if name in known:
-        _check_weights(name, pretrained, told, weights_key)
-    elif name in shipped_models() or ":" in name:
-        return
-    elif not Path(name).exists():
-        near = get_close_matches(head or name, [*known, *shipped_models()], n=4)
-        if (beside := _beside(Path(name))[2]) is not None:
-            near = [str(beside), *near]
-        hint = f"did you mean {', '.join(near)}?" if near else "give a folder, a file or open_clip's name"
-        raise ValueError(f"{told} is no file, no folder and no architecture; {hint}")
-    elif pretrained is not None and Path(name).suffix != ".json":
-        way = f"set {weights_key}=null" if weights_key else "leave 'pretrained' out"
-        raise ValueError(
-            f"{told} has weights of its own, and pretrained={pretrained} is for an architecture: {way}"
-        )
-    else:
-        tell_untrained(Path(name))
-
-
-def _check_weights(name: str, pretrained: str | None, told: str, weights_key: str) -> None:
-    """What ``models.loading`` would say of an architecture's weights, as far as files tell."""
-    setting = f"{weights_key}=" if weights_key else "pretrained="
-    if pretrained == RANDOM or (pretrained is not None and Path(pretrained).is_file()):
-        return
-    if pretrained is not None and Path(pretrained).suffix in _WEIGHTS:
-        raise ValueError(f"{setting}{pretrained}: there is no such file of weights for {name}")
-    if name not in own_architectures():
-        if pretrained is None:
-            raise ValueError(
-                f"{told} needs weights: set {setting}TAG (openai, laion2b_s34b_b79k, ...), {setting}FILE, or "
-                f"{setting}{RANDOM} for fresh ones"
-            )
-    elif pretrained is not None:
-        raise ValueError(
-            f"{told} brings the weights of its towers and knows no {setting}{pretrained}: set {setting}null"
-            f" (or {setting}{RANDOM}, or a file of weights)"
-        )
-    elif "package:" in (MODELS / "architectures" / f"{name}.json").read_text(encoding="utf-8"):
-        require("photos", f"{name}'s towers")
-
-
-@cache
-def own_architectures() -> list[str]:
-    """Name the architectures that ship with knowclip."""
-    return _stems(MODELS / "architectures")
-
-
-@cache
-def open_clip_architectures() -> list[str]:
-    """Name open_clip's architectures, by the files of its package: to import it takes seconds."""
-    spec = find_spec("open_clip")
-    return _stems(Path(spec.origin).parent / "model_configs") if spec and spec.origin else []
-
-
-@cache
-def shipped_models() -> list[str]:
-    """Name the checkpoints that ship with knowclip."""
-    return sorted(path.name for path in (MODELS / "shipped").glob("*") if path.is_dir())
-
-
-def _stems(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.json"))
 
 
 def one_of(option: str, given: str, allowed: Collection[str]) -> None:

@@ -13,6 +13,7 @@ from knowclip.console.counts import TOLERATED_SHARE, counted
 from knowclip.data.captions.read import CaptionSet, read_captions
 from knowclip.evaluation.metrics import KS
 from knowclip.preflight import machine as preflight
+from knowclip.preflight.models import check_model
 from knowclip.preflight.overlap import refuse_same_paths
 from knowclip.recipe.data import SourceConfig
 from knowclip.recipe.recipe import Recipe
@@ -79,13 +80,11 @@ def check_settings(recipe: Recipe) -> None:
     """
     _check_warmup(recipe, recipe.train.steps)
     _check_metrics(recipe)
-    preflight.check_model(
-        recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained"
-    )
+    check_model(recipe.model.name, recipe.model.pretrained, key="model.name", weights_key="model.pretrained")
     terms = recipe.method.knowledge_terms
     for part in (terms, getattr(recipe.method, "distillation", None)):
         if part is not None and part.teacher is not None:
-            preflight.check_model(part.teacher, key="method's teacher")
+            check_model(part.teacher, key="method's teacher")
     negatives = recipe.data.negatives
     if negatives.kinds is not None:
         preflight.known_kinds(negatives.kinds)
@@ -123,9 +122,9 @@ def check_study(study: Study, *, seeds: Sequence[int] | None = None) -> None:
         )
     for arm in study.arms.values():
         if arm.model is not None:
-            preflight.check_model(arm.model, key="model")
+            check_model(arm.model, key="model")
     for part in (*study.measure, *study.tasks):
-        preflight.existing(part.data, "data")
+        preflight.existing(part.data, "data", folder=True)
     for links in study.links:
         preflight.existing(links.path, "links", folder=True)
 

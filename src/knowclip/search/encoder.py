@@ -22,7 +22,7 @@ from knowclip.models.clip import DualEncoder
 from knowclip.models.images import ImageInput
 from knowclip.models.loading.load import load
 from knowclip.models.with_knowledge import WithKnowledge
-from knowclip.preflight.machine import open_clip_architectures, own_architectures, shipped_models
+from knowclip.preflight.models import open_clip_architectures, own_architectures, shipped_models
 from knowclip.search.store import IN_MEMORY
 from knowclip.storage.pixels import READING
 

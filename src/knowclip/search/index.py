@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from knowclip.console.progress import Stages
-from knowclip.preflight.machine import check_model, existing, require
+from knowclip.preflight.machine import existing, require
+from knowclip.preflight.models import check_model
 from knowclip.search.found import DOUBT, SIMILARITY, Found, Hit
 from knowclip.search.query import Query, Reading, as_tuple, read_query
 from knowclip.search.rerank import Ranking, Scores, Vectors, relative

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from knowclip.preflight.machine import MODELS, open_clip_architectures, own_architectures, shipped_models
+from knowclip.preflight.models import MODELS, open_clip_architectures, own_architectures, shipped_models
 
 FILE = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 NAMED = 3
 """Files that a refusal names."""
-WAY = "choose another folder, or empty this one"
 
 
 def refuse_others(
@@ -29,7 +28,7 @@ def refuse_others(
         return
     others = sorted(entry.name for entry in folder.iterdir() if not (ours and entry.name.startswith(ours)))
     if others:
-        raise refusal(told or str(folder), others, replaced=replaced)
+        raise refusal(told or str(folder), others, replaced=replaced, way=another(folder))
 
 
 def refuse_unrecorded(folder: Path, told: str, *, mark: str) -> None:
@@ -44,7 +43,7 @@ def refuse_unrecorded(folder: Path, told: str, *, mark: str) -> None:
         ValueError: Naming the first of the others; all are, where there is no mark.
     """
     if others := sorted({*files_of(folder)} - {mark, *_recorded(folder / mark)}):
-        raise refusal(told, others, replaced=True)
+        raise refusal(told, others, replaced=True, way=another(folder))
 
 
 def files_of(folder: Path) -> list[str]:
@@ -59,7 +58,12 @@ def _recorded(mark: Path) -> list[str]:
         return []
 
 
-def refusal(told: str, others: Sequence[str], *, replaced: bool, way: str = WAY) -> ValueError:
+def another(folder: Path, ending: str = "new") -> str:
+    """What to do where a folder is taken: never to empty it, it may hold a person's photos."""
+    return f"choose another folder, such as {folder.parent / f'{folder.absolute().name}-{ending}'}"
+
+
+def refusal(told: str, others: Sequence[str], *, replaced: bool, way: str) -> ValueError:
     """The error that names the first of the files that are not ours, and what to do."""
     more = ", ..." if len(others) > NAMED else ""
     return ValueError(

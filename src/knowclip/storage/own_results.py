@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from knowclip.storage.own_folder import NAMED, refusal
+from knowclip.storage.own_folder import NAMED, another, refusal
 
 GENERATOR = '<meta name="generator" content="knowclip">'
 """In the head of a page: whose it is, from the moment that it is there."""
@@ -39,8 +39,7 @@ def refuse_foreign(folder: Path, told: str, *, marks: frozenset[str]) -> None:
         found = [*islice(_foreign(folder, marks), NAMED + 1)]
         if found:
             names = [path.relative_to(folder).as_posix() for path in found]
-            # never "empty this one": they may be a person's photos
-            way = f"choose another folder, such as {folder.parent / f'{folder.absolute().name}-results'}"
+            way = another(folder, "results")
             raise refusal(f"{told} is no folder of results: it", names, replaced=False, way=way)
 
 

@@ -240,6 +240,14 @@ def test_missing_images_are_refused_beyond_one_percent(tmp_path):
         read_captions(path, max_missing=0.33)
 
 
+def test_the_folder_of_missing_images_is_told_whole(tmp_path, monkeypatch):
+    make_images(tmp_path, NAMES[:2])
+    write(tmp_path / "captions_val.json", coco())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"are not under {tmp_path}\. Name their folder"):
+        read_captions("captions_val.json")
+
+
 def test_one_missing_image_in_two_hundred_is_only_counted(tmp_path):
     names = tuple(f"{i}.jpg" for i in range(200))
     make_images(tmp_path, names[1:])

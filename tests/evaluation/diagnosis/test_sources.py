@@ -13,6 +13,10 @@ from knowclip.evaluation.metrics import NoDataError
 
 def test_too_few_questions_are_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: sources.Found = {"attributes": [], "roles": []}
-    monkeypatch.setattr(sources, "_captioned", lambda *args: (nothing, nothing, Counter(), None))
-    with pytest.raises(NoDataError, match=r"fewer than 50.*--most.*`knowclip scenes`.*Visual Genome"):
-        sources.read_source(tmp_path, most=100)
+    for beyond, told in ((0, "annotations$"), (7, "annotations, or raise --most$")):
+        read = sources.Read("captions", [], Counter({sources.BEYOND: beyond}), [])
+        monkeypatch.setattr(
+            sources, "_captioned", lambda *args, read=read: (nothing, nothing, Counter(), read)
+        )
+        with pytest.raises(NoDataError, match=rf"fewer than 50.*`knowclip scenes`.*Visual Genome's {told}"):
+            sources.read_source(tmp_path, most=100)

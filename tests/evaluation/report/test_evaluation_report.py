@@ -319,3 +319,11 @@ def test_one_image_is_one_image() -> None:
     details = {"read": 9, "used": 9, "skipped": {}, "missing_images": 1}
     assert "; 1 image cannot be read" in records(details)
     assert "; 1,200 images cannot be read" in records({**details, "missing_images": 1200})
+
+
+def test_rows_are_as_high_as_their_longest_label() -> None:
+    short, long = "dog", "attribute / replacement of a thing that was named  (531)"
+    assert plots.row_height(0.2, [short], plots.LIGHT) == plots.row_height(0.2, [short, short], plots.LIGHT)
+    assert plots.row_height(0.2, [short, long], plots.LIGHT) > 1.9 * plots.LINE
+    assert plots.row_height(0.2, [long], plots.LIGHT.narrow()) > plots.row_height(0.2, [long], plots.LIGHT)
+    assert plots.row_height(3.0, [long], plots.LIGHT) == 3.0

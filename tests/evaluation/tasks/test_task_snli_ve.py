@@ -48,6 +48,11 @@ def test_unusable_records_are_counted_and_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 of 4 records cannot be used"):
         read_snli_ve(tmp_path)
     assert read_snli_ve(tmp_path, allow_missing=True).skipped == {"no gold label": 1, "image not there": 1}
+    (tmp_path / "snli_ve_train.jsonl").write_text(snli_ve_line("9", "neutral", 3))
+    with pytest.raises(
+        NoDataError, match=r"nothing to use of 'train' in .*: 1 x image not there \(no 9\.jpg"
+    ):
+        read_snli_ve(tmp_path)
 
 
 def test_labels_are_read_in_any_case_and_others_refused(tmp_path: Path) -> None:

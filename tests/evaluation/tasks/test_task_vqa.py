@@ -108,7 +108,8 @@ def test_missing_images_are_counted_and_refused(tmp_path: Path) -> None:
     vqa_picture(tmp_path, "val", 3)
     vqa_questions(tmp_path, "train", [(1, "What color is it?", "red"), (2, "How many?", "2")])
     vqa_questions(tmp_path, "val", [(3, "Is it?", "yes")])
-    with pytest.raises(ValueError, match="1 of 3 records cannot be used"):
+    lacking = r"1 of 3 records cannot be used \(1 x question without image \(no file whose name ends in 2\)\)"
+    with pytest.raises(ValueError, match=lacking):
         read_vqa(tmp_path)
     assert read_vqa(tmp_path, allow_missing=True).skipped == {"question without image": 1}
     with pytest.raises(NoDataError, match="no \\*_test"):

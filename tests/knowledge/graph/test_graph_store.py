@@ -301,8 +301,13 @@ def test_a_killed_import_never_looks_whole(tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     build(tmp_path / "g", FACTS)
-    with pytest.raises(ValueError, match="exists; remove it or choose another"):
+    with pytest.raises(ValueError, match=r"a graph is there already: remove it, or choose another .*g-new"):
         build(tmp_path / "g", FACTS)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "beach.jpg").write_text("a photo")
+    with pytest.raises(ValueError, match=r"no graph: choose another folder, such as .*photos-new$"):
+        build(tmp_path / "photos", FACTS)
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["beach.jpg"]
 
 
 def test_tables_that_spill_to_disk_are_the_same(tmp_path: Path) -> None:

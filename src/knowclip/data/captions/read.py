@@ -165,7 +165,7 @@ def _locate(
     missing = {str(root / name): f"image {root / name} does not exist" for name in names if name not in found}
     if len(missing) > tolerated * len(names):
         first = next(name for name in names if name not in found)
-        looked = ", ".join(map(str, roots)) if not found else str(root)
+        looked = ", ".join(str(path.absolute()) for path in (roots if not found else [root]))
         raise ValueError(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
             f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RANK = 8
 """Numbers in which a holder's properties are told apart. Fewer than there are properties: a pair never seen
 is then read by what the holder's other properties and the property's other holders taught."""
+FEW_HOLDERS = 200
+"""Up to here one product with the maps of all holders costs less than taking a map for each question."""
 FLOOR = 1e-4
 """Share of the largest variance below which a direction is taken for noise when features are whitened."""
 
@@ -66,9 +68,15 @@ class Read(nn.Module):
         self, first: Float[Tensor, "B D"], second: Float[Tensor, "B D"], asked: Asked
     ) -> Float[Tensor, " B"]:
         """Logits of B questions, ``first`` and ``second`` being where their two holders are read."""
-        one, other = (self.maps.index_select(0, asked.holders[:, side]) for side in (0, 1))
-        said = torch.einsum("brd,bd->br", one, first) - torch.einsum("brd,bd->br", other, second)
+        said = self._of(first, asked.holders[:, 0]) - self._of(second, asked.holders[:, 1])
         return (said * (self.codes[asked.properties[:, 0]] - self.codes[asked.properties[:, 1]])).sum(1)
+
+    def _of(self, vectors: Float[Tensor, "B D"], holders: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
+        """``U_h x`` of each vector and its holder."""
+        if len(self.maps) > FEW_HOLDERS:
+            return torch.einsum("brd,bd->br", self.maps.index_select(0, holders), vectors)
+        every = (vectors @ self.maps.flatten(0, 1).T).view(-1, *self.maps.shape[:2])
+        return every[torch.arange(len(vectors)), holders]
 
 
 class PooledProbe(nn.Module):

@@ -36,9 +36,9 @@ TESTED = 0.3
 FEWEST = 50
 """Questions of either part below which a kind is not measured: an interval would hold everything."""
 MORE = (
-    f"It takes {FEWEST} questions of either part, from some thousands of images: the claims of a swap must "
-    "be true of another image, which captions that people write of photos seldom have. Raise --most, or ask "
-    "about drawn scenes (`knowclip scenes`) or Visual Genome's annotations"
+    f"It takes {FEWEST} questions of either part: the claims of a swap must be true of another image, which "
+    "the captions of some thousands of photos seldom have. Ask about drawn scenes (`knowclip scenes`) or "
+    "Visual Genome's annotations"
 )
 """What to do where neither kind can be measured."""
 Found = dict[Kind, list[Question]]
@@ -114,7 +114,10 @@ def read_source(
                 f"{FEWEST} (left out: {_told(prepared.skipped) or 'none'})"
             )
     if not questions:
-        raise NoDataError(f"{data}: {'; '.join(f'{kind}: {why}' for kind, why in absent.items())}. {MORE}")
+        raise NoDataError(
+            f"{data}: {'; '.join(f'{kind}: {why}' for kind, why in absent.items())}. "
+            f"{MORE}{', or raise --most' if read.skipped[BEYOND] else ''}"
+        )
     return Source(questions, absent, skipped, made_from, read)
 
 

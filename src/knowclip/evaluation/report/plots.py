@@ -23,6 +23,8 @@ LEGEND = 11.5
 """Letters of a legend that fit beside each other in an inch."""
 LABELS = 3.4
 """Letters in an inch of a plot that the names of its rows may take before they are broken."""
+LINE = 0.17
+"""Inches of a line of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,15 @@ def scores(summary: Mapping[str, Any], theme: Theme) -> bytes:
     for name, entry in summary["benchmarks"].items():
         groups.setdefault(metric_group(name, entry["main"]), []).append(entry)
     colours = run_colours(summary, theme)
-    heights = [0.55 + len(entries) * (0.24 + 0.17 * len(colours)) for entries in groups.values()]
+    titles = {group: [entry["title"] for entry in entries] for group, entries in groups.items()}
+    bars = 0.24 + 0.17 * len(colours)
+    heights = [0.55 + len(of) * row_height(bars, of, theme) for of in titles.values()]
     figure, panels = figure_of(0.0, theme, heights=heights)
     for axes, (group, entries) in zip(panels, groups.items(), strict=True):
         values = [
             x for row, entry in enumerate(entries) for x in _score_row(axes, row, entry, colours, theme)
         ]
-        _finish(axes, [entry["title"] for entry in entries], theme, limits=_limits(values))
+        _finish(axes, titles[group], theme, limits=_limits(values))
         axes.set_title(group, loc="left", fontsize=10, fontweight="bold", color=theme.ink)
     for run, colour in colours.items():
         panels[0].plot([], [], "o", color=colour, ms=7, label=run)
@@ -205,7 +209,9 @@ def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
     last = list(methods.values())[-1]["details"]["classes"]
     shown.sort(key=lambda name: (-last.get(name, {"accuracy": 0})["accuracy"], name))
     colours = {run: colour for run, colour in run_colours(summary, theme).items() if run in methods}
-    figure, (axes,) = figure_of(0.9 + len(shown) * (0.10 + 0.115 * len(colours)), theme)
+    labels = [f"{name.replace('_', ' / ')}  ({counts[name]})" for name in shown]
+    row = row_height(0.10 + 0.115 * len(colours), labels, theme)
+    figure, (axes,) = figure_of(0.9 + len(shown) * row, theme)
     height = 0.8 / len(colours)
     for place, (run, colour) in enumerate(colours.items()):
         table = methods[run]["details"]["classes"]
@@ -213,7 +219,7 @@ def classes(summary: Mapping[str, Any], benchmark: str, theme: Theme) -> bytes:
         y = [row + (place - (len(colours) - 1) / 2) * height for row in rows]
         values = [100 * table[shown[row]]["accuracy"] for row in rows]
         axes.barh(y, values, height=height * 0.9, color=colour, label=run)
-    _finish(axes, [f"{name.replace('_', ' / ')}  ({counts[name]})" for name in shown], theme)
+    _finish(axes, labels, theme)
     _legend(axes, theme)
     return png(figure)
 
@@ -237,8 +243,19 @@ def figure_of(
     return figure, axes
 
 
+def row_height(bars: float, labels: Sequence[str], theme: Theme) -> float:
+    """Inches of a row: what its bars take, or the lines of the longest label."""
+    lines = max((len(_folded(label, theme).splitlines()) for label in labels), default=1)
+    return max(bars, LINE * lines + 0.04)
+
+
+def _folded(label: str, theme: Theme) -> str:
+    """A row's label in lines that leave room for the rows."""
+    return fill(label, int(LABELS * theme.width))
+
+
 def _finish(axes: Axes, labels: list[str], theme: Theme, *, limits: tuple[float, float] = (0, 101)) -> None:
-    axes.set_yticks(range(len(labels)), [fill(label, int(LABELS * theme.width)) for label in labels])
+    axes.set_yticks(range(len(labels)), [_folded(label, theme) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(*limits)
     axes.set_xlabel("%", color=theme.ink)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from knowclip.evaluation.metrics import NoDataError
 from knowclip.evaluation.tasks.glue_files import HUB, read_records
 from knowclip.evaluation.tasks.glue_tasks import GLUE, GlueTask
 from knowclip.evaluation.tasks.objectives import Classification, Objective, Regression
-from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
+from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, Unusable, refuse_gaps
 from knowclip.types import Result
 
 STS_B_SCALE = 5.0
@@ -46,7 +45,7 @@ def read_glue(
     """
     if split not in (None, "dev"):
         raise ValueError(f"{name}: split {split!r}; GLUE's labels are public for dev only")
-    spec, skipped = GLUE[name], Counter[str]()
+    spec, skipped = GLUE[name], Unusable()
     train = _rows(spec, folder, "train", "train", skipped)
     parts = {stem: _rows(spec, folder, stem, split, skipped) for stem, split in spec.tests.items()}
     test = [row for part in parts.values() for row in part]
@@ -114,24 +113,25 @@ def _items(prefix: str, rows: Sequence[_Row], kinds: Sequence[str]) -> TaskItems
     )
 
 
-def _rows(spec: GlueTask, folder: Path | None, stem: str, split: str, skipped: Counter[str]) -> list[_Row]:
+def _rows(spec: GlueTask, folder: Path | None, stem: str, split: str, skipped: Unusable) -> list[_Row]:
     found: list[_Row] = []
     for record, columns, label in read_records(spec, folder, stem, split):
         try:
             sentences = tuple(str(record[column] or "").strip() for column in columns)
             value = _label(spec, record[label])
         except MALFORMED:
-            skipped["malformed record"] += 1
+            skipped.add("malformed record")
             continue
         if value is None:
-            skipped["no label"] += 1
+            skipped.add("no label")
         elif not all(sentences):
-            skipped["empty sentence"] += 1
+            skipped.add("empty sentence")
         else:
             found.append(_Row(sentences, value))
     if not found:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items()) or "no records"
-        raise NoDataError(f"{spec.card.name}: no labelled records of {stem!r} in {folder or HUB} ({reasons})")
+        raise NoDataError(
+            f"{spec.card.name}: no labelled records of {stem!r} in {folder or HUB}: {skipped.told()}"
+        )
     return found
 
 

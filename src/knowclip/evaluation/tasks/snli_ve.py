@@ -18,7 +18,7 @@ from knowclip.evaluation.benchmarks.locating import matching, only
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.image_folders import find_images
 from knowclip.evaluation.tasks.objectives import Classification
-from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
+from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, Unusable, refuse_gaps
 from knowclip.storage.text_files import read_table, read_text
 from knowclip.types import ImageRef
 
@@ -82,13 +82,11 @@ def read_snli_ve(folder: Path, *, split: str | None = None, allow_missing: bool 
     for part in ("train", name):
         only(SNLI_VE, sources.get(part, files[:1]))
     images = {path.stem: path for path in find_images(folder)}
-    skipped: Counter[str] = Counter()
-    train, test = (_usable(by_split.get(part, []), images, skipped) for part in ("train", name))
+    skipped = Unusable()
+    train, test = (_usable(by_split.get(part, []), images, skipped, folder) for part in ("train", name))
     for part, pairs in (("train", train), (name, test)):
         if not pairs:
-            raise NoDataError(
-                f"snli_ve: nothing to use of {part!r} in {home} ({dict(skipped) or 'no records'})"
-            )
+            raise NoDataError(f"snli_ve: nothing to use of {part!r} in {home}: {skipped.told()}")
     total = len(train) + len(test) + sum(skipped.values())
     refuse_gaps(SNLI_VE, skipped, total=total, allow_missing=allow_missing)
     import torch
@@ -155,15 +153,15 @@ def _label(written: Any) -> str:
     return "" if written is None else str(written).strip().casefold()
 
 
-def _usable(pairs: list[Pair], images: Mapping[str, Path], skipped: Counter[str]) -> list[Pair]:
+def _usable(pairs: list[Pair], images: Mapping[str, Path], skipped: Unusable, folder: Path) -> list[Pair]:
     usable = []
     for pair in pairs:
         if pair.label not in LABELS:
-            skipped["no gold label"] += 1
+            skipped.add("no gold label")
         elif not pair.hypothesis:
-            skipped["empty hypothesis"] += 1
+            skipped.add("empty hypothesis")
         elif pair.image not in images:
-            skipped["image not there"] += 1
+            skipped.add("image not there", f"no {pair.image}.jpg or the like in {folder} or below")
         else:
             usable.append(pair)
     return usable

@@ -5,6 +5,7 @@ Shape legend: n items, C outputs of the head.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +90,31 @@ class Task:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
-def refuse_gaps(card: Card, skipped: Mapping[str, int], *, total: int, allow_missing: bool) -> None:
+class Unusable(Counter[str]):
+    """Records that cannot be used, by reason, and the first of a reason that a person can look for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, str] = {}
+
+    def add(self, reason: str, looked_for: str = "") -> None:
+        """Count one more."""
+        self[reason] += 1
+        if looked_for:
+            self.first.setdefault(reason, looked_for)
+
+    def told(self) -> str:
+        """``561 x image not there (no file 3692.jpg)``, each reason; ``no records`` where there is none."""
+        return (
+            ", ".join(
+                f"{count:,} x {reason}{f' ({self.first[reason]})' if reason in self.first else ''}"
+                for reason, count in self.items()
+            )
+            or "no records"
+        )
+
+
+def refuse_gaps(card: Card, skipped: Unusable, *, total: int, allow_missing: bool) -> None:
     """Refuse a task of whose ``total`` records more than 1% cannot be used.
 
     Raises:
@@ -97,9 +122,8 @@ def refuse_gaps(card: Card, skipped: Mapping[str, int], *, total: int, allow_mis
     """
     lost = sum(skipped.values())
     if lost > TOLERATED_SHARE * total and not allow_missing:
-        reasons = ", ".join(f"{count:,} x {reason}" for reason, count in skipped.items())
         raise ValueError(
-            f"{card.name}: {lost:,} of {total:,} records cannot be used ({reasons}), more than "
+            f"{card.name}: {lost:,} of {total:,} records cannot be used ({skipped.told()}), more than "
             f"{TOLERATED_SHARE:.0%}: complete the files, or pass --allow-missing (allow_missing=True) to "
             "measure what is there"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from knowclip.evaluation.benchmarks.probes import semantic_of
 from knowclip.evaluation.metrics import NoDataError, NotHereError, macro_average
 from knowclip.evaluation.tasks.image_folders import find_images
 from knowclip.evaluation.tasks.objectives import SoftAnswers
-from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, refuse_gaps
+from knowclip.evaluation.tasks.task import Logits, Rows, Task, TaskItems, Unusable, refuse_gaps
 from knowclip.evaluation.tasks.vqa_answers import normalise, soft_accuracy, tidy
 from knowclip.storage.text_files import read_json
 from knowclip.types import ImageRef
@@ -72,7 +72,7 @@ def read_vqa(folder: Path, *, split: str | None = None, allow_missing: bool = Fa
     """
     home = folder / "vqa" if (folder / "vqa").is_dir() else folder
     images = _images_by_id(folder)
-    skipped: Counter[str] = Counter()
+    skipped = Unusable()
     name = split or ("test" if _find(home, "test", "annotations") else "val")
     train, test = (_read_split(home, part, images, skipped) for part in ("train", name))
     total = len(train.keys) + len(test.keys) + sum(skipped.values())
@@ -184,7 +184,7 @@ def _find(home: Path, split: str, kind: str) -> Path | None:
     return only(VQA, found) if found else None
 
 
-def _read_split(home: Path, split: str, images: Mapping[int, Path], skipped: Counter[str]) -> _Questions:
+def _read_split(home: Path, split: str, images: Mapping[int, Path], skipped: Unusable) -> _Questions:
     paths = [_find(home, split, kind) for kind in ("questions", "annotations")]
     if paths[0] is None or paths[1] is None:
         raise NotHereError(f"vqa: no *_{split}*_questions.json with *_{split}*_annotations.json in {home}")
@@ -192,7 +192,7 @@ def _read_split(home: Path, split: str, images: Mapping[int, Path], skipped: Cou
 
 
 def _read(
-    questions_path: Path, annotations_path: Path, images: Mapping[int, Path], skipped: Counter[str]
+    questions_path: Path, annotations_path: Path, images: Mapping[int, Path], skipped: Unusable
 ) -> _Questions:
     if not annotations_path.is_file():
         raise NoDataError(f"vqa: {questions_path} has no {annotations_path.name} beside it")
@@ -211,7 +211,7 @@ def _read(
                     f"{path}, record {number}: 'question_id' is no number; expected VQA v2's {key}"
                 )
             if record["question_id"] in found and key == "questions":
-                skipped["question asked twice"] += 1
+                skipped.add("question asked twice")
             found[record["question_id"]] = record
     result = _Questions([], [], [], [], [])
     for id, question in asked.items():
@@ -219,14 +219,14 @@ def _read(
             image, wording = images.get(int(question["image_id"])), question["question"].strip()
             people = [_said(answer) for answer in annotated.get(id, {}).get("answers", ())]
         except MALFORMED:
-            skipped["malformed record"] += 1
+            skipped.add("malformed record")
             continue
         if not wording:
-            skipped["empty question"] += 1
+            skipped.add("empty question")
         elif not people:
-            skipped["question without answers"] += 1
+            skipped.add("question without answers")
         elif image is None:
-            skipped["question without image"] += 1
+            skipped.add("question without image", f"no file whose name ends in {question['image_id']}")
         else:
             result.keys.append(str(id))
             result.texts.append(wording)
@@ -234,7 +234,10 @@ def _read(
             result.answers.append(people)
             result.kinds.append(str(annotated[id].get("question_type", "")))
     if not result.keys:
-        raise NoDataError(f"vqa: none of {len(asked)} questions of {questions_path} has answers and an image")
+        raise NoDataError(
+            f"vqa: none of {len(asked)} questions of {questions_path} has answers and an image: "
+            f"{skipped.told()}"
+        )
     return result
 
 

@@ -14,7 +14,7 @@ from knowclip.knowledge.graph.arrays import open_arrays
 from knowclip.knowledge.graph.edit import merge, table
 from knowclip.knowledge.graph.excluded_images import ImageSet
 from knowclip.knowledge.graph.staging import teaching_errors
-from knowclip.knowledge.graph.store import connect, literal, read_manifest, write_manifest
+from knowclip.knowledge.graph.store import connect, literal, read_manifest, refuse_taken, write_manifest
 from knowclip.knowledge.graph.tally import SELF_LOOP, Tally
 from knowclip.storage.atomic import atomic_folder
 
@@ -116,8 +116,7 @@ def _staging(
     out: Path, *, memory_limit: str, threads: int | None
 ) -> Iterator[tuple[Path, Path, duckdb.DuckDBPyConnection]]:
     """The folder that becomes ``out`` when all is done, a folder for the meantime, and DuckDB."""
-    if out.exists():
-        raise ValueError(f"{out}: exists; remove it or choose another folder")
+    refuse_taken(out)
     with atomic_folder(out) as folder, TemporaryDirectory(prefix="staging-", dir=folder) as scratch:
         connection = connect(Path(scratch), memory_limit=memory_limit, threads=threads)
         try:

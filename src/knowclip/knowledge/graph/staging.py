@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from knowclip.console.counts import by_reason
 from knowclip.knowledge.graph.arrays import open_arrays
 from knowclip.knowledge.graph.finish import write_tables
-from knowclip.knowledge.graph.store import MAX_SOURCES, Source, connect, read_manifest, write_manifest
+from knowclip.knowledge.graph.store import (
+    MAX_SOURCES,
+    Source,
+    connect,
+    read_manifest,
+    refuse_taken,
+    write_manifest,
+)
 from knowclip.knowledge.graph.tally import SELF_LOOP, Tally
 from knowclip.storage.atomic import atomic_folder
 
@@ -242,8 +249,7 @@ def graph_builder(
             in any case.
         report: Called with what is being done and the fraction done of it.
     """
-    if out.exists():
-        raise ValueError(f"{out}: exists; remove it or choose another folder for the graph")
+    refuse_taken(out)
     with atomic_folder(out) as folder:
         with TemporaryDirectory(prefix="staging-", dir=folder) as scratch:
             connection = connect(Path(scratch), memory_limit=memory_limit, threads=threads)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowclip.knowledge.graph.tally import Tally
+from knowclip.storage.own_folder import another
 
 if TYPE_CHECKING:
     import duckdb
@@ -108,6 +109,15 @@ def read_manifest(folder: Path, *, verify: bool = False) -> Manifest:
     for table, facts in expected.items():
         _check_table(folder / f"{table}.parquet", facts, verify=verify)
     return manifest
+
+
+def refuse_taken(out: Path) -> None:
+    """Refuse a place where anything is: of graphs one is told that they may go, of nothing else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if [*out.glob(MANIFEST), *out.glob(f"*/{MANIFEST}")]:
+        raise ValueError(f"{out}: a graph is there already: remove it, or {another(out)}")
+    raise ValueError(f"{out}: is there already, and no graph: {another(out)}")
 
 
 def _no_graph(folder: Path) -> str:

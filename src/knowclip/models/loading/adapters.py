@@ -14,13 +14,11 @@ from typing import Any
 
 import torch
 
+from knowclip.models.loading.names import ADAPTER_CONFIG, may_be_model
 from knowclip.models.loading.weight_files import read_content, read_json
 
 State = dict[str, torch.Tensor]
 
-CONFIG = "adapter_config.json"
-_OF_MODELS = ("open_clip_config.json", "knowclip_config.json", "config.json", "modules.json", CONFIG, "best")
-"""What a folder that can be loaded has one of."""
 _PREFIX = "base_model.model."
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _FACTOR = re.compile(r"(.+)\.lora_([AB])(?:\.\w+)?\.weight")
@@ -40,25 +38,21 @@ def base_of(folder: Path) -> str:
         ValueError: If the folder does not say, or if its path leads to one base from here and to another from
             the folder.
     """
-    name = read_json(folder / CONFIG).get("base_model_name_or_path")
+    name = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not name:
         raise ValueError(
-            f"{folder}: a PEFT adapter whose {CONFIG} does not say its base (base_model_name_or_path): "
-            f"write the path of the base's folder there, or {_MERGE}"
+            f"{folder}: a PEFT adapter whose {ADAPTER_CONFIG} does not say its base "
+            f"(base_model_name_or_path): write the path of the base's folder there, or {_MERGE}"
         )
     # where training ran, as PEFT reads it, or beside the adapter: a folder of that name may be anything
     places = [path for path in (Path(name).expanduser(), folder / name) if path.exists()]
-    bases = {path.resolve(): path for path in places if path.is_file() or _may_be_model(path)}
+    bases = {path.resolve(): path for path in places if path.is_file() or may_be_model(path)}
     if len(bases) > 1:
         raise ValueError(
             f"{folder}: its base {name} is {' as well as '.join(map(str, bases))}: write the whole path of "
-            f"the right one into {CONFIG} as base_model_name_or_path"
+            f"the right one into {ADAPTER_CONFIG} as base_model_name_or_path"
         )
     return str(next(iter([*bases.values(), *places]), name))
-
-
-def _may_be_model(folder: Path) -> bool:
-    return any((folder / name).exists() for name in _OF_MODELS)
 
 
 def merge(base: State, folder: Path) -> State:
@@ -71,7 +65,7 @@ def merge(base: State, folder: Path) -> State:
     Raises:
         ValueError: If it is no plain LoRA, or changes what the base does not have.
     """
-    config = read_json(folder / CONFIG)
+    config = read_json(folder / ADAPTER_CONFIG)
     _refuse_other_kinds(config, folder)
     path = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
     if path is None:

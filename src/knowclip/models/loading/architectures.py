@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +14,7 @@ import open_clip
 import torch
 from torch import nn
 
+from knowclip.console.quiet import quiet_transformers
 from knowclip.models import preprocessing
 from knowclip.models.loading.checkpoints import COMPUTED
 from knowclip.models.loading.weight_files import read_json
@@ -84,7 +84,7 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
     tower = options["text_cfg"].get("hf_model_name")
     custom_text = options.pop("custom_text", False) or tower is not None
     try:
-        with _without_bars() if tower is not None else nullcontext():
+        with quiet_transformers() if tower is not None else nullcontext():
             model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**options)
     except TypeError as error:
         raise ValueError(
@@ -99,27 +99,6 @@ def construct(model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None =
         ) from error
     open_clip.set_model_preprocess_cfg(model, preprocessing.complete(preprocess_cfg, model.visual.image_size))
     return model
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep transformers' bar of a tower's weights out of the output: it is full within a second."""
-    from huggingface_hub import utils as hub
-    from transformers.utils import logging
-
-    if not logging.is_progress_bar_enabled():
-        yield
-        return
-    downloads = not hub.are_progress_bars_disabled()
-    logging.disable_progress_bar()
-    if downloads:  # transformers switches the hub's own bars too, and a download lasts
-        hub.enable_progress_bars()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
-        if not downloads:
-            hub.disable_progress_bars()
 
 
 def matching_names(state: dict[str, torch.Tensor]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import adapters, checkpoints, hub, transformers_clip
 from knowclip.models.loading.building import Activation, build, described_in, with_activation
+from knowclip.models.loading.names import ADAPTER_CONFIG, BEST, MODULES, NONE_OF_THEM, OPEN_CLIP_CONFIGS
 from knowclip.models.loading.weight_files import find_weights, read_json
 from knowclip.models.preprocessing import complete, tell_unused
 from knowclip.models.tokenizers import open_tokenizer
@@ -16,8 +17,6 @@ from knowclip.storage.atomic import recover
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_MODULES = "modules.json"
 
 
 def load_folder(
@@ -33,22 +32,19 @@ def load_folder(
     Raises:
         ValueError: If it is none, or its parts are broken or do not fit.
     """
-    if (folder / adapters.CONFIG).is_file() and adapter != folder:
+    if (folder / ADAPTER_CONFIG).is_file() and adapter != folder:
         return _load_adapter(folder, activation)
     config_path = _config_in(folder)
     if config_path is not None:
         return _load_open_clip(config_path, activation, adapter)
-    if (folder / _MODULES).is_file():
+    if (folder / MODULES).is_file():
         folder = _clip_of_sentence_transformers(folder)
     if transformers_clip.is_transformers_clip(folder):
         return _load_transformers(folder, activation, adapter)
-    recover(folder / "best")
-    if (folder / "best").is_dir():
-        return load_folder(folder / "best", activation, adapter=adapter)
-    raise ValueError(
-        f"{folder} holds no {' or '.join(hub.OPEN_CLIP_CONFIGS)}, no config.json of a transformers "
-        f"CLIPModel, and no folder 'best' that does{_instead(folder)}"
-    )
+    recover(folder / BEST)
+    if (folder / BEST).is_dir():
+        return load_folder(folder / BEST, activation, adapter=adapter)
+    raise ValueError(f"{folder} {NONE_OF_THEM}{_instead(folder)}")
 
 
 def holds_config_of(path: Path) -> bool:
@@ -63,11 +59,11 @@ def is_config(path: Path) -> bool:
     if not path.is_file():
         return False
     named = path.name == "config.json" and transformers_clip.is_transformers_clip(path.parent)
-    return named or path.name in hub.OPEN_CLIP_CONFIGS
+    return named or path.name in OPEN_CLIP_CONFIGS
 
 
 def _config_in(folder: Path) -> Path | None:
-    return next((folder / name for name in hub.OPEN_CLIP_CONFIGS if (folder / name).is_file()), None)
+    return next((folder / name for name in OPEN_CLIP_CONFIGS if (folder / name).is_file()), None)
 
 
 def _load_open_clip(config_path: Path, activation: Activation | None, adapter: Path | None) -> DualEncoder:
@@ -127,14 +123,14 @@ def _load_adapter(folder: Path, activation: Activation | None) -> DualEncoder:
     except ValueError as error:
         raise ValueError(
             f"{folder}: a PEFT adapter for {base}, which is no folder here or beside it. {error}; then "
-            f"write its path into {adapters.CONFIG} as base_model_name_or_path"
+            f"write its path into {ADAPTER_CONFIG} as base_model_name_or_path"
         ) from error
     return load_folder(fetched, activation, adapter=folder)
 
 
 def _clip_of_sentence_transformers(folder: Path) -> Path:
     """The CLIPModel in a sentence-transformers folder; what else that does must change no cosine."""
-    modules: list[dict[str, Any]] = read_json(folder / _MODULES)
+    modules: list[dict[str, Any]] = read_json(folder / MODULES)
     kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
     inner = folder / modules[0].get("path", "") if modules else folder
     if not transformers_clip.is_transformers_clip(inner) or any(kind != "Normalize" for kind in kinds[1:]):

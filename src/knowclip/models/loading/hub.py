@@ -11,11 +11,10 @@ from urllib.request import Request, urlopen
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from knowclip.models.loading.names import OPEN_CLIP_CONFIGS
 from knowclip.models.loading.weight_files import INDEX
 
 PREFIX = "hf-hub:"
-OPEN_CLIP_CONFIGS = ("open_clip_config.json", "knowclip_config.json")
-"""Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
 _PATIENCE = 5.0
 """Seconds that the hub has for an answer."""
 _SMALL = ["*.json", "*.txt", "*.model"]

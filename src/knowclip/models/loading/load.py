@@ -41,12 +41,11 @@ from knowclip.models.loading.building import (
     without_pretrained,
 )
 from knowclip.models.loading.folders import holds_config_of, is_config, load_folder
+from knowclip.models.loading.names import RANDOM
 from knowclip.models.loading.weight_files import INDEX, SUFFIXES, read_json
 from knowclip.storage.atomic import recover
 
 __all__ = ["RANDOM", "SHIPPED", "Activation", "build", "load", "shipped_names"]
-
-RANDOM = "random"
 
 
 def load(

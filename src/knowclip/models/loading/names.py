@@ -1,0 +1,26 @@
+"""By which files a checkpoint folder is known; nothing here imports torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+OPEN_CLIP_CONFIGS = ("open_clip_config.json", "knowclip_config.json")
+"""Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
+ADAPTER_CONFIG = "adapter_config.json"
+MODULES = "modules.json"
+"""Of sentence-transformers."""
+BEST = "best"
+"""Folder of a run in which its best checkpoint lies."""
+OF_MODELS = (*OPEN_CLIP_CONFIGS, "config.json", MODULES, ADAPTER_CONFIG, BEST)
+"""What a folder that can be loaded has one of."""
+RANDOM = "random"
+"""In place of weights: fresh ones."""
+NONE_OF_THEM = (
+    f"holds no {' or '.join(OPEN_CLIP_CONFIGS)}, no config.json of a transformers CLIPModel, "
+    "and no folder 'best' that does"
+)
+
+
+def may_be_model(folder: Path) -> bool:
+    """Whether a folder holds what a checkpoint or a run has; whether it can be loaded is told then."""
+    return any((folder / name).exists() for name in OF_MODELS)
