@@ -48,7 +48,7 @@ def models(
     monkeypatch.setattr(knowclip.models.loading.load, "load", lambda name, *, device=None: loaded[name])
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     for name in loaded:  # what is no file and no name is refused before it is loaded
-        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "best").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "models")
 
 

@@ -39,7 +39,7 @@ def flat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, constant: Any) -> None
     monkeypatch.setattr(knowclip.models.loading.load, "load", lambda name, *, device=None: constant)
     monkeypatch.setenv("KNOWCLIP_CACHE", str(tmp_path / "cache"))
     for name in ("flat", "runs/clip", "runs/negclip"):  # what is not there is refused before it is loaded
-        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "best").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
 
 

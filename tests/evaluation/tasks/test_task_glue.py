@@ -103,7 +103,7 @@ def test_hub_parquet_and_saved_arrow(tmp_path: Path) -> None:
 def test_records_without_a_sentence_are_counted_where_nothing_is_left(tmp_path: Path) -> None:
     for name in ("train.tsv", "dev.tsv"):
         tsv(tmp_path / "CoLA", name, "gj04\t1\t\t", "gj04\t0\t*\t ")
-    with pytest.raises(NoDataError, match=rf"of 'train' in {tmp_path} \(empty sentence: 2\)"):
+    with pytest.raises(NoDataError, match=rf"of 'train' in {tmp_path}: 2 x empty sentence"):
         read_glue("glue_cola", tmp_path)
 
 

@@ -366,5 +366,5 @@ def test_a_published_split_is_kept_and_a_triplet_of_two_parts_trains_nothing(tmp
         tuple(graph.arrays.entity_id[i] for i in range(graph.counts["entities"])) for graph in parts.values()
     }
     assert len(ids) == 1 and parts["train"].arrays.weight.tolist() == [1.0, 2.0]
-    with pytest.raises(ValueError, match="exists"):
+    with pytest.raises(ValueError, match="a graph is there already"):
         split_as_given(given, tmp_path / "parts")
