@@ -33,6 +33,13 @@ FILES = ("results.json", "seeds.json", "ablation.json", "diagnosis.json")
 """What runs leave: of ``evaluate`` and the demo, of the demo's seeds, of a study, of ``diagnose``."""
 PARTS = ("all", "new")
 """Of a diagnosis' questions: new are those on combinations that no probe learned from."""
+COLUMNS = {
+    "vg_relation": "VG-Relation", "vg_attribution": "VG-Attribution", "scene_twins_group": "twins group",
+    "image_to_text_R@1": "image-to-text R@1", "text_to_image_R@1": "text-to-image R@1",
+    "zero_shot_objects_acc1": "zero-shot nouns", "link_tail_mrr": "tails MRR",
+    "link_relation_mrr": "relations MRR", "link_tail_same_image_accuracy": "tails of the same image",
+}  # fmt: skip
+"""A study's metric -> the head of its column."""
 MARKER = re.compile(r"(<!-- results: (\S+)((?: [^\s>]+)*) -->\n).*?(<!-- /results -->)", re.DOTALL)
 _PATH = re.compile(r"(?<![\w.:/])/(?:[\w.+-]+/)+([\w.+-]+)")
 
@@ -54,7 +61,11 @@ def stored(name: str, file: str) -> dict[str, Any]:
 def seeds(name: str) -> dict[str, Any]:
     """Arms over seeds, as ``ablation.rows`` reads them: of a study, or of the demo, its benchmarks titled."""
     if (STORE / name / "ablation.json").is_file():
-        return stored(name, "ablation.json")
+        table = stored(name, "ablation.json")
+        return table | {
+            part: {COLUMNS.get(metric, metric): of for metric, of in table[part].items()}
+            for part in ("metrics", "n", "text_only")
+        }
     summary, table = stored(name, "results.json"), stored(name, "seeds.json")
     titles = {entry["main"]: _title(of, entry) for of, entry in summary["benchmarks"].items()}
     entries = {titles[entry["main"]]: entry for entry in summary["benchmarks"].values()}
