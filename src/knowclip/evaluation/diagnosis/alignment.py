@@ -23,6 +23,7 @@ SCALE = 100.0
 """CLIP's largest temperature: the two cosines differ little."""
 STEPS, CHECK = 1000, 50
 BATCH = 1024
+"""With half of it the map of the demo's roles never left the identity."""
 RATES = (1e-3, 1e-2)
 """Of Adam: at the low one some maps never leave the identity, at the high one others lose what it had."""
 
