@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from knowclip.console.counts import some
 from knowclip.models.loading.names import BEST, NONE_OF_THEM, RANDOM, may_be_model
 from knowclip.preflight.machine import DEVICES, beside, one_of, require
 from knowclip.preflight.untrained import tell_untrained
@@ -15,7 +16,6 @@ from knowclip.preflight.untrained import tell_untrained
 _WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
 MODELS = Path(__file__).parents[1] / "models" / "loading"
 """Where the architectures and the checkpoints that ship with knowclip lie."""
-_NAMED = 3
 
 
 def check_model(
@@ -78,8 +78,8 @@ def refuse_no_model(folder: Path) -> None:
     if any(path.suffix in _WEIGHTS for path in folder.iterdir()):
         return
     inside = [*_models_in(folder)]
-    way = f": give one of the models in it, {', '.join(inside[:_NAMED])}" if inside else ""
-    raise ValueError(f"{folder} {NONE_OF_THEM}{way}{', ...' if len(inside) > _NAMED else ''}")
+    way = f": give one of the models in it, {some(inside)}" if inside else ""
+    raise ValueError(f"{folder} {NONE_OF_THEM}{way}")
 
 
 def _models_in(folder: Path) -> Iterator[str]:
