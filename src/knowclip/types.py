@@ -332,12 +332,12 @@ class Result:
     ``metrics`` are fractions in [0, 1] unless their name says otherwise; ``metrics[main]`` is the one to
     quote. ``items`` holds one array per column with one entry per item (always ``key``, then scores and
     outcomes), for intervals and paired comparisons. ``details`` holds what a reader needs to trust the
-    number: drop rules applied, surviving classes, tie rate, controls.
+    number: drop rules applied, surviving classes, tie rate, controls. Printed are neither of the two.
     """
 
     benchmark: str
     main: str
     n: int
     metrics: Mapping[str, float]
-    items: Mapping[str, np.ndarray] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    items: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)

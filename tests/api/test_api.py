@@ -17,6 +17,7 @@ from knowclip.models.with_knowledge import KnowledgeDualEncoder
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.methods.structure_clip import StructureClipConfig
 from knowclip.search.encoder import Encoder
+from knowclip.types import Result
 from tiny_models import CAPTIONS, make
 
 
@@ -137,3 +138,9 @@ def test_the_names_of_the_package_are_there_before_they_are_imported() -> None:
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         _ = knowclip.lode
     assert all(getattr(knowclip, name) for name in knowclip.__all__)
+
+
+def test_a_result_is_printed_as_its_figures() -> None:
+    items = {"key": np.arange(2), "correct": np.array([True, False])}
+    result = Result("swaps", "swaps", 2, {"swaps": 0.5}, items, {"tie_rate": 0.0})
+    assert repr(result) == "Result(benchmark='swaps', main='swaps', n=2, metrics={'swaps': 0.5})"
