@@ -240,7 +240,7 @@ def own_files() -> Iterator[tuple[str, Target]]:
     import shared_images
 
     from knowclip.data.captions.user_graphs import read_graphs
-    from knowclip.evaluation import store
+    from knowclip.evaluation import runs, store
     from knowclip.evaluation.benchmarks import registry
     from knowclip.export.open_clip import save_pretrained
     from knowclip.knowledge.parsing.parsers import parse
@@ -267,7 +267,7 @@ def own_files() -> Iterator[tuple[str, Target]]:
 
     def read_results(folder: Path) -> None:
         for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-            store.read_run(place)
+            runs.read_run(place)
 
     yield "own graphs", Target(graphs_of_captions, (lambda folder: read_graphs(folder / "graphs.jsonl"),))
     yield "own results", Target(results, (read_results,))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import knowclip
-from knowclip.evaluation.store import find_runs
+from knowclip.evaluation.runs import find_runs
 from knowclip.export.method import save_method
 from knowclip.methods.structure_clip import StructureClip
 from knowclip.models.with_knowledge import KnowledgeDualEncoder

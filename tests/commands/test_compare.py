@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from knowclip.commands.compare import NO_MEAN, _pairs, _seeds
-from knowclip.evaluation.store import Run
+from knowclip.evaluation.runs import Run
 from knowclip.types import Result
 
 

@@ -14,17 +14,8 @@ import pytest
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report.write import files_line
-from knowclip.evaluation.store import (
-    SCHEMA,
-    absent_of,
-    find_runs,
-    named_run,
-    read,
-    read_run,
-    save,
-    save_absent,
-    two_runs,
-)
+from knowclip.evaluation.runs import absent_of, find_runs, named_run, read_run, two_runs
+from knowclip.evaluation.store import SCHEMA, read, save, save_absent
 from knowclip.types import Result
 
 MODEL = {"model": "ViT-B-32/openai", "model_hash": "0123456789abcdef"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
     from knowclip.export.formats import Loading
     from knowclip.models.clip import DualEncoder
 
@@ -23,7 +23,7 @@ def told_card(
     """The card of a model from the results that ``knowclip evaluate`` and ``task`` kept of it.
 
     Args:
-        found: Runs as ``evaluation.store.find_runs`` gives them; those of other models are told beside it.
+        found: Runs as ``evaluation.runs.find_runs`` gives them; those of other models are told beside it.
         model: Whose card it is.
         loading: How the folder is loaded that the card is for.
         notes: What differs in that library.

@@ -19,7 +19,7 @@ from knowclip.console.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.models.clip import DualEncoder
     from knowclip.search.index import Index
@@ -167,7 +167,7 @@ def _graph(folder: Path) -> KnowledgeGraph:
 
 def _runs(folder: Path, folders: Sequence[Path]) -> Mapping[str, Run]:
     """Stored runs; where pictures of theirs lie that are not shown is told."""
-    from knowclip.evaluation.store import find_runs
+    from knowclip.evaluation.runs import find_runs
     from knowclip.serving.page.contents import is_within
 
     found = find_runs([folder])

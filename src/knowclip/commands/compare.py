@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
     from knowclip.types import Result
 
 NO_MEAN = "its main metric is no mean over items"
@@ -39,7 +39,7 @@ def command(
 
     with waiting("reading the results") as following:
         from knowclip.evaluation.report.write import to_json
-        from knowclip.evaluation.store import named_run, two_runs
+        from knowclip.evaluation.runs import named_run, two_runs
 
         if b is None:
             one, other = two_runs(Path(a))

@@ -14,7 +14,7 @@ from knowclip.console.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
     from knowclip.export.calibration import Calibration
     from knowclip.models.clip import DualEncoder
 
@@ -81,7 +81,7 @@ def command(
     embeddings is measured on the folder that was written, and printed.
     """
     from knowclip.console.progress import waiting
-    from knowclip.evaluation.store import find_runs
+    from knowclip.evaluation.runs import find_runs
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.exports import check_export
     from knowclip.preflight.models import check_model

@@ -12,7 +12,7 @@ from knowclip.console.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
     from knowclip.export.formats import Loading
 
 
@@ -39,7 +39,7 @@ def command(
     tell_untrained(model)
     folder = model / "best" if (model / "best").is_dir() else model
     with waiting(f"reading {folder}") as following:
-        from knowclip.evaluation.store import find_runs
+        from knowclip.evaluation.runs import find_runs
         from knowclip.export.push import CARD, check_name, files_of, push
 
         check_name(repository)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
 
 
 def command(
@@ -44,7 +44,7 @@ def command(
         from knowclip.evaluation.report.records import absent_lines, record_lines
         from knowclip.evaluation.report.summary import Report
         from knowclip.evaluation.report.write import console_table, files_line, write_report
-        from knowclip.evaluation.store import absent_of, find_runs
+        from knowclip.evaluation.runs import absent_of, find_runs
 
         found = find_runs(runs)
         baseline = baseline or _evaluated_with(runs, found) or next(iter(found))

@@ -23,9 +23,9 @@ from knowclip.evaluation.links.prediction import (
     view_of,
 )
 from knowclip.evaluation.links.scorers import FusionLinks, LinkScorer, PlainClip, View
+from knowclip.evaluation.runs import find_runs
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.bootstrap import interval
-from knowclip.evaluation.store import find_runs
 from knowclip.export.method import save_method
 from knowclip.export.open_clip import save_pretrained
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph

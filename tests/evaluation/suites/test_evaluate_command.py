@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from knowclip.api import benchmark_data
 from knowclip.api.measuring import paraphrases
 from knowclip.commands import audit, compare, evaluate, report
-from knowclip.evaluation.store import find_runs
+from knowclip.evaluation.runs import find_runs
 from knowclip.evaluation.suites.folder import read_suite
 
 

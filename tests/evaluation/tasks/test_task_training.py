@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from knowclip.cli import build_app
 from knowclip.data.scenes.write import write_scenes
 from knowclip.evaluation.benchmarks.zero_shot import ZeroShot
+from knowclip.evaluation.runs import find_runs
 from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.bootstrap import interval
-from knowclip.evaluation.store import find_runs
 from knowclip.evaluation.tasks import registry
 from knowclip.evaluation.tasks.glue_tasks import GLUE
 from knowclip.evaluation.tasks.head import PooledHead, TokenHead

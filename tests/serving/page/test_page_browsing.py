@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from knowclip.evaluation.benchmarks.choices import Choice
-from knowclip.evaluation.store import Run
+from knowclip.evaluation.runs import Run
 from knowclip.serving.page import views
 from knowclip.serving.page.browsing import PAGE, shared_benchmarks, sheet
 from knowclip.types import ImageRef, Result

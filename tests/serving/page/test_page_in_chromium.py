@@ -17,7 +17,7 @@ from PIL import Image
 import knowclip
 from browser import DESKTOP, PHONE, browsing, needs_chromium, overflow
 from knowclip.evaluation.benchmarks.choices import Choice
-from knowclip.evaluation.store import Run
+from knowclip.evaluation.runs import Run
 from knowclip.serving.page.contents import Contents
 from knowclip.serving.page.fence import LOOPBACK
 from knowclip.types import ImageRef, Result

@@ -8,8 +8,8 @@ from typing import Any
 
 from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.report.html_page import sort_cases
+from knowclip.evaluation.runs import Run
 from knowclip.evaluation.statistics.bootstrap import same_items
-from knowclip.evaluation.store import Run
 from knowclip.types import Result
 
 PAGE = 12

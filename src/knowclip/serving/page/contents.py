@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from knowclip.serving.limits import Limits
 
 if TYPE_CHECKING:
-    from knowclip.evaluation.store import Run
+    from knowclip.evaluation.runs import Run
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.models.clip import DualEncoder
     from knowclip.search.index import Index
