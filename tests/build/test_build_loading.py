@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from rich.console import Console
 
+import knowclip
+from knowclip.api.lost import tell_unreadable
 from knowclip.build.trainer import build_trainer
 from knowclip.commands.train import summary
-from knowclip.commands.train_report import plan, tell_unreadable
+from knowclip.commands.train_report import plan
 from knowclip.recipe.load import load_recipe
 from knowclip.training.mixed import MixedLoader
 
@@ -152,6 +155,20 @@ def test_missing_and_broken_photos_are_named_and_the_counts_tell_one_story(world
     )
     kept = json.loads((tmp_path / "unreadable.json").read_text())
     assert set(kept) == {str(gone), str(tmp_path / "data" / "7.jpg")}
+
+
+def test_python_is_told_as_the_command_is(world, stand_in, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = [*stand_in, *many(world, tmp_path / "data"), f"output.folder={tmp_path / 'run'}"]
+    (tmp_path / "data" / "9.jpg").unlink()
+    given = dict(override.split("=", 1) for override in overrides)
+    run = knowclip.train("clip", **{key: yaml.safe_load(value) for key, value in given.items()})
+    told = capsys.readouterr().err
+    gone, broken = (str(tmp_path / "data" / name) for name in ("9.jpg", "7.jpg"))
+    assert "120 captions read = 119 kept + 1 skipped (image not found: 1)" in told
+    assert f"skipped: image {gone} does not exist" in told
+    assert "120 pairs = 118 used + 2 skipped (image not found: 1, unreadable image: 1)" in told
+    assert json.loads((run.folder / "unreadable.json").read_text()).keys() == {gone, broken}
 
 
 def test_the_share_of_broken_photos_is_of_all_that_were_read(world, stand_in, tmp_path) -> None:

@@ -120,7 +120,7 @@ def test_a_study_is_trained_once_and_told(
         names = {Path(name).name for seed, _, name in ablate_measure._models(chosen) if seed is not None}
         assert names == {checkpoint}
 
-    monkeypatch.setattr(ablate_run, "build_trainer", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(ablate_run, "prepare", lambda *_, **__: pytest.fail("trained again"))
     ablate.command(str(study), [], json=False)
     with pytest.raises(ValueError, match=r"with other values of optimizer\.lr: choose another"):
         ablate.command(str(study), ["arms.plain.overrides=[optimizer.lr=0.5]"], json=False)

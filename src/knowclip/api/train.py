@@ -38,6 +38,9 @@ class Run:
 def train(recipe: str | Path, /, *, resume: bool = False, **overrides: Any) -> Run:
     """Train a recipe, which writes its checkpoints and log into ``output.folder`` (``knowclip.train``).
 
+    What is left out is said on standard error, as by the command; images that cannot be read are named there
+    and in the run's ``unreadable.json``.
+
     Args:
         recipe: The name of one that ships with knowclip, or a YAML file.
         resume: Go on from the run's last checkpoint.
@@ -50,15 +53,20 @@ def train(recipe: str | Path, /, *, resume: bool = False, **overrides: Any) -> R
             the message names the key to change.
         TrainingStopped: Ctrl-C or SIGTERM; a KeyboardInterrupt. The last step is saved.
     """
+    from knowclip.api.lost import pairs_told
     from knowclip.console.progress import stages
+    from knowclip.console.screen import Screen
     from knowclip.recipe.load import load_recipe
 
     config = load_recipe(recipe, overrides)
     check(config, resume=resume)
     with held(config):
         with stages() as progress:
-            trainer, _ = prepare(config, progress=progress)
-        position = start(config, trainer, resume=resume)
+            trainer, pairs = prepare(config, progress=progress)
+        console = Screen(stderr=True, quiet=not trainer.accelerator.is_main_process)
+        for line in pairs_told(pairs):
+            console.print(line)
+        position = start(config, trainer, pairs, resume=resume)
     return Run(config.output.folder, position.step, position.best, position.best_step)
 
 
@@ -87,8 +95,24 @@ def prepare(recipe: Recipe, *, progress: Stages) -> tuple[Trainer, Pairs]:
     return build_trainer(recipe, sources=sources, progress=progress)
 
 
-def start(recipe: Recipe, trainer: Trainer, *, resume: bool) -> Position:
-    """Train to the end: the main process makes the run's folder."""
-    if trainer.accelerator.is_main_process:
+def start(recipe: Recipe, trainer: Trainer, pairs: Pairs, *, resume: bool) -> Position:
+    """Train to the end: the main process makes the run's folder, and says what was not learned from.
+
+    Raises:
+        TrainingStopped: As :func:`train`; what was not learned from is said before.
+    """
+    from knowclip.api.lost import tell_lost
+    from knowclip.console.screen import Screen
+    from knowclip.training.stopping import TrainingStopped
+
+    main = trainer.accelerator.is_main_process
+    if main:
         open_run(recipe, resume=resume, trainer=trainer)
-    return trainer.fit(resume=resume)
+    console = Screen(stderr=True, quiet=not main)
+    try:
+        position = trainer.fit(resume=resume)
+    except TrainingStopped as stopped:
+        tell_lost(console, pairs, stopped.position, recipe.output.folder)
+        raise
+    tell_lost(console, pairs, position, recipe.output.folder)
+    return position

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from knowclip.api.runs import MAY_CHANGE, held, open_run
-from knowclip.build.trainer import build_trainer
+from knowclip.api.lost import pairs_told
+from knowclip.api.runs import MAY_CHANGE, held
+from knowclip.api.train import prepare, start
 from knowclip.console.progress import stages
+from knowclip.console.screen import Screen
 from knowclip.evaluation.report import ablation
 from knowclip.evaluation.report.plots import LIGHT
 from knowclip.evaluation.report.write import to_json
@@ -84,14 +86,15 @@ def _train(recipe: Recipe) -> dict[str, float]:
     resume = (recipe.output.folder / "last").exists()
     with held(recipe):
         with stages() as progress:
-            trainer, _ = build_trainer(recipe, progress=progress)
-        open_run(recipe, resume=resume, trainer=trainer)
-        start, counts = time.perf_counter(), Counter[str]()
+            trainer, pairs = prepare(recipe, progress=progress)
+        for line in pairs_told(pairs):
+            Screen(stderr=True).print(line)
+        began, counts = time.perf_counter(), Counter[str]()
         with _counted(trainer.method, counts):
-            position = trainer.fit(resume=resume)
+            position = start(recipe, trainer, pairs, resume=resume)
     share = counts["steps"] / position.step
     return {
-        "seconds": (time.perf_counter() - start) / share,
+        "seconds": (time.perf_counter() - began) / share,
         "images": position.step * (recipe.train.batch_size or 0),
         "texts": counts["texts"] / share,
     }

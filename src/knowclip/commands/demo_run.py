@@ -13,9 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from knowclip.api.runs import open_run
+from knowclip.api.train import prepare, start
 from knowclip.build.pairs import add_negatives
-from knowclip.build.trainer import build_trainer
 from knowclip.commands import demo_base
 from knowclip.commands.demo_methods import METHODS, PLAIN, trained_told
 from knowclip.commands.demo_speed import PAIRS, expected_minutes, others_work, step_seconds
@@ -134,9 +133,8 @@ def train(recipe: Recipe, console: Console) -> None:
     if not resume:  # stopped before its first checkpoint
         shutil.rmtree(recipe.output.folder / "tensorboard", ignore_errors=True)
     with stages() as progress:
-        trainer, _ = build_trainer(recipe, progress=progress)
-    open_run(recipe, resume=resume, trainer=trainer)
-    position = trainer.fit(resume=resume)
+        trainer, pairs = prepare(recipe, progress=progress)
+    position = start(recipe, trainer, pairs, resume=resume)
     console.print(f"best at step {position.best_step} of {trainer.steps}: {recipe.output.folder / 'best'}")
 
 

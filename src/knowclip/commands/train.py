@@ -57,7 +57,6 @@ def _train(config: Recipe, *, resume: bool, dry_run: bool) -> None:
         negatives_told,
         plan,
         tell_held_out,
-        tell_lost,
     )
     from knowclip.training.stopping import TrainingStopped
 
@@ -72,16 +71,14 @@ def _train(config: Recipe, *, resume: bool, dry_run: bool) -> None:
         return
     run = config.output.folder
     try:
-        position = start(config, trainer, resume=resume)
+        position = start(config, trainer, pairs, resume=resume)
     except TrainingStopped as stopped:
         position = stopped.position
-        tell_lost(console, pairs, position, run)
         console.print(
             f"stopped after step {position.step:,} of {trainer.steps:,}; saved in {run / 'last'}. Go on with:"
         )
         console.print(go_on(), soft_wrap=True)
         raise typer.Exit(128 + stopped.number) from stopped
-    tell_lost(console, pairs, position, run)
     if position.best is None:
         console.print(f"no validation data, so no best: the model is in {run / 'last'}")
     else:
@@ -97,25 +94,16 @@ def _train(config: Recipe, *, resume: bool, dry_run: bool) -> None:
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:
     """What is about to be trained on what, in lines for a person."""
-    from knowclip.console.counts import counted, named, read_line, some, there_are
-    from knowclip.data.captions.read import repeated
+    from knowclip.api.lost import pairs_told
     from knowclip.plugins import loaded
 
     total = sum(p.numel() for p in trainer.method.parameters())
     trained = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
-    lines = [
+    return [
         f"{type(trainer.method).__name__}: {trained:,} of {total:,} parameters are trained",
         *([] if (adapters := trainer.method.model.adapters) is None else [adapters.told()]),
         *(f"from another package: {plugin}" for plugin in loaded()),
         f"{len(pairs.train):,} pairs to train on, {len(pairs.val):,} to validate on; "
         f"{len(trainer.batches):,} batches an epoch, {trainer.steps:,} steps",
+        *pairs_told(pairs),
     ]
-    kept = [*pairs.train, *pairs.val]
-    lines.append(read_line(len(kept), pairs.skipped, repeated=repeated(kept)))
-    lines += named([*pairs.unreadable.values()])
-    if pairs.overlap:
-        told = f"{there_are(len(pairs.overlap), 'validation image')} in training too (data.max_overlap)"
-        lines.append(f"{told}: {some(pairs.overlap)}")
-    if pairs.alike:
-        lines.append(f"{counted(pairs.alike, 'negative')} left out: the model reads their caption in them")
-    return lines

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +13,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from knowclip.console.counts import counted, named
-from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from knowclip.build.pairs import Pairs
     from knowclip.recipe.recipe import Recipe
-    from knowclip.training.checkpoint import Position
     from knowclip.training.loop import Trainer
     from knowclip.types import ImageRef
 
@@ -115,16 +111,6 @@ def _uncached(recipe: Recipe, trainer: Trainer, pairs: Pairs) -> dict[str, list[
     return found
 
 
-def tell_lost(console: Console, pairs: Pairs, position: Position, run: Path) -> None:
-    """Say at the end what the run did not learn from: skipped steps, unreadable images."""
-    if position.nonfinite:
-        console.print(
-            f"{counted(position.nonfinite, 'step')} of {position.step:,} skipped: loss or gradient was not "
-            f"finite; {run / 'log.jsonl'} names their examples",
-        )
-    tell_unreadable(console, pairs, position.unreadable, run)
-
-
 def chosen_by(metrics: Sequence[str]) -> str:
     """Name the number that best was chosen by: a metric, or the mean of several."""
     return "mean of " * (len(metrics) > 1) + ", ".join(metrics)
@@ -137,31 +123,6 @@ def tell_held_out(console: Console, run: Path) -> None:
     if (held := run / HELD_OUT).is_file():
         console.print("measure it on the photos it held out, by which its best was chosen:")
         console.print(shlex.join(["knowclip", "evaluate", str(run), "--data", str(held)]), soft_wrap=True)
-
-
-def tell_unreadable(console: Console, pairs: Pairs, met: Mapping[str, str], run: Path) -> None:
-    """Say once more what was read, less what training could not: the count that it began with goes on."""
-    from knowclip.data.captions.read import UNREADABLE
-    from knowclip.data.formats.pairs import MISSING
-    from knowclip.data.images.decoding import image_name
-
-    lost_images = {**pairs.unreadable, **met}
-    if not lost_images or console.quiet:
-        return
-    lost = sum(image_name(example.image) in met for example in pairs.train)
-    skipped = +(pairs.skipped + Counter({UNREADABLE: lost}))
-    used = len(pairs.train) + len(pairs.val) - lost
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.items())
-    why = reasons if len(skipped) > 1 else "".join(skipped)
-    left_out = f" + {skipped.total():,} skipped ({why})" if skipped else ""
-    what = "missing or unreadable" if skipped[MISSING] else "unreadable"
-    file = run / "unreadable.json"
-    with atomic_file(file) as partial:
-        partial.write_text(json.dumps(lost_images, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
-    console.print(
-        f"{used + skipped.total():,} pairs = {used:,} used{left_out}; "
-        f"{counted(len(lost_images), f'{what} image')} in all: {file}",
-    )
 
 
 def go_on() -> str:

@@ -38,6 +38,22 @@ def test_table_is_read_back(tmp_path) -> None:
     assert [(e.image_id, e.caption) for e in back.examples] == list(CAPTIONS.items())
 
 
+def test_a_table_elsewhere_is_read_as_it_lies(tmp_path, monkeypatch) -> None:
+    """As `select` and `mine` write it: the images stay where they are, and the reader is told no folder."""
+    (tmp_path / "photos/images").mkdir(parents=True)
+    for name in CAPTIONS:
+        Image.new("RGB", (4, 4)).save(tmp_path / "photos/images" / name)
+    table = "".join(f'{name},"{caption}"\n' for name, caption in CAPTIONS.items())
+    (tmp_path / "photos/captions.csv").write_text(f"image,caption\n{table}")
+    monkeypatch.chdir(tmp_path)
+    chosen = read_captions(Path("photos/captions.csv")).examples
+    for place, names in (("chosen.csv", None), ("photos/chosen.csv", list(CAPTIONS))):
+        write_table(Path(place), chosen)
+        back = read_captions(place).examples
+        assert [e.image.path.resolve() for e in back] == [e.image.path.resolve() for e in chosen]
+        assert names is None or [e.image_id for e in back] == names
+
+
 def test_own_negatives_go_with_the_captions(tmp_path) -> None:
     own = (Negative('a "red" mat, on a dog', "given"), Negative("it's", "given"))
     pairs = [replace(examples()[0], negatives=own), examples()[1]]
@@ -68,8 +84,8 @@ def test_command_leaves_out_the_images_of_a_benchmark(tmp_path, capsys) -> None:
             (folder / f"{name}.txt").write_text(RICH if number < 2 else "a dog")
     (held / "captions.csv").write_text(f"image,caption,split\n{1:012}.jpg,a dog,test\n")
     command(train, tmp_path / "out.csv", None, None, 2, 2, 1, [held])
-    chosen = read_captions(tmp_path / "out.csv", images=train).examples
-    assert [example.image_id for example in chosen] == ["COCO_val2014_000000000000.jpg"]
+    chosen = read_captions(tmp_path / "out.csv").examples
+    assert [example.image.path for example in chosen] == [train / "COCO_val2014_000000000000.jpg"]
     told = capsys.readouterr().out
     assert "50.0% of the 2 pairs" in told and "3 captions read = 1 kept + 2 skipped" in told
     assert "image of a benchmark: 1" in told

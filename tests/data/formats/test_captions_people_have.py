@@ -180,6 +180,21 @@ def test_a_header_that_is_not_utf8_and_the_lines_behind_a_blank_one() -> None:
         said(write("b.csv", "\n\nimage,caption\na.jpg,a dog\na.jpg\n"))
 
 
+@pytest.mark.parametrize("row", ["schön.jpg;a dog;1", "a.jpg;a dog;sé"])
+def test_a_name_in_another_encoding_is_counted_as_a_caption_is(row: str, tmp_path: Path) -> None:
+    """Captions of one image would no longer meet, and a graph would name no image."""
+    path = tmp_path / "excel.csv"
+    rows = [*(f"{number}.jpg;a dog;{number}" for number in range(100)), row]
+    path.write_text("\r\n".join(["image;caption;id", *rows]), encoding="cp1252")
+    skipped: Counter[str] = Counter()
+    with pytest.warns(UserWarning, match=r"excel\.csv, line 102 is not UTF-8"):
+        found = [text.caption for text in read_texts(path, key_column="id", skipped=skipped)]
+    assert (len(found), skipped) == (100, {"not UTF-8": 1})
+    path.write_text("\r\n".join(["image;caption;id", row, row]), encoding="cp1252")
+    with pytest.raises(ValueError, match=r"excel\.csv is not UTF-8 text: 2 of 2 records, .* line 2"):
+        list(read_texts(path, key_column="id", skipped=skipped))
+
+
 def test_texts_of_shards_are_counted_one_by_one() -> None:
     members = {"1.txt": b"caf\xe9", "2.txt": b"\xef\xbb\xbfa dog", "3.txt": "a dog".encode("utf-16")}
     path = shard("s.tar", {f"{n}.jpg": JPEG for n in (1, 2, 3)} | members)

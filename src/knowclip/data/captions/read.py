@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from unicodedata import normalize
 
 from knowclip.console.counts import TOLERATED_SHARE
@@ -15,7 +14,7 @@ from knowclip.data.formats.broken import Broken
 from knowclip.data.formats.columns import WITH_COLUMNS
 from knowclip.data.formats.pairs import GIVEN, pairs_of
 from knowclip.data.formats.registry import CAPTIONLESS, Source, find, why_none
-from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of, text_fault
+from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of
 from knowclip.storage import collector
 from knowclip.storage.members import exists
 from knowclip.storage.remote import is_remote
@@ -111,7 +110,7 @@ def read_captions(
 
 def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: float) -> CaptionSet:
     """Check every row and make the examples."""
-    faults = [fault_of(row) or _image_fault(row.image) for row in rows]
+    faults = [fault_of(row) or ("" if row.image else MALFORMED) for row in rows]
     skipped = Counter(fault for fault in faults if fault)
     broken = Broken(source.path, source.format.name, separate=source.format.separate)
     for row, fault in zip(rows, faults, strict=True):
@@ -129,10 +128,6 @@ def _assemble(rows: list[Row], source: Source, root: Path | None, tolerated: flo
             told += ", and this folder as --images (data.train.images for train)"
         raise ValueError(f"{source.path}, read as {source.format.name!r}, gives no image-caption pair {told}")
     return CaptionSet(source.path, source.format.name, examples, skipped, missing)
-
-
-def _image_fault(image: Any) -> str:
-    return text_fault(image) if image else MALFORMED
 
 
 def _refs(
@@ -158,14 +153,14 @@ def _locate(
     names: list[str], source: Path, root: Path | None, tolerated: float
 ) -> tuple[dict[str, ImageRef], dict[str, str]]:
     """Find the image file of every name that has one; the others are missing where they would have to be."""
-    roots = [root] if root is not None else list(_image_roots(source))
+    roots = [root] if root is not None else list(image_roots(source))
     # The first folder that holds any of the first names: a few may be missing, never all.
     root = next((r for r in roots if any(_file(r, name) for name in names[:100])), roots[0])
     found = {name: ImageRef(path) for name in names if (path := _file(root, name)) is not None}
     missing = {str(root / name): f"image {root / name} does not exist" for name in names if name not in found}
     if len(missing) > tolerated * len(names):
         first = next(name for name in names if name not in found)
-        looked = ", ".join(str(path.absolute()) for path in (roots if not found else [root]))
+        looked = ", ".join(dict.fromkeys(str(path.absolute()) for path in (roots if not found else [root])))
         raise ValueError(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
             f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
@@ -186,7 +181,7 @@ def _file(root: Path, name: str) -> Path | None:
     return next((path for form in forms if exists(path := root / form)), None)
 
 
-def _image_roots(source: Path) -> Iterator[Path]:
+def image_roots(source: Path) -> Iterator[Path]:
     """Where the images of a captions file usually are."""
     folder = source if source.is_dir() else source.parent
     subfolders: Iterable[str] = _IMAGE_FOLDERS

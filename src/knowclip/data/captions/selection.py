@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from knowclip.data.captions.read import image_roots
 from knowclip.knowledge.parsing.parsers import parse
 from knowclip.storage.atomic import atomic_file
+from knowclip.storage.members import exists
+from knowclip.storage.remote import is_remote
 from knowclip.types import Example
 
 
@@ -56,15 +60,32 @@ def select(
 
 
 def write_table(path: Path, examples: Iterable[Example]) -> None:
-    """Write pairs as CSV that ``read_captions`` reads: the image as its file named it, and the caption.
+    """Write pairs as CSV that ``read_captions`` reads where it lies: the image, and the caption.
 
-    Negatives that the captions brought themselves go with them.
+    Images keep the names that their own file gave them if all are found by these beside the table; if not,
+    each that is there is named by its whole path. Negatives that the captions brought themselves
+    go with them.
     """
     examples = list(examples)
+    beside = any(all(_lies(example, root) for example in examples) for root in image_roots(path))
     own = any(example.negatives for example in examples)
     with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "caption", *(["neg_caption"] if own else [])))
         for example in examples:
             false = [json.dumps([negative.caption for negative in example.negatives])] if own else []
-            writer.writerow((example.image_id, example.caption, *false))
+            writer.writerow((example.image_id if beside else _elsewhere(example), example.caption, *false))
+
+
+def _lies(example: Example, root: Path) -> bool:
+    """Whether the image is the one that its name leads to from ``root``."""
+    return os.path.abspath(root / example.image_id) == _whole(example)
+
+
+def _elsewhere(example: Example) -> str:
+    path = example.image.path
+    return example.image_id if is_remote(path) or not exists(path) else _whole(example)
+
+
+def _whole(example: Example) -> str:
+    return os.path.abspath(example.image.path)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from knowclip.console.counts import TOLERATED_SHARE
-from knowclip.data.formats.rows import BROKEN, LENGTH, NOT_UTF8, Row, tell_encoding
+from knowclip.data.formats.rows import BROKEN, LENGTH, NOT_UTF8, Row, encoded, tell_encoding
 from knowclip.storage.text_files import looks_like
 
 _LENGTH = (
@@ -54,10 +54,9 @@ class Broken:
             return
         row, fault = self._first
         if fault == NOT_UTF8:
-            content = f"{row.image or ''} {row.caption or ''}".encode("utf-8", "surrogateescape")
             raise ValueError(
                 f"{self.path} is not UTF-8 text: {self.counts[NOT_UTF8]:,} of {self.read:,} records, the "
-                f"first at {row.where}; {looks_like(content)}"
+                f"first at {row.where}; {looks_like(encoded(row))}"
             )
         raise ValueError(
             f"{self.path}: {broken:,} of {self.read:,} records lack an image name or a caption ({fault}), "

@@ -106,8 +106,8 @@ class Format:
 
 
 def fault_of(row: Row) -> str:
-    """Why a record cannot be used, "" where it can: its caption may be empty, its image missing."""
-    return row.fault or text_fault(row.caption)
+    """Why a record cannot be used, "" where it can: its caption may be empty, its image and key missing."""
+    return row.fault or text_fault(row.caption) or text_fault(row.image or "") or text_fault(row.key or "")
 
 
 def text_fault(value: Any) -> str:
@@ -131,8 +131,13 @@ def said(caption: str) -> str:
 
 def tell_encoding(row: Row, path: Path | str | None) -> None:
     """Warn of the first record that is not UTF-8: where it is, and which encoding it is likely in."""
-    content = f"{row.image or ''}{row.caption or ''}".encode("utf-8", "surrogateescape")
-    warnings.warn(f"{path}, {row.where} is not UTF-8; {looks_like(content)}", stacklevel=2)
+    warnings.warn(f"{path}, {row.where} is not UTF-8; {looks_like(encoded(row))}", stacklevel=2)
+
+
+def encoded(row: Row) -> bytes:
+    """What a record that is not UTF-8 says, as it was read."""
+    parts = (str(value) for value in (row.image, row.caption, row.key) if value)
+    return " ".join(parts).encode("utf-8", "surrogateescape")
 
 
 def check_split(split: str | None, available: Iterable[str], path: Path) -> None:

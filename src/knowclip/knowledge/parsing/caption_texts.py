@@ -19,7 +19,6 @@ from knowclip.data.formats.rows import (
     Row,
     fault_of,
     said,
-    text_fault,
 )
 from knowclip.data.formats.tables import table_rows
 from knowclip.data.formats.texts import LINES, recognise
@@ -92,7 +91,7 @@ def read_rows(
         broken.add(row, fault)
         if number == AHEAD:  # of a stream without end, later ones are counted: what is made of it is not lost
             broken.refuse_many()
-        image = row.image if not fault and row.image and not text_fault(row.image) else None
+        image = row.image if row.image and not fault else None
         caption = "" if fault else said(row.caption)
         if not caption:
             skipped[fault or EMPTY] += 1
