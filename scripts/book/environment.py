@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import knowclip
-from knowclip.cli import QUIET
+from knowclip.cli import QUIET, SPINS
 from knowclip.storage.cached import KINDS
 from knowclip.storage.caches import DEFAULT, VARIABLE
 
@@ -18,6 +18,7 @@ MEANINGS = {
     "WORLD_SIZE": "set by `accelerate launch`: the number of processes",
     "GRADIO_TEMP_DIR": "set by `knowclip app` itself, to a folder that goes with the process: uploads",
     "RAY_USAGE_STATS_ENABLED": "`0` unless it is set: Ray reports nothing of `knowclip prepare --engine ray`",
+    "GOMP_SPINCOUNT": f"`{SPINS}` unless it or `OMP_WAIT_POLICY` is set: trainings share processors",
     "GRADIO_ANALYTICS_ENABLED": "set by `knowclip app` itself, to `False`: Gradio counts nothing",
 } | {
     name: f"`{value}` unless it is set: reports and advice of others stay out"

@@ -101,6 +101,10 @@ QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
 ADVICE = ("This DataLoader will create", "'pin_memory' argument is set as true", "Corrupt EXIF data")
 """Warnings of torch and Pillow on what recipes say on purpose, or what makes no difference."""
 
+SPINS = "5000"
+"""How often one of torch's threads (libgomp's, on Linux) looks whether the others are ready before it sleeps.
+By itself it looks for milliseconds, which is dear where others want the processor: benchmarks/threads.py."""
+
 PARTED = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
 """How gloo and NCCL say that another process is gone."""
 
@@ -118,9 +122,16 @@ def quieten() -> None:
         own.addHandler(Notes())
 
 
+def share_processors() -> None:
+    """Keep a training from crawling beside other programs; torch reads this when it is imported."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
 def main() -> None:
     """Console entry point: what a user can mend (``ValueError``, ``OSError``) is a line, not a traceback."""
     quieten()
+    share_processors()
     atexit.register(leave)
     try:
         build_app()()

@@ -86,8 +86,11 @@ def asked(found: Sequence[Benchmark], absent: Collection[str]) -> Sequence[str]:
 
 
 def unmeasured(chosen: Sequence[str], absent: Collection[str]) -> list[str]:
-    """What of ``chosen`` could not be measured: a benchmark, or a suite with none of its benchmarks."""
-    return [one for one in chosen if set(_members(one)) <= set(absent)]
+    """What of ``chosen`` could not be measured: a benchmark, or a suite with none of its benchmarks.
+
+    A name of both, as SugarCrepe's, is a benchmark's first.
+    """
+    return [one for one in chosen if one in absent or set(_members(one)) <= set(absent)]
 
 
 def _members(name: str) -> tuple[str, ...]:

@@ -35,17 +35,18 @@ def command(
 
     chosen = load_study(study, overrides or [])
     check_study(chosen, seeds=seed)
-    from knowclip.commands.ablate_measure import measure
+    from knowclip.commands.ablate_measure import measure, read
     from knowclip.commands.ablate_run import tell, train
     from knowclip.commands.train_report import stops_told
 
     console = Screen(stderr=True)
+    found = [] if seed else [read(part, console) for part in chosen.measure]  # before hours of training
     with stops_told(console, "what is trained is kept, the same command goes on"):
         costs = train(chosen, console, seeds=seed)
     if seed:
         console.print(f"trained: seeds {', '.join(map(str, seed))}, in {chosen.output}")
         return
-    table = tell(chosen, measure(chosen, console), costs)
+    table = tell(chosen, measure(chosen, found, console), costs)
     if json:
         print(to_json(table))
     else:

@@ -8,8 +8,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from knowclip.api.benchmark_data import find, unmeasured
 from knowclip.api.loaded import load_model, scorers
 from knowclip.api.measuring import keep, keep_found, paraphrases, text_only
+from knowclip.console.counts import counted
 from knowclip.evaluation.derived import of_groups, with_main
 from knowclip.evaluation.links.prediction import answered_sides, read_links, run_link_prediction
 from knowclip.evaluation.suites.folder import read_suite, run_suite
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from knowclip.api.loaded import Loaded
+    from knowclip.evaluation.benchmarks.card import Benchmark
     from knowclip.evaluation.links.prediction import LinkSet
     from knowclip.evaluation.links.scorers import LinkScorer
     from knowclip.evaluation.scoring import Scorer
@@ -36,14 +39,42 @@ Ask = Callable[[str, "Scorer"], list["Result"]]
 """Name of a model and its scorer -> what was measured, and kept under that name."""
 
 
-def measure(study: Study, console: Console) -> BySeed:
+def read(part: Measurement, console: Console) -> list[Benchmark]:
+    """The benchmarks that a study asks for.
+
+    Raises:
+        ValueError: There is nothing to measure, or not all that is named.
+    """
+    if part.split is None or not part.data.is_dir():
+        chosen = [*part.benchmarks, *([part.suite] if part.suite else [])]
+        found, absent = find(part.data, chosen, part.split, allow_missing=False)
+        if names := unmeasured(chosen, absent):
+            raise ValueError(
+                "; ".join(f"{name}: {absent.get(name, 'none of it is there')}" for name in names)
+            )
+    else:
+        found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
+    what = "all rows" if part.split is None else f"split {part.split}"
+    console.print(f"to be measured: {counted(len(found), 'benchmark')} of {part.data}, {what}")
+    return found
+
+
+def measure(study: Study, found: Sequence[list[Benchmark]], console: Console) -> BySeed:
     """Measure every saved checkpoint; per-item scores are kept in ``output/results``.
+
+    Args:
+        study: Whose trainings are done.
+        found: By :func:`read`, of each of ``study.measure``.
+        console: To say on what is being done.
 
     Raises:
         ValueError: data are missing or broken, or results lack the groups or metrics that are to be shown.
     """
     out = study.output / "results"
-    asked: list[tuple[Measured, Ask]] = [(part, _benchmarks(part, out, console)) for part in study.measure]
+    asked: list[tuple[Measured, Ask]] = [
+        (part, _benchmarks(part, benchmarks, out))
+        for part, benchmarks in zip(study.measure, found, strict=True)
+    ]
     asked += [(part, _task(part, out)) for part in study.tasks]
     links = [(part, _links(part)) for part in study.links]
     by_seed: BySeed = {seed: {} for seed in study.seeds}
@@ -98,14 +129,12 @@ def _models(study: Study) -> Iterator[tuple[int | None, str, str]]:
         yield seed, arm, str(run / ("best" if best else "last"))
 
 
-def _benchmarks(part: Measurement, out: Path, console: Console) -> Ask:
-    found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
-    console.print(f"to be measured: {len(found)} benchmarks of {part.data}, split {part.split}")
+def _benchmarks(part: Measurement, found: list[Benchmark], out: Path) -> Ask:
     control, said = text_only(part.data, found), paraphrases(part.data)
 
     def ask(name: str, scorer: Scorer) -> list[Result]:
         results = _renamed(run_suite(found, scorer, text_only=control, paraphrases=said), part.name)
-        keep(results, found, scorer, out, name, part.split)
+        keep(results, found, scorer, out, name, part.split or "test")
         return _shown(results, part)
 
     return ask

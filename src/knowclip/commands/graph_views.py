@@ -71,7 +71,8 @@ def show(
         print(json.dumps({"id": id, "text": text, "images": images, "triplets": total, "shown": lines}))
     else:
         console = Screen()
-        console.print(f"{text or '(image)'}  {id}  {amount(total, 'triplets')}")
+        fewer = f", the {len(lines):,} heaviest shown" if len(lines) < total else ""
+        console.print(f"{text or '(image)'}  {id}  {amount(total, 'triplets')}{fewer}")
         for image in opened.images(index)[:limit]:
             console.print(f"  {image.path} {image.box or ''}")
         for line in lines:

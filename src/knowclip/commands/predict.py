@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,7 @@ def command(
     preflight.existing(graph, "KG", folder=True)
     check_model(model, device=device)
     from knowclip.api.loaded import load_model
-    from knowclip.console.progress import waiting
+    from knowclip.console.progress import counting, waiting
     from knowclip.console.screen import Screen
 
     with waiting("reading the graph") as following:
@@ -59,13 +60,14 @@ def command(
         following(f"loading {model}")
         scorers = load_model(model, device=device).link_scorers(cache=cache)
     answers, notes = _answering(scorers, plain=plain)
-    with waiting(f"comparing {len(views):,} tails"):
-        best = predict_tails(scorers[answers], asked.head, relation, views, k=k)
+    for note in (*_unknown_relation(opened, relation), *asked.notes, *notes):  # before minutes of comparing
+        Screen(stderr=True).print(note)
+    with counting("comparing", total=len(views), unit="tails") as progress:
+        best = predict_tails(scorers[answers], asked.head, relation, views, k=k, progress=progress)
     notes = [*_unknown_relation(opened, relation), *asked.notes, *notes]
     if answers == "plain":
         notes.append(_likeness(scorers[answers], asked.head, views, best, k=k))
-    for note in notes:
-        Screen(stderr=True).print(note)
+        Screen(stderr=True).print(notes[-1])
     a = opened.arrays
     tails = [
         {
@@ -159,8 +161,10 @@ def _unknown_relation(graph: KnowledgeGraph, relation: str) -> list[str]:
     texts = sorted({str(graph.arrays.relation_text[i]) for i in range(graph.counts["relations"])})
     if relation in texts:
         return []
+    near = get_close_matches(relation, texts, n=1)
+    hint = f" did you mean {near[0]!r}?" if near else ""
     shown = ", ".join(map(repr, texts[:8])) + (f" and {len(texts) - 8:,} more" if len(texts) > 8 else "")
-    return [f"no relation of the graph is called {relation!r}; it has {shown}"]
+    return [f"no relation of the graph is called {relation!r};{hint} it has {shown}"]
 
 
 def _is_file(head: str) -> bool:

@@ -123,8 +123,10 @@ def check_study(study: Study, *, seeds: Sequence[int] | None = None) -> None:
     for arm in study.arms.values():
         if arm.model is not None:
             check_model(arm.model, key="model")
-    for part in (*study.measure, *study.tasks):
-        preflight.existing(part.data, "data", folder=True)
+    for measured in study.measure:
+        preflight.captions(measured.data, "data")
+    for task in study.tasks:
+        preflight.existing(task.data, "data", folder=True)
     for links in study.links:
         preflight.existing(links.path, "links", folder=True)
 

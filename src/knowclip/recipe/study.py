@@ -53,13 +53,13 @@ class Measurement(Measured):
     """Benchmarks that every arm is measured on; see ``knowclip evaluate``."""
 
     data: Path
-    """Folder of their files."""
+    """Folder of their files; or captioned photos of one's own, a file of them too."""
     suite: str = ""
     """Name of a suite; without it and ``benchmarks``, everything the folder has data for."""
     benchmarks: tuple[str, ...] = ()
     """Names of benchmarks."""
-    split: str = "test"
-    """Of the data."""
+    split: str | None = "test"
+    """Of the data; null: test, and of photos of one's own all rows, whether or not they have splits."""
 
 
 class TaskMeasurement(Measured):

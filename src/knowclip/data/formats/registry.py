@@ -256,7 +256,8 @@ def _candidates(folder: Path, split: str | None, given: Format | None) -> dict[F
 
     metadata = [f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet")]
     splits = SPLIT_NAMES.get(split, (split,)) if split is not None else _SPLIT_FOLDERS
-    parts = [f"{name}/{file}" for name in splits for file in metadata]
+    # what is no folder's name, as "" or one with a slash, no reader knows as a split: it is refused there
+    parts = [f"{name}/{file}" for name in splits if Path(name).parts == (name,) for file in metadata]
     coco = glob("captions_*.json", "annotations/captions_*.json")
     tokens = glob("*.token.txt", "*.token")
     named = [path for path in coco if (match := COCO_NAME.fullmatch(path.name)) and match[1] == split]

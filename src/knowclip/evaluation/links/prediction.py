@@ -6,7 +6,7 @@ the entities of its own image only: against all others the background may give i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,8 @@ Indices = NDArray[np.int64]
 SIDES: tuple[Side, ...] = ("tail", "head", "relation")
 Modality = Literal["text", "image"]
 CHUNK = 256
+COMPARED = 1024
+"""Candidates between two signs of life."""
 """Queries whose scores against all entities are held at once."""
 
 
@@ -165,14 +167,25 @@ def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[S
 
 
 def predict_tails(
-    scorer: LinkScorer, head: View, relation: str, candidates: Sequence[View], *, k: int = 10
+    scorer: LinkScorer,
+    head: View,
+    relation: str,
+    candidates: Sequence[View],
+    *,
+    k: int = 10,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[tuple[int, float]]:
     """The best ``k`` candidates for ``(head, relation, ?)``: position and cosine, best first.
 
     Raises:
         ValueError: a score is NaN.
     """
-    scores = scorer.tail_candidates(candidates) @ scorer.tail_queries([head], [relation])[0]
+    query, parts = scorer.tail_queries([head], [relation])[0], []
+    for start in range(0, len(candidates), COMPARED):
+        some = candidates[start : start + COMPARED]
+        parts.append(scorer.tail_candidates(some) @ query)
+        progress(start + len(some))
+    scores = np.concatenate(parts)
     if np.isnan(scores).any():
         raise ValueError("scores hold NaN; the weights have diverged: take an earlier checkpoint")
     # stable: equal scores keep the order of the candidates on every machine

@@ -88,9 +88,10 @@ def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> Valu
     told = "".join(f"\n- {reason}" for reason in list(shown)[:NEAREST])
     others = f" ({len(shown) - NEAREST} more came as near)" if len(shown) > NEAREST else ""
     nearest = f"; nearest{others}:{told}" if near else ""
+    elsewhere = len(absent) - len(near)
+    gone = f": of {elsewhere} none of the files are there (`knowclip data NAME` says which they are)"
     return NoDataError(
-        f"no benchmark has data for split {split!r} in {folder}: of {len(absent) - len(near)} none of the "
-        f"files are there (`knowclip data NAME` says which they are){nearest}"
+        f"no benchmark has data for split {split!r} in {folder}{gone if elsewhere else ''}{nearest}"
     )
 
 

@@ -37,15 +37,19 @@ def draw_neighbourhood(
     places = {other: (math.cos(angle), math.sin(angle)) for other, angle in zip(others, angles, strict=True)}
     places[entity] = (0.0, 0.0)
     figure, axes = _figure(9, 9)
+    said: dict[int, list[str]] = {}
     for head, relation, tail in triplets:
-        start, end = places[head], places[tail]
         axes.annotate(
-            "", end, start, arrowprops={"arrowstyle": "->", "color": "0.6", "shrinkA": 24, "shrinkB": 24}
+            "",
+            places[tail],
+            places[head],
+            arrowprops={"arrowstyle": "->", "color": "0.6", "shrinkA": 24, "shrinkB": 24},
         )
-        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-        axes.text(
-            *middle, str(graph.arrays.relation_text[relation]), fontsize=8, ha="center", color="tab:blue"
+        said.setdefault(tail if head == entity else head, []).append(
+            str(graph.arrays.relation_text[relation])
         )
+    for other, relations in said.items():
+        _draw_relations(axes, relations, places[other])
     for other, place in places.items():
         _draw_entity(axes, graph, other, place, shows)
     axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
@@ -62,6 +66,23 @@ def draw_degrees(graph: KnowledgeGraph, path: Path) -> None:
     axes.loglog(degree, counts[degree], ".", markersize=4)
     axes.set(xlabel="triplets of an entity", ylabel="entities", title=graph.path.name)
     _save(figure, path)
+
+
+def _draw_relations(axes: Any, relations: list[str], place: tuple[float, float]) -> None:
+    """Along their edge from the middle of the picture, so that those of edges side by side lie apart."""
+    angle = math.degrees(math.atan2(place[1], place[0]))
+    upright = angle - 180 * round(angle / 180)  # none stands on its head
+    axes.text(
+        0.55 * place[0],
+        0.55 * place[1],
+        "\n".join(dict.fromkeys(relations)),
+        fontsize=8,
+        ha="center",
+        va="center",
+        rotation=upright,
+        color="tab:blue",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )
 
 
 def _draw_entity(
