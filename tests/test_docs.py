@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import typer.main
 
-from documents import DOCUMENTS, ROOT, SHELLS, commands, fenced, lines
+from documents import DOCUMENTS, ROOT, SHELLS, blocks, commands, fenced, lines
 from knowclip.cli import COMMANDS, build_app
 from knowclip.recipe.load import load_recipe
+from knowclip.recipe.study import load_study
 
 FILES = [f"/{path.relative_to(ROOT)}" for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
 SCRIPTS = ROOT / "scripts/book"
@@ -67,6 +68,16 @@ def test_recipes_of_snippets_are_sound(document: Path) -> None:
         if line.startswith("knowclip train") and "own_scale" not in line:
             _, _, recipe, *overrides = shlex.split(line)
             load_recipe(recipe, [word for word in overrides if not word.startswith("--")])
+
+
+def test_studies_of_snippets_are_sound(tmp_path: Path) -> None:
+    studies = blocks([document for document in DOCUMENTS if document.name == "ablate.md"], "yaml")
+    assert studies
+    for number, written in enumerate(studies):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(written, encoding="utf-8")
+        study = load_study(path)
+        assert [study.recipe(arm, seed) for arm in study.trained for seed in study.seeds]
 
 
 def test_every_page_stands_in_the_navigation_once(build: ModuleType) -> None:

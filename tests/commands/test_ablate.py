@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import yaml
 from accelerate.state import AcceleratorState
+from PIL import Image
+from rich.console import Console
 
 from knowclip.commands import ablate, ablate_measure, ablate_run
 from knowclip.data.scenes.write import write_scenes
@@ -129,6 +131,28 @@ def test_a_study_is_trained_once_and_told(
 def test_a_seed_that_the_study_lacks_is_refused(study: Path) -> None:
     with pytest.raises(ValueError, match=r"seed 7 is none of the study's, 0, 1"):
         ablate.command(str(study), [], seed=[1, 7])
+
+
+def test_what_cannot_be_measured_is_refused_before_training(study: Path, tmp_path: Path) -> None:
+    """Photos of one's own without splits have no test split; ``split: null`` measures all their rows."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(photos / f"{number}.png")
+    rows = "".join(f"{number}.png,a red dog chases a blue cat {number}\n" for number in range(3))
+    (photos / "captions.csv").write_text(f"image,caption\n{rows}")
+    for asked, told in {
+        "": "no benchmark has data for split 'test'",
+        "split: ''": "no benchmark has data for split ''",
+        "benchmarks: [vsr], split: null": r"vsr: none of test\.jsonl in",
+        "suite: aro, split: null": "vg_relation",
+    }.items():
+        with pytest.raises(ValueError, match=told):
+            ablate.command(str(study), [f"measure=[{{data: {photos}, {asked}}}]", "links=[]", "tasks=[]"])
+        assert not (tmp_path / "out").exists()
+    for data in (photos, photos / "captions.csv"):
+        found = ablate_measure.read(Measurement(data=data, split=None), Console(quiet=True))
+        assert "text_to_image" in [benchmark.card.name for benchmark in found]
 
 
 def test_arms_of_different_precision_are_refused_before_training(study: Path, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "scenes below a file": (["scenes", "pairs.csv/scenes"], "cannot be written"),
     "a study with a typo": (["ablate", "scenes-structur"], "did you mean 'scenes-structure'?"),
     "a study without its data": (["ablate", "scenes-structure", "output=out"], "does not exist"),
-    "a study on a file": (
+    "a task of a study on a file": (
         ["ablate", "study.yaml"],
         "data pairs.csv is a file, and a folder is wanted: give one that holds it",
     ),
@@ -402,7 +402,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "baseline": "plain",
         "overrides": [*TRAIN[2:], "model.pretrained=random", "train.batch_size=2", "schedule.warmup=1"],
         "arms": {"plain": {"recipe": "clip"}, "other": {"recipe": "clip"}},
-        "measure": [{"data": "pairs.csv", "benchmarks": ["text_to_image"]}],
+        "tasks": [{"data": "pairs.csv", "task": "snli_ve"}],
         "output": "studied",
     }
     (folder / "study.yaml").write_text(json.dumps(study))

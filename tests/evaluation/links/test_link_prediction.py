@@ -381,6 +381,8 @@ def test_a_side_that_the_method_did_not_learn_is_left_out_aloud(
     asked = [*arguments[:4], "at location", "--json"]
     other = json.loads(CliRunner().invoke(build_app(), asked, catch_exceptions=False).stdout)["notes"]
     assert "no relation of the graph is called 'at location'; it has 'has', 'is a'" in other
+    near = CliRunner().invoke(build_app(), [*arguments[:4], "isa", "--json"], catch_exceptions=False).stderr
+    assert near.index("called 'isa'; did you mean 'is a'? it has") < near.index("is left out of the tails")
     assert is_plain == ("link_tail" not in learned)
 
 

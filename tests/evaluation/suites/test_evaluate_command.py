@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from knowclip.api import benchmark_data
+from knowclip.api.benchmark_data import unmeasured
 from knowclip.api.measuring import paraphrases
 from knowclip.commands import audit, compare, evaluate, report
 from knowclip.evaluation.runs import find_runs
@@ -189,6 +190,12 @@ def test_mistakes_are_one_line(models: None, data_folder: Path, arguments: list[
     run = CliRunner().invoke(app, [*arguments, "--data", str(data_folder)])
     assert isinstance(run.exception, ValueError)
     assert message in str(run.exception)
+
+
+def test_a_name_of_a_suite_and_a_benchmark_is_the_benchmark() -> None:
+    """SugarCrepe without its pictures is not measured, though SugarCrepe++'s texts are."""
+    absent = {"sugarcrepe": "no files", "sugarcrepe_pp": "no files"}
+    assert unmeasured(["sugarcrepe", "aro"], absent) == ["sugarcrepe"]
 
 
 @pytest.mark.parametrize(

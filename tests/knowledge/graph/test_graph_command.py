@@ -47,6 +47,8 @@ def test_import_merge_filter_split_stats_show(tmp_path: Path) -> None:
     shown = json.loads(run("show", tmp_path / "all", "horse", "--picture", tmp_path / "horse.svg", "--json"))
     assert shown["id"] == "/c/en/horse" and "horse  is a  animal" in shown["shown"]
     assert "horse  eats  apple 3" in run("show", tmp_path / "all", "horse", "--limit", 100)
+    assert ", the 1 heaviest shown" in run("show", tmp_path / "all", "horse", "--limit", 1)
+    assert "shown" not in run("show", tmp_path / "all", "horse", "--limit", 100)
     drawn = ["show", str(tmp_path / "all"), "horse", "--picture", str(tmp_path / "horse.svg")]
     again = CliRunner().invoke(app, drawn).stderr
     assert again.startswith(f"{tmp_path / 'horse.svg'} is there, and is replaced when all is done")
