@@ -90,6 +90,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             thread.join(timeout=20)
 
 
+LINES = "elements => elements.map(element => [...new Set([...element.getClientRects()].map(box => box.top))])"
+"""Where the lines of each element's text begin."""
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE, SMALL_PHONE])
 def test_every_tab_works_and_fits(address: str, size: tuple[int, int], tmp_path: Path) -> None:
     (picture,) = photos(tmp_path / "mine")[:1]
@@ -111,6 +115,8 @@ def test_every_tab_works_and_fits(address: str, size: tuple[int, int], tmp_path:
         page.get_by_role("tab", name="Results").click()
         page.get_by_text("page 1 of 1, 4 cases").wait_for()
         assert page.locator(".kc-frame img:visible").count() == 4
+        numbers = page.locator(".kc-small b:visible")
+        assert numbers.count() and {len(lines) for lines in numbers.evaluate_all(LINES)} == {1}
         assert overflow(page) == 0
         page.get_by_role("tab", name="Graph").click()
         page.get_by_label("Entity: its id or its text").fill("/c/en/dog")
