@@ -95,3 +95,9 @@ def test_evaluate_tells_of_photos_that_the_run_has_seen(run: Path, photos: Path,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         knowclip.evaluate(run, "text_to_image", data=run / HELD_OUT, out=tmp_path / "held")
+
+
+def test_a_loaded_run_is_told_of_as_its_folder_is(run: Path, photos: Path) -> None:
+    told = r"run was trained on 8 of these 12 images, .*--data '.*held_out\.csv' has"
+    with pytest.warns(UserWarning, match=told):
+        knowclip.evaluate(knowclip.load(run), "text_to_image", data=photos / "captions.csv")

@@ -302,7 +302,7 @@ def test_held_out_images_are_the_same_whatever_the_order() -> None:
         hold_out(examples, images=9)
 
 
-def test_copies_of_an_image_stay_in_one_part(tmp_path) -> None:
+def test_copies_of_an_image_stay_in_one_part(tmp_path, caplog) -> None:
     examples = [Example(f"{i}#0", str(i), ImageRef(tmp_path / f"{i}.jpg"), "caption") for i in range(12)]
     for i, example in enumerate(examples):
         example.image.path.write_bytes(bytes([i]) * 9)
@@ -319,6 +319,9 @@ def test_copies_of_an_image_stay_in_one_part(tmp_path) -> None:
         example.image.path.write_bytes(bytes([i // 2]) * 9)
     with pytest.raises(ValueError, match=r"data\.val_images=1 can hold none out"):
         hold_out(examples, images=1)
+    with caplog.at_level("INFO"):
+        val = hold_out(examples, images=6)[1]
+    assert f"data.val_images=6: {len(val)} images are held out" in caplog.text and 0 < len(val) < 6
 
 
 def test_two_things_to_validate_on_are_refused_with_what_to_set(base) -> None:

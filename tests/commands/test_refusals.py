@@ -363,13 +363,14 @@ CASES: dict[str, tuple[list[str], str]] = {
         "cannot be written",
     ),
     "a search in no index": (["search", "run", "a dog"], "run is no index"),
+    "a search in a folder to be quoted": (["search", "my photos", "a dog"], "--out 'my photos'` makes one"),
     "a search in an index that is not there": (
         ["search", "idx", "a dog"],
-        "has no 'idx'): 'knowclip index PHOTOS --model MODEL --out idx' makes one",
+        "has no 'idx'): `knowclip index PHOTOS --model MODEL --out idx` makes one",
     ),
     "a service of an index that is not there": (
         ["serve", "scenes-base", "--index", "idx"],
-        "'knowclip index PHOTOS --model MODEL --out idx' makes one",
+        "`knowclip index PHOTOS --model MODEL --out idx` makes one",
     ),
     "a search for nothing": (["search", "run"], "give a text, an image, or both"),
     "a search without a word": (["search", "run", " "], "the query is empty"),

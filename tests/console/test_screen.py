@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from knowclip import cli
@@ -112,3 +114,18 @@ def test_sentences_on_standard_error_know_how_wide_the_terminal_is():
         if "file=sys.stderr" in path.read_text(encoding="utf-8")
     }
     assert plain == {"console/progress.py", "storage/locks.py"}  # lines of a log; below the console
+
+
+def test_what_is_said_beside_a_bar_stands_on_a_line_of_its_own(monkeypatch):
+    """As a terminal shows it: rich erases the bar, writes the line, and draws the bar below."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress(console=Console(stderr=True, width=80), auto_refresh=False) as bars:
+        bars.add_task("reading captions", total=None)
+        bars.refresh()
+        before = len(terminal.getvalue())
+        Screen(stderr=True, width=80).print("list.tsv: the image is its column 'picture'")
+    after = terminal.getvalue()[before:]
+    assert after.startswith("\r\x1b[2K") and "list.tsv: the image is its column 'picture'\n" in after

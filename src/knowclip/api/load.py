@@ -44,7 +44,10 @@ def load(
 
     tell_untrained(Path(name_or_path))
     if (pretrained, activation, preprocess) == (None, None, None):
-        return load_model(name_or_path, device=device).with_kee()
-    return load_clip(
-        name_or_path, device=device, pretrained=pretrained, activation=activation, preprocess=preprocess
-    )
+        model = load_model(name_or_path, device=device).with_kee()
+    else:
+        model = load_clip(
+            name_or_path, device=device, pretrained=pretrained, activation=activation, preprocess=preprocess
+        )
+    model.loaded_from = str(name_or_path)
+    return model

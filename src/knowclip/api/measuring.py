@@ -71,7 +71,7 @@ def measure(
     failed: dict[str, str] = {}
     for name, model in models.items():
         with stages() as update:
-            model = _loaded(name, device, benchmarks, update) if model is None else model
+            model = _ready(name, model, device, benchmarks, update)
             for suffix, scorer in scorers(model, cache=cache, allow_missing=allow_missing):
                 runs[name + suffix] = results = []
                 for benchmark in benchmarks:
@@ -115,13 +115,19 @@ def blank_results(benchmarks: Sequence[Benchmark]) -> list[Result]:
     return run_suite(benchmarks, Scorer(_Blank()))
 
 
-def _loaded(name: str, device: str | None, benchmarks: Sequence[Benchmark], update: Stages) -> DualEncoder:
-    """Load a model; warn if it is a run that was trained on images of the benchmarks."""
+def _ready(
+    name: str, model: DualEncoder | None, device: str | None, benchmarks: Sequence[Benchmark], update: Stages
+) -> DualEncoder:
+    """The model, loaded where only its name is given; warn if it is a run that was trained on these images."""
     from knowclip.api.loaded import load_model
     from knowclip.api.trained_on import seen
 
-    if told := seen(name, (case.image for each in benchmarks for case in shown_cases(each))):
+    source = name if model is None else model.loaded_from
+    images = (case.image for each in benchmarks for case in shown_cases(each))
+    if source is not None and (told := seen(source, images)):
         warnings.warn(told, stacklevel=3)
+    if model is not None:
+        return model
     update(f"loading {name}", 0, None)
     return load_model(name, device=device).with_kee()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from knowclip.storage.atomic import atomic_file
@@ -51,7 +52,11 @@ def seen(model: str | Path, images: Iterable[ImageRef]) -> str | None:
     if not count:
         return None
     held = run / HELD_OUT
-    way = f"--data {held} has those that it has not" if held.is_file() else "measure it on others too"
+    way = (
+        f"--data {quote(str(held))} has those that it has not"
+        if held.is_file()
+        else "measure it on others too"
+    )
     return (
         f"{model} was trained on {count:,} of these {len(distinct):,} images, and does better on them than "
         f"on new ones: {way}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from knowclip.console.counts import there_are
 from knowclip.console.progress import Stages
 from knowclip.data.captions.dataset import draw_negatives
 from knowclip.data.captions.negatives import Prepared, negatives_for, told_apart
@@ -21,6 +23,8 @@ from knowclip.preflight.recipes import Sources, refuse_held
 from knowclip.recipe.data import DataConfig, NegativesConfig
 from knowclip.storage.caches import cache_folder
 from knowclip.types import Example, ImageRef
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example]
     """Split off the pairs of so many images: the same ones for every seed, machine and order of the file.
 
     An image that lies there again under another name, byte for byte, stays with its copies: it is held out
-    where all of them would be, else trained on, and the next one is held out in its place.
+    where all of them would be, else trained on, and the next one is held out in its place, as long as there
+    is one: that fewer are held out than are asked for is logged.
 
     Raises:
         ValueError: If nothing would be left to train on, or nothing can be held out.
@@ -114,6 +119,13 @@ def hold_out(examples: Sequence[Example], *, images: int) -> tuple[list[Example]
     ids = sorted({e.image_id for e in examples}, key=lambda i: hashlib.blake2b(i.encode()).digest())
     refuse_held(images, len(ids))
     chosen = set(_without_copies(ids, {e.image_id: e.image.path for e in examples}, images))
+    if len(chosen) < images:
+        _log.info(
+            "data.val_images=%s: %s held out, as the others lie there again under another name, and copies "
+            "stay in one part",
+            f"{images:,}",
+            f"{there_are(len(chosen), 'image')}",
+        )
     train = [example for example in examples if example.image_id not in chosen]
     return train, [example for example in examples if example.image_id in chosen]
 

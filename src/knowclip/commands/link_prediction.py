@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,7 +86,9 @@ def command(
     if json:
         print(to_json({name: summaries(results, model=model) for name, results in found.items()}))
     if out:
-        Screen(stderr=True).print(f"written: {out} (knowclip report {out} makes a page of all results in it)")
+        Screen(stderr=True).print(
+            f"written: {out} (knowclip report {quote(str(out))} makes a page of all results in it)"
+        )
 
 
 def _asked(name: str, links: LinkSet, scorer: LinkScorer, wanted: Sequence[str] | None) -> Sequence[Side]:

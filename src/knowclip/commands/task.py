@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -70,4 +71,6 @@ def command(
     else:
         Screen().print(console_table(results))
     if out:
-        Screen(stderr=True).print(f"written: {out} (knowclip report {out} makes a page of all results in it)")
+        Screen(stderr=True).print(
+            f"written: {out} (knowclip report {quote(str(out))} makes a page of all results in it)"
+        )

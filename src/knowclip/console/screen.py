@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
+from rich.file_proxy import FileProxy
 
 
 class Screen(Console):
@@ -29,6 +30,9 @@ class Screen(Console):
             return super().print(*objects, soft_wrap=soft_wrap, **options)
         if self.is_terminal and not soft_wrap:
             objects = tuple(broken(each, self.width) for each in objects)
+        if self.stderr and not self.quiet and isinstance(sys.stderr, FileProxy):
+            sys.stderr.write(" ".join(objects) + "\n")  # above the bar, which this console knows nothing of
+            return
         super().print(*objects, soft_wrap=True, **options)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from knowclip.evaluation.benchmarks.choices import Choice
 from knowclip.evaluation.benchmarks.registry import BENCHMARKS
@@ -109,8 +110,8 @@ def _not_two(folder: Path, runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         return (
             f"holds results of one model ({runs[0].name}), and two are compared: measure another with "
-            f"`knowclip evaluate MODEL --data DATA --out {runs[0].folder.parent}` and the same DATA, or name "
-            f"its results: `knowclip compare {folder} OTHER`"
+            f"`knowclip evaluate MODEL --data DATA --out {quote(str(runs[0].folder.parent))}` and the same "
+            f"DATA, or name its results: `knowclip compare {quote(str(folder))} OTHER`"
         )
     names = ", ".join(f"{folder / _typed(run, runs)} ({run.name})" for run in runs)
     return f"holds results of {len(runs)} models, not of two: name both to compare, of {names}"
@@ -149,7 +150,9 @@ def _names(run: Run) -> set[str]:
 def how_to_write(path: Path) -> str:
     """What to type where results were expected: a model's folder is a thing to measure, no place for them."""
     if any((path / name).is_dir() for name in ("best", "last")):
-        return f"it is a model: measure it with `knowclip evaluate {path} --data DATA --out FOLDER`"
+        return (
+            f"it is a model: measure it with `knowclip evaluate {quote(str(path))} --data DATA --out FOLDER`"
+        )
     return "write them with `knowclip evaluate MODEL --data DATA --out FOLDER`"
 
 

@@ -85,6 +85,8 @@ class DualEncoder(nn.Module):
         self._batch_norm_frozen = False
         self.text_trunk: TextTrunk | None = None
         self.adapters: Adapters | None = None
+        self.loaded_from: str | None = None
+        """What ``knowclip.load`` was given: of a run it tells what the model was trained on."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """As of any module, but of the tokenizer: nothing changes it, and its merges are half a million."""

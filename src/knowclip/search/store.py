@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -251,7 +252,7 @@ def check_index(folder: Path, what: str) -> None:
 
 
 def _way(folder: Path) -> str:
-    return f"'knowclip index PHOTOS --model MODEL --out {folder}' makes one"
+    return f"`knowclip index PHOTOS --model MODEL --out {quote(str(folder))}` makes one"
 
 
 def is_index(folder: Path) -> bool:

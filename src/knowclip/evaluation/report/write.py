@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from knowclip.console.counts import listed
@@ -36,7 +37,7 @@ def files_line(folder: Path) -> str:
         return line
     return (
         f"{line}\nstored there too, by earlier evaluations, and not on that page: {', '.join(others)}; "
-        f"`knowclip report {folder} --out PAGE` shows all of them"
+        f"`knowclip report {quote(str(folder))} --out PAGE` shows all of them"
     )
 
 

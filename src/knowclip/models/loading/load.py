@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import open_clip
@@ -247,8 +248,8 @@ def _from_weights(
             f"{path}: {name} exists with both activations and the file does not say which. Pass "
             "activation='quick_gelu' if the weights descend from OpenAI's (NegCLIP, CE-CLIP, ...), "
             "activation='gelu' if from LAION's or DataComp's; the wrong one gives silently wrong embeddings. "
-            f"In a recipe: model.activation=quick_gelu; for other commands: knowclip convert {path} FOLDER "
-            "--activation quick_gelu, then give FOLDER"
+            "In a recipe: model.activation=quick_gelu; for other commands: knowclip convert "
+            f"{quote(str(path))} FOLDER --activation quick_gelu, then give FOLDER"
         )
     architecture = architectures.architecture(name)
     if name in architectures.own_names() and not isinstance(preprocess, str):
@@ -272,8 +273,8 @@ def _architecture_of(state: checkpoints.State, path: Path) -> str:
         raise ValueError(
             f"{path}: cannot tell the architecture from the shapes ({found}): name it, as in "
             f"load('ViT-B-32', pretrained={str(path)!r}); in a recipe: model.name=ViT-B-32 "
-            f"model.pretrained={path}; for other commands: knowclip convert {path} FOLDER --architecture "
-            "ViT-B-32"
+            f"model.pretrained={path}; for other commands: knowclip convert {quote(str(path))} FOLDER "
+            "--architecture ViT-B-32"
         )
     return plain.pop()
 
