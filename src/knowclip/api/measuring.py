@@ -118,7 +118,7 @@ def blank_results(benchmarks: Sequence[Benchmark]) -> list[Result]:
 def _ready(
     name: str, model: DualEncoder | None, device: str | None, benchmarks: Sequence[Benchmark], update: Stages
 ) -> DualEncoder:
-    """The model, loaded where only its name is given; warn if it is a run that was trained on these images."""
+    """The model, loaded where only its name is given; warn of a run that was trained on these images."""
     from knowclip.api.loaded import load_model
     from knowclip.api.trained_on import seen
 
