@@ -35,12 +35,14 @@ def forgotten_precision() -> Iterator[None]:
 
 @pytest.fixture
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probes and maps of a diagnosis are fitted in a fraction of their steps."""
+    """Probes and maps of a diagnosis are fitted in a fraction of their steps, with one penalty and rate."""
     from knowclip.evaluation.diagnosis import alignment, fitting
 
     monkeypatch.setattr(fitting, "STEPS", 60)
+    monkeypatch.setattr(fitting, "PENALTIES", (1e-4,))
     monkeypatch.setattr(fitting, "CHECK", 20)
     monkeypatch.setattr(alignment, "STEPS", 100)
+    monkeypatch.setattr(alignment, "RATES", (1e-3,))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
