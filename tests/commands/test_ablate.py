@@ -10,7 +10,6 @@ import pytest
 import yaml
 from accelerate.state import AcceleratorState
 from PIL import Image
-from rich.console import Console
 
 from knowclip.commands import ablate, ablate_measure, ablate_run
 from knowclip.data.scenes.write import write_scenes
@@ -150,8 +149,16 @@ def test_what_cannot_be_measured_is_refused_before_training(study: Path, tmp_pat
         with pytest.raises(ValueError, match=told):
             ablate.command(str(study), [f"measure=[{{data: {photos}, {asked}}}]", "links=[]", "tasks=[]"])
         assert not (tmp_path / "out").exists()
+    for asked, told in {
+        f"tasks=[{{task: snli_ve, data: {photos}}}]": "snli_ve",
+        f"tasks=[{{task: snli_ve, data: {tmp_path / 'scenes'}, settings: [epoch=1]}}]": "epoch",
+        f"links=[{{path: {tmp_path / 'scenes'}}}]": "scenes",
+    }.items():
+        with pytest.raises(ValueError, match=told):
+            ablate.command(str(study), [asked])
+        assert not (tmp_path / "out").exists()
     for data in (photos, photos / "captions.csv"):
-        found = ablate_measure.read(Measurement(data=data, split=None), Console(quiet=True))
+        found = ablate_measure._found(Measurement(data=data, split=None))
         assert "text_to_image" in [benchmark.card.name for benchmark in found]
 
 

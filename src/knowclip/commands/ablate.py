@@ -40,13 +40,13 @@ def command(
     from knowclip.commands.train_report import stops_told
 
     console = Screen(stderr=True)
-    found = [] if seed else [read(part, console) for part in chosen.measure]  # before hours of training
+    asked = None if seed else read(chosen, console)
     with stops_told(console, "what is trained is kept, the same command goes on"):
         costs = train(chosen, console, seeds=seed)
-    if seed:
-        console.print(f"trained: seeds {', '.join(map(str, seed))}, in {chosen.output}")
+    if asked is None:
+        console.print(f"trained: seeds {', '.join(map(str, seed or ()))}, in {chosen.output}")
         return
-    table = tell(chosen, measure(chosen, found, console), costs)
+    table = tell(chosen, measure(chosen, asked, console), costs)
     if json:
         print(to_json(table))
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from knowclip.api.benchmark_data import find, unmeasured
 from knowclip.api.loaded import load_model, scorers
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from knowclip.recipe.study import LinkMeasurement, Measured, Measurement, Study, TaskMeasurement
     from knowclip.types import Result
 
+RESULTS = "results"
+"""In a study's folder: per-item scores."""
 BySeed = dict[int, dict[str, list["Result"]]]
 """Results by seed and arm; ``<arm> with KEE`` where a KEE was saved beside the towers, ``<arm> with fusion
 encoder`` where that was (link prediction only)."""
@@ -39,44 +41,37 @@ Ask = Callable[[str, "Scorer"], list["Result"]]
 """Name of a model and its scorer -> what was measured, and kept under that name."""
 
 
-def read(part: Measurement, console: Console) -> list[Benchmark]:
-    """The benchmarks that a study asks for.
+class Asked(NamedTuple):
+    """All that a study measures, read: what is asked of towers, and triplets to be completed."""
+
+    towers: list[tuple[Measured, Ask]]
+    links: list[tuple[LinkMeasurement, LinkSet]]
+
+
+def read(study: Study, console: Console) -> Asked:
+    """Read what a study is measured on: before its trainings, which take hours.
 
     Raises:
-        ValueError: There is nothing to measure, or not all that is named.
+        ValueError: Data are missing or broken, or not all is there that is named.
     """
-    if part.split is None or not part.data.is_dir():
-        chosen = [*part.benchmarks, *([part.suite] if part.suite else [])]
-        found, absent = find(part.data, chosen, part.split, allow_missing=False)
-        if names := unmeasured(chosen, absent):
-            raise ValueError(
-                "; ".join(f"{name}: {absent.get(name, 'none of it is there')}" for name in names)
-            )
-    else:
-        found, _ = read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)
-    what = "all rows" if part.split is None else f"split {part.split}"
-    console.print(f"to be measured: {counted(len(found), 'benchmark')} of {part.data}, {what}")
-    return found
+    out = study.output / RESULTS
+    towers: list[tuple[Measured, Ask]] = [(part, _benchmarks(part, out, console)) for part in study.measure]
+    towers += [(part, _task(part, out)) for part in study.tasks]
+    return Asked(towers, [(part, _links(part)) for part in study.links])
 
 
-def measure(study: Study, found: Sequence[list[Benchmark]], console: Console) -> BySeed:
+def measure(study: Study, asked: Asked, console: Console) -> BySeed:
     """Measure every saved checkpoint; per-item scores are kept in ``output/results``.
 
     Args:
         study: Whose trainings are done.
-        found: By :func:`read`, of each of ``study.measure``.
+        asked: By :func:`read`.
         console: To say on what is being done.
 
     Raises:
-        ValueError: data are missing or broken, or results lack the groups or metrics that are to be shown.
+        ValueError: Results lack the groups or metrics that are to be shown.
     """
-    out = study.output / "results"
-    asked: list[tuple[Measured, Ask]] = [
-        (part, _benchmarks(part, benchmarks, out))
-        for part, benchmarks in zip(study.measure, found, strict=True)
-    ]
-    asked += [(part, _task(part, out)) for part in study.tasks]
-    links = [(part, _links(part)) for part in study.links]
+    out = study.output / RESULTS
     by_seed: BySeed = {seed: {} for seed in study.seeds}
     for seed, arm, name in _models(study):
         if seed is None:
@@ -84,8 +79,8 @@ def measure(study: Study, found: Sequence[list[Benchmark]], console: Console) ->
         else:
             console.print(f"measuring {arm}, seed {seed}")
             tell_untrained(Path(name))
-        asks = [ask for part, ask in asked if _is_of(part, arm)]
-        completing = [(part, triplets) for part, triplets in links if _is_of(part, arm)]
+        asks = [ask for part, ask in asked.towers if _is_of(part, arm)]
+        completing = [(part, triplets) for part, triplets in asked.links if _is_of(part, arm)]
         told = _measured(arm, seed, load_model(name), asks, completing, out)
         for of in study.seeds if seed is None else [seed]:
             by_seed[of] |= told
@@ -129,7 +124,20 @@ def _models(study: Study) -> Iterator[tuple[int | None, str, str]]:
         yield seed, arm, str(run / ("best" if best else "last"))
 
 
-def _benchmarks(part: Measurement, found: list[Benchmark], out: Path) -> Ask:
+def _found(part: Measurement) -> list[Benchmark]:
+    if part.split is not None and part.data.is_dir():
+        return read_suite(part.data, names=part.benchmarks, suite=part.suite, split=part.split)[0]
+    chosen = [*part.benchmarks, *filter(None, [part.suite])]
+    found, absent = find(part.data, chosen, part.split, allow_missing=False)
+    if names := unmeasured(chosen, absent):
+        raise ValueError("; ".join(f"{name}: {absent.get(name, 'none of it is there')}" for name in names))
+    return found
+
+
+def _benchmarks(part: Measurement, out: Path, console: Console) -> Ask:
+    found = _found(part)
+    what = "all rows" if part.split is None else f"split {part.split}"
+    console.print(f"to be measured: {counted(len(found), 'benchmark')} of {part.data}, {what}")
     control, said = text_only(part.data, found), paraphrases(part.data)
 
     def ask(name: str, scorer: Scorer) -> list[Result]:

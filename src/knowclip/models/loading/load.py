@@ -273,8 +273,8 @@ def _architecture_of(state: checkpoints.State, path: Path) -> str:
         raise ValueError(
             f"{path}: cannot tell the architecture from the shapes ({found}): name it, as in "
             f"load('ViT-B-32', pretrained={str(path)!r}); in a recipe: model.name=ViT-B-32 "
-            f"model.pretrained={path}; for other commands: knowclip convert {quote(str(path))} FOLDER "
-            "--architecture ViT-B-32"
+            f"model.pretrained={quote(str(path))}; for other commands: knowclip convert "
+            f"{quote(str(path))} FOLDER --architecture ViT-B-32"
         )
     return plain.pop()
 
