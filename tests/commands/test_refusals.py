@@ -283,6 +283,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a split of no graph": (["graph", "split", "run", "--out", "parts"], "GRAPH run: not a knowledge graph"),
     "drawings below a file": (["graph", "drawings", "pairs.csv/x"], "OUT pairs.csv/x cannot be written"),
     "an import by no reader": (["graph", "import", "conceptnit", "x"], "Did you mean 'conceptnet'?"),
+    "measuring half a name": (["evaluate", "lite0", "--data", "pairs.csv"], "did you mean lite0-minilm?"),
     "measuring nothing": (["evaluate", "nowhere", "--data", "pairs.csv"], "nowhere is no file, no folder"),
     "measuring on nothing": (
         ["evaluate", "trained", "--data", "pears.csv"],

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,36 @@ def test_what_cannot_be_read_is_counted_and_named(photos: Path, out: Path) -> No
     assert added.skipped == {"cannot be read": 4, ".txt file": 1} and added.outcomes == {"unchanged": 7}
     draw(photos / "text.jpg", 9)
     assert index.add(photos).outcomes["new"] == 1
+
+
+def test_python_is_told_how_far_it_is_and_what_is_left_out(photos: Path, out: Path, capsys) -> None:
+    """As ``knowclip index`` tells it: a folder of photos takes minutes, and some of them are broken."""
+    (photos / "cut.png").write_bytes((photos / "1.png").read_bytes()[:60])
+    (photos / "copy.png").write_bytes((photos / "1.png").read_bytes())
+    stages: list[str] = []
+    knowclip.Index.build(photos, out, model=tiny_model(), progress=lambda *stage: stages.append(stage[0]))
+    assert list(dict.fromkeys(stages))[:3] == ["loading the model", "looking for photos", "encoding photos"]
+    said = capsys.readouterr()
+    assert not said.out
+    skipped, outcomes, total = said.err.splitlines()
+    assert skipped.startswith("skipped: ") and "cut.png" in skipped
+    assert outcomes == "new: 7"
+    assert total == "9 files read = 7 kept + 1 merged + 1 skipped (cannot be read: 1)"
+
+
+def test_python_shows_progress_by_itself(photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    @contextmanager
+    def noted(unit: str) -> Iterator[Callable[..., None]]:
+        yield lambda label, done, total: shown.append(label)
+
+    monkeypatch.setattr("knowclip.console.progress._shown", noted)
+    index = build(photos, out)
+    assert "encoding photos" in shown
+    shown.clear()
+    index.add(photos)
+    assert "looking for photos" in shown
 
 
 def test_a_photo_that_breaks_is_not_shown_any_more(photos: Path, out: Path) -> None:

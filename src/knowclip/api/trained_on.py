@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
-
-from knowclip.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,13 +19,9 @@ def write_held_out(run: Path, examples: Sequence[Example]) -> None:
     """Write the pairs that a run is judged by as a table that every command reads; none of regions."""
     if any(example.image.box is not None for example in examples):
         return
-    with (
-        atomic_file(run / HELD_OUT) as partial,
-        partial.open("w", encoding="utf-8", newline="") as file,
-    ):
-        rows = csv.writer(file)
-        rows.writerow(("image", "caption"))
-        rows.writerows((os.path.abspath(example.image.path), example.caption) for example in examples)
+    from knowclip.data.captions.selection import write_table
+
+    write_table(run / HELD_OUT, examples)
 
 
 def seen(model: str | Path, images: Iterable[ImageRef]) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 
 if TYPE_CHECKING:
     from knowclip.api.align import Aligned
@@ -66,12 +66,7 @@ def command(
         "lr": lr,
         "seed": seed,
     }
-    columns = {
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
     aligned = _align(model, data, out, settings, split=split, val_images=val_images, device=device, **columns)
     _write(out, aligned, {"model": model, "data": str(data), "split": split, **settings})
     Screen().print(_table(aligned))

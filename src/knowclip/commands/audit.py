@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 
 if TYPE_CHECKING:
     from knowclip.data.captions.read import CaptionSet
@@ -48,12 +48,7 @@ def command(
 
     preflight.captions(train, "TRAIN")
     preflight.existing(benchmark, "BENCHMARK")
-    columns = {
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
     with waiting("reading captions and benchmarks"):
         from knowclip.evaluation.controls.leak_audit import audit, coco_ids, images_of
         from knowclip.evaluation.report.write import to_json

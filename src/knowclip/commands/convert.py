@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 from knowclip.console.screen import Screen
 
 if TYPE_CHECKING:
@@ -90,13 +90,8 @@ def command(
     check_model(architecture or model, model if architecture else None)
     preflight.own_folder(out, "OUT")
     measured = find_runs(results or ())
-    reading = {
-        "split": split,
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
+    reading = {"split": split, **columns}
     _refuse_idle(int8, to, reading)
     if to in (Format.onnx, Format.sentence_transformers):
         preflight.require("export", f"--to {to.value}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 
 
 def command(
@@ -48,12 +48,7 @@ def command(
         preflight.results_folder(out)
     if not is_annotated(data):
         preflight.check_parser("spacy")
-    columns = {
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
     content = _diagnose(model, data, columns, most=most, seed=seed, device=device)
     _show(content, json=json)
     if out is not None:

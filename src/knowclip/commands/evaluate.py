@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,12 +94,7 @@ def command(
     for name in names:
         check_model(name, device=device)
     console = Screen(stderr=True)
-    columns = {
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
     reading = {"allow_missing": allow_missing, "columns": columns, "swap_items": swap_items}
     benchmarks, absent = find(data, suite or [], split, **reading)
     if conditions:  # not after hours of measuring

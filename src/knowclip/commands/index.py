@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +11,6 @@ import typer
 if TYPE_CHECKING:
     from knowclip.search.indexing import Added
     from knowclip.search.store import Counts
-
-NAMED = 20
-"""Photos of one kind that are named on the screen."""
 
 
 def command(
@@ -75,18 +71,12 @@ def command(
 
 def _tell(added: Added, counts: Counts, out: Path) -> None:
     """Say what became of the photos, and name what is not as a person may think."""
-    from knowclip.console.counts import counted, read_line
+    from knowclip.console.counts import counted
     from knowclip.console.screen import Screen
-    from knowclip.search.indexing import COPY
 
     told = Screen()
-    _name(told, "skipped", added.unreadable.values())
-    _name(told, "moved", (f"{source} -> {path}" for source, path in added.moved))
-    _name(told, "gone", added.gone)
-    outcomes = {name: count for name, count in added.outcomes.items() if name != COPY}
-    if outcomes:
-        told.print(", ".join(f"{name}: {count:,}" for name, count in sorted(outcomes.items())))
-    told.print(read_line(sum(outcomes.values()), added.skipped, merged=added.outcomes[COPY], what="files"))
+    for line in added.lines():
+        told.print(line)
     told.print(f"{out}: {counted(counts.images, 'photo')} in {counted(counts.files, 'file')}")
     if added.pruned:
         told.print(f"forgotten (--prune): {counted(added.pruned, 'file')} that had gone")
@@ -94,14 +84,3 @@ def _tell(added: Added, counts: Counts, out: Path) -> None:
         told.print(
             f"{counted(counts.missing, 'file')} missing: kept, not found until back (--prune forgets them)"
         )
-
-
-def _name(console, what: str, lines: Iterable[str]) -> None:  # type: ignore[no-untyped-def]
-    """Print the first few, and how many more there are."""
-    from knowclip.search.found import printable
-
-    listed = list(lines)
-    for line in listed[:NAMED]:
-        console.print(f"{what}: {printable(line)}")
-    if len(listed) > NAMED:
-        console.print(f"{what}: {len(listed) - NAMED:,} more")

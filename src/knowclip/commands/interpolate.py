@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 from knowclip.console.counts import counted
 
 if TYPE_CHECKING:
@@ -77,12 +77,7 @@ def command(
     for model in (base, tuned):
         check_model(model, device=device)
     preflight.own_folder(out, mark=CURVE)
-    columns = {
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
     benchmarks, read = _read(data, benchmark or [], split, columns)
     objective, mains = objective_of(benchmarks, maximise, conditions)
     if mains and maximise is None:

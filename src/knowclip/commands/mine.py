@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,9 +59,9 @@ def command(
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
     from knowclip.data.captions.selection import write_table
 
-    columns = {"image_column": image_column, "caption_column": caption_column, "split_column": split_column}
+    columns = columns_of(images, image_column, caption_column, split_column)
     with waiting("reading captions"):
-        source = read_captions(captions, split=split, images=images, **columns)
+        source = read_captions(captions, split=split, **columns)
         from knowclip.data.captions.mining import Mining, mine  # torch: after what can be refused without it
 
         options = Mining(num_negatives, range_min, range_max, max_score, relative_margin)

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
+
 if TYPE_CHECKING:
     from knowclip.types import Example
-
-ImageColumn = Annotated[str | None, typer.Option(help="Column of image names, where a table leaves it open.")]
-ImagesFolder = Annotated[Path | None, typer.Option(help="Folder that image names are relative to.")]
-CaptionColumn = Annotated[str | None, typer.Option(help="Column of captions, likewise.")]
-SplitColumn = Annotated[str | None, typer.Option(help="Column that says the split, if not 'split'.")]
 
 
 def command(
@@ -47,12 +44,7 @@ def command(
     preflight.check_parser(parser)
     preflight.writable_file(out, suffixes=(".csv",), read=[captions])
     tell_replaced(out)
-    columns = {
-        "images": images,
-        "image_column": image_column,
-        "caption_column": caption_column,
-        "split_column": split_column,
-    }
+    columns = columns_of(images, image_column, caption_column, split_column)
     with waiting("reading captions"):
         source = read_captions(captions, split=split, **columns)
     examples = _without(source.examples, exclude or [], beside=captions)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowclip.commands.select import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn
+from knowclip.commands.columns import CaptionColumn, ImageColumn, ImagesFolder, SplitColumn, columns_of
 
 if TYPE_CHECKING:
     from knowclip.types import Example, ImageRef
@@ -70,9 +70,9 @@ def command(
                 progress=progress,
             ).examples
 
-    columns = {"image_column": image_column, "caption_column": caption_column, "split_column": split_column}
+    columns = columns_of(images, image_column, caption_column, split_column)
     with waiting("reading captions"):
-        source = read_captions(folder, split=split, images=images, **columns)
+        source = read_captions(folder, split=split, **columns)
     examples, broken = _readable(source.examples)
     skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
     tested = prepared(examples, "making negatives")
@@ -81,7 +81,7 @@ def command(
     items_left_out: Counter[str] = Counter()
     training: list[Example] = []
     if split is not None:
-        others = read_captions(folder, split="train", images=images, **columns).examples
+        others = read_captions(folder, split="train", **columns).examples
         training = prepared(others, "making negatives to learn from")
     with stages() as progress:
         items = scored_items(tested, training, seed=seed, progress=progress)

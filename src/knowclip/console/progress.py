@@ -112,7 +112,7 @@ def _bars(console, unit: str) -> Iterator[Stages]:  # type: ignore[no-untyped-de
         BarColumn(bar_width=20),
         amount,
     )
-    times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"), TimeRemainingColumn(compact=True))
+    times = (TimeElapsedColumn(), TimeRemainingColumn(compact=True), TextColumn("{task.fields[left]}"))
     with Progress(*columns, *times, console=console, transient=True) as bars:
 
         def update(label: str, done: float, total: float | None) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from knowclip.console.counts import some
-from knowclip.models.loading.names import BEST, NONE_OF_THEM, RANDOM, may_be_model
+from knowclip.models.loading.names import BEST, NONE_OF_THEM, RANDOM, may_be_model, near
 from knowclip.preflight.machine import DEVICES, beside, one_of, require
 from knowclip.preflight.untrained import tell_untrained
 
@@ -53,10 +52,10 @@ def check_model(
     elif name in shipped_models() or ":" in name:
         return
     elif not Path(name).exists():
-        near = get_close_matches(head or name, [*known, *shipped_models()], n=4)
+        meant = near(head or name, [*shipped_models(), *known])
         if (close := beside(Path(name))[2]) is not None:
-            near = [str(close), *near]
-        hint = f"did you mean {', '.join(near)}?" if near else "give a folder, a file or open_clip's name"
+            meant = [str(close), *meant]
+        hint = f"did you mean {', '.join(meant)}?" if meant else "give a folder, a file or open_clip's name"
         raise ValueError(f"{told} is no file, no folder and no architecture; {hint}")
     elif pretrained is not None and Path(name).suffix != ".json":
         way = f"set {weights_key}=null" if weights_key else "leave 'pretrained' out"

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from knowclip.console.progress import Stages
+from knowclip.console.progress import Stages, stages
+from knowclip.console.screen import Screen
 from knowclip.preflight.machine import existing, require
 from knowclip.preflight.models import check_model
 from knowclip.search.found import DOUBT, SIMILARITY, Found, Hit
@@ -80,13 +81,21 @@ class Index:
         device: str | None = None,
         progress: Stages | None = None,
     ) -> Self:
-        """Make an index of photos, or bring one up to date: :meth:`start`, then :meth:`add`."""
+        """Make an index of photos, or bring one up to date: :meth:`start`, then :meth:`add`.
+
+        What is left out is named on standard error, as by ``knowclip index``.
+        """
         for place in _places(photos):
             existing(Path(place), "photos")
         if not is_index(Path(folder)):
             refuse_empty(_places(photos))  # before an index is made for nothing
-        index = cls.start(folder, model=model, device=device)
-        index.add(photos, progress=progress)
+        with _shown(progress) as told:
+            told("loading the model", 0, None)
+            index = cls.start(folder, model=model, device=device)
+            added = index.add(photos, progress=told)
+        console = Screen(stderr=True)
+        for line in added.lines():
+            console.print(line)
         return index
 
     @classmethod
@@ -197,7 +206,8 @@ class Index:
         Args:
             photos: A folder, a photo, or several.
             prune: Forget the photos that have gone, which are kept otherwise: a drive may come back.
-            progress: Told what is being done, how much of it is done, and of how much.
+            progress: Told what is being done, how much of it is done, and of how much; by default that is
+                shown on standard error.
 
         Returns:
             What became of each photo.
@@ -208,12 +218,12 @@ class Index:
         from knowclip.search.indexing import add_photos
 
         refuse_empty(_places(photos), before=self._store.paths(missing=False))  # before the model is loaded
-        with locked(self.folder, doing=DOING):
-            added = add_photos(self._store, self.encoder, _places(photos), progress=progress)
+        with locked(self.folder, doing=DOING), _shown(progress) as told:
+            added = add_photos(self._store, self.encoder, _places(photos), progress=told)
             if prune:
                 with self._store.changing():
                     added.pruned = self._store.prune()
-            self._nearest = NearestImages(self._store, save=True, progress=progress)
+            self._nearest = NearestImages(self._store, save=True, progress=told)
         self._collection = None
         return added
 
@@ -308,6 +318,11 @@ class Index:
 def _is_empty(folder: Path) -> bool:
     with closing(Store(folder)) as store:
         return store.is_empty
+
+
+def _shown(progress: Stages | None) -> AbstractContextManager[Stages]:
+    """What is told of progress: the caller's, or bars and lines of our own."""
+    return stages() if progress is None else nullcontext(progress)
 
 
 def _places(photos: Places) -> list[str | os.PathLike[str]]:

@@ -11,9 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from knowclip.console.counts import by_reason, named, read_line
 from knowclip.console.progress import Stages
 from knowclip.data.images.decoding import prepared
 from knowclip.search.encoder import Encoder
+from knowclip.search.found import printable
 from knowclip.search.scan import UNREADABLE, FileState, Listing, PhotoFile, digest, is_below, list_photos
 from knowclip.search.store import Store
 from knowclip.types import ImageRef
@@ -56,6 +58,17 @@ class Added:
     def skipped(self) -> Counter[str]:
         """Reason -> number of files that are not in the index."""
         return Counter({UNREADABLE: len(self.unreadable)}) + self.others
+
+    def lines(self) -> list[str]:
+        """For a person: by name what is not as one may think, and counts that add up to the files read."""
+        outcomes = {name: count for name, count in self.outcomes.items() if name != COPY}
+        moved = [f"{source} -> {path}" for source, path in self.moved]
+        told = {"skipped": [*self.unreadable.values()], "moved": moved, "gone": self.gone}
+        return [
+            *(line for what, all in told.items() for line in named([*map(printable, all)], ahead=what)),
+            *([by_reason(dict(sorted(outcomes.items())))] if outcomes else []),
+            read_line(sum(outcomes.values()), self.skipped, merged=self.outcomes[COPY], what="files"),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class Monitor:
         while not stop.wait(_BEAT):
             step, now = self._step, time.perf_counter()
             if step is not None and now - self._heard > _SILENCE:
-                self.say(f"step {step + 1:,}/{self._steps:,}: {duration(now - self._last)} so far")
+                self.say(f"step {step + 1:,}/{self._steps:,}: under way for {duration(now - self._last)}")
 
     def __enter__(self) -> Self:
         self._progress.start()

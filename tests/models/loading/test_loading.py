@@ -161,6 +161,7 @@ def test_an_architecture_alone_lists_its_tags(tiny):
     ("name", "message"),
     [
         ("ViT-B-33/openai", r"'ViT-B-33/openai' is no file.*did you mean .*ViT-B-32"),
+        ("lite0", r"'lite0' is no file.*did you mean lite0-minilm"),
         ("runs/demo/absent", r"'runs/demo/absent' is no file.*open_clip.list_models"),
         ("absent.pt", r"'absent.pt' is no file"),
     ],
@@ -168,6 +169,15 @@ def test_an_architecture_alone_lists_its_tags(tiny):
 def test_an_unknown_name_or_path_is_named_and_near_names_suggested(name, message):
     with pytest.raises(ValueError, match=message):
         load(name)
+
+
+def test_without_a_connection_what_needs_none_is_named(monkeypatch):
+    def lost(*args, **options):
+        raise OSError("no connection")
+
+    monkeypatch.setattr("knowclip.models.loading.load.download_pretrained", lost)
+    with pytest.raises(ValueError, match="there are scenes-base, lite0-minilm and your own files"):
+        load("ViT-B-32/openai")
 
 
 def test_a_folder_does_not_hide_an_architecture(tiny, tmp_path, monkeypatch):

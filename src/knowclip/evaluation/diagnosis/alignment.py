@@ -5,14 +5,13 @@ Shape legend: n questions, D embedding width.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from knowclip.evaluation.diagnosis.fitting import Split, best_state
+from knowclip.evaluation.diagnosis.fitting import Fit, Split
 from knowclip.models.projection import LinearMap
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 SCALE = 100.0
 """CLIP's largest temperature: the two cosines differ little."""
-STEPS, CHECK = 1000, 50
+STEPS, CHECK = 500, 50
 BATCH = 1024
 """With half of it the map of the demo's roles never left the identity."""
 RATES = (1e-3, 1e-2)
@@ -53,43 +52,37 @@ def best_map(
     Of every learning rate and step the one that is most often right on ``split.held``, the identity included.
     """
     held = [features[split.held] for features in (images, captions, swaps)]
-    mapped = LinearMap(images.shape[1])
-    best, chosen = _accuracy(mapped, *held), copy.deepcopy(mapped.state_dict())
+    best = LinearMap(images.shape[1])
+    score = _accuracy(best, *held)
     for lr in RATES:
-        torch.manual_seed(seed)
-        score, state = _fit_one([images, captions, swaps], held, split.rows, lr=lr)
-        if score > best:
-            best, chosen = score, state
-    mapped.load_state_dict(chosen)
-    return mapped
+        fitted = _fitted([images, captions, swaps], held, split.rows, lr=lr, seed=seed)
+        if fitted.best > score:
+            score, best = fitted.best, fitted.chosen()
+    return best
 
 
-def _fit_one(
-    fitted: Sequence[Float[Tensor, "n D"]],
+def _fitted(
+    features: Sequence[Float[Tensor, "n D"]],
     held: Sequence[Float[Tensor, "m D"]],
-    chosen: Int[Tensor, " k"],
+    rows: Int[Tensor, " k"],
     *,
     lr: float,
-) -> tuple[float, dict[str, Tensor]]:
-    """The best accuracy on ``held`` at one rate, and the map that has it."""
-    mapped = LinearMap(fitted[0].shape[1])
+    seed: int,
+) -> Fit[LinearMap]:
+    """A map fitted at one rate."""
+    mapped = LinearMap(features[0].shape[1])
 
     def loss(rows: Int[Tensor, " B"]) -> Tensor:
-        images, captions, swaps = (part[rows] for part in fitted)
+        images, captions, swaps = (part[rows] for part in features)
         return F.softplus(-SCALE * margins(images, captions, swaps, mapped)).mean()
 
+    def score() -> float:
+        return _accuracy(mapped, *held)
+
+    fit = Fit(mapped, loss, score, rows, lr=lr, steps=STEPS, batch=BATCH, seed=seed)
     # no patience: accuracy stands still for hundreds of steps before it rises
-    return best_state(
-        mapped,
-        loss,
-        lambda: _accuracy(mapped, *held),
-        chosen,
-        lr=lr,
-        steps=STEPS,
-        batch=BATCH,
-        check=CHECK,
-        patience=None,
-    )
+    fit.go_on(until=STEPS, check=CHECK, patience=None)
+    return fit
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+Fitted = TypeVar("Fitted", bound=nn.Module)
 HELD_OUT = 0.2
 """Share of the training part's images that penalty and step are chosen on; the test part never is."""
 PENALTIES = (1e-4, 1e-3)
 STEPS, CHECK, PATIENCE = 400, 50, 3
+TRIED = 150
+"""Steps with each penalty before one is chosen."""
 BATCH, TOKEN_BATCH = 1024, 256
 """Questions a step: of tokens fewer, each costs as much as there are tokens."""
 LR, TOKEN_LR = 0.02, 0.01
@@ -66,6 +69,8 @@ def fit(
 ) -> nn.Module:
     """The probe, of every penalty and step, that answers the most held-out questions.
 
+    Each penalty has ``TRIED`` steps, and the best of them goes on alone.
+
     Args:
         make: a new probe; called once a penalty, after seeding.
         inputs: what it reads.
@@ -75,75 +80,90 @@ def fit(
         lr: of Adam, falling to 0 along a cosine.
         batch: questions a step.
     """
-    best, chosen = -1.0, None
-    for penalty in PENALTIES:
+
+    def begun(penalty: float) -> Fit[nn.Module]:
         torch.manual_seed(seed)
         probe = make()
-        score, state = _fit_one(probe, inputs, asked, split, penalty=penalty, lr=lr, batch=batch)
-        if score > best:
-            best, chosen = score, state
-    probe = make()
-    probe.load_state_dict(chosen or {})
-    return probe.eval()
+
+        def loss(rows: Int[Tensor, " B"]) -> Tensor:
+            told = F.softplus(-probe(inputs.take(rows), asked[rows])).mean()
+            return told + penalty * sum(weights.square().sum() for weights in probe.parameters())
+
+        def score() -> float:
+            return float((answer(probe, inputs, asked, split.held) > 0).float().mean())
+
+        return Fit(probe, loss, score, split.rows, lr=lr, steps=STEPS, batch=batch, seed=seed)
+
+    fits = [begun(penalty) for penalty in PENALTIES]
+    for each in fits:
+        each.go_on(until=min(TRIED, STEPS), check=CHECK, patience=PATIENCE)
+    best = max(fits, key=lambda each: each.best)
+    best.go_on(until=STEPS, check=CHECK, patience=PATIENCE)
+    return best.chosen().eval()
 
 
-def _fit_one(
-    probe: nn.Module, inputs: Inputs, asked: Asked, split: Split, *, penalty: float, lr: float, batch: int
-) -> tuple[float, dict[str, Tensor]]:
-    def loss(rows: Int[Tensor, " B"]) -> Tensor:
-        told = F.softplus(-probe(inputs.take(rows), asked[rows])).mean()
-        return told + penalty * sum(weights.square().sum() for weights in probe.parameters())
-
-    def score() -> float:
-        return float((answer(probe, inputs, asked, split.held) > 0).float().mean())
-
-    return best_state(
-        probe, loss, score, split.rows, lr=lr, steps=STEPS, batch=batch, check=CHECK, patience=PATIENCE
-    )
-
-
-def best_state(
-    module: nn.Module,
-    loss: Callable[[Int[Tensor, " B"]], Tensor],
-    score: Callable[[], float],
-    rows: Int[Tensor, " k"],
-    *,
-    lr: float,
-    steps: int,
-    batch: int,
-    check: int,
-    patience: int | None,
-) -> tuple[float, dict[str, Tensor]]:
-    """Train a small module, and return its highest score with the weights that have it.
+class Fit(Generic[Fitted]):
+    """A small module in training, and the weights with which it scored best.
 
     Args:
-        module: Left with the weights of the last step.
-        loss: Of questions.
-        score: On those held out, asked every ``check`` steps.
-        rows: Questions to draw from.
-        lr: Of Adam, falling to 0 along a cosine.
-        steps: At most.
-        batch: Questions a step.
-        check: Steps between two scores.
-        patience: Scores without a better one after which it ends; None: it does not.
+        module: trained in place.
+        loss: of questions.
+        score: on those held out.
+        rows: questions to draw from.
+        lr: of Adam, falling to 0 along a cosine.
+        steps: of the cosine.
+        batch: questions a step.
+        seed: of what is drawn.
     """
-    optimizer = torch.optim.Adam(module.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    best, state, waited = -1.0, copy.deepcopy(module.state_dict()), 0
-    for step in range(1, steps + 1):
-        told = loss(rows[torch.randint(len(rows), (min(batch, len(rows)),))])
-        optimizer.zero_grad()
-        told.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if step % check == 0:
-            found = score()
-            waited = 0 if found > best else waited + 1
-            if found > best:
-                best, state = found, copy.deepcopy(module.state_dict())
-            if waited == patience:
-                break
-    return best, state
+
+    def __init__(
+        self,
+        module: Fitted,
+        loss: Callable[[Int[Tensor, " B"]], Tensor],
+        score: Callable[[], float],
+        rows: Int[Tensor, " k"],
+        *,
+        lr: float,
+        steps: int,
+        batch: int,
+        seed: int,
+    ) -> None:
+        self.best = -1.0
+        self._module, self._loss, self._score, self._rows = module, loss, score, rows
+        self._optimizer = torch.optim.Adam(module.parameters(), lr=lr)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
+        self._drawn = (min(batch, len(rows)),)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._state, self._waited, self._step = copy.deepcopy(module.state_dict()), 0, 0
+
+    def go_on(self, *, until: int, check: int, patience: int | None) -> None:
+        """Train to a step, or until it has not scored better for so many checks.
+
+        Args:
+            until: counted from the first.
+            check: steps between two scores.
+            patience: scores without a better one after which it ends; None: it does not.
+        """
+        while self._step < until and self._waited != patience:
+            rows = self._rows[torch.randint(len(self._rows), self._drawn, generator=self._generator)]
+            told = self._loss(rows)
+            self._optimizer.zero_grad()
+            told.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._schedule.step()
+            self._step += 1
+            if self._step % check == 0:
+                self._note(self._score())
+
+    def _note(self, found: float) -> None:
+        self._waited = 0 if found > self.best else self._waited + 1
+        if found > self.best:
+            self.best, self._state = found, copy.deepcopy(self._module.state_dict())
+
+    def chosen(self) -> Fitted:
+        """The module with the weights that scored best; those it began with where none was scored."""
+        self._module.load_state_dict(self._state)
+        return self._module
 
 
 @torch.no_grad()

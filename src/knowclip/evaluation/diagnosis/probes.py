@@ -1,6 +1,7 @@
 """Small readers that are asked who has what: linear in a pooled embedding, or pooling tokens by attention.
 
-Shape legend: B batch, n questions, H holders, P properties, R rank, D embedding width, L tokens, W width.
+Shape legend: B batch, K holders asked of a vector, H holders, P properties, R rank, D embedding width,
+L tokens, W their width.
 """
 
 from __future__ import annotations
@@ -64,19 +65,17 @@ class Read(nn.Module):
         self.maps = nn.Parameter(torch.randn(holders, RANK, width) * 0.1 * width**-0.5)
         self.codes = nn.Parameter(torch.randn(properties, RANK))
 
-    def forward(
-        self, first: Float[Tensor, "B D"], second: Float[Tensor, "B D"], asked: Asked
-    ) -> Float[Tensor, " B"]:
-        """Logits of B questions, ``first`` and ``second`` being where their two holders are read."""
-        said = self._of(first, asked.holders[:, 0]) - self._of(second, asked.holders[:, 1])
-        return (said * (self.codes[asked.properties[:, 0]] - self.codes[asked.properties[:, 1]])).sum(1)
-
-    def _of(self, vectors: Float[Tensor, "B D"], holders: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
-        """``U_h x`` of each vector and its holder."""
+    def of(self, vectors: Float[Tensor, "B D"], holders: Int[Tensor, "B K"]) -> Float[Tensor, "B K {RANK}"]:
+        """``U_h x`` of each vector and its K holders."""
         if len(self.maps) > FEW_HOLDERS:
-            return torch.einsum("brd,bd->br", self.maps.index_select(0, holders), vectors)
+            return torch.einsum("bkrd,bd->bkr", self.maps[holders], vectors)
         every = (vectors @ self.maps.flatten(0, 1).T).view(-1, *self.maps.shape[:2])
-        return every[torch.arange(len(vectors)), holders]
+        return every[torch.arange(len(vectors))[:, None], holders]
+
+    def forward(self, said: Float[Tensor, "B 2 {RANK}"], asked: Asked) -> Float[Tensor, " B"]:
+        """Logits of B questions, of what is said of their two holders."""
+        first, second = self.codes[asked.properties].unbind(1)
+        return ((said[:, 0] - said[:, 1]) * (first - second)).sum(1)
 
 
 class PooledProbe(nn.Module):
@@ -88,7 +87,7 @@ class PooledProbe(nn.Module):
 
     def forward(self, pooled: Float[Tensor, "B D"], asked: Asked) -> Float[Tensor, " B"]:
         """Logits of B questions: positive, the caption; negative, its swap."""
-        return self.read(pooled, pooled, asked)
+        return self.read(self.read.of(pooled, asked.holders), asked)
 
 
 class TokenProbe(nn.Module):
@@ -115,12 +114,13 @@ class TokenProbe(nn.Module):
         values, mask = tokens
         if len(self.places):
             values = values + self.places[: values.shape[1]]
-        first, second = (self._found(values, mask, asked.holders[:, side]) for side in (0, 1))
-        return self.read(first, second, asked)
+        found = self._found(values, mask, asked.holders).flatten(0, 1)
+        said = self.read.of(found, asked.holders.flatten()[:, None])
+        return self.read(said.view(len(values), 2, -1), asked)
 
     def _found(
-        self, values: Float[Tensor, "B L W"], mask: Bool[Tensor, "B L"], holders: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B W"]:
-        scores = torch.einsum("blw,bw->bl", values, self.queries.index_select(0, holders))
-        weights = scores.masked_fill(~mask, float("-inf")).softmax(1)
-        return torch.einsum("bl,blw->bw", weights, values)
+        self, values: Float[Tensor, "B L W"], mask: Bool[Tensor, "B L"], holders: Int[Tensor, "B 2"]
+    ) -> Float[Tensor, "B 2 W"]:
+        """What stands where each of the two holders is; both in one pass over the tokens, which are many."""
+        scores = self.queries[holders] @ values.mT
+        return scores.masked_fill(~mask[:, None], float("-inf")).softmax(2) @ values

@@ -170,7 +170,8 @@ def abilities(summary: Mapping[str, Any], theme: Theme) -> bytes:
     points = summary["abilities"]["runs"]
     figure, (axes,) = figure_of(5.0, theme)
     front = sorted((100 * p["general"], 100 * p["compositional"]) for p in points.values() if p["front"])
-    axes.plot(*zip(*front, strict=True), color=theme.ink, lw=1, ls=(0, (2, 2)), label="front")
+    if len(front) > 1:
+        axes.plot(*zip(*front, strict=True), color=theme.ink, lw=1, ls=(0, (2, 2)), label="front")
     for run, colour in run_colours(summary, theme).items():
         x, y = 100 * points[run]["general"], 100 * points[run]["compositional"]
         axes.plot(x, y, "o", color=colour, ms=10, clip_on=False)

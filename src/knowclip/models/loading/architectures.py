@@ -6,7 +6,6 @@ import json
 import math
 from contextlib import nullcontext
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import nn
 from knowclip.console.quiet import quiet_transformers
 from knowclip.models import preprocessing
 from knowclip.models.loading.checkpoints import COMPUTED
+from knowclip.models.loading.names import near
 from knowclip.models.loading.weight_files import read_json
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -47,6 +47,14 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())
 
 
+def offline_names() -> list[str]:
+    """Name the models whose weights need no download: of checkpoints here and of packages."""
+    of_packages = [
+        name for name in own_names() if "package:" in (_FOLDER / f"{name}.json").read_text("utf-8")
+    ]
+    return [*shipped_names(), *of_packages]
+
+
 def architecture(name: str) -> Architecture:
     """Return the architecture of that name, ours or open_clip's.
 
@@ -56,8 +64,8 @@ def architecture(name: str) -> Architecture:
     if name in own_names():
         return read_json(_FOLDER / f"{name}.json")
     if name not in names():
-        near = get_close_matches(name.partition("/")[0], [*shipped_names(), *names()], n=4)
-        hint = f"did you mean {', '.join(near)}?" if near else "open_clip.list_models() has the names"
+        meant = near(name.partition("/")[0], [*shipped_names(), *names()])
+        hint = f"did you mean {', '.join(meant)}?" if meant else "open_clip.list_models() has the names"
         raise ValueError(f"{name!r} is no file, no folder and no architecture; {hint}")
     model_cfg = open_clip.get_model_config(name)
     if lacking := sorted(_PARTS - set(model_cfg)):

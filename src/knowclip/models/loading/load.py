@@ -194,7 +194,7 @@ def _from_tag(name: str, tag: str, activation: Activation | None) -> DualEncoder
         raise ValueError(
             f"the weights {name}/{tag} cannot be downloaded ({reason}): get their file where there is a "
             "connection, and give that file in place of the name (in a recipe model.name=FILE). Without a "
-            f"connection there are {', '.join(shipped_names())} and your own files"
+            f"connection there are {', '.join(architectures.offline_names())} and your own files"
         ) from error
     architecture = architectures.architecture(name)
     architecture["model_cfg"]["quick_gelu"] = tag_cfg.get("quick_gelu", False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 OPEN_CLIP_CONFIGS = ("open_clip_config.json", "knowclip_config.json")
@@ -24,3 +26,9 @@ NONE_OF_THEM = (
 def may_be_model(folder: Path) -> bool:
     """Whether a folder holds what a checkpoint or a run has; whether it can be loaded is told then."""
     return any((folder / name).exists() for name in OF_MODELS)
+
+
+def near(name: str, known: Sequence[str]) -> list[str]:
+    """The names that a person may have meant: those that begin so, and those with nearly the same letters."""
+    begin = [other for other in known if name and other.startswith(name)]
+    return list(dict.fromkeys([*begin, *get_close_matches(name, known, n=4)]))[:4]
