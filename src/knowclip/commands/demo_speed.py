@@ -1,8 +1,8 @@
 """How long the demo will take here: a training step is timed for two seconds, and the rest follows from it.
 
-Basis: the parts of the demo were measured in CPU seconds, one thread, on an AMD EPYC that multiplies bf16 in
-hardware (``avx512_bf16``). The steps of a training cost a fixed number of the step that is timed here, in
-either precision; what reads, draws, parses and measures is taken to be as fast as there.
+Basis: the parts of the demo were measured on two cores of an AMD EPYC that multiplies bf16 in hardware
+(``avx512_bf16``). The steps of a training cost a fixed number of the step that is timed here, in either
+precision; what reads, draws, parses and measures is taken to be as fast as there.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ TIMED = 2.0
 PAIRS = 256
 CAPTION = "a red horse is riding a blue astronaut"
 
-COST = {"clip": 1.4, "negclip": 2.9}
-"""CPU seconds of a method's steps on 256 pairs, loading and collating included, over those of the timed one:
-.68 and 1.54 over .48 in bf16, .89 and 1.64 over .63 in fp32 (``benchmarks/loader.py``)."""
+COST = {"clip": 1.5, "negclip": 3.4}
+"""Seconds of a method's steps on 256 pairs, loading and collating included, over those of the timed one: .42
+and 1.00 over .28 in bf16, .52 and 1.09 over .36 in fp32. One thread has 1.4 and 2.9: batches of 64 keep two
+less busy."""
 DRAWN = 0.005
-"""CPU seconds to draw a scene, parse its caption and those of its negatives, and cache its pixels."""
+"""CPU seconds, of all cores, to draw a scene, cache its pixels, and parse its caption and its negatives."""
 PAIR_OF_RUNS = 65.0
-"""CPU seconds to validate and measure what one seed has trained."""
+"""Seconds to validate and measure what one seed has trained; little of it is for two cores."""
 ONCE = 60.0
-"""CPU seconds of imports, the base's own measurement, the text-only control and the report."""
+"""Seconds of imports, the base's own measurement, the text-only control and the report, likewise."""
 
 
 def step_seconds(base: str, *, precision: str, timed: float = TIMED) -> float:
@@ -73,7 +74,7 @@ def expected_minutes(step: float, recipes: Sequence[Recipe], *, seeds: int, scen
     trained = (
         seeds * step * sum(COST[recipe.method.name] * _timed_steps(recipe, scenes) for recipe in recipes)
     )
-    return (trained + (ONCE + scenes * DRAWN + seeds * PAIR_OF_RUNS) / cores) / 60
+    return (trained + ONCE + scenes * DRAWN / cores + seeds * PAIR_OF_RUNS) / 60
 
 
 def others_work(load: float | None = None) -> str:
