@@ -81,6 +81,7 @@ def read_onnx_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+@torch.no_grad()  # nothing is traced for gradients
 def _export(
     tower: nn.Module, example: Tensor, axes: dict[int, str], path: Path, names: tuple[str, str]
 ) -> None:

@@ -91,7 +91,9 @@ def test_one_caption_per_image_drawn_anew_each_epoch():
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="at least one example"):
         CaptionDataset([], load_image=lambda i: torch.tensor(i))
-    with pytest.raises(ValueError, match="none of the 12 examples has a negative"):
+    with pytest.raises(
+        ValueError, match=r"none of the 12 examples has a negative, .*such as .*data\.train\.caption_column\?"
+    ):
         dataset(examples(negatives=()), negatives_per_caption=1)
     with pytest.raises(ValueError, match="'some' is neither 'all' nor 'one'"):
         dataset(captions_per_image="some")

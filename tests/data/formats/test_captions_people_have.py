@@ -315,9 +315,20 @@ def test_a_column_that_is_guessed_is_told_once(name, notes, capsys) -> None:
     assert capsys.readouterr().err == f"{path}: the image is its column 'photo'\n"
     path = write("named" + path.suffix, rows[name].replace("caption_2", "part"))
     assert texts(path)[0] == ["a dog"]
-    assert f"{path}: the caption is its column 'title'\n" in capsys.readouterr().err
+    assert f"{path}: the caption is its column 'title' (not used: 'part')\n" in capsys.readouterr().err
     path = write("plain" + path.suffix, rows[name].replace("photo", "image").replace("title", "caption_1"))
     assert len(texts(path)[0]) == 2 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("header", ["Img;alt text", "File Name;Alt-Text", "img;prompt"])
+def test_names_of_columns_may_be_written_as_people_write_them(header: str) -> None:
+    assert said(write("own.csv", f"id;{header}\n7;a.jpg;a dog\n")) == ["a dog"]
+
+
+def test_a_blogs_title_beside_its_alternative_text_is_asked_about() -> None:
+    path = write("export.csv", "id,img,title,alt_text\n7,a.jpg,Summer,a dog on a beach\n")
+    with pytest.raises(ValueError, match="Each of 'title', 'alt_text' may be meant"):
+        said(path)
 
 
 def test_a_column_with_a_typo_is_told_with_the_nearest() -> None:

@@ -82,7 +82,8 @@ class CaptionDataset(Dataset[Item]):
         if negatives_per_caption and not any(example.negatives for example in examples):
             raise ValueError(
                 f"negatives_per_caption={negatives_per_caption}, but none of the {len(examples):,} examples "
-                "has a negative, and captions that name no relation or attribute give none: bring others, or "
+                "has a negative, and captions that name no relation or attribute give none, such as "
+                f"{examples[0].caption!r}: bring others (of another column, data.train.caption_column?), or "
                 "ask for 0 (in a recipe data.negatives.per_caption=0)"
             )
         self.examples = examples

@@ -38,7 +38,19 @@ IMAGE_COLUMNS = (
 """Names of image columns: the second row is looked at where the first has none."""
 CAPTION_COLUMNS = (
     ("caption", "title", "text"),
-    ("captions", "comment", "sentence", "sentences", "description", "raw"),
+    (
+        "captions",
+        "comment",
+        "sentence",
+        "sentences",
+        "description",
+        "raw",
+        "alt",
+        "alt_text",
+        "image_caption",
+        "image_description",
+        "prompt",
+    ),
 )
 """Names of caption columns: beside ``caption`` the second row is not looked at; else two are too many."""
 NEGATIVE_COLUMNS = ("neg_caption", "neg_captions", "negative", "negatives", "negative_caption")
@@ -80,23 +92,37 @@ def choose(names: Sequence[str], options: Options, path: Path | str) -> Columns:
     for given, role in ((options.key_column, "key"), (options.split_column, "split")):
         if given is not None and given not in names:
             raise _refusal(names, given, (), role, path)
-    folded = {name.casefold(): name for name in names}
+    folded = {_plain(name): name for name in names}
     negatives = next((folded[name] for name in NEGATIVE_COLUMNS if name in folded), None)
-    _tell_guessed(captions if options.caption_column is None else (), "caption", path)
-    _tell_guessed((image,) if image and options.image_column is None else (), "image", path)
-    return Columns(
+    columns = Columns(
         image, captions, options.key_column, negatives, options.split_column or folded.get(SPLIT_COLUMN)
     )
+    if options.caption_column is None:
+        _tell_guessed(captions, "caption", path, others=_unused(names, columns))
+    if image and options.image_column is None:
+        _tell_guessed((image,), "image", path)
+    return columns
 
 
-def _tell_guessed(names: Sequence[str], role: str, path: Path | str) -> None:
-    """Log which columns are taken, where they are not called by their role."""
+def _unused(names: Sequence[str], columns: Columns) -> list[str]:
+    used = {columns.image, *columns.captions, columns.key, columns.negatives, columns.split}
+    return [name for name in names if name not in used]
+
+
+def _tell_guessed(names: Sequence[str], role: str, path: Path | str, others: Sequence[str] = ()) -> None:
+    """Log which columns are taken, where they are not called by their role, and which might be meant."""
     if any(_stem(name) != role for name in names):
-        _log.info("%s: the %s is its column %s", path, role, some([*map(repr, names)]))
+        beside = f" (not used: {some([*map(repr, others)])})" if others else ""
+        _log.info("%s: the %s is its column %s%s", path, role, some([*map(repr, names)]), beside)
+
+
+def _plain(name: str) -> str:
+    """``File Name`` as ``file_name``."""
+    return re.sub(r"[ _-]+", "_", name.casefold())
 
 
 def _stem(name: str) -> str:
-    return _NUMBERED.sub("", name.casefold())
+    return _NUMBERED.sub("", _plain(name))
 
 
 def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, options: Options) -> None:
@@ -117,7 +143,7 @@ def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, option
 
 def guessable(names: Sequence[str]) -> bool:
     """Whether the names look like a header: an image column and captions, be it one of each or more."""
-    images = any(name.casefold() in tier for name in names for tier in IMAGE_COLUMNS)
+    images = any(_plain(name) in tier for name in names for tier in IMAGE_COLUMNS)
     return images and any(_stem(name) in tier for name in names for tier in CAPTION_COLUMNS)
 
 
@@ -142,7 +168,7 @@ def _one(
     required: bool = True,
 ) -> str | None:
     """Name the one column that is meant."""
-    tiers = [[name for name in names if name.casefold() in tier] for tier in known]
+    tiers = [[name for name in names if _plain(name) in tier] for tier in known]
     found = (
         [name for name in names if name == given]
         if given is not None
