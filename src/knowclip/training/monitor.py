@@ -144,7 +144,7 @@ class Monitor:
         """Say that a step goes on, where it takes long; a validation says so itself."""
         while not stop.wait(_BEAT):
             step, now = self._step, time.perf_counter()
-            if step is not None and now - self._heard > _SILENCE:
+            if step is not None and now - self._heard > _SILENCE - _BEAT:
                 self.say(f"step {step + 1:,}/{self._steps:,}: under way for {duration(now - self._last)}")
 
     def __enter__(self) -> Self:

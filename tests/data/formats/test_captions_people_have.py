@@ -40,6 +40,7 @@ def notes() -> Iterator[None]:
     """What a command sees: ``quieten`` as the console entry calls it, undone again."""
     own = logging.getLogger("knowclip")
     before = own.level, [*own.handlers], [*warnings.filters], warnings.formatwarning
+    own.handlers = []  # one that another test left has told things already
     quieten()
     yield
     own.setLevel(before[0])
