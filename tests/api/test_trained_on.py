@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import warnings
@@ -15,7 +16,7 @@ import knowclip
 from knowclip.api.trained_on import HELD_OUT, seen, write_held_out
 from knowclip.commands.train import command as train
 from knowclip.data.captions.read import read_captions
-from knowclip.types import Example, ImageRef
+from knowclip.types import Example, ImageRef, Negative
 
 ARCHITECTURE = {
     "model_cfg": {
@@ -65,6 +66,17 @@ def test_the_photos_held_out_are_a_table_that_names_itself(
     train(str(run / "recipe.yaml"), ["train.steps=3"], resume=True)
     told = capsys.readouterr().err
     assert f"knowclip evaluate '{run}' --data '{run / HELD_OUT}'" in told.replace("\n", "")
+
+
+def test_negatives_that_were_made_for_validation_are_none_of_the_photos_held_out(tmp_path: Path) -> None:
+    """``evaluate`` makes its own of every kind; those that a caption brought are the caption's."""
+    image = ImageRef(tmp_path / "1.png")
+    made, given = Negative("a cat", "object_replacement"), Negative("a bird", "given")
+    write_held_out(tmp_path, [Example("1", "1", image, "a dog", negatives=(made,))])
+    assert (tmp_path / HELD_OUT).read_text().splitlines()[0] == "image,caption"
+    write_held_out(tmp_path, [Example("1", "1", image, "a dog", negatives=(made, given))])
+    (line,) = csv.DictReader((tmp_path / HELD_OUT).open())
+    assert json.loads(line["neg_caption"]) == ["a bird"]
 
 
 def test_regions_are_no_table(run: Path, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
+
+from knowclip.data.formats.pairs import GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,12 +19,19 @@ HELD_OUT = "held_out.csv"
 
 
 def write_held_out(run: Path, examples: Sequence[Example]) -> None:
-    """Write the pairs that a run is judged by as a table that every command reads; none of regions."""
+    """Write the pairs that a run is judged by as a table that every command reads; none of regions.
+
+    Of negatives those that the captions brought go with them: who measures makes others, of all kinds.
+    """
     if any(example.image.box is not None for example in examples):
         return
     from knowclip.data.captions.selection import write_table
 
-    write_table(run / HELD_OUT, examples)
+    write_table(run / HELD_OUT, map(_as_brought, examples))
+
+
+def _as_brought(example: Example) -> Example:
+    return replace(example, negatives=tuple(each for each in example.negatives if each.kind == GIVEN))
 
 
 def seen(model: str | Path, images: Iterable[ImageRef]) -> str | None:
