@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from knowclip.console.counts import some
-from knowclip.models.loading.names import BEST, NONE_OF_THEM, RANDOM, may_be_model, near
+from knowclip.models.loading.names import BEST, NONE_OF_THEM, RANDOM, may_be_model, near, of_package
 from knowclip.preflight.machine import DEVICES, beside, one_of, require
 from knowclip.preflight.untrained import tell_untrained
 
@@ -105,7 +105,7 @@ def _check_weights(name: str, pretrained: str | None, told: str, weights_key: st
             f"{told} brings the weights of its towers and knows no {setting}{pretrained}: set {setting}null"
             f" (or {setting}{RANDOM}, or a file of weights)"
         )
-    elif "package:" in (MODELS / "architectures" / f"{name}.json").read_text(encoding="utf-8"):
+    elif of_package(MODELS / "architectures" / f"{name}.json"):
         require("photos", f"{name}'s towers")
 
 

@@ -136,7 +136,7 @@ def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, option
             )
         return
     for name in names:
-        if name.casefold() in UNUSED_COLUMNS:
+        if _plain(name) in UNUSED_COLUMNS:
             used = f"; the negatives of its column {columns.negatives!r} are" if columns.negatives else ""
             warnings.warn(f"{path}: its column {name!r} (similar images) is not used{used}", stacklevel=2)
 

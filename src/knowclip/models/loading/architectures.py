@@ -16,7 +16,7 @@ from torch import nn
 from knowclip.console.quiet import quiet_transformers
 from knowclip.models import preprocessing
 from knowclip.models.loading.checkpoints import COMPUTED
-from knowclip.models.loading.names import near
+from knowclip.models.loading.names import near, of_package
 from knowclip.models.loading.weight_files import read_json
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -49,10 +49,7 @@ def shipped_names() -> list[str]:
 
 def offline_names() -> list[str]:
     """Name the models whose weights need no download: of checkpoints here and of packages."""
-    of_packages = [
-        name for name in own_names() if "package:" in (_FOLDER / f"{name}.json").read_text("utf-8")
-    ]
-    return [*shipped_names(), *of_packages]
+    return [*shipped_names(), *(name for name in own_names() if of_package(_FOLDER / f"{name}.json"))]
 
 
 def architecture(name: str) -> Architecture:

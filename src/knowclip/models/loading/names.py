@@ -32,3 +32,8 @@ def near(name: str, known: Sequence[str]) -> list[str]:
     """The names that a person may have meant: those that begin so, and those with nearly the same letters."""
     begin = [other for other in known if name and other.startswith(name)]
     return list(dict.fromkeys([*begin, *get_close_matches(name, known, n=4)]))[:4]
+
+
+def of_package(architecture: Path) -> bool:
+    """Whether the file of an architecture names weights that a Python package holds."""
+    return "package:" in architecture.read_text(encoding="utf-8")
