@@ -8,6 +8,8 @@ from typing import Any
 from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 
+from knowclip.console.spelling import command_with
+
 
 class _PlainFlags:
     """Writes ``--json`` where typer would write ``--json <bool>``: nothing is to follow it."""
@@ -24,7 +26,12 @@ class _PlainFlags:
 
 
 class Command(_PlainFlags, TyperCommand):
-    """A command of typer's."""
+    """A command of typer's; messages spell options as it does."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        with command_with({param.name for param in self.params if param.name}):
+            return super().invoke(ctx)
 
 
 class Group(_PlainFlags, TyperGroup):

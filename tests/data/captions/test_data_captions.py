@@ -195,7 +195,7 @@ def test_the_column_of_splits_may_have_another_name(tmp_path, file, content):
         assert example.image_id == row["image"]
     with pytest.raises(ValueError, match="has no split 'c'; it has: a, b"):
         read_captions(path, split="c", split_column="teil")
-    with pytest.raises(ValueError, match=r"did you mean .teil.*data.train.split_column=NAME"):
+    with pytest.raises(ValueError, match=r"did you mean .teil.*: split_column=NAME"):
         read_captions(path, split="a", split_column="tell")
 
 
@@ -236,7 +236,7 @@ def test_missing_images_are_refused_beyond_one_percent(tmp_path):
     found = read_captions(path, allow_missing=True)
     assert len(found.examples) == 4 and found.skipped == {"image not found": 2}
     assert read_captions(path, max_missing=0.34).skipped == found.skipped
-    with pytest.raises(ValueError, match=r"data\.max_unreadable=SHARE"):
+    with pytest.raises(ValueError, match="1 of 3 images"):
         read_captions(path, max_missing=0.33)
 
 
@@ -272,7 +272,7 @@ def test_images_folder_can_be_given(tmp_path):
     make_images(tmp_path / "elsewhere")
     (tmp_path / "text").mkdir()
     path = write(tmp_path / "text" / "deep.csv", "image,caption\na.jpg,hello\n")
-    with pytest.raises(ValueError, match=r"images=\.\.\."):
+    with pytest.raises(ValueError, match=r"images=FOLDER"):
         read_captions(path)
     assert len(read_captions(path, images=tmp_path / "elsewhere").examples) == 1
 

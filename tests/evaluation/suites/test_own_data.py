@@ -62,7 +62,7 @@ def test_columns_of_one_s_own_making_and_a_folder_of_images_elsewhere(flat: None
     Path("eigene.csv").write_text(table)
     arguments = ["flat", "--data", "eigene.csv", "--benchmark", "text_to_image", "--allow-missing"]
     run = CliRunner().invoke(app, arguments)
-    assert "--image-column NAME for evaluate" in str(run.exception)
+    assert "Name the right one: image_column=NAME" in str(run.exception)
     named = ["--image-column", "bild", "--caption-column", "inhalt", "--images", str(photos), "--out", "out"]
     run = CliRunner().invoke(app, [*arguments, *named])
     assert run.exit_code == 0, run.output

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
+from knowclip.console import spelling
 from knowclip.console.counts import TOLERATED_SHARE
 from knowclip.data.formats.broken import Broken
-from knowclip.data.formats.columns import WITH_COLUMNS
 from knowclip.data.formats.pairs import GIVEN, pairs_of
 from knowclip.data.formats.registry import CAPTIONLESS, Source, find, why_none
 from knowclip.data.formats.rows import MALFORMED, Options, Row, fault_of
@@ -161,12 +161,12 @@ def _locate(
     if len(missing) > tolerated * len(names):
         first = next(name for name in names if name not in found)
         looked = ", ".join(dict.fromkeys(str(path.absolute()) for path in (roots if not found else [root])))
+        folder = spelling.option("images", value="FOLDER")
+        without = spelling.allowed("allow_missing", "data.max_unreadable=SHARE") or "leave their rows out"
         raise ValueError(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
-            f"{looked}. {_FETCH if '://' in first else ''}Name their folder (data.train.images=FOLDER or "
-            f"data.val.images=FOLDER for train, --images FOLDER for {WITH_COLUMNS}), or go on "
-            "without them (data.max_unreadable=SHARE for train, --allow-missing for evaluate; elsewhere "
-            "leave their rows out); in Python images=..., allow_missing=True"
+            f"{looked}. {_FETCH if '://' in first else ''}Name their folder{folder and f' ({folder})'}, "
+            f"or go on without them ({without})"
         )
     return found, missing
 

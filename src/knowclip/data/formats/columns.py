@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from knowclip.console import spelling
 from knowclip.console.counts import listed, some
 from knowclip.data.formats.rows import MALFORMED, Options, Row, said
 from knowclip.storage.text_files import IMAGE_SUFFIXES
@@ -59,8 +60,6 @@ Record = tuple[str, Mapping[str, Any] | str | None, str]
 UNUSED_COLUMNS = ("neg_image",)
 """NegCLIP's lists of similar images: batches are drawn otherwise here, and readers are told."""
 SPLIT_COLUMN = "split"
-WITH_COLUMNS = "evaluate, diagnose, select, swaps, align, audit, mine, convert and interpolate"
-"""Commands with ``--image-column``, ``--caption-column``, ``--split-column`` and ``--images``."""
 LISTS = ("captions", "sentences", "raw")
 """Caption columns whose cells may be lists written as text."""
 _NUMBERED = re.compile(r"[ _-]?\d+")
@@ -131,7 +130,8 @@ def tell_unused(names: Sequence[str], columns: Columns, path: Path | str, option
         if columns.image is None and columns.key is None and len(names) > len(columns.captions):
             warnings.warn(
                 f"{path}: none of its columns ({listed(names)}) is known to name images, so each row counts "
-                "as one of its own; name one that says which captions belong together: --key-column NAME",
+                "as one of its own; name one that says which captions belong together: "
+                f"{spelling.option('key_column')}",
                 stacklevel=2,
             )
         return
@@ -190,13 +190,7 @@ def _refusal(
     found: Sequence[str] = (),
 ) -> ValueError:
     wanted = repr(given) if given is not None else " or ".join(map(repr, known))
-    override = {
-        "image": f"data.train.image_column=NAME for train, --image-column NAME for {WITH_COLUMNS}",
-        "caption": "data.train.caption_column=NAME for train, --column NAME for parse and negatives, "
-        f"--caption-column NAME for {WITH_COLUMNS}",
-        "key": "--key-column NAME",
-        "split": f"data.train.split_column=NAME for train, --split-column NAME for {WITH_COLUMNS}",
-    }[role]
+    option = spelling.option(f"{role}_column", *(["column"] if role == "caption" else []))
     image = next((name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
     near = get_close_matches(given or "", names, n=1)
     hint = f" ({image!r} is an image's name: is its first line no header?)." if image else "."
@@ -206,7 +200,7 @@ def _refusal(
     hint += f" Each of {listed(found)} may be meant." if len({*found}) > 1 else ""
     return ValueError(
         f"{path} needs one {role} column, {wanted}, but has {len(found) or 'none'}; its columns are "
-        f"{listed(names)}{hint} Name the right one with {role}_column=... ({override})"
+        f"{listed(names)}{hint} {f'Name the right one: {option}' if option else 'Rename the right one'}"
     )
 
 

@@ -13,13 +13,12 @@ from typing import Any
 from knowclip.data.formats.columns import Record, choose, record_rows, tell_unused
 from knowclip.data.formats.rows import (
     MALFORMED,
-    NO_SPLIT,
     NOT_UTF8,
     Format,
-    NoSplitsError,
     Options,
     Row,
     check_split,
+    no_splits,
     of_split,
 )
 from knowclip.data.formats.tables import read_table
@@ -127,7 +126,7 @@ def _rows(
     columns = choose(names, options, path)
     tell_unused(names, columns, path, options)
     if options.split is not None and columns.split is None:
-        raise NoSplitsError(f"{path} has no field 'split', so it has no split {options.split!r}{NO_SPLIT}")
+        raise no_splits(f"{path} has no field 'split'", options.split)
     return of_split(record_rows(chain(first, records), columns), options.split, Path(path))
 
 

@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from knowclip.console import spelling
 from knowclip.storage.text_files import is_utf8, looks_like
 
 MALFORMED = "malformed record"
 LENGTH = "row of another length than the header"
 NOT_UTF8 = "not UTF-8"
 EMPTY = "empty caption"
-NO_SPLIT = (
-    "; give what tells it that name, or name it (data.train.split_column=NAME for train, --split-column NAME "
-    "for other commands), or ask for none (without --split; in a recipe "
-    "data.train.split=null or data.val.split=null)"
-)
-"""Goes on with what a table without splits answers to the wish for one."""
 REPLACED = "member that a later one of its name replaces"
 NO_IMAGE = "caption file without an image"
 BROKEN = frozenset({MALFORMED, LENGTH, NOT_UTF8})
@@ -121,6 +116,15 @@ def text_fault(value: Any) -> str:
     except UnicodeEncodeError:
         return MALFORMED  # half a letter, as JSON can write it
     return NOT_UTF8
+
+
+def no_splits(where: str, split: str) -> NoSplitsError:
+    """What is raised for a wish for a split; ``where`` is a file and what it has not."""
+    column = spelling.option("split_column")
+    return NoSplitsError(
+        f"{where}, so it has no split {split!r}; give what tells it that name, "
+        f"{f'or name it ({column}), ' if column else ''}or ask for none ({spelling.unset('split')})"
+    )
 
 
 def said(caption: str) -> str:

@@ -14,13 +14,12 @@ from typing import Any
 from knowclip.data.formats.columns import LISTS, Columns, Record, choose, guessable, record_rows, tell_unused
 from knowclip.data.formats.rows import (
     LENGTH,
-    NO_SPLIT,
     NOT_UTF8,
     Format,
-    NoSplitsError,
     Options,
     Row,
     check_split,
+    no_splits,
     of_split,
 )
 from knowclip.storage.text_files import IMAGE_SUFFIXES, is_utf8, looks_like, open_text, read_text
@@ -66,7 +65,7 @@ def table_rows(
         return
     rows = [row for _, row in _rows(records, header, columns)]
     if Path(path).name != KAGGLE_FILE:
-        raise NoSplitsError(f"{path} has no column 'split', so it has no split {options.split!r}{NO_SPLIT}")
+        raise no_splits(f"{path} has no column 'split'", options.split)
     yield from flickr8k_split(rows, Path(path).parent, options.split)
 
 
