@@ -109,7 +109,9 @@ def _negatives(
 
     for record, negatives in of_records(records, kinds=kinds, most=most, seed=seed):
         claims = record.graph.relations or record.graph.attributes
-        if not negatives:
+        if negatives:
+            found["captions with a negative"] += 1
+        else:
             why = "no valid negative" if claims else "no relation and no attribute"
             found[f"captions without a negative ({why})"] += 1
         for negative in negatives:

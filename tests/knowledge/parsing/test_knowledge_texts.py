@@ -65,7 +65,7 @@ def test_tables_by_column(tmp_path: Path) -> None:
     path.write_text("words\tother\na dog\tx\n")
     assert read(path, column="words")[0] == [Text("1", "a dog")]
     with pytest.raises(
-        ValueError, match=r"captions\.tsv needs one caption column.*'words', 'other'.*--column"
+        ValueError, match=r"captions\.tsv needs one caption column.*'words', 'other'.*caption_column=NAME"
     ):
         read(path)
     with pytest.raises(ValueError, match=r"needs one key column, 'id', but has none"):
@@ -147,6 +147,7 @@ def test_negatives_command_on_captions_and_on_their_graphs(tmp_path: Path) -> No
         "negatives: relation_swap 1",
         "negatives: attribute_swap 1",
         "captions without a negative (no relation and no attribute) 1",
+        "captions with a negative 1",
         "captions without a negative (no valid negative) 1",
     ):
         assert line in said
