@@ -196,7 +196,7 @@ def test_interpolate_reads_a_table_of_own_photos_by_the_columns_named(
         str(run(interpolate, "scenes-base", "scenes-base", *where, *named).exception)
         for named in ([], columns, [*columns[:-1], "Part"])
     ]
-    assert "Datei" in told[0] and "--image-column" in told[0]
+    assert "Datei" in told[0] and "image_column=NAME" in told[0]
     assert "has no split 'val'; it has: train" in told[1]
     (tmp_path / "mine.csv").write_text(f"Datei,Was ich sehe\n{name},a red dog on a mat\n")
     asked = run(interpolate, "scenes-base", "scenes-base", *where, *columns[:4], "--split", "test")
