@@ -150,7 +150,7 @@ def test_a_run_is_named_as_its_model_was(result: Result, tmp_path: Path) -> None
         assert list(find_runs([tmp_path / name])) == ["runs/clip"]
     assert named_run(tmp_path / "negclip").model_hash == "b" * 16
     assert [run.name for run in two_runs(tmp_path)] == ["runs/negclip/best", "runs/clip"]
-    with pytest.raises(ValueError, match=r"clop holds no results; name one of .*runs-clip-a+ \(runs/clip\)"):
+    with pytest.raises(ValueError, match=r"clop holds no results; name one of .*/clip \(runs/clip\)"):
         named_run(tmp_path / "clop")
     with pytest.raises(ValueError, match="holds results of 2 models; name one of"):
         named_run(tmp_path)
@@ -195,7 +195,7 @@ def test_a_run_on_another_split_goes_by_what_a_person_types(result: Result, tmp_
         assert named_run(tmp_path / name).name == "runs/mine (val)"
     save(result, tmp_path, model="runs/mine", model_hash="a" * 16)
     assert named_run(tmp_path / "mine-val").name == "runs/mine (val)"
-    with pytest.raises(ValueError, match=r"2 models in .* go by 'mine'.*mine-test.*mine-val"):
+    with pytest.raises(ValueError, match=r"2 models in .* go by 'mine'.*/mine-val .*/mine-test"):
         named_run(tmp_path / "mine")
 
 

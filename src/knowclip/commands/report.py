@@ -75,9 +75,10 @@ def _evaluated_with(runs: Sequence[Path], found: Mapping[str, Run]) -> str | Non
 
     for folder in runs:
         try:
-            told = read_json(folder / "results.json")["baseline"]
+            told = read_json(folder / "results.json")
+            told = told["baseline"] if len(told["methods"]) > 1 else None
         except (OSError, ValueError, LookupError, TypeError):
-            continue  # it holds one model's, or more than one evaluation wrote there
+            continue  # somebody else's
         if isinstance(told, str) and told in found:
             return told
     return None

@@ -21,7 +21,8 @@ _ORDER = {name: place for place, name in enumerate(BENCHMARKS)}
 class Run:
     """All results of one model; ``cases`` are those of its choice benchmarks, with pictures and captions.
 
-    ``absent`` says of benchmarks that were tried, and have no result, why.
+    ``absent`` says of benchmarks that were tried, and have no result, why; ``begun`` is when the first was
+    written, in nanoseconds.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Run:
     results: list[Result] = field(default_factory=list)
     cases: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    begun: int = 0
 
 
 def read_run(folder: Path) -> Run:
@@ -52,7 +54,7 @@ def read_run(folder: Path) -> Run:
         latest[abouts[path]["benchmark"]] = path
     about = next(iter(abouts.values()))
     name = about["model"] if about["split"] == "test" else f"{about['model']} ({about['split']})"
-    run = Run(name, about["hash"], folder, about["split"])
+    run = Run(name, about["hash"], folder, about["split"], begun=min(a["written"] for a in abouts.values()))
     run.absent.update({name: reason for name, reason in read_absent(folder).items() if name not in latest})
     for benchmark in sorted(latest, key=lambda name: (_ORDER.get(name, len(_ORDER)), name)):
         run.results.append(read(latest[benchmark]))
@@ -85,7 +87,7 @@ def named_run(path: Path) -> Run:
     elif inside:
         problem = f"{path} holds results of {len(inside)} models"
     folder, runs = (path, inside) if inside else (path.parent, held)
-    known = ", ".join(f"{folder / _typed(run, runs)}, in {run.folder.name} ({run.name})" for run in runs)
+    known = ", ".join(f"{folder / _typed(run, runs)} ({run.name})" for run in runs)
     hint = f"name one of {known}" if known else how_to_write(path)
     raise ValueError(f"{problem}; {hint}")
 
@@ -99,8 +101,7 @@ def two_runs(folder: Path) -> tuple[Run, Run]:
     runs = _held(folder) or ([read_run(folder)] if any(folder.glob("*.parquet")) else [])
     if len(runs) != 2:
         raise ValueError(f"{folder} {_not_two(folder, runs)}")
-    written = [max(path.stat().st_mtime_ns for path in run.folder.glob("*.parquet")) for run in runs]
-    return (runs[1], runs[0]) if written[1] >= written[0] else (runs[0], runs[1])
+    return runs[1], runs[0]
 
 
 def _not_two(folder: Path, runs: Sequence[Run]) -> str:
@@ -118,12 +119,12 @@ def _not_two(folder: Path, runs: Sequence[Run]) -> str:
 
 
 def _held(folder: Path) -> list[Run]:
-    """Runs whose folders stand in ``folder``, among whatever else does."""
+    """Runs whose folders stand in ``folder``, among whatever else does, in the order of their measuring."""
     runs = []
     for place in sorted({path.parent for path in folder.glob("*/*.parquet")}) if folder.is_dir() else ():
         with suppress(ValueError):  # Parquet files of somebody else
             runs.append(read_run(place))
-    return runs
+    return sorted(runs, key=lambda run: run.begun)
 
 
 def _typed(run: Run, among: Sequence[Run]) -> str:
@@ -159,6 +160,8 @@ def how_to_write(path: Path) -> str:
 def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
     """Runs by the end of their name: each path is a folder of one or of several, or FOLDER/NAME.
 
+    Those of one folder come in the order they were measured in: `evaluate` begins with the baseline.
+
     Equal names get their hash.
 
     Raises:
@@ -166,10 +169,10 @@ def find_runs(paths: Iterable[Path]) -> dict[str, Run]:
     """
     runs: list[Run] = []
     for path in paths:
-        folders = (
-            [path] if any(path.glob("*.parquet")) else sorted({p.parent for p in path.rglob("*.parquet")})
-        )
-        runs += [read_run(folder) for folder in folders] or [named_run(path)]
+        whole = any(path.glob("*.parquet"))
+        inside = [path] if whole else {place.parent for place in path.rglob("*.parquet")}
+        found = sorted(map(read_run, sorted(inside)), key=lambda run: run.begun)
+        runs += found or [named_run(path)]
     names = ["/".join(run.name.split("/")[-2:]) for run in runs]  # enough of a path to tell it by
     told = [
         name if names.count(name) == 1 else f"{name} {run.model_hash[:6]}"

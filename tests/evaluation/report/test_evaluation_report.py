@@ -18,7 +18,7 @@ from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.html_page import endings, flatten, galleries, picture_uri, sort_cases, spread
 from knowclip.evaluation.report.records import records
-from knowclip.evaluation.report.summary import Report, beside, headline, summarise, verdict
+from knowclip.evaluation.report.summary import Report, beside, headline, items_note, summarise, verdict
 from knowclip.evaluation.report.write import console_table, markdown, model_card, write_report
 from knowclip.types import ImageRef, Result
 
@@ -271,15 +271,30 @@ def test_models_measured_on_other_items_stand_side_by_side(report: Report, tmp_p
     entry = summary["benchmarks"]["vg_relation"]
     assert entry["methods"]["ours"]["difference"] is None and entry["best"] == []
     page = (tmp_path / "report.html").read_text()
-    assert "n = 12: other items than others, not compared" in page
-    assert "n = 12: other items" in markdown(summary) and "n = 27: other items" in markdown(summary)
+    assert "n = 27: other items than plain, not compared" in page
+    assert "n = 12</small>" in page and "n = 12:" not in page  # it is what the other is not compared with
+    assert "n = 27: other items than plain, not compared" in markdown(summary)
+    assert "n = 12: other" not in markdown(summary) and ", n = 12" in markdown(summary)
     # each beside what text alone reads of its own items
     assert "75.0 ngram plain / 81.2 ngram ours" in markdown(summary)
     assert "on the items of plain" in page and "on the items of ours" in page
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(console_table(summary))
-    printed = console.export_text()
-    assert "plain, text only 75.0% ngram" in printed and "ours, text only 81.2% ngram" in printed
+    printed = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert [line.partition(" ")[0] for line in printed if line.startswith(("plain", "ours", "text"))] == [
+        "plain", "text", "ours", "text",
+    ]  # fmt: skip
+    assert "text only, ngram 75.0%" in printed and "text only, ngram 81.2%" in printed
+
+
+def test_two_on_the_same_items_are_compared_beside_a_third_on_others(report: Report) -> None:
+    part = replace(report.runs["plain"][0], n=12)
+    part = replace(part, items={name: column[:12] for name, column in part.items.items()})
+    three = replace(report, runs={**report.runs, "part": [part]}, headline="")
+    entry = summarise(three)["benchmarks"]["vg_relation"]
+    assert [items_note(entry, run, "plain") for run in three.runs] == [
+        "n = 27", "n = 27", "n = 12: other items than plain, not compared",
+    ]  # fmt: skip
 
 
 def test_one_item_has_no_interval(report: Report) -> None:
@@ -296,6 +311,15 @@ def test_the_verdict_counts_all_benchmarks(report: Report) -> None:
     assert verdict(summarise(report)) == "ours against plain: better on VG-Relation."
     one = replace(report, runs={"ours": report.runs["ours"]}, baseline="ours")
     assert verdict(summarise(one)) == "ours sees more than a reader without the image on VG-Relation."
+    solved = {"text_only": {"accuracy": 0.99, "strongest": "classifier"}}
+    blind = {
+        run: [replace(results[0], details=results[0].details | solved)]
+        for run, results in report.runs.items()
+    }
+    assert verdict(summarise(replace(report, runs=blind))) == (
+        "ours against plain: better on VG-Relation. "
+        "It sees no more than a reader without the image on VG-Relation."
+    )
 
 
 def test_rules_end_no_part_with_a_full_stop() -> None:

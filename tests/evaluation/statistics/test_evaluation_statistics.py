@@ -25,6 +25,18 @@ def test_interval_of_a_proportion_is_the_normal_one() -> None:
     assert (found.n, found.clusters) == (400, 400)
 
 
+@pytest.mark.parametrize("all_right", [False, True])
+def test_outcomes_that_are_all_alike_have_an_interval_too(all_right: bool) -> None:
+    """None of 200: up to 1.9% may be; of 400 items on 200 images no less."""
+    images = np.repeat(np.arange(200), 2).astype(str).tolist()
+    for found in (bootstrap([all_right] * 200), bootstrap([all_right] * 400, clusters=images)):
+        low, high = (1 - found.high, 1 - found.low) if all_right else (found.low, found.high)
+        assert (found.value, low) == pytest.approx((float(all_right), 0.0), abs=1e-12)
+        assert high == pytest.approx(0.0188, abs=1e-4)
+    scores = bootstrap([0.5] * 9)
+    assert (scores.low, scores.high) == (0.5, 0.5)
+
+
 def test_same_seed_same_interval() -> None:
     values = np.random.default_rng(1).normal(size=50)
     assert bootstrap(values, seed=3) == bootstrap(values, seed=3) != bootstrap(values, seed=4)

@@ -96,7 +96,8 @@ def test_results_are_kept_per_item_and_reported_again(
 @pytest.mark.parametrize(
     ("condition", "code", "told"),
     [
-        ("vg_relation >= 90%", 0, "holds: vg_relation >= 90%: 100.0 [100.0, 100.0]%, n = 27"),
+        ("vg_relation >= 80%", 0, "holds: vg_relation >= 80%: 100.0 [87.5, 100.0]%, n = 27"),
+        ("vg_relation >= 90%", 0, "n = 27, the interval holds the bound: too few items to be sure"),
         ("vg_relation <= 90%", 3, "FAILS: vg_relation <= 90%"),
         ("vg_relation >= 50pt vs flat", 0, "holds: vg_relation >= 50pt vs flat: +100.0"),
     ],
@@ -174,7 +175,7 @@ def test_table_with_the_control_of_the_training_captions(
     shutil.copy(folder / "captions_test.json", folder / "captions_train.json")
     run = CliRunner().invoke(app, ["flat", "--data", str(folder), "--benchmark", "vg_relation"])
     assert run.exit_code == 0, run.output
-    assert "0.0% [0.0, 0.0]" in run.stdout
+    assert "0.0% [0.0, 12.5]" in run.stdout
     assert "ngram" in run.stdout or "classifier" in run.stdout
 
 
@@ -250,9 +251,10 @@ def test_a_report_has_the_baseline_that_the_evaluation_had(tmp_path: Path) -> No
     found = {"runs/mine": None, "scenes-base": None}
     assert report._evaluated_with([tmp_path], found) is None
     for told, baseline in (
-        ('{"baseline": "scenes-base"}', "scenes-base"),
-        ('{"baseline": "gone"}', None),
-        ('{"baseline": []}', None),
+        ('{"baseline": "scenes-base", "methods": {"scenes-base": {}, "runs/mine": {}}}', "scenes-base"),
+        ('{"baseline": "scenes-base", "methods": {"scenes-base": {}}}', None),
+        ('{"baseline": "gone", "methods": {"gone": {}, "runs/mine": {}}}', None),
+        ('{"baseline": [], "methods": {"scenes-base": {}, "runs/mine": {}}}', None),
         ("[]", None),
         ("{", None),
     ):

@@ -24,6 +24,7 @@ from knowclip.evaluation.report.summary import (
     bounds,
     controls,
     headline,
+    items_note,
     percent,
     points,
     verdict,
@@ -36,18 +37,26 @@ PICTURE_SIDE = 320
 """Longest side of an inlined picture, in pixels."""
 
 KINDS = {
-    "mended": ("Mended", "{ours} prefers the true caption, {baseline} does not"),
-    "lost": ("Lost", "{baseline} prefers the true caption, {ours} does not"),
-    "wrong": ("Worst errors", "the true caption is not preferred; these are the widest margins of {ours}"),
-    "right": ("Right", "the true caption is preferred"),
+    "mended": ("Mended", "{ours} prefers the true caption, {baseline} does not", ""),
+    "lost": ("Lost", "{baseline} prefers the true caption, {ours} does not", ""),
+    "wrong": (
+        "Worst errors",
+        "neither {ours} nor {baseline} prefers the true caption; these are the widest margins of {ours}",
+        "the true caption is not preferred; these are the widest margins",
+    ),
+    "right": ("Right", "{ours} and {baseline} prefer the true caption", "the true caption is preferred"),
 }
-"""What became of a case between the baseline and the last run; with one run, wrong and right remain."""
+"""Kind -> title, what its cases became between the baseline and the last run, what they are of one alone."""
 
 RETRIEVED = {
-    "mended": ("Mended", "{ours} finds a right match first, {baseline} does not"),
-    "lost": ("Lost", "{baseline} finds a right match first, {ours} does not"),
-    "wrong": ("Worst errors", "something wrong comes first; these are the widest margins of {ours}"),
-    "right": ("Right", "a right match comes first"),
+    "mended": ("Mended", "{ours} finds a right match first, {baseline} does not", ""),
+    "lost": ("Lost", "{baseline} finds a right match first, {ours} does not", ""),
+    "wrong": (
+        "Worst errors",
+        "neither {ours} nor {baseline} finds a right match first; these are the widest margins of {ours}",
+        "something wrong comes first; these are the widest margins",
+    ),
+    "right": ("Right", "{ours} and {baseline} find a right match first", "a right match comes first"),
 }
 """The same of the queries of retrieval."""
 
@@ -102,7 +111,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "points": points, "controls": controls}
-    environment.filters |= {"bounds": bounds, "beside": beside, "records": records}
+    environment.filters |= {"bounds": bounds, "beside": beside, "records": records, "items_note": items_note}
     environment.filters |= {"classes": ranked_classes, "counted": counted}
     room = files("knowclip.evaluation.report")
     template = environment.from_string(room.joinpath("report.html.jinja").read_text(encoding="utf-8"))
@@ -194,7 +203,8 @@ def galleries(report: Report) -> list[dict[str, Any]]:
                 shown = sorted(indices, key=lambda i: (margins[i], i))[: SHOWN[kind]]
             else:
                 shown = spread(indices, [cases[i].group for i in indices], SHOWN[kind])
-            title, meaning = (RETRIEVED if retrieval else KINDS)[kind]
+            title, between, alone = (RETRIEVED if retrieval else KINDS)[kind]
+            meaning = alone if baseline is results[ours] else between
             meaning = meaning.format(baseline=report.baseline, ours=ours)
             pictures = _pictures(cases, results, shown)
             named = {"name": kind, "title": title, "meaning": meaning}

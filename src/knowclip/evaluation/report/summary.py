@@ -155,7 +155,10 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
-    """What the last run's differences to the baseline come to; of one run, what it has over blind readers."""
+    """What the last run's differences to the baseline come to, and whether it sees more than blind readers.
+
+    Beside differences only where it does not: a run may be far better than another, and see nothing.
+    """
     run, baseline = list(summary["methods"])[-1], summary["baseline"]
     cells = {
         entry["title"]: (entry, entry["methods"][run])
@@ -163,22 +166,28 @@ def verdict(summary: Mapping[str, Any]) -> str:
         if run in entry["methods"]
     }
     paired = {title: found["difference"] for title, (_, found) in cells.items() if found["difference"]}
-    if paired:
-        sides = {
-            "better": [title for title, d in paired.items() if d["low"] > 0],
-            "worse": [title for title, d in paired.items() if d["high"] < 0],
-        }
-        told = [f"{word} on {_listed(titles)}" for word, titles in sides.items() if titles]
-        open_ = [title for title in paired if title not in sides["better"] + sides["worse"]]
-        told += [f"not to be told apart on {_listed(open_)}"] if open_ else []
-        return f"{run} against {baseline}: {'; '.join(told)}."
+    sides = {
+        "better": [title for title, d in paired.items() if d["low"] > 0],
+        "worse": [title for title, d in paired.items() if d["high"] < 0],
+    }
+    sides["not to be told apart"] = [
+        title for title in paired if title not in sides["better"] + sides["worse"]
+    ]
     blind = {title: control_of(entry, run) for title, (entry, _) in cells.items()}
     low = {title: found["interval"]["low"] for title, (_, found) in cells.items()}
     above = [title for title, control in blind.items() if control and low[title] > control["accuracy"]]
-    within = [title for title, control in blind.items() if control and title not in above]
-    told = [f"sees more than a reader without the image on {_listed(above)}"] if above else []
-    told += [f"sees no more than a reader without the image on {_listed(within)}"] if within else []
-    return f"{run} {'; '.join(told)}." if told else ""
+    seen = {
+        "sees more": [] if paired else above,
+        "sees no more": [title for title, control in blind.items() if control and title not in above],
+    }
+    told = [
+        (f"{run} against {baseline}: ", [f"{word} on {_listed(of)}" for word, of in sides.items() if of]),
+        (
+            "It " if paired else f"{run} ",
+            [f"{word} than a reader without the image on {_listed(of)}" for word, of in seen.items() if of],
+        ),
+    ]
+    return " ".join(f"{begin}{'; '.join(parts)}." for begin, parts in told if parts)
 
 
 def _listed(titles: Sequence[str]) -> str:
@@ -228,6 +237,15 @@ def metric_group(name: str, main: str) -> str:
     if _TWO_BY_TWO.fullmatch(main):
         return "two by two"
     return {"compositional": "choices", "general": "zero-shot"}.get(ability(name) or "", "tasks and links")
+
+
+def items_note(entry: Mapping[str, Any], run: str, baseline: str) -> str:
+    """What is to be said of a cell where the runs of a row were not measured on the same items."""
+    if entry["same_items"]:
+        return ""
+    found = entry["methods"][run]
+    apart = run != baseline and baseline in entry["methods"] and not found["difference"]
+    return f"n = {found['n']:,}" + (f": other items than {baseline}, not compared" if apart else "")
 
 
 def controls(entry: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

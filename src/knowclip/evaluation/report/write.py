@@ -13,7 +13,15 @@ from knowclip.evaluation.report import html_page as report_html
 from knowclip.evaluation.report import plots
 from knowclip.evaluation.report.records import absent_lines, count_or_names, record_lines
 from knowclip.evaluation.report.standings import MIN_RANKED
-from knowclip.evaluation.report.summary import Report, beside, controls, percent, points, summarise
+from knowclip.evaluation.report.summary import (
+    Report,
+    beside,
+    controls,
+    items_note,
+    percent,
+    points,
+    summarise,
+)
 from knowclip.evaluation.store import stored
 from knowclip.storage.atomic import atomic_file
 from knowclip.storage.text_files import read_json
@@ -60,21 +68,33 @@ def console_table(summary: Mapping[str, Any]) -> Table:
     captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
     table.caption = "\n".join(captions) or None
     for entry in summary["benchmarks"].values():
-        blind = {
-            run: f"{100 * control['accuracy']:.1f}%\n{control.get('strongest', '')}"
-            for run, control in controls(entry).items()
-        }
-        told = {run: f", text only {words}".replace("\n", " ") for run, words in blind.items()}
+        blind = controls(entry)
         if several:
-            table.add_row(entry["main"] + told.get("", ""))
+            table.add_row(entry["main"])
         for run, found in entry["methods"].items():
             score = "\n".join([percent(found["interval"]), *beside(found["metrics"], entry["main"])])
-            difference = points(found["difference"]) if found["difference"] else ""
-            name, cell = (
-                (f"  {run}{told.get(run, '')}", difference) if several else (entry["main"], blind.get("", ""))
+            if not several:
+                cells = [f"{100 * blind['']['accuracy']:.1f}%\n{_strongest(blind[''])}"] if blind else [""]
+                table.add_row(entry["main"], f"{found['n']:,}", score, *(cells if compared else []))
+                continue
+            table.add_row(
+                f"  {run}",
+                f"{found['n']:,}",
+                score,
+                points(found["difference"]) if found["difference"] else "",
             )
-            table.add_row(name, f"{found['n']:,}", score, *([cell] if compared else []))
+            if run in blind:
+                table.add_row(
+                    f"    text only, {_strongest(blind[run])}", "", f"{100 * blind[run]['accuracy']:.1f}%"
+                )
+        if several and "" in blind:
+            table.add_row(f"  text only, {_strongest(blind[''])}", "", f"{100 * blind['']['accuracy']:.1f}%")
     return table
+
+
+def _strongest(control: Mapping[str, Any]) -> str:
+    """Which blind reader it is, in words."""
+    return str(control.get("strongest", "")).replace("_", " ")
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -91,7 +111,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         ]
         blind = " / ".join(told) or "none"
         n = max(numbers["n"] for numbers in entry["methods"].values())
-        cells = [_markdown_cell(entry, run) for run in runs]
+        cells = [_markdown_cell(entry, run, summary["baseline"]) for run in runs]
         lines.append(f"| {entry['title']} (`{entry['main']}`) | {n:,} | {blind} | {' | '.join(cells)} |")
     if len(runs) > 1:
         lines += ["", f"In brackets after a score: paired difference to {summary['baseline']} in points."]
@@ -99,7 +119,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *([""] if told else []), *(f"- {line}" for line in told)]) + "\n"
 
 
-def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
+def _markdown_cell(entry: Mapping[str, Any], run: str, baseline: str) -> str:
     if run not in entry["methods"]:
         return "no data: not run"
     found = entry["methods"][run]
@@ -107,7 +127,8 @@ def _markdown_cell(entry: Mapping[str, Any], run: str) -> str:
     text = f"**{text}**" if run in entry["best"] else text
     text = f"{text} ({points(found['difference'])})" if found["difference"] else text
     text = f"{text} {' · '.join(beside(found['metrics'], entry['main']))}".strip()
-    text = text if entry["same_items"] else f"{text}, n = {found['n']:,}: other items"
+    note = items_note(entry, run, baseline)
+    text = f"{text}, {note}" if note else text
     return text if found["n"] >= MIN_RANKED else f"{text} n < {MIN_RANKED}, not ranked"
 
 

@@ -22,7 +22,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value and its percentile bootstrap interval; ``n`` items in ``clusters`` independent groups."""
+    """A value and its interval (:func:`bootstrap`); ``n`` items in ``clusters`` independent groups."""
 
     value: float
     low: float
@@ -52,6 +52,9 @@ def bootstrap(
 ) -> Interval:
     """Percentile interval of the mean of ``values``, or of the mean of their class means.
 
+    Of outcomes that are all right or all wrong every draw is the same, though what they were drawn from need
+    not be: theirs is Wilson's interval of as many items as there are clusters.
+
     Args:
         values: outcomes or scores, ``[n]``.
         classes: class of each item; given, the statistic is the macro average.
@@ -61,7 +64,8 @@ def bootstrap(
     """
     array = np.asarray(values, dtype=float)
     draws, groups = _draw(array, classes, clusters, resamples, seed)
-    low, high = _percentiles(draws)
+    all_alike = array[0] in (0, 1) and (array == array[0]).all()
+    low, high = wilson(float(array[0]), groups) if all_alike else _percentiles(draws)
     return Interval(_statistic(array, classes), low, high, len(array), groups)
 
 
