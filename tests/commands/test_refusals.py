@@ -458,6 +458,16 @@ def test_a_column_is_asked_for_as_the_command_spells_it(
     assert str(done.exception).endswith(f"Name the right one: {named}")
 
 
+def test_a_file_that_is_none_of_weights_is_told_the_run_that_it_lies_in(tmp_path: Path) -> None:
+    (tmp_path / "mine/best").mkdir(parents=True)
+    table = tmp_path / "mine/held_out.csv"
+    table.write_text("image,caption\na.jpg,A red dog.\n")
+    with pytest.raises(
+        ValueError, match=r"held_out.csv is no model: weights are in .*did you mean .*/mine\?"
+    ):
+        check_model(str(table))
+
+
 def test_a_model_that_is_not_there_is_told_one_of_a_similar_name(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match=r"did you mean .*/mine"):

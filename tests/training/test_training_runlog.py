@@ -107,5 +107,5 @@ def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path, kind: str) -> None:
 
     log = RunLog(tmp_path)
     log._file = SimpleNamespace(write=full)  # type: ignore[assignment]
-    with pytest.raises(OSError, match=rf"log of {tmp_path} failed: No space left.*--resume"):
+    with pytest.raises(OSError, match=rf"log of {tmp_path} failed: No space left.*resume=True"):
         log.write(1, "train", {"loss": 1.0}) if kind == "write" else log.skipped(1, {}, {})

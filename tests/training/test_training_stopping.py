@@ -404,7 +404,7 @@ def test_a_disk_that_was_full_from_the_start_is_told_without_resume(tmp_path) ->
         OSError, match=r"saving .*last failed: No space left.* Nothing of this run was saved"
     ) as e:
         make_trainer(tmp_path, saver=full).fit()
-    assert "--resume" not in str(e.value) and str(e.value).count("No space") == 1
+    assert "resume=True" not in str(e.value) and str(e.value).count("No space") == 1
 
 
 def test_where_there_is_no_terminal_each_interval_is_a_line(tmp_path, capsys) -> None:

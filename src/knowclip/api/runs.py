@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from knowclip.console.spelling import resuming
+
 if TYPE_CHECKING:
     from knowclip.recipe.recipe import Recipe
     from knowclip.training.loop import Trainer
@@ -50,10 +52,10 @@ def check_run(recipe: Recipe, *, resume: bool) -> None:
         with locked(run, doing="training"):  # told now, not after the model is loaded
             recover_last(run)
     if resume and not last.exists():
-        raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without --resume")
+        raise ValueError(f"nothing to resume in {run}: it has no checkpoint; train without {resuming()}")
     if not resume and last.exists():
         raise ValueError(
-            f"{run} holds a run already: go on with --resume, choose another output.folder, or remove it"
+            f"{run} holds a run already: go on with {resuming()}, choose another output.folder, or remove it"
         )
     if resume:
         _refuse_changes(load_recipe(run / "recipe.yaml"), recipe, last)
@@ -160,7 +162,7 @@ def _refuse_changes(old: Recipe, new: Recipe, last: Path) -> None:
     if changed:
         shown = ", ".join(f"{key} {before!r} -> {after!r}" for key, (before, after) in changed.items())
         raise ValueError(
-            f"--resume goes on with the same recipe, but {shown}: use the old values (train.steps, "
+            f"{resuming()} goes on with the same recipe, but {shown}: use the old values (train.steps, "
             "train.epochs and selection.patience may grow), or start a new run from these weights with "
             f"model.name={last}"
         )

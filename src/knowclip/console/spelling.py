@@ -41,7 +41,12 @@ def unset(name: str) -> str:
     return _spelled([name], "without --{}", f"data.train.{name}=null or data.val.{name}=null", f"{name}=None")
 
 
-def allowed(name: str, key: str) -> str:
+def resuming() -> str:
+    """Tell how to go on with a run."""
+    return allowed("resume")
+
+
+def allowed(name: str, key: str = "") -> str:
     """Tell how to allow something: a flag of a command, a key of a recipe, an argument in Python."""
     return _spelled([name], "--{}", key, f"{name}=True")
 

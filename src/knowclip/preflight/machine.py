@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
+from knowclip.storage.nearest import nearest
 from knowclip.storage.own_folder import another, refuse_others, refuse_unrecorded
 from knowclip.storage.own_results import refuse_foreign
 
@@ -111,18 +112,10 @@ def existing(path: Path, what: str, *, folder: bool = False, way: str = "") -> N
         return
     if path.exists():
         raise ValueError(f"{what} {path} is a file, and a folder is wanted: give one that holds it")
-    parent, below, near = beside(path)
+    parent, below, near = nearest(path)
     hint = f"; did you mean {near}?" if near else f" ({parent.resolve()} has no {below!r})"
     told = (f" Else {way}" if near else f": {way}") if way else ""
     raise ValueError(f"{what} {path} does not exist{hint}{told}")
-
-
-def beside(path: Path) -> tuple[Path, str, Path | None]:
-    """The nearest folder there is above a path that is not there, what it lacks, and what it has instead."""
-    parent = next((p for p in path.parents if p.is_dir()), Path("."))
-    below = path.relative_to(parent).parts[0] if path.parent != path else path.name
-    near = get_close_matches(below, [entry.name for entry in parent.iterdir()], n=1)
-    return parent, below, parent / near[0] if near else None
 
 
 def captions(path: Path, what: str, *, way: str = "") -> None:

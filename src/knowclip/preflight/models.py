@@ -8,11 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from knowclip.console.counts import some
-from knowclip.models.loading.names import BEST, NONE_OF_THEM, RANDOM, may_be_model, near, of_package
-from knowclip.preflight.machine import DEVICES, beside, one_of, require
+from knowclip.models.loading.names import (
+    BEST,
+    NONE_OF_THEM,
+    RANDOM,
+    WEIGHTS,
+    may_be_model,
+    of_package,
+    refuse_other_file,
+    unknown,
+)
+from knowclip.preflight.machine import DEVICES, one_of, require
 from knowclip.preflight.untrained import tell_untrained
 
-_WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".th", ".tar")
 MODELS = Path(__file__).parents[1] / "models" / "loading"
 """Where the architectures and the checkpoints that ship with knowclip lie."""
 
@@ -52,17 +60,15 @@ def check_model(
     elif name in shipped_models() or ":" in name:
         return
     elif not Path(name).exists():
-        meant = near(head or name, [*shipped_models(), *known])
-        if (close := beside(Path(name))[2]) is not None:
-            meant = [str(close), *meant]
-        hint = f"did you mean {', '.join(meant)}?" if meant else "give a folder, a file or open_clip's name"
-        raise ValueError(f"{told} is no file, no folder and no architecture; {hint}")
+        raise unknown(told, name, [*shipped_models(), *known])
     elif pretrained is not None and Path(name).suffix != ".json":
         way = f"set {weights_key}=null" if weights_key else "leave 'pretrained' out"
         raise ValueError(
             f"{told} has weights of its own, and pretrained={pretrained} is for an architecture: {way}"
         )
     else:
+        if Path(name).is_file() and Path(name).suffix != ".json":
+            refuse_other_file(Path(name))
         refuse_no_model(Path(name))
         tell_untrained(Path(name))
 
@@ -74,7 +80,7 @@ def refuse_no_model(folder: Path) -> None:
     """
     if not folder.is_dir() or may_be_model(folder) or (folder / f".{BEST}.previous").is_dir():
         return
-    if any(path.suffix in _WEIGHTS for path in folder.iterdir()):
+    if any(path.suffix in WEIGHTS for path in folder.iterdir()):
         return
     inside = [*_models_in(folder)]
     way = f": give one of the models in it, {some(inside)}" if inside else ""
@@ -92,7 +98,7 @@ def _check_weights(name: str, pretrained: str | None, told: str, weights_key: st
     setting = f"{weights_key}=" if weights_key else "pretrained="
     if pretrained == RANDOM or (pretrained is not None and Path(pretrained).is_file()):
         return
-    if pretrained is not None and Path(pretrained).suffix in _WEIGHTS:
+    if pretrained is not None and Path(pretrained).suffix in WEIGHTS:
         raise ValueError(f"{setting}{pretrained}: there is no such file of weights for {name}")
     if name not in own_architectures():
         if pretrained is None:

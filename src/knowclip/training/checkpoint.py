@@ -27,6 +27,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from knowclip.console.spelling import resuming
 from knowclip.data.captions.fingerprint import DataFingerprint
 from knowclip.storage.atomic import atomic_folder
 from knowclip.storage.checksums import write_checksums
@@ -221,8 +222,8 @@ class Checkpointer:
         if saved is None or self.data is None or (difference := self.data.difference(saved)) is None:
             return None
         return (
-            f"--resume goes on with the same data, and those of {self.run} have changed: {difference}. Put "
-            f"the old data back, or start a new run from these weights with model.name={self.run / LAST}"
+            f"{resuming()} goes on with the same data, and those of {self.run} have changed: {difference}. "
+            f"Put the old data back, or start a new run from these weights with model.name={self.run / LAST}"
         )
 
     def _state(self) -> dict[str, Any]:
@@ -230,7 +231,7 @@ class Checkpointer:
         recover_last(self.run)
         if not (folder / "trainer").is_dir():
             raise ValueError(
-                f"nothing to resume in {self.run}: it has no last/trainer; train without --resume"
+                f"nothing to resume in {self.run}: it has no last/trainer; train without {resuming()}"
             )
         with self._read():
             return torch.load(folder / "trainer" / "state.pt", map_location="cpu", weights_only=True)
@@ -278,7 +279,7 @@ class Checkpointer:
                 "another output.folder"
             )
         step = f" of step {json.loads(told.read_text(encoding='utf-8'))['step']}" if told.is_file() else ""
-        return f"The checkpoint{step} before it is whole: free space on its disk, then go on with --resume"
+        return f"The checkpoint{step} before it is whole: free space on its disk and go on with {resuming()}"
 
 
 def saved_data(run: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from knowclip.console.counts import counted, there_are
+from knowclip.console.spelling import resuming
 from knowclip.methods.method import Method
 from knowclip.storage import collector
 from knowclip.storage.locks import locked
@@ -201,7 +202,7 @@ class Trainer:
                 # save_last is for all processes, and the others may be waiting elsewhere
                 if self.accelerator.num_processes == 1 and position.step > 0:
                     self._save_last(position)
-                    self.monitor.say(f"step {position.step} is saved: --resume goes on from it")
+                    self.monitor.say(f"step {position.step} is saved: {resuming()} goes on from it")
                 raise
             if position.step == before:
                 raise ValueError(
@@ -234,7 +235,7 @@ class Trainer:
             raise ValueError(
                 f"{there_are(len(position.unreadable), 'image')} unreadable, and data.max_unreadable allows "
                 f"{self.max_unreadable:,} of these data: {next(iter(fresh.values()))}. Repair the files, or "
-                f"raise data.max_unreadable; step {position.step} is saved, --resume goes on from it"
+                f"raise data.max_unreadable; step {position.step} is saved, {resuming()} goes on from it"
             )
         if stopping:
             # without a number of its own it was another process that was asked
@@ -371,7 +372,7 @@ class Trainer:
         if self.steps < (position.steps or position.step):
             raise ValueError(
                 f"the run was planned for {position.steps or position.step} steps and stands at step "
-                f"{position.step}: on --resume train.steps and train.epochs may grow, not shrink to "
+                f"{position.step}: on {resuming()} train.steps and train.epochs may grow, not shrink to "
                 f"{self.steps} steps"
             )
         return position

@@ -13,6 +13,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from knowclip.console.counts import counted
+from knowclip.console.spelling import resuming
 from knowclip.storage.atomic import atomic_file
 
 
@@ -79,7 +80,7 @@ class RunLog:
         except OSError as error:
             raise OSError(
                 f"writing the log of {self.path.parent} failed: {error.strerror or error}. Free space on its "
-                "disk, then go on with --resume if there is a folder 'last' in it, else start again"
+                f"disk, then go on with {resuming()} if there is a folder 'last' in it, else start again"
             ) from error
 
     def close(self) -> None:

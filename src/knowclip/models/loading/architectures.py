@@ -16,7 +16,7 @@ from torch import nn
 from knowclip.console.quiet import quiet_transformers
 from knowclip.models import preprocessing
 from knowclip.models.loading.checkpoints import COMPUTED
-from knowclip.models.loading.names import near, of_package
+from knowclip.models.loading.names import of_package, unknown
 from knowclip.models.loading.weight_files import read_json
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -61,9 +61,7 @@ def architecture(name: str) -> Architecture:
     if name in own_names():
         return read_json(_FOLDER / f"{name}.json")
     if name not in names():
-        meant = near(name.partition("/")[0], [*shipped_names(), *names()])
-        hint = f"did you mean {', '.join(meant)}?" if meant else "open_clip.list_models() has the names"
-        raise ValueError(f"{name!r} is no file, no folder and no architecture; {hint}")
+        raise unknown(repr(name), name, [*shipped_names(), *names()])
     model_cfg = open_clip.get_model_config(name)
     if lacking := sorted(_PARTS - set(model_cfg)):
         raise ValueError(

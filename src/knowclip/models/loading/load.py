@@ -42,8 +42,8 @@ from knowclip.models.loading.building import (
     without_pretrained,
 )
 from knowclip.models.loading.folders import holds_config_of, is_config, load_folder
-from knowclip.models.loading.names import RANDOM
-from knowclip.models.loading.weight_files import INDEX, SUFFIXES, read_json
+from knowclip.models.loading.names import INDEX, RANDOM, refuse_other_file
+from knowclip.models.loading.weight_files import read_json
 from knowclip.storage.atomic import recover
 
 __all__ = ["RANDOM", "SHIPPED", "Activation", "build", "load", "shipped_names"]
@@ -235,8 +235,7 @@ def _from_weights(
     preprocess: str | dict[str, Any] | None,
 ) -> DualEncoder:
     """Load a bare file of weights, of a named architecture or the one that its shapes tell."""
-    if not path.name.endswith((*SUFFIXES, INDEX)):
-        raise ValueError(f"{path}: weights are in files {', '.join(SUFFIXES)}")
+    refuse_other_file(path)
     state = checkpoints.to_open_clip(checkpoints.read_state_dict(path), path)
     if name is None:
         name = _architecture_of(state, path)

@@ -19,14 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from knowclip.models.loading.harmless import harmless_only
+from knowclip.models.loading.names import INDEX, WEIGHTS
 from knowclip.models.loading.torchscript import is_torchscript, read_torchscript
 from knowclip.storage.checksums import refuse_damaged
-
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".th", ".tar")
-"""Endings of files of weights; ``.tar`` as in ``checkpoint.pth.tar``."""
-
-INDEX = ".index.json"
-"""Ending of the list of shards that transformers writes beside them."""
 
 _PREFERRED = (
     "open_clip_model.safetensors",
@@ -63,7 +58,7 @@ def find_weights(folder: Path) -> Path:
     files = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix in SUFFIXES and path.name not in _NOT_WEIGHTS and not path.name.startswith(".")
+        if path.suffix in WEIGHTS and path.name not in _NOT_WEIGHTS and not path.name.startswith(".")
     ]
     if len({_SHARD.sub(r"\1\4", path.name) for path in files}) != 1:
         found = ", ".join(path.name for path in files) or "none"
