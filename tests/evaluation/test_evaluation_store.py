@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from knowclip.api.measuring import provenance
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report.write import files_line
 from knowclip.evaluation.runs import absent_of, find_runs, named_run, read_run, two_runs
@@ -208,3 +210,19 @@ def test_why_a_benchmark_was_not_measured_is_kept_until_it_is(result: Result, tm
     assert absent_of({"a": run}) == run.absent
     other = replace(run, results=[replace(result, benchmark="vsr")], absent={})
     assert absent_of({"a": run, "b": other}) == {"vsr (a)": "no files", "swaps": "2 of 9 images"}
+
+
+def test_which_step_of_a_run_was_measured_is_kept(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "mine/best").mkdir(parents=True)
+    lines = [{"kind": "validation", "step": step, "selection": value} for step, value in ((0, 0.3), (9, 0.2))]
+    log = tmp_path / "mine/log.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines[:1]))
+    about = {"split": "test", "model_hash": "a" * 16}
+    save(result, tmp_path / "out", model="mine", provenance=provenance(str(tmp_path / "mine")), **about)
+    assert read_run(tmp_path / "out" / f"mine-{'a' * 16}").checkpoint == "best, step 0 (untrained)"
+    lines[1]["selection"] = 0.4
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    named = {name: provenance(str(tmp_path / "mine" / name))["checkpoint"] for name in ("best", "last")}
+    assert named == {"best": "best, step 9", "last": "last, step 9"}
+    assert provenance(f"{tmp_path / 'mine'} with KEE")["checkpoint"] == "best, step 9"
+    assert "checkpoint" not in provenance("scenes-base")

@@ -416,6 +416,7 @@ def _by_path(found, files: list[str]) -> list[float]:
         ({"minus": "a saddle"}, "give a text, an image, or both"),
         ({"text": " "}, "the query is empty"),
         ({"text": "a horse", "minus": ("a saddle", "")}, "minus is empty"),
+        ({"text": "a horse", "minus": ("a saddle", " A  horse")}, "looked for and ruled out by minus"),
         ({"text": "a horse", "top": 0}, "top=0"),
         ({"image": "nowhere.png"}, "nowhere.png does not exist"),
     ],

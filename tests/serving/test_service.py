@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import socket
 import struct
 import threading
 import zlib
@@ -25,8 +26,10 @@ from tiny_models import make
 pytest.importorskip("fastapi")
 pytest.importorskip("usearch")
 
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from knowclip.commands.serve import run
 from knowclip.serving.app import create_app
 from knowclip.serving.limits import Limits
 from knowclip.serving.reading import FORMATS
@@ -344,3 +347,12 @@ def test_the_description_names_limits_and_refusals(client: TestClient) -> None:
     assert body["application/json"]["schema"]["properties"]["texts"]["maxItems"] == 5
     assert body["multipart/form-data"]["schema"]["properties"]["images"]["items"]["format"] == "binary"
     assert {"200", "400", "408", "413", "415", "422", "429"} <= set(embed["responses"])
+
+
+def test_ctrl_c_is_the_way_to_end_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Server.run", interrupted)
+    with socket.socket() as listening:
+        run(FastAPI(), listening, seconds=1)

@@ -163,7 +163,7 @@ def keep(
     """Write every Result with its per-item scores; what was written before stays."""
     from knowclip.evaluation.store import save
 
-    about = {"model": name, "model_hash": scorer.model_hash, "split": split, "provenance": provenance()}
+    about = {"model": name, "model_hash": scorer.model_hash, "split": split, "provenance": provenance(name)}
     for result, benchmark in zip(results, benchmarks, strict=True):
         save(result, out, cases=shown_cases(benchmark), **about)
 
@@ -180,12 +180,16 @@ def keep_found(results: Sequence[Result], model_hash: str, out: Path, name: str,
     from knowclip.evaluation.store import save
 
     for result in results:
-        save(result, out, model=name, model_hash=model_hash, split=split, provenance=provenance())
+        save(result, out, model=name, model_hash=model_hash, split=split, provenance=provenance(name))
 
 
-def provenance() -> dict[str, str]:
-    """How a Result came about: the command line."""
-    return {"command": " ".join(["knowclip", *sys.argv[1:]])}
+def provenance(name: str) -> dict[str, str]:
+    """How a Result came about: the command line, and which step of a run the model of that name is."""
+    from knowclip.api.loaded import WITH_KEE
+    from knowclip.preflight.untrained import checkpoint_of
+
+    step = checkpoint_of(Path(name.removesuffix(WITH_KEE)))
+    return {"command": " ".join(["knowclip", *sys.argv[1:]])} | ({"checkpoint": step} if step else {})
 
 
 def text_only(

@@ -56,7 +56,7 @@ def command(
             baseline=baseline,
             absent=absent_of(found),
             choices={name: cases for run in found.values() for name, cases in run.cases.items()},
-            provenance={"models": {name: run.model_hash for name, run in found.items()}},
+            provenance={"models": {name: _told(run) for name, run in found.items()}},
         )
         following("writing the report")
         summary = write_report(report, out)
@@ -67,6 +67,10 @@ def command(
     if card is not None:
         _write_card(card, found, summary)
         console.print(f"written: {card / 'README.md'}")
+
+
+def _told(run: Run) -> str:
+    return f"{run.model_hash}, {run.checkpoint}" if run.checkpoint else run.model_hash
 
 
 def _evaluated_with(runs: Sequence[Path], found: Mapping[str, Run]) -> str | None:

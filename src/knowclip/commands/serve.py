@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,7 +120,8 @@ def run(app: FastAPI, listening: socket.socket, *, seconds: float, parts: Sequen
 
     for part in parts:
         part.add_done_callback(stop_on_failure)
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # the way to end it: uvicorn has finished, and raises it once more
+        server.run(sockets=[listening])
     for part in parts:
         if part.done() and not part.cancelled():
             part.result()

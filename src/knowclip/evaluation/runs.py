@@ -22,7 +22,7 @@ class Run:
     """All results of one model; ``cases`` are those of its choice benchmarks, with pictures and captions.
 
     ``absent`` says of benchmarks that were tried, and have no result, why; ``begun`` is when the first was
-    written, in nanoseconds.
+    written, in nanoseconds, and ``checkpoint`` which of a run's it is.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Run:
     cases: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     begun: int = 0
+    checkpoint: str = ""
 
 
 def read_run(folder: Path) -> Run:
@@ -54,7 +55,9 @@ def read_run(folder: Path) -> Run:
         latest[abouts[path]["benchmark"]] = path
     about = next(iter(abouts.values()))
     name = about["model"] if about["split"] == "test" else f"{about['model']} ({about['split']})"
-    run = Run(name, about["hash"], folder, about["split"], begun=min(a["written"] for a in abouts.values()))
+    begun = min(about["written"] for about in abouts.values())
+    checkpoint = str(about.get("provenance", {}).get("checkpoint", ""))
+    run = Run(name, about["hash"], folder, about["split"], begun=begun, checkpoint=checkpoint)
     run.absent.update({name: reason for name, reason in read_absent(folder).items() if name not in latest})
     for benchmark in sorted(latest, key=lambda name: (_ORDER.get(name, len(_ORDER)), name)):
         run.results.append(read(latest[benchmark]))

@@ -26,6 +26,18 @@ def tell_untrained(folder: Path) -> None:
     )
 
 
+def checkpoint_of(folder: Path) -> str:
+    """Which checkpoint of a run a folder is, as its log tells: ``best, step 50``; "" of what is no run's."""
+    run = folder.parent if folder.name in ("best", "last") else folder
+    if not (run / "log.jsonl").is_file():
+        return ""
+    best, last = best_step(run)
+    if folder.name == "last":
+        return f"last, step {last}"
+    untrained = " (untrained)" if best == 0 else ""
+    return "best" if best is None else f"best, step {best}{untrained}"
+
+
 def best_step(run: Path) -> tuple[int | None, int]:
     """At which step a run's ``best`` was kept, as its log tells (None: it does not), and its last step.
 

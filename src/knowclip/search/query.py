@@ -23,7 +23,7 @@ class Query:
         minus: What they are not to show, each in words.
 
     Raises:
-        ValueError: Neither text nor image; or a text without a word.
+        ValueError: Neither text nor image; a text without a word; or a text that is looked for and ruled out.
     """
 
     text: str | None = None
@@ -38,6 +38,9 @@ class Query:
         for name, text in (("the query", self.text), *(("minus", text) for text in self.minus)):
             if text is not None and not text.strip():
                 raise ValueError(f"{name} is empty: say in words what is meant")
+        ruled_out = [text.casefold().split() for text in self.minus]
+        if self.text is not None and self.text.casefold().split() in ruled_out:
+            raise ValueError(f"{self.text!r} is looked for and ruled out by minus: nothing would be left")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def select(
         if lacking is None:
             chosen.append(example)
         else:
-            left_out[f"fewer than {least[lacking]} {lacking}"] += 1
+            fewest = least[lacking]
+            left_out[f"no {lacking}" if fewest == 1 else f"fewer than {fewest} {lacking}"] += 1
         progress(number)
     return Selection(chosen, left_out)
 

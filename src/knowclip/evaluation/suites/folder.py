@@ -91,7 +91,8 @@ def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> Valu
     elsewhere = len(absent) - len(near)
     gone = f": of {elsewhere} none of the files are there (`knowclip data NAME` says which they are)"
     return NoDataError(
-        f"no benchmark has data for split {split!r} in {folder}{gone if elsewhere else ''}{nearest}"
+        f"no benchmark has data for split {split!r} in {folder}{gone if elsewhere else ''}; your own photos "
+        f"need a table, an image and a caption a line{nearest}"
     )
 
 
