@@ -1,4 +1,4 @@
-"""Two processes of one gloo group."""
+"""Processes beside the tests': two of one gloo group, and one that is to die."""
 
 from __future__ import annotations
 
@@ -25,6 +25,22 @@ def in_two_processes(work: Callable[..., None], *given: object, method: str = "f
     # of a server that has imported once what each would import for most of its time
     multiprocessing.set_forkserver_preload(SLOW_TO_IMPORT)
     mp.start_processes(_joined, args=(port, work, given), nprocs=2, start_method=method)
+
+
+def exit_code(work: Callable[..., None], *given: object) -> int | None:
+    """Call ``work(*given)`` in a process with this environment; codes below 0 are the signals that end it."""
+    multiprocessing.set_forkserver_preload(SLOW_TO_IMPORT)
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=_alone, args=(dict(os.environ), work, given))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _alone(environment: dict[str, str], work: Callable[..., None], given: tuple[object, ...]) -> None:
+    os.environ |= environment  # the fork server has that of when it was started
+    torch.set_num_threads(1)
+    work(*given)
 
 
 def _joined(rank: int, port: int, work: Callable[..., None], given: tuple[object, ...]) -> None:

@@ -288,7 +288,7 @@ def test_mistakes_in_a_recipe_are_told(base, override, message) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["knowledge-clip-vit-b-32", "knowledge-clip-vit-l-14"])
-def test_paper_sizes_take_two_steps(name, kg, tmp_path, shallow) -> None:
+def test_paper_sizes_take_a_step(name, kg, tmp_path, shallow) -> None:
     """The papers' sizes with random weights on WebDataset shards."""
     with tarfile.open(tmp_path / "shard.tar", "w") as shard:
         for number in range(4):
@@ -302,21 +302,17 @@ def test_paper_sizes_take_two_steps(name, kg, tmp_path, shallow) -> None:
         f"model={{name: {shallow(load_recipe(name).model.name)}}}", "data.val=null",
         f"data.train={{path: {tmp_path}, format: webdataset}}",
         f"data.graph={{batch_size: 2, neighbours: 1, same_image: 1, path: {kg}}}", "train.batch_size=2",
-        "train.accumulate=1", "train.steps=2", "train.precision=fp32", "train.num_workers=0",
-        "schedule.warmup=1", f"output.folder={tmp_path / 'run'}",
+        "train.accumulate=1", "train.steps=1", "train.precision=fp32", "train.num_workers=0",
+        "schedule.warmup=0", f"output.folder={tmp_path / 'run'}",
     ]  # fmt: skip
     trainer, _ = build_trainer(load_recipe(name, overrides))
     width = {"knowledge-clip-vit-b-32": 768, "knowledge-clip-vit-l-14": 1024}[name]
     assert trainer.method.knowledge.triplets.fusion.image_projection[1].weight.shape == (1024, width)
     groups = {group["lr"] for group in trainer.optimizer.param_groups}
     assert sorted(groups) == pytest.approx([1e-5, 1e-3])
-    accelerator, method = Accelerator(), trainer.method.train()
-    for batch in trainer.batches.epoch(0):
-        losses, _ = backward(method, batch, accelerator=accelerator, accumulate=1)
-        assert losses.keys() == {"e2e_loss", "e2r_loss", "g2e_loss", "kd_loss"}
-        assert all(loss.isfinite() for loss in losses.values())
-        with torch.no_grad():
-            for parameter in method.parameters():
-                assert parameter.grad is not None and parameter.grad.isfinite().all()
-                parameter.sub_(1e-4 * parameter.grad)
-                parameter.grad = None
+    method, batch = trainer.method.train(), next(trainer.batches.epoch(0))
+    losses, _ = backward(method, batch, accelerator=Accelerator(), accumulate=1)
+    assert losses.keys() == {"e2e_loss", "e2r_loss", "g2e_loss", "kd_loss"}
+    assert all(loss.isfinite() for loss in losses.values())
+    for parameter in method.parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-import subprocess
-import sys
 import tarfile
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import datasets
 import fsspec
 import pytest
-from test_exact_resume import KILLED, assert_same_state, log_of
+from test_exact_resume import assert_same_state, log_of, train_until_killed
 
 from bucket import bucket
 from knowclip.build.trainer import build_trainer
@@ -25,6 +23,7 @@ from knowclip.knowledge.negatives.generate import SWAPS
 from knowclip.knowledge.negatives.images import Making
 from knowclip.recipe.load import load_recipe
 from knowclip.training.loop import Trainer
+from processes import exit_code
 
 
 def packed(world: Path, folder: Path, *, shards: int = 4) -> Path:
@@ -71,9 +70,7 @@ def test_sigkill_inside_an_epoch_of_streamed_shards(stand_in, world, tmp_path, m
             "train.num_workers=1", "train.save_every=2", "train.log_every=1",
         ]  # fmt: skip
         streamed = [*common, f"data.train={{path: {url}/data}}", f"output.folder={tmp_path / 'killed'}"]
-        arguments = [sys.executable, "-c", KILLED, "negclip", *streamed, "5"]
-        killed = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert exit_code(train_until_killed, "negclip", streamed, 5) == -signal.SIGKILL
         saved = json.loads((tmp_path / "killed/last/training.json").read_text())
         assert saved["step"] == 4  # the first of three of the second epoch
         resumed, _ = build_trainer(load_recipe("negclip", streamed))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +17,14 @@ import torch
 
 from knowclip.api.runs import open_run
 from knowclip.build.trainer import build_trainer
+from knowclip.commands.train import command
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.methods.registry import METHODS
 from knowclip.training.batches import Epochs
 from knowclip.training.loop import Trainer
 from knowclip.training.nonfinite import is_finite
 from knowclip.types import Batch
-from processes import in_two_processes
+from processes import exit_code, in_two_processes
 
 KEPT_TEXTS = "negclip, kept text layers"
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -41,6 +41,8 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "joint": ("scenes-joint", ("selection.suite=null", "train.num_workers=1")),
 }
 """Name, which begins with that of the method -> recipe and what is changed in it."""
+IN_TWO = ("clip", "negclip", KEPT_TEXTS, "structure_clip", "joint")
+"""Those that also run in two processes: between them, all that one process keeps of its own."""
 EPOCHS, STEPS = 2, 6
 
 
@@ -130,21 +132,17 @@ def test_with_kept_texts_it_goes_on_but_for_rounding(overrides, tmp_path) -> Non
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 
-KILLED = """
-import os, signal, sys
-from knowclip.commands.train import command
-from knowclip.training.loop import Trainer
-*overrides, last = sys.argv[2:]
-step = Trainer._step
+def train_until_killed(recipe: str, overrides: list[str], step: int) -> None:
+    """``knowclip train``, which dies in a step."""
+    taken = Trainer._step
 
-def until_killed(self, wrapped, batch, position):
-    if position.step == int(last):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, wrapped, batch, position)
+    def until_killed(self, wrapped, batch, position):
+        if position.step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return taken(self, wrapped, batch, position)
 
-Trainer._step = until_killed
-command(sys.argv[1], overrides, resume=False, dry_run=False)
-"""
+    Trainer._step = until_killed
+    command(recipe, overrides, resume=False, dry_run=False)
 
 
 @pytest.mark.slow
@@ -152,9 +150,7 @@ def test_sigkill(overrides, tmp_path) -> None:
     """The process dies in a step, two after the last checkpoint, and its workers with it."""
     name, cut = "negclip", 4
     options = overrides(name, f"output.folder={tmp_path / 'killed'}", "train.save_every=2")
-    arguments = [sys.executable, "-c", KILLED, RUNS[name][0], *options, str(cut + 1)]
-    killed = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert exit_code(train_until_killed, RUNS[name][0], options, cut + 1) == -signal.SIGKILL
     assert json.loads((tmp_path / "killed/last/training.json").read_text())["step"] == cut
     resumed, _ = build_trainer(load_recipe(RUNS[name][0], options))
     resumed.fit(resume=True)
@@ -204,7 +200,7 @@ def two(rank: int, folder: str, runs: dict[str, tuple[str, list[str]]]) -> None:
 
 @pytest.mark.slow
 def test_two_processes_that_were_cut_off_go_on(overrides, tmp_path) -> None:
-    runs = {name: (RUNS[name][0], overrides(name, "train.num_workers=0")) for name in RUNS}
+    runs = {name: (RUNS[name][0], overrides(name, "train.num_workers=0")) for name in IN_TWO}
     runs["clip, LoRA"] = ("clip", overrides("clip", "train.num_workers=0", "model.lora={r: 2}"))
     in_two_processes(two, str(tmp_path), runs)
     for name in runs:

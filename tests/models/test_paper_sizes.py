@@ -14,10 +14,9 @@ def test_the_papers_models_go_forward_and_backward(name, millions, embed_dim):
     """The sizes of Structure-CLIP and Knowledge-CLIP, with random weights."""
     model = load(f"{name}/random").train()
     assert round(sum(p.numel() for p in model.parameters()) / 1e6) == millions
-    image_features = model.encode_image(torch.randn(2, 3, 224, 224), normalize=True)
-    text_features = model.encode_text(["an astronaut riding a horse", "a horse"], normalize=True)
-    assert image_features.shape == text_features.shape == (2, embed_dim)
-    logits = model.logit_scale.exp() * image_features @ text_features.T
-    torch.nn.functional.cross_entropy(logits, torch.arange(2)).backward()
+    image_features = model.encode_image(torch.randn(1, 3, 224, 224), normalize=True)
+    text_features = model.encode_text(["an astronaut riding a horse"], normalize=True)
+    assert image_features.shape == text_features.shape == (1, embed_dim)
+    (model.logit_scale.exp() * image_features @ text_features.T).sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), parameter_name

@@ -253,8 +253,8 @@ def test_every_task_of_the_scenes_runs_by_one_command_and_is_reported(tmp_path: 
 
     common = ["--data", str(tmp_path / "scenes"), "--json", "--out", str(tmp_path / "out")]
     options = {
-        "vqa": ["features=tokens", "hidden=32", "epochs=2", "--seeds", "2"],
-        "snli_ve": ["epochs=2", "--seeds", "2"],
+        "vqa": ["features=tokens", "hidden=32", "epochs=1", "--seeds", "2"],
+        "snli_ve": ["epochs=1", "--seeds", "2"],
         "linear_probe": [],
     }
     for name, given in options.items():
