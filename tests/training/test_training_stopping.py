@@ -173,7 +173,9 @@ def test_a_long_step_gives_signs_of_life(tmp_path, capfd, monkeypatch) -> None:
 
 def test_a_validation_is_told_in_lines_of_80_columns_and_what_decides_first() -> None:
     recalls = {f"{way}_R@{k}": k / 10 for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)}
-    lines = monitor.validation_lines(recalls | {"swaps_micro": 0.9, "swaps": 0.8, "selection": 0.1})
+    lines = monitor.validation_lines(
+        recalls | {"swaps_micro": 0.9, "swaps_macro": 0.8, "swaps": 0.8, "selection": 0.1}
+    )
     assert lines == [
         "selection 0.1000",
         "image_to_text_R@1 0.1000 · R@5 0.5000 · R@10 1.0000",
@@ -183,18 +185,21 @@ def test_a_validation_is_told_in_lines_of_80_columns_and_what_decides_first() ->
 
 
 def test_names_too_long_for_one_line_go_on_in_the_next() -> None:
-    numbers = {f"with_kee_swaps{average}": 0.5 for average in ("", "_macro", "_micro")}
+    numbers = {
+        f"with_kee_swaps{average}": 0.5 + 0.1 * i for i, average in enumerate(("", "_macro", "_micro"))
+    }
     first, second = monitor.validation_lines(numbers)
-    assert first == "with_kee_swaps 0.5000 · with_kee_swaps_macro 0.5000"
-    assert second == "with_kee_swaps_micro 0.5000"
+    assert first == "with_kee_swaps 0.5000 · with_kee_swaps_macro 0.6000"
+    assert second == "with_kee_swaps_micro 0.7000"
 
 
 def test_the_three_scores_of_two_by_two_share_a_line_for_each_kind_and_average() -> None:
-    parts = {f"scene_twins{of}": 0.5 for of in ("_text", "_image", "_group", "_text_macro", "_group_macro")}
+    parts = {f"scene_twins{of}": 0.5 for of in ("_text", "_image", "_group")}
+    parts |= {f"scene_twins{of}": 0.4 for of in ("_text_macro", "_group_macro")}
     kinds = {f"scene_twins_{kind}_{part}": 0.25 for kind in ("role", "own") for part in ("text", "group")}
     assert monitor.validation_lines(parts | kinds) == [
         "scene_twins_text 0.5000 · image 0.5000 · group 0.5000",
-        "scene_twins_text_macro 0.5000 · group_macro 0.5000",
+        "scene_twins_text_macro 0.4000 · group_macro 0.4000",
         "scene_twins_role_text 0.2500 · group 0.2500",
         "scene_twins_own_text 0.2500 · group 0.2500",
     ]
