@@ -174,8 +174,8 @@ class Monitor:
 def validation_lines(numbers: Mapping[str, float]) -> list[str]:
     """What decides first, then a line for each benchmark: its metrics are named in full once.
 
-    ``image_to_text_R@1 0.0867 · R@5 0.2800 · R@10 0.3867``, in shares of 1 as ``log.jsonl`` has them. The mean
-    that a benchmark goes by (``swaps_macro``) is not told beside it once more.
+    ``image_to_text_R@1 0.0867 · R@5 0.2800 · R@10 0.3867``, in shares of 1 as ``log.jsonl`` has them. The
+    mean that a benchmark goes by (``swaps_macro``) is not told beside it once more.
     """
     lines: dict[str, list[str]] = {}
     for name in sorted(numbers, key=lambda name: name != SELECTION):
