@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +33,17 @@ def forgotten_precision() -> Iterator[None]:
     yield
     if (state := sys.modules.get("accelerate.state")) is not None:
         state.AcceleratorState._reset_state()
+
+
+@pytest.fixture(autouse=True)
+def forgotten_notes() -> Iterator[None]:
+    """The console command gives our logger a handler: without this the next test would print notes."""
+    own, plain = logging.getLogger("knowclip"), warnings.formatwarning
+    handlers, level = own.handlers[:], own.level
+    yield
+    own.handlers[:] = handlers
+    own.setLevel(level)
+    warnings.formatwarning = plain
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-import logging
 import tarfile
 import unicodedata
 import warnings
@@ -38,13 +37,10 @@ def here(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def notes() -> Iterator[None]:
     """What a command sees: ``quieten`` as the console entry calls it, undone again."""
-    own = logging.getLogger("knowclip")
-    before = own.level, [*own.handlers], [*warnings.filters], warnings.formatwarning
-    own.handlers = []  # one that another test left has told things already
+    before = [*warnings.filters]
     quieten()
     yield
-    own.setLevel(before[0])
-    own.handlers, warnings.filters[:], warnings.formatwarning = before[1:]
+    warnings.filters[:] = before
 
 
 def write(name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
