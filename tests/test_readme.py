@@ -26,7 +26,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (table,) = blocks(PAGES, "csv")
     write_photos(tmp_path, table)
-    write_sugarcrepe(tmp_path / "benchmarks", monkeypatch)
+    write_sugarcrepe(tmp_path / "published", monkeypatch)
     return tmp_path
 
 
@@ -39,7 +39,7 @@ def test_python_snippets_run(photos: Path, capsys: pytest.CaptureFixture[str]) -
     assert [len(graph.relations) for graph in names["graphs"]] == [1, 1]
     assert names["image_features"].shape == names["text_features"].shape == (2, 384)
     assert len(list(names["found"])) == 3
-    assert set(names["own"]) >= {"image_to_text", "text_to_image"} and (photos / "runs/measured").is_dir()
+    assert set(names["own"]) >= {"image_to_text", "text_to_image"} and (photos / "runs/kept").is_dir()
     assert float(capsys.readouterr().out.splitlines()[-1]) in (0.0, 1.0)
 
 

@@ -108,6 +108,29 @@ def test_a_broken_validation_image_is_left_out_without_a_cache(world, stand_in, 
     assert (len(pairs.val), pairs.skipped["unreadable image"]) == (119, 1)
 
 
+def test_a_table_that_is_learned_from_whole_and_validated_on_in_part_is_told_the_split(
+    stand_in, world
+) -> None:
+    (world / "one.csv").write_text(
+        "image,caption,split\n"
+        + "".join(
+            f"{p},a red dog {i},{'val' if i % 3 == 0 else 'train'}\n"
+            for i, p in enumerate(sorted((world / "images").iterdir()))
+        )
+    )
+    table = [
+        f"data.train={{path: {world / 'one.csv'}}}",
+        f"data.val={{path: {world / 'one.csv'}, split: val}}",
+    ]
+    with pytest.raises(ValueError, match=r"its split 'val' too: .* as with data\.train\.split=train"):
+        build_trainer(load_recipe("clip", [*stand_in, *table]))
+    build_trainer(load_recipe("clip", [*stand_in, *table, "data.train.split=train"]))
+    with pytest.raises(ValueError, match=r"^data\.val\.split: .*has no split 'test'; it has: train, val"):
+        build_trainer(
+            load_recipe("clip", [*stand_in, *table, "data.train.split=train", "data.val.split=test"])
+        )
+
+
 def test_images_that_training_and_validation_share_are_counted_by_content(world, stand_in, tmp_path) -> None:
     shutil.copytree(world, tmp_path / "copy")
     copied = f"data.val={{path: {tmp_path}/copy/captions_train.json, images: {tmp_path}/copy/images}}"

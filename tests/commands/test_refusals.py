@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from knowclip.cli import build_app
 from knowclip.preflight.models import check_model
+from knowclip.recipe.load import load_recipe
 
 HEAVY = (
     "torch", "spacy", "transformers", "open_clip", "timm", "accelerate", "matplotlib", "pandas", "pyarrow",
@@ -434,6 +436,14 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_photos_that_are_searched_without_an_index_are_told_what_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "Our photos").mkdir()
+    (tmp_path / "Our photos/a.jpg").touch()
+    way = r"`knowclip index '.*Our photos' --model MODEL --out 'Our photos\.index'` makes one"
+    done = CliRunner().invoke(build_app(), ["search", str(tmp_path / "Our photos"), "a dog"])
+    assert re.search(way, str(done.exception)), done.exception
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -458,6 +468,19 @@ def test_a_column_is_asked_for_as_the_command_spells_it(
     assert str(done.exception).endswith(f"Name the right one: {named}")
 
 
+def test_a_value_that_was_typed_is_not_blamed_on_the_recipe_s_file() -> None:
+    with pytest.raises(ValueError, match=r"^given beside recipe negclip: train\.steps: got 'abc'"):
+        load_recipe("negclip", ["train.steps=abc"])
+    with pytest.raises(ValueError, match=r"^given beside recipe negclip: train: unknown key 'step'"):
+        load_recipe("negclip", {"train": {"step": 5}})
+
+
+def test_a_recipe_s_own_mistake_is_told_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("method: {name: clip}\ntrain: {steps: abc}\noutput: {folder: run}\n")
+    with pytest.raises(ValueError, match=r"^recipe .*/mine\.yaml: .*train\.steps: got 'abc'"):
+        load_recipe(tmp_path / "mine.yaml", ["train.batch_size=8"])
+
+
 def test_a_file_that_is_none_of_weights_is_told_the_run_that_it_lies_in(tmp_path: Path) -> None:
     (tmp_path / "mine/best").mkdir(parents=True)
     table = tmp_path / "mine/held_out.csv"
@@ -466,6 +489,12 @@ def test_a_file_that_is_none_of_weights_is_told_the_run_that_it_lies_in(tmp_path
         ValueError, match=r"held_out.csv is no model: weights are in .*did you mean .*/mine\?"
     ):
         check_model(str(table))
+
+
+def test_a_run_that_is_not_there_is_told_one_of_a_short_name_like_it(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match=r"did you mean .*/mine\?"):
+        check_model(str(tmp_path / "mni"))
 
 
 def test_a_model_that_is_not_there_is_told_one_of_a_similar_name(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
-"""What ``knowclip train`` says of the negatives it made, beside what it was asked for."""
+"""What ``knowclip train`` says: of the negatives it made, of what chose the best, of how to measure it."""
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
-from knowclip.commands.train_report import chosen_by, negatives_told
-from knowclip.recipe.data import NegativesConfig
+from rich.console import Console
+
+from knowclip.api.trained_on import HELD_OUT
+from knowclip.commands.train_report import chosen_by, negatives_told, tell_measuring
+from knowclip.recipe.data import NegativesConfig, SourceConfig
 
 
 def told(found: dict[str, int], without: dict[str, int], **negatives: Any) -> list[str]:
@@ -35,3 +40,19 @@ def test_kinds_that_were_asked_for_are_named_though_none_was_made() -> None:
 def test_what_chose_best_is_called_a_mean_where_it_is_one() -> None:
     assert chosen_by(("swaps",)) == "swaps"
     assert chosen_by(("swaps", "text_to_image_R@1")) == "mean of swaps, text_to_image_R@1"
+
+
+def test_the_line_that_measures_a_run_is_given_whole(tmp_path: Path) -> None:
+    console = Console(record=True, width=80, file=io.StringIO())
+    source = SourceConfig(path="our photos.csv", split="val", caption_column="what you see")
+    for val in (None, source.model_copy(update={"format": "csv"}), source):
+        recipe = SimpleNamespace(data=SimpleNamespace(val=val), output=SimpleNamespace(folder=tmp_path))
+        tell_measuring(console, recipe)  # type: ignore[arg-type]
+    line = f"knowclip evaluate {tmp_path} --data 'our photos.csv' --split val --caption-column 'what you see'"
+    assert console.export_text().splitlines() == [
+        "measure it on its validation data, by which its best was chosen:",
+        line,
+    ]
+    (tmp_path / HELD_OUT).touch()
+    tell_measuring(console, recipe)  # type: ignore[arg-type]
+    assert console.export_text().endswith(f"--data {tmp_path / HELD_OUT}\n")

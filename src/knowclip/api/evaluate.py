@@ -42,7 +42,7 @@ def evaluate(
         image_column: Of own photos in a table: column of image names, where the header leaves it open.
         caption_column: Column of captions, likewise.
         split_column: Column that says the split, if it is not called "split".
-        out: Folder that keeps the results with every item's scores, for ``knowclip report`` and ``compare``.
+        out: Folder that keeps the results with every item's scores; ``knowclip report`` makes a page of them.
 
     Returns:
         Results by benchmark: ``["sugarcrepe"].metrics``. Where the model has a KEE, a second one each:
@@ -62,7 +62,7 @@ def evaluate(
     found, absent = find(data, chosen, split, allow_missing=allow_missing, **reading)
     expected = chosen or asked(found, absent)
     control = text_only(data, found, device=device)
-    label = str(model) if named else "model"
+    label = str(model) if named else model.loaded_from or "model"
     where = {"split": split or "test", "out": None if out is None else Path(out), "device": device}
     where |= {"allow_missing": allow_missing, "absent": absent}
     runs, failed = measure({label: None if named else model}, found, control, data=data, **where)

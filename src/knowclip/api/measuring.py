@@ -125,7 +125,7 @@ def _ready(
     source = name if model is None else model.loaded_from
     images = (case.image for each in benchmarks for case in shown_cases(each))
     if source is not None and (told := seen(source, images)):
-        warnings.warn(told, stacklevel=3)
+        warnings.warn(told, stacklevel=4)  # who called evaluate
     if model is not None:
         return model
     update(f"loading {name}", 0, None)

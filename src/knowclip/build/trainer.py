@@ -26,7 +26,7 @@ from knowclip.evaluation.images import images_shown
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.methods.method import Method
 from knowclip.models.clip import DualEncoder
-from knowclip.preflight.overlap import refuse_overlap
+from knowclip.preflight.overlap import refuse_overlap, remedy_of
 from knowclip.preflight.pairs import (
     data_files,
     refuse_shared_images,
@@ -136,7 +136,8 @@ def _data(
     measured = [*(e.image.path for e in pairs.val), *(ref.path for ref in shown)]
     if graph is not None:
         refuse_shared_images(graph, measured)
-    pairs = replace(pairs, overlap=refuse_overlap(pairs.train, measured, share=data.max_overlap))
+    told = {"share": data.max_overlap, "remedy": remedy_of(data)}
+    pairs = replace(pairs, overlap=refuse_overlap(pairs.train, measured, **told))
     cache = build_cache(data, model, pairs, measured=shown, progress=progress)
     return pairs.without_images(unreadable(data, pairs, cache, progress=progress)), suite, cache
 

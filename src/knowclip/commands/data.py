@@ -69,7 +69,7 @@ def instructions(card: Card) -> str:
         "n": card.size,
     }
     told = [f"  {label + ':':<10}{value}" for label, value in lines.items() if value]
-    files = [f"  {'fetched:':<10}{file.url} -> {file.path}" for file in card.downloads]
+    files = [f"  {'--out gets:':<12}{file.url} -> {file.path}" for file in card.downloads]
     return "\n".join([f"{card.title} ({card.name})", *told, *files])
 
 

@@ -30,11 +30,13 @@ def command(
     ] = None,
 ) -> None:
     """Set evaluated models beside each other: scores, abilities, classes, worst errors, published numbers."""
+    from knowclip.commands.summary import tell_replaced
     from knowclip.console.progress import waiting
     from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
 
     preflight.results_folder(out)
+    tell_replaced(out / "report.html")
     for run in runs:
         if not any(run.parent.glob("*/*.parquet")):  # else it may be a model's name in there
             preflight.existing(run, "RUN")

@@ -106,7 +106,7 @@ def _show(found: Found, *, asked: bool) -> None:
             console.print("-----  below the cut: not half as far above the average as the best")
         value = hit.similarity if hit.margin is None else hit.margin
         copies = f" (+{len(hit.copies)} copies)" if hit.copies else ""
-        line = f"{hit.relative:5.2f}  {value:+.3f}  {printable(hit.path)}{copies}"
+        line = f"{hit.relative:5.2f}  {round(value, 3) + 0.0:+.3f}  {printable(hit.path)}{copies}"
         rival = "" if hit.rival is None else f'  over "{hit.rival}"'
         if console.is_terminal and len(line + rival) > console.width:
             rival = f"\n{'':13}{rival}" if rival else ""
@@ -121,6 +121,8 @@ def _explain(console: Console, found: Found, *, asked: bool) -> None:
 
     for triple in found.reading.triples:
         console.print(f"{triple.head} --{triple.relation}--> {triple.tail}")
+    for text in found.query.minus:
+        console.print(f"without: {text}")
     if found.ranked_by == DOUBT:
         kee = ", read with the KEE" if found.knowledge else ""
         negatives = counted(len(found.reading.negatives), "false caption")

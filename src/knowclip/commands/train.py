@@ -56,7 +56,7 @@ def _train(config: Recipe, *, resume: bool, dry_run: bool) -> None:
         go_on,
         negatives_told,
         plan,
-        tell_held_out,
+        tell_measuring,
     )
     from knowclip.training.stopping import TrainingStopped
 
@@ -89,7 +89,7 @@ def _train(config: Recipe, *, resume: bool, dry_run: bool) -> None:
                 "that is the start: training raised none of it. What was trained is in "
                 f"{run / 'last'}; selection.metrics (and selection.links) say what counts"
             )
-        tell_held_out(console, run)
+        tell_measuring(console, config)
 
 
 def summary(trainer: Trainer, pairs: Pairs) -> list[str]:

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -116,13 +115,22 @@ def chosen_by(metrics: Sequence[str]) -> str:
     return "mean of " * (len(metrics) > 1) + ", ".join(metrics)
 
 
-def tell_held_out(console: Console, run: Path) -> None:
-    """Name the photos that the run did not train on, where it chose them itself."""
+def tell_measuring(console: Console, recipe: Recipe) -> None:
+    """Give the line that measures a run on the photos by which its best was chosen."""
     from knowclip.api.trained_on import HELD_OUT
 
+    run, val = recipe.output.folder, recipe.data.val
     if (held := run / HELD_OUT).is_file():
-        console.print("measure it on the photos it held out, by which its best was chosen:")
-        console.print(shlex.join(["knowclip", "evaluate", str(run), "--data", str(held)]), soft_wrap=True)
+        what, options = "the photos it held out", ["--data", str(held)]
+    elif val is not None and val.format is None:
+        what, options = "its validation data", ["--data", str(val.path)]
+        for name in ("split", "images", "image_column", "caption_column", "split_column"):
+            if (value := getattr(val, name)) is not None:
+                options += [f"--{name.replace('_', '-')}", str(value)]
+    else:
+        return
+    console.print(f"measure it on {what}, by which its best was chosen:")
+    console.print(shlex.join(["knowclip", "evaluate", str(run), *options]), soft_wrap=True)
 
 
 def go_on() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from knowclip.data.images.identity import ImageFiles
+from knowclip.recipe.data import DataConfig
 from knowclip.types import Example
 
 
@@ -19,7 +20,7 @@ def refuse_overlap(
         examples: What it learns from.
         measured: Images that it is selected on.
         share: Of these, that may be both.
-        remedy: What to do about more, where it is no recipe that would have to change.
+        remedy: What to do about more, where it is not what a recipe's data need as a rule.
 
     Raises:
         ValueError: They are more than ``share`` of those it is selected on.
@@ -30,11 +31,24 @@ def refuse_overlap(
     return sorted(shared)
 
 
-def refuse_same_paths(train: Sequence[Example], val: Sequence[Example], *, share: float) -> None:
+def remedy_of(data: DataConfig) -> str:
+    """What to do where both are of one table, of which a split is validated on and all is learned from."""
+    train, val = data.train, data.val
+    if train is None or val is None or train.path != val.path or train.split or not val.split:
+        return ""
+    return (
+        f"{train.path} is learned from as a whole, its split {val.split!r} too: name the split to learn "
+        "from, as with data.train.split=train"
+    )
+
+
+def refuse_same_paths(
+    train: Sequence[Example], val: Sequence[Example], *, share: float, remedy: str = ""
+) -> None:
     """Raise what :func:`refuse_overlap` would where paths alone tell it: in an instant, before a model."""
     measured = {example.image.path for example in val}
     shared = measured & {example.image.path for example in train}
-    _refuse_many({path: path for path in sorted(shared)}, of=len(measured), share=share)
+    _refuse_many({path: path for path in sorted(shared)}, of=len(measured), share=share, remedy=remedy)
 
 
 def _refuse_many(shared: Mapping[Path, Path], *, of: int, share: float, remedy: str = "") -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from knowclip.console.counts import TOLERATED_SHARE, counted
 from knowclip.data.captions.read import CaptionSet, read_captions
+from knowclip.data.formats.rows import NoSuchSplitError
 from knowclip.evaluation.metrics import KS
 from knowclip.preflight import machine as preflight
 from knowclip.preflight.models import check_model
-from knowclip.preflight.overlap import refuse_same_paths
-from knowclip.recipe.data import SourceConfig
+from knowclip.preflight.overlap import refuse_same_paths, remedy_of
+from knowclip.recipe.data import DataConfig, SourceConfig
 from knowclip.recipe.recipe import Recipe
 from knowclip.recipe.study import Study
 from knowclip.storage.caches import cache_folder
@@ -37,13 +38,20 @@ def read_sources(recipe: Recipe) -> Sources:
             images to train and to validate on than ``data.max_overlap`` allows.
     """
     data = recipe.data
-    parts = (source and read_source(source, data.max_unreadable) for source in (data.train, data.val))
-    sources = Sources(*parts)
+    sources = Sources(*(_read_part(part, data) for part in ("train", "val")))
     check_length(recipe, sources)
     if sources.train is not None and sources.val is not None:
-        share = recipe.data.max_overlap
-        refuse_same_paths(sources.train.examples, sources.val.examples, share=share)
+        told = {"share": data.max_overlap, "remedy": remedy_of(data)}
+        refuse_same_paths(sources.train.examples, sources.val.examples, **told)
     return sources
+
+
+def _read_part(part: str, data: DataConfig) -> CaptionSet | None:
+    source = getattr(data, part)
+    try:
+        return source and read_source(source, data.max_unreadable)
+    except NoSuchSplitError as error:
+        raise type(error)(f"data.{part}.split: {error}") from error
 
 
 def read_source(config: SourceConfig, max_missing: float = TOLERATED_SHARE) -> CaptionSet:

@@ -39,10 +39,21 @@ def load_recipe(name_or_path: str | Path, overrides: Overrides = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(describe_problem(e) + _package(e, values) for e in error.errors())
-        raise ValueError(f"recipe {path}: {problems}") from error
+        found = error.errors()
+        problems = "; ".join(describe_problem(e) + _package(e, values) for e in found)
+        given = all(_is_given(e["loc"], overrides) for e in found)
+        raise ValueError(
+            f"{'given beside recipe' if given else 'recipe'} {path.stem if given else path}: {problems}"
+        ) from error
     recipe._source = path
     return recipe
+
+
+def _is_given(location: Sequence[int | str], overrides: Overrides) -> bool:
+    """Whether an override set what stands at a place of a recipe, or a part or the whole of it."""
+    place = [str(part) for part in location]
+    keys = [key.partition("=")[0].split(".") for key in overrides]
+    return bool(place) and any(place[: len(key)] == key[: len(place)] for key in keys)
 
 
 def read_sections(path: Path, kind: type[Section], overrides: Overrides) -> dict[str, Any]:

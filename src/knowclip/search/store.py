@@ -252,7 +252,10 @@ def check_index(folder: Path, what: str) -> None:
 
 
 def _way(folder: Path) -> str:
-    return f"`knowclip index PHOTOS --model MODEL --out {quote(str(folder))}` makes one"
+    photos, out = "PHOTOS", str(folder)
+    if folder.is_dir() and any(folder.iterdir()):  # it is what is to be searched, more likely than a place
+        photos, out = quote(str(folder)), f"{folder.name}.index"
+    return f"`knowclip index {photos} --model MODEL --out {quote(out)}` makes one"
 
 
 def is_index(folder: Path) -> bool:

@@ -32,6 +32,8 @@ _WIDTH = 78
 """Columns of a validation's line: it stands after two blanks."""
 _SILENCE = EVERY
 """Seconds after which a line is written where there is no terminal, however long ``every`` steps take."""
+_LONG = 3.0
+"""Seconds from which on it is told how long a step takes: of many that are short, each look finds another."""
 _BEAT = 1.0
 """Seconds between two looks at whether a step takes longer than that."""
 
@@ -144,8 +146,9 @@ class Monitor:
         """Say that a step goes on, where it takes long; a validation says so itself."""
         while not stop.wait(_BEAT):
             step, now = self._step, time.perf_counter()
-            if step is not None and now - self._heard > _SILENCE - _BEAT:
-                self.say(f"step {step + 1:,}/{self._steps:,}: under way for {duration(now - self._last)}")
+            if step is not None and step < self._steps and now - self._heard > _SILENCE - _BEAT:
+                since = f" for {duration(now - self._last)}" if now - self._last >= _LONG else ""
+                self.say(f"step {step + 1:,}/{self._steps:,}: under way{since}")
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -162,11 +162,12 @@ def _locate(
         first = next(name for name in names if name not in found)
         looked = ", ".join(dict.fromkeys(str(path.absolute()) for path in (roots if not found else [root])))
         folder = spelling.option("images", value="FOLDER")
-        without = spelling.allowed("allow_missing", "data.max_unreadable=SHARE") or "leave their rows out"
+        folder = f" ({folder})" if folder else ""
+        allowed = spelling.allowed("allow_missing", "data.max_unreadable=SHARE") or "leave their rows out"
+        without = f", or go on without them ({allowed})" if found else ""
         raise ValueError(
             f"{source}: {len(missing):,} of {len(names):,} images, such as {first!r}, are not under "
-            f"{looked}. {_FETCH if '://' in first else ''}Name their folder{folder and f' ({folder})'}, "
-            f"or go on without them ({without})"
+            f"{looked}. {_FETCH if '://' in first else ''}Name their folder{folder}{without}"
         )
     return found, missing
 
