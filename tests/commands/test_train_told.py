@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from types import SimpleNamespace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console

@@ -122,7 +122,7 @@ def test_last_run_always_has_the_accent(report: Report) -> None:
 def test_page_is_self_contained_and_escaped(report: Report, tmp_path: Path) -> None:
     summary = write_report(report, tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text()
-    assert not re.search(r"""(src|srcset|href)\s*=\s*["'](?!data:)""", page)
+    assert not re.search(r"""(src|srcset|href)\s*=\s*["'](?!data:|#)""", page)
     assert "http" not in page and "url(" not in page and "@import" not in page
     assert page.count("<script") == page.count("<script>") == 1
     assert "A &lt;test&gt; page" in page

@@ -15,6 +15,7 @@ from knowclip.evaluation.benchmarks.choices import ChoiceBenchmark
 from knowclip.evaluation.benchmarks.swaps import BlindScored
 from knowclip.evaluation.controls.text_only import TextOnly, hard_positives, shuffled_images, strongest
 from knowclip.evaluation.metrics import NoDataError, NotHereError
+from knowclip.evaluation.report.records import count_or_names
 from knowclip.evaluation.report.summary import NO_FILES
 from knowclip.evaluation.scoring import Scorer
 from knowclip.plugins import PluginError
@@ -68,7 +69,7 @@ def read_suite(
                 raise
             absent[name] = error
     if not found:
-        raise _nothing(folder, split, absent)
+        raise _nothing(folder, split, absent, asked=bool(asked))
     return found, {name: _reason(error) for name, error in absent.items()}
 
 
@@ -76,7 +77,7 @@ def _reason(error: ValueError) -> str:
     return f"{NO_FILES}: {error}" if isinstance(error, NotHereError) else str(error)
 
 
-def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> ValueError:
+def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError], *, asked: bool) -> ValueError:
     """Tell the benchmarks that came nearest to being measured, not all those that nobody expected."""
     near = {name: error for name, error in absent.items() if not isinstance(error, NotHereError)}
     if len(absent) == 1:
@@ -88,11 +89,11 @@ def _nothing(folder: Path, split: str, absent: Mapping[str, ValueError]) -> Valu
     told = "".join(f"\n- {reason}" for reason in list(shown)[:NEAREST])
     others = f" ({len(shown) - NEAREST} more came as near)" if len(shown) > NEAREST else ""
     nearest = f"; nearest{others}:{told}" if near else ""
-    elsewhere = len(absent) - len(near)
-    gone = f": of {elsewhere} none of the files are there (`knowclip data NAME` says which they are)"
+    elsewhere = [name for name in absent if name not in near]
+    own = "" if asked else "; your own photos need a table, an image and a caption a line"
+    gone = f": of {count_or_names(elsewhere)} none of the files are there (`knowclip data NAME` says which)"
     return NoDataError(
-        f"no benchmark has data for split {split!r} in {folder}{gone if elsewhere else ''}; your own photos "
-        f"need a table, an image and a caption a line{nearest}"
+        f"no benchmark has data for split {split!r} in {folder}{gone if elsewhere else ''}{own}{nearest}"
     )
 
 
