@@ -25,8 +25,11 @@ def test_best_of_step_0_is_said(place: str, tmp_path: Path, capsys: pytest.Captu
     write_log(tmp_path / "run", (0, 0.5), (20, 0.4), (30, 0.5))
     assert best_step(tmp_path / "run") == (0, 30)
     tell_untrained(tmp_path / "run" / place)
-    told = capsys.readouterr().err
-    assert "best is step 0 (untrained)" in told and "last: step 30" in told
+    told = " ".join(capsys.readouterr().err.split())
+    assert "best is step 0 (untrained)" in told and told.endswith("; nothing else was saved")
+    (tmp_path / "run/last").mkdir()
+    tell_untrained(tmp_path / "run" / place)
+    assert "; last: step 30, in " in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_trained_best_and_other_folders_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

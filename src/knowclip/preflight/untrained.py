@@ -21,8 +21,9 @@ def tell_untrained(folder: Path) -> None:
         return
     later = any(at > 0 for at, _ in _validations(run))
     why = "no later validation was better" if later else "no validation was made after it"
+    kept = f"last: step {last}, in {run / 'last'}" if (run / "last").is_dir() else "nothing else was saved"
     Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(
-        f"{run / 'best'}: best is step 0 (untrained): {why}; last: step {last}, in {run / 'last'}"
+        f"{run / 'best'}: best is step 0 (untrained): {why}; {kept}"
     )
 
 

@@ -217,6 +217,9 @@ def test_a_model_card_tells_how_to_load_and_what_it_scores(report: Report) -> No
     card = model_card(summary, "ours", loading="Loads with X.")
     assert card.startswith("---\nlibrary_name:")
     assert "Loads with X." in card and "| VG-Relation" in card and "strictly" in card
+    details = report.runs["ours"][0].details
+    protocol, flaws = details["protocol"].strip("."), details["flaws"]
+    assert f"- VG-Relation: {protocol[0].upper()}{protocol[1:]}. Known flaws: {flaws}\n" in card
     with pytest.raises(ValueError, match="no run 'other'"):
         model_card(summary, "other", loading="")
 

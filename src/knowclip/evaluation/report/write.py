@@ -152,7 +152,7 @@ def model_card(
     if run not in summary["methods"]:
         raise ValueError(f"no run {run!r}; there are {listed(summary['methods'])}")
     entries = {name: e for name, e in summary["benchmarks"].items() if run in e["methods"]}
-    flaws = [f"- {e['title']}: {e['protocol']} {e['flaws']}".rstrip() for e in entries.values()]
+    flaws = [f"- {e['title']}: {_protocol(e)}" for e in entries.values()]
     return "\n".join(
         [
             *card_head(run, library=library),
@@ -170,6 +170,14 @@ def model_card(
             *flaws,
             "",
         ]
+    )
+
+
+def _protocol(entry: Mapping[str, Any]) -> str:
+    """Protocol and known flaws of a benchmark, as two sentences."""
+    protocol = entry["protocol"].strip(".")
+    return f"{protocol[:1].upper()}{protocol[1:]}." + (
+        f" Known flaws: {entry['flaws']}" if entry["flaws"] else ""
     )
 
 
