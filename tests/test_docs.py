@@ -17,6 +17,7 @@ from documents import DOCUMENTS, ROOT, SHELLS, blocks, commands, fenced, lines
 from knowclip.cli import COMMANDS, build_app
 from knowclip.recipe.load import load_recipe
 from knowclip.recipe.study import load_study
+from knowclip.storage.cached import KINDS
 
 FILES = [f"/{path.relative_to(ROOT)}" for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
 SCRIPTS = ROOT / "scripts/book"
@@ -153,3 +154,9 @@ def test_a_site_that_shows_a_picture_it_has_not_is_refused(build: ModuleType, tm
     page.write_text(f'{there}<img alt="a" src="../docs/idea.svg">')
     with pytest.raises(ValueError, match=r"overview/index\.html shows \.\./docs/idea\.svg"):
         build.links.refuse_lost_pictures(tmp_path)
+
+
+def test_the_table_of_caches_has_every_kind() -> None:
+    text = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
+    rows = text.split("| kind | in it | made by | size |")[1].split("\n\n")[0].strip().splitlines()[1:]
+    assert [row.split("|")[1].strip() for row in rows] == list(KINDS)
