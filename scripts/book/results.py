@@ -38,6 +38,10 @@ COLUMNS = {
     "image_to_text_R@1": "image-to-text R@1", "text_to_image_R@1": "text-to-image R@1",
     "zero_shot_objects_acc1": "zero-shot nouns", "link_tail_mrr": "tails MRR",
     "link_relation_mrr": "relations MRR", "link_tail_same_image_accuracy": "tails of the same image",
+    "blind-balanced swaps": "all swaps and replacements",
+    "blind-balanced swaps: relation swaps": "relation swaps",
+    "blind-balanced swaps: attribute swaps": "attribute swaps",
+    "blind-balanced swaps: attributes, swaps and replacements": "attributes",
 }  # fmt: skip
 """A study's metric -> the head of its column."""
 MARKER = re.compile(r"(<!-- results: (\S+)((?: [^\s>]+)*) -->\n).*?(<!-- /results -->)", re.DOTALL)
