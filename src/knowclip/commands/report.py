@@ -36,12 +36,12 @@ def command(
     from knowclip.preflight import machine as preflight
 
     preflight.results_folder(out)
-    tell_replaced(out / "report.html")
     for run in runs:
         if not any(run.parent.glob("*/*.parquet")):  # else it may be a model's name in there
             preflight.existing(run, "RUN")
     if card is not None:
         preflight.existing(card, "--card", folder=True)
+    tell_replaced(out / "report.html")
     with waiting("reading the results") as following:
         from knowclip.evaluation.report.records import absent_lines, record_lines
         from knowclip.evaluation.report.summary import Report

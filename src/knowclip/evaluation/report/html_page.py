@@ -27,6 +27,7 @@ from knowclip.evaluation.report.summary import (
     items_note,
     percent,
     points,
+    protocol,
     verdict,
 )
 from knowclip.evaluation.statistics.bootstrap import same_items
@@ -36,29 +37,37 @@ from knowclip.types import ImageRef, Result
 PICTURE_SIDE = 320
 """Longest side of an inlined picture, in pixels."""
 
-KINDS = {
-    "mended": ("Mended", "{ours} prefers the true caption, {baseline} does not", ""),
-    "lost": ("Lost", "{baseline} prefers the true caption, {ours} does not", ""),
-    "wrong": (
-        "Worst errors",
-        "neither {ours} nor {baseline} prefers the true caption; these are the widest margins of {ours}",
-        "the true caption is not preferred; these are the widest margins",
-    ),
-    "right": ("Right", "{ours} and {baseline} prefer the true caption", "the true caption is preferred"),
-}
-"""Kind -> title, what its cases became between the baseline and the last run, what they are of one alone."""
 
-RETRIEVED = {
-    "mended": ("Mended", "{ours} finds a right match first, {baseline} does not", ""),
-    "lost": ("Lost", "{baseline} finds a right match first, {ours} does not", ""),
-    "wrong": (
-        "Worst errors",
-        "neither {ours} nor {baseline} finds a right match first; these are the widest margins of {ours}",
-        "something wrong comes first; these are the widest margins",
-    ),
-    "right": ("Right", "{ours} and {baseline} find a right match first", "a right match comes first"),
-}
-"""The same of the queries of retrieval."""
+def _kinds(does: str, do: str, right: str, wrong: str) -> dict[str, tuple[str, str, str]]:
+    """Kind -> title, what became of its cases between baseline and last run, what they are of one alone."""
+    widest = "; these are the widest margins"
+    return {
+        "mended": ("Mended", f"{{ours}} {does}, {{baseline}} does not", ""),
+        "lost": ("Lost", f"{{baseline}} {does}, {{ours}} does not", ""),
+        "wrong": (
+            "Worst errors",
+            f"neither {{ours}} nor {{baseline}} {does}{widest} of {{ours}}",
+            f"{wrong}{widest}",
+        ),
+        "right": ("Right", f"{{ours}} and {{baseline}} {do}", right),
+    }
+
+
+KINDS = _kinds(
+    "prefers the true caption",
+    "prefer the true caption",
+    "the true caption is preferred",
+    "the true caption is not preferred",
+)
+"""Of choices between two captions."""
+
+RETRIEVED = _kinds(
+    "finds a right match first",
+    "find a right match first",
+    "a right match comes first",
+    "something wrong comes first",
+)
+"""Of the queries of retrieval."""
 
 SHOWN = {"mended": 6, "lost": 6, "wrong": 9, "right": 3}
 """How many cases of each kind are shown, at most."""
@@ -111,7 +120,13 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "points": points, "controls": controls}
-    environment.filters |= {"bounds": bounds, "beside": beside, "records": records, "items_note": items_note}
+    environment.filters |= {
+        "bounds": bounds,
+        "beside": beside,
+        "records": records,
+        "items_note": items_note,
+        "protocol": protocol,
+    }
     environment.filters |= {"classes": ranked_classes, "counted": counted}
     room = files("knowclip.evaluation.report")
     template = environment.from_string(room.joinpath("report.html.jinja").read_text(encoding="utf-8"))

@@ -239,6 +239,12 @@ def metric_group(name: str, main: str) -> str:
     return {"compositional": "choices", "general": "zero-shot"}.get(ability(name) or "", "tasks and links")
 
 
+def protocol(entry: Mapping[str, Any]) -> str:
+    """How a benchmark is measured, as a sentence."""
+    told = str(entry["protocol"]).strip(".")
+    return f"{told[:1].upper()}{told[1:]}."
+
+
 def items_note(entry: Mapping[str, Any], run: str, baseline: str) -> str:
     """What is to be said of a cell where the runs of a row were not measured on the same items."""
     if entry["same_items"]:

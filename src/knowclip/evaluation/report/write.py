@@ -20,6 +20,7 @@ from knowclip.evaluation.report.summary import (
     items_note,
     percent,
     points,
+    protocol,
     summarise,
 )
 from knowclip.evaluation.store import stored
@@ -68,33 +69,27 @@ def console_table(summary: Mapping[str, Any]) -> Table:
     captions += [f"no data: {count_or_names(list(summary['absent']))}"] if summary["absent"] else []
     table.caption = "\n".join(captions) or None
     for entry in summary["benchmarks"].values():
-        blind = controls(entry)
+        blind = {run: _blind(control) for run, control in controls(entry).items()}
         if several:
             table.add_row(entry["main"])
         for run, found in entry["methods"].items():
             score = "\n".join([percent(found["interval"]), *beside(found["metrics"], entry["main"])])
-            if not several:
-                cells = [f"{100 * blind['']['accuracy']:.1f}%\n{_strongest(blind[''])}"] if blind else [""]
-                table.add_row(entry["main"], f"{found['n']:,}", score, *(cells if compared else []))
-                continue
-            table.add_row(
-                f"  {run}",
-                f"{found['n']:,}",
-                score,
-                points(found["difference"]) if found["difference"] else "",
-            )
-            if run in blind:
-                table.add_row(
-                    f"    text only, {_strongest(blind[run])}", "", f"{100 * blind[run]['accuracy']:.1f}%"
-                )
+            if several:
+                difference = points(found["difference"]) if found["difference"] else ""
+                table.add_row(f"  {run}", f"{found['n']:,}", score, difference)
+                if run in blind:
+                    table.add_row(f"    text only, {blind[run][1]}", "", blind[run][0])
+            else:
+                cells = ["\n".join(blind.get("", ()))] if compared else []
+                table.add_row(entry["main"], f"{found['n']:,}", score, *cells)
         if several and "" in blind:
-            table.add_row(f"  text only, {_strongest(blind[''])}", "", f"{100 * blind['']['accuracy']:.1f}%")
+            table.add_row(f"  text only, {blind[''][1]}", "", blind[""][0])
     return table
 
 
-def _strongest(control: Mapping[str, Any]) -> str:
-    """Which blind reader it is, in words."""
-    return str(control.get("strongest", "")).replace("_", " ")
+def _blind(control: Mapping[str, Any]) -> tuple[str, str]:
+    """What text alone reads, and which blind reader does."""
+    return f"{100 * control['accuracy']:.1f}%", str(control.get("strongest", "")).replace("_", " ")
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -152,7 +147,8 @@ def model_card(
     if run not in summary["methods"]:
         raise ValueError(f"no run {run!r}; there are {listed(summary['methods'])}")
     entries = {name: e for name, e in summary["benchmarks"].items() if run in e["methods"]}
-    flaws = [f"- {e['title']}: {_protocol(e)}" for e in entries.values()]
+    known = {name: f" Known flaws: {e['flaws']}" if e["flaws"] else "" for name, e in entries.items()}
+    flaws = [f"- {e['title']}: {protocol(e)}{known[name]}" for name, e in entries.items()]
     return "\n".join(
         [
             *card_head(run, library=library),
@@ -170,14 +166,6 @@ def model_card(
             *flaws,
             "",
         ]
-    )
-
-
-def _protocol(entry: Mapping[str, Any]) -> str:
-    """Protocol and known flaws of a benchmark, as two sentences."""
-    protocol = entry["protocol"].strip(".")
-    return f"{protocol[:1].upper()}{protocol[1:]}." + (
-        f" Known flaws: {entry['flaws']}" if entry["flaws"] else ""
     )
 
 
