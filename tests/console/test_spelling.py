@@ -18,6 +18,16 @@ def test_a_command_is_told_its_own_option() -> None:
     assert spelling.unset("split") == "split=None"
 
 
+def test_a_run_goes_on_as_what_trains_it_has_it() -> None:
+    assert spelling.resuming() == "resume=True"
+    for parameters, told in (
+        ({"recipe", "overrides", "resume"}, "--resume"),
+        ({"study", "overrides"}, "the same command"),
+    ):
+        with spelling.command_with(parameters):
+            assert spelling.resuming() == told
+
+
 def test_a_command_that_takes_keys_is_told_them() -> None:
     with spelling.command_with({"recipe", "overrides"}):
         assert (

@@ -42,8 +42,8 @@ def unset(name: str) -> str:
 
 
 def resuming() -> str:
-    """Tell how to go on with a run."""
-    return allowed("resume")
+    """Tell how to go on with a run; what trains as part of its work goes on when it is typed again."""
+    return allowed("resume") or "the same command"
 
 
 def allowed(name: str, key: str = "") -> str:
