@@ -148,6 +148,10 @@ CASES: dict[str, tuple[list[str], str]] = {
         ["evaluate", "models", "--data", "pairs.csv"],
         "no folder 'best' that does: give one of the models in it, models/mine",
     ),
+    "another command's folder in place of a model": (
+        ["evaluate", "exported", "--data", "pairs.csv"],
+        "no folder 'best' that does; it is the folder of an ONNX export (onnx_config.json)",
+    ),
     "an export over a run": (["convert", "scenes-base", "run"], "OUT run holds other files"),
     "an interpolation over a run": (
         ["interpolate", "scenes-base", "scenes-base", "--data", "pairs.csv", "--out", "run"],
@@ -401,6 +405,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "trained/best").mkdir(parents=True)
     (folder / "trained/recipe.yaml").touch()
     (folder / "models/mine/best").mkdir(parents=True)
+    (folder / "exported").mkdir()
+    (folder / "exported/onnx_config.json").touch()
     study = {
         "title": "two",
         "baseline": "plain",

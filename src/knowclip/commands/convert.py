@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from knowclip.models.clip import DualEncoder
 
 
-_TO = (
-    "Format of the folder. Embeddings are equal for equal pixels and token ids; what the two libraries "
-    "make of a file or a text may differ (a centre crop one column apart, texts mended first): that is "
-    "measured and printed."
-)
-
-
 class Format(StrEnum):
     """What reads the folder."""
 
@@ -33,6 +26,13 @@ class Format(StrEnum):
     transformers = "transformers"
     onnx = "onnx"
     sentence_transformers = "sentence-transformers"
+
+
+_TO = (
+    f"{', '.join(Format)}. Embeddings are equal for equal pixels and token ids; what the two libraries "
+    "make of a file or a text may differ (a centre crop one column apart, texts mended first): that is "
+    "measured and printed."
+)
 
 
 class Activation(StrEnum):
@@ -45,7 +45,7 @@ class Activation(StrEnum):
 def command(
     model: Annotated[str, typer.Argument(help="Anything that knowclip.load takes, a CLIPModel folder too.")],
     out: Annotated[Path, typer.Argument(help="Folder to write: a new or an empty one.")],
-    to: Annotated[Format, typer.Option(help=_TO)] = Format.open_clip,
+    to: Annotated[Format, typer.Option(metavar="FORMAT", help=_TO)] = Format.open_clip,
     architecture: Annotated[
         str | None,
         typer.Option(help="open_clip's name or a JSON file, where MODEL is a bare file of weights."),

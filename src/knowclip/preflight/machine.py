@@ -38,7 +38,7 @@ OTHERS = {
     "recipe.yaml": "a training",
     "open_clip_config.json": "a checkpoint",
     "knowclip_config.json": "a checkpoint",
-    "onnx_config.json": "a checkpoint",
+    "onnx_config.json": "an ONNX export",
     "photos.db": "an index of photos",
     "prepared.json": "prepared captions",
     "graph.json": "a knowledge graph",
@@ -237,10 +237,15 @@ def results_folder(path: Path, option: str = "--out") -> None:
             the first of the other files.
     """
     writable_folder(path, option)
-    for mark, what in OTHERS.items():
-        if (path / mark).is_file():
-            raise ValueError(f"{option} {path} is the folder of {what} ({mark}): {another(path, 'results')}")
+    if other := other_folder(path):
+        raise ValueError(f"{option} {path} is {other}: {another(path, 'results')}")
     refuse_foreign(path, f"{option} {path}", marks=frozenset({*OTHERS, *_FOLDERS}))
+
+
+def other_folder(path: Path) -> str | None:
+    """Whose folder it is, with the file that tells; None where none of ``OTHERS`` lies in it."""
+    told = (f"the folder of {what} ({mark})" for mark, what in OTHERS.items() if (path / mark).is_file())
+    return next(told, None)
 
 
 def _probe(folder: Path, path: Path, option: str) -> None:

@@ -18,7 +18,7 @@ from knowclip.models.loading.names import (
     refuse_other_file,
     unknown,
 )
-from knowclip.preflight.machine import DEVICES, one_of, require
+from knowclip.preflight.machine import DEVICES, one_of, other_folder, require
 from knowclip.preflight.untrained import tell_untrained
 
 MODELS = Path(__file__).parents[1] / "models" / "loading"
@@ -74,7 +74,7 @@ def check_model(
 
 
 def refuse_no_model(folder: Path) -> None:
-    """Refuse a folder in which nothing is a checkpoint or a run, and name those in it that are.
+    """Refuse a folder in which nothing is a checkpoint or a run; name those in it that are, or what it is.
 
     Files of weights alone are told when they are loaded: their names say nothing.
     """
@@ -82,8 +82,11 @@ def refuse_no_model(folder: Path) -> None:
         return
     if any(path.suffix in WEIGHTS for path in folder.iterdir()):
         return
-    inside = [*_models_in(folder)]
-    way = f": give one of the models in it, {some(inside)}" if inside else ""
+    way = ""
+    if inside := [*_models_in(folder)]:
+        way = f": give one of the models in it, {some(inside)}"
+    elif other := other_folder(folder):
+        way = f"; it is {other}"
     raise ValueError(f"{folder} {NONE_OF_THEM}{way}")
 
 

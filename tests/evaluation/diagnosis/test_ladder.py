@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,13 +27,15 @@ from knowclip.evaluation.scoring import Scorer
 from knowclip.evaluation.statistics.bootstrap import Interval
 
 
-def ladder_of(image: Tower, text: Tower) -> tuple[Ladder, dict[str, float]]:
-    (ladder,) = climb([asked()], Scorer(World(image, text)))
+@cache
+def ladder_of(*, binds: bool, turned: bool = False) -> tuple[Ladder, dict[str, float]]:
+    """The ladder of an image tower that binds and of such a text tower, and what each rung has right."""
+    (ladder,) = climb([asked()], Scorer(World(Tower(binds=True), Tower(binds=binds, turned=turned))))
     return ladder, {name: float(rung.correct.mean()) for name, rung in ladder.rungs.items()}
 
 
 def test_towers_that_bind_in_one_space_know_on_every_rung() -> None:
-    ladder, values = ladder_of(Tower(binds=True), Tower(binds=True))
+    ladder, values = ladder_of(binds=True)
     assert values == dict.fromkeys(TITLES, 1.0)
     assert summary(ladder)["falls"] is None
     # twins: what text alone gets right of one, it gets wrong of the other
@@ -40,7 +43,7 @@ def test_towers_that_bind_in_one_space_know_on_every_rung() -> None:
 
 
 def test_towers_that_bind_in_turned_spaces_need_a_map() -> None:
-    ladder, values = ladder_of(Tower(binds=True), Tower(binds=True, turned=True))
+    ladder, values = ladder_of(binds=True, turned=True)
     assert values[IMAGE] == values[TEXT] == 1.0
     assert values[COSINE] < 0.7
     assert values[MAP] > 0.95
@@ -50,7 +53,7 @@ def test_towers_that_bind_in_turned_spaces_need_a_map() -> None:
 
 
 def test_a_bag_of_words_is_chance_on_every_rung_that_reads_it() -> None:
-    ladder, values = ladder_of(Tower(binds=True), Tower(binds=False))
+    ladder, values = ladder_of(binds=False)
     assert values[PATCHES] == values[IMAGE] == 1.0
     assert values[TEXT] == values[WORDS] == 0.5  # caption and swap are one text to it
     assert values[MAP] == values[COSINE] == 0.0  # ties are wrong
@@ -58,7 +61,7 @@ def test_a_bag_of_words_is_chance_on_every_rung_that_reads_it() -> None:
 
 
 def test_a_summary_is_told_as_table_json_and_picture() -> None:
-    ladder, _ = ladder_of(Tower(binds=True), Tower(binds=False))
+    ladder, _ = ladder_of(binds=False)
     found = summary(ladder)
     assert found["n"]["all"] == found["n"]["seen"] + found["n"]["new"] == len(ladder.new)
     assert found["rungs"][IMAGE]["all"]["n"] == found["n"]["all"]
@@ -105,5 +108,5 @@ def test_a_probe_below_the_cosine_had_too_little_data_and_is_blamed_for_nothing(
 
 
 def test_the_interval_of_no_question_is_none() -> None:
-    ladder, _ = ladder_of(Tower(binds=True), Tower(binds=True))
+    ladder, _ = ladder_of(binds=True)
     assert ladder.rungs[IMAGE].interval(np.zeros(len(ladder.new), dtype=bool), ladder.image_ids) is None
