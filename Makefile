@@ -6,7 +6,8 @@ PYTHON ?= python3
 # a process, of one thread, for each of two cores; a file stays in one process, since its fixtures load models;
 # files come as tests/conftest.py sorts them: xdist would begin with those of many tests, which are not the slow ones
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# compiled files are kept though the environment may forbid it: every process that a test starts would compile knowclip anew
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 COVERED := knowledge losses evaluation training build
 ROOM ?= losses
 MINUTES ?= 60

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import multiprocessing as mp
 
-SLOW_TO_IMPORT = ["open_clip", "accelerate", "torch.distributed.fsdp"]
+SLOW_TO_IMPORT = ["open_clip", "accelerate", "torch.distributed.fsdp", "peft", "spacy"]
 
 
 def in_two_processes(work: Callable[..., None], *given: object, method: str = "forkserver") -> None:

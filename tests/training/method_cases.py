@@ -28,9 +28,9 @@ from knowclip.types import Batch, Features
 from tiny import tiny_batch, tiny_model
 from tiny_graph import graph_steps
 
-STEPS = 3
-SIZES = ((4, 4), (5, 3), (1, 6))
+SIZES = ((5, 3), (1, 6))
 """Pairs on rank 0 and rank 1 in each step."""
+STEPS = len(SIZES)
 TRIPLETS = 9
 
 
@@ -86,7 +86,7 @@ class Case:
 
     def batch(self, graph: KnowledgeGraph, step: int, rank: int | None) -> Batch:
         batch = tiny_batch(sum(SIZES[step]), seed=step)
-        if step == 1:  # rank 1 has no negative at all, nor a triple
+        if step == 0:  # rank 1 has no negative at all, nor a triple
             rows = slice(SIZES[step][0], None)
             for mask, value in ((batch.negative_mask, False), (batch.triples, -1)):
                 mask[rows] = value

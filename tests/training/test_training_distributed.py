@@ -27,7 +27,7 @@ if is_torch_version(">=", "2.14"):
 
 
 def train(name: str, graph: KnowledgeGraph, *, way: str | None, rank: int | None) -> list[dict[str, Any]]:
-    """Three steps of SGD; the losses and every gradient of each."""
+    """Two steps of SGD; the losses and every gradient of each."""
     case = CASES[name]
     method = case.method(graph)
     accelerator = Accelerator(cpu=True)
