@@ -184,28 +184,27 @@ def tasks() -> Iterator[tuple[str, Target]]:
     """Every layout of a task's files."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+    import task_files
     import test_task_glue
-    import test_task_snli_ve
-    import test_task_vqa
 
     from knowclip.evaluation.tasks import registry
 
     def vqa(folder: Path) -> None:
         for number in (1, 2, 3):
-            test_task_vqa.picture(folder, "train" if number < 3 else "val", number)
-        test_task_vqa.write(folder, "train", [(1, "What color is it?", "red"), (2, "How many?", "2")])
-        test_task_vqa.write(folder, "val", [(3, "What color is it?", "a red")])
+            task_files.vqa_picture(folder, "train" if number < 3 else "val", number)
+        task_files.vqa_questions(folder, "train", [(1, "What color is it?", "red"), (2, "How many?", "2")])
+        task_files.vqa_questions(folder, "val", [(3, "What color is it?", "a red")])
 
     def snli_ve(folder: Path) -> None:
-        test_task_snli_ve.pictures(folder, "1", "2", "3")
+        task_files.snli_ve_pictures(folder, "1", "2", "3")
         for split, image in (("train", "1"), ("dev", "2"), ("test", "3")):
             lines = [
-                test_task_snli_ve.line(image, label, n) for n, label in enumerate(("neutral", "entailment"))
+                task_files.snli_ve_line(image, label, n) for n, label in enumerate(("neutral", "entailment"))
             ]
             (folder / f"snli_ve_{split}.jsonl").write_text("".join(lines))
 
     def e_snli_ve(folder: Path) -> None:
-        test_task_snli_ve.pictures(folder, "7")
+        task_files.snli_ve_pictures(folder, "7")
         for split in ("train", "test"):
             (folder / f"esnlive_{split}.csv").write_text(
                 "pairID,Flickr30kID,hypothesis,gold_label,explanation\n"
