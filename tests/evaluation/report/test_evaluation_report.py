@@ -105,7 +105,7 @@ def test_console_table_has_every_cell(report: Report) -> None:
 
 
 def test_plots_are_pngs_of_every_benchmark(report: Report) -> None:
-    drawn = plots.all_plots(summarise(report), plots.DARK)
+    drawn = plots.all_plots(summarise(report), plots.LIGHT)
     assert set(drawn) == {"scores", "vg_relation_classes", "vg_relation_margins"}
     for image in drawn.values():
         picture = Image.open(io.BytesIO(image))

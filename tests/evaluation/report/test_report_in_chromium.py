@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from browser import DESKTOP, PHONE, browsing, needs_chromium, overflow
 from knowclip.evaluation.benchmarks.aro import read_vg_attribution, read_vg_relation
+from knowclip.evaluation.report.plots import LIGHT, TURNED, turned
 from knowclip.evaluation.report.summary import Report
 from knowclip.evaluation.report.write import write_report
 
@@ -45,6 +48,24 @@ def test_six_runs_fit_the_window_and_nothing_is_fetched(address: str, size: tupl
         assert [url for url in asked if not url.startswith("data:")] == [address]
         told = page.locator(".scores").first.inner_text() if size == DESKTOP else page.content()
         assert all(run in told for run in RUNS)
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_dark_page_shows_the_plots_in_the_colours_that_its_text_has(address: str) -> None:
+    colours = (LIGHT.ink, LIGHT.faint, *LIGHT.runs)
+    squares = "".join(f"<i style='background:{c};filter:{TURNED}'></i>" for c in colours)
+    with browsing(DESKTOP) as (page, _):
+        page.emulate_media(color_scheme="dark")
+        page.goto(address)
+        assert page.locator(".plot img").first.evaluate("e => getComputedStyle(e).filter") == TURNED
+        last = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--run5')")
+        assert last == turned(LIGHT.runs[2])
+        page.set_content(f"<style>body{{margin:0}}i{{display:block;width:9px;height:9px}}</style>{squares}")
+        shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+    for row, colour in enumerate(colours):
+        expected = [int(turned(colour)[place : place + 2], 16) for place in (1, 3, 5)]
+        assert abs(shot[9 * row + 4, 4] - expected).max() <= 1, colour
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
     Args:
         report: what is to be told.
         summary: ``summarise(report)``.
-        light: its plots on a light page; those for a dark one and for a phone are drawn here.
+        light: its plots; those for a phone are drawn here.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -143,7 +143,8 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         filters=_filters(summary, shown),
         script=room.joinpath("filters.js").read_text(encoding="utf-8"),
         colours=plots.run_colours(summary, plots.LIGHT),
-        dark_colours=plots.run_colours(summary, plots.DARK),
+        turned=plots.TURNED,
+        dark_colours={run: plots.turned(c) for run, c in plots.run_colours(summary, plots.LIGHT).items()},
         cells=cells,
         recalled=any("_R@" in metric for metric in metrics),
         two_by_two=any(metric.endswith("_group") for metric in metrics),
@@ -168,13 +169,11 @@ def endings(names: Sequence[str]) -> dict[str, str]:
 
 
 def _sources(summary: Mapping[str, Any], light: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
-    """Addresses of each plot: ``light`` and ``dark``, and both for a ``phone``, but of classes.
+    """Addresses of each plot: ``whole``, and for a ``phone``, but of classes.
 
     A table stands beneath the plot of classes, and tells a phone all of it.
     """
-    drawn = {"light": light, "dark": plots.all_plots(summary, plots.DARK)}
-    for name, theme in (("phone_light", plots.LIGHT), ("phone_dark", plots.DARK)):
-        drawn[name] = plots.all_plots(summary, theme.narrow(), tabled=False)
+    drawn = {"whole": light, "phone": plots.all_plots(summary, plots.LIGHT.narrow(), tabled=False)}
     return {
         name: {kind: data_uri(images[name]) for kind, images in drawn.items() if name in images}
         for name in light

@@ -1,4 +1,4 @@
-"""Plots of a summary (see ``summary.summarise``) as PNG bytes, drawn for a light or a dark page."""
+"""Plots of a summary (see ``summary.summarise``) as PNG bytes, see-through, for a light page; ``TURNED`` for a dark one."""
 
 from __future__ import annotations
 
@@ -41,8 +41,20 @@ class Theme:
         return replace(self, width=NARROW)
 
 
-LIGHT = Theme("#1f2933", "#d5dbe1", ("#a3adb8", "#3f7cac", "#d9622b", "#2f8f6b", "#7a5aa6", "#b08900"))
-DARK = Theme("#e4e9ee", "#3a444f", ("#77828e", "#6aa9d8", "#f0854f", "#5cc29b", "#a98ad6", "#d9b84a"))
+LIGHT = Theme("#1f2933", "#d5dbe1", ("#87919c", "#3f7cac", "#d9622b", "#2f8f6b", "#7a5aa6", "#b08900"))
+TURNED = "invert(0.9) hue-rotate(180deg)"
+"""The CSS filter by which a dark page shows plots: light and dark change places, hues stay."""
+
+
+def turned(colour: str) -> str:
+    """What ``TURNED`` makes of ``#rrggbb`` (Filter Effects Module Level 1, sections 9.5 and 9.7)."""
+    red, green, blue = (0.9 - 0.8 * int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    rotated = (
+        -0.574 * red + 1.430 * green + 0.144 * blue,
+        0.426 * red + 0.430 * green + 0.144 * blue,
+        0.426 * red + 1.430 * green - 0.856 * blue,
+    )
+    return "#" + "".join(f"{round(255 * min(max(part, 0.0), 1.0)):02x}" for part in rotated)
 
 
 def all_plots(summary: Mapping[str, Any], theme: Theme, *, tabled: bool = True) -> dict[str, bytes]:
