@@ -1,4 +1,4 @@
-"""Plots of a summary (see ``summary.summarise``) as PNG bytes, see-through, for a light page; ``TURNED`` for a dark one."""
+"""Plots of a summary (``summary.summarise``) as PNG bytes, for a light page; ``TURNED`` for a dark one."""
 
 from __future__ import annotations
 
