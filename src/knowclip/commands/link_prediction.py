@@ -60,7 +60,7 @@ def command(
         preflight.results_folder(out)
     from knowclip.api.loaded import frequency, load_model
     from knowclip.api.measuring import keep_found
-    from knowclip.console.progress import waiting
+    from knowclip.console.progress import stages, waiting
 
     found = {}
     with waiting("reading the graph") as following:
@@ -76,8 +76,10 @@ def command(
         )
     asked = {name: _asked(name, links, scorer, side) for name, scorer in scorers.items()}
     for name, scorer in scorers.items():
-        with waiting(f"completing {len(links.rows):,} triplets ({name})"):
-            found[name] = results = run_link_prediction(links, scorer, sides=asked[name])
+        with stages() as progress:
+            progress(f"completing {len(links.rows):,} triplets ({name})", 0, None)
+            results = run_link_prediction(links, scorer, sides=asked[name], progress=progress)
+        found[name] = results
         if out:
             named = model if name in ("plain", model) else f"{model} with {name} encoder"
             keep_found(results, scorer.model_hash, out, named, links.split)

@@ -118,6 +118,22 @@ def test_an_oracle_is_perfect_and_a_blind_scorer_at_chance(folder: Path) -> None
         assert result.metrics[f"{result.benchmark}_hits@1"] == 0
 
 
+def test_reading_and_ranking_tell_how_far_they_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    links = words(folder)
+    monkeypatch.setattr(prediction, "CHUNK", 4)
+    scorer = PlainClip(Scorer(tiny_model().eval(), batch_size=3))
+    told: list[tuple[str, float, float | None]] = []
+    run_link_prediction(links, scorer, sides=["tail"], progress=lambda *found: told.append(found))
+    texts = len(set(links.views))
+    reading = [(done, total) for label, done, total in told if label == "reading texts"]
+    assert reading[-1] == (texts, texts) and len(reading) >= texts / 3
+    assert told[-3:] == [("ranking tails", done, 10) for done in (4, 8, 10)]
+    assert scorer.progress is None  # nobody is told of the next one
+    fusion = links_of(knowledge_clip(sorted(links.relations)))
+    run_link_prediction(links, fusion, sides=["tail"], progress=lambda *found: told.append(found))
+    assert ("reading entities", len(links.views), len(links.views)) in told
+
+
 def test_frequency_counts_the_training_graph(tmp_path: Path) -> None:
     lines = ["a\tis\tx", "b\tis\tx", "c\tis\ty", "a\tlikes\ty"]
     (tmp_path / "kg.tsv").write_text("\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ the entities of its own image only: against all others the background may give i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,9 +15,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from knowclip.console.progress import Stages
 from knowclip.data.graphs.checks import relation_words
 from knowclip.evaluation.links.ranks import Ranks, filtered_ranks, hits_at_k, rank_metrics, select
-from knowclip.evaluation.links.scorers import LinkScorer, ReadsOnce, Side, View
+from knowclip.evaluation.links.scorers import LinkScorer, ReadsOnce, Side, TellsReading, View
 from knowclip.evaluation.metrics import NoDataError, macro_average
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
 from knowclip.knowledge.graph.split import PARTS
@@ -27,9 +29,9 @@ Indices = NDArray[np.int64]
 SIDES: tuple[Side, ...] = ("tail", "head", "relation")
 Modality = Literal["text", "image"]
 CHUNK = 256
+"""Queries whose scores against all entities are held at once."""
 COMPARED = 1024
 """Candidates between two signs of life."""
-"""Queries whose scores against all entities are held at once."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,11 @@ def answered_sides(links: LinkSet, scorer: LinkScorer) -> tuple[Side, ...]:
     return tuple(side for side in SIDES if scorer.answers(side, relations))
 
 
-def run_link_prediction(links: LinkSet, scorer: LinkScorer, *, sides: Sequence[Side] = SIDES) -> list[Result]:
+def run_link_prediction(
+    links: LinkSet, scorer: LinkScorer, *, sides: Sequence[Side] = SIDES, progress: Stages | None = None
+) -> list[Result]:
     """One Result a side: ``link_tail``, ``link_head``, ``link_relation``; the main metric is MRR."""
-    run = _Run(links, scorer, sides)
+    run = _Run(links, scorer, sides, progress)
     return [run.side(side) for side in sides]
 
 
@@ -208,8 +212,10 @@ def known_tails(graph: KnowledgeGraph, head: int, relation: str) -> set[int]:
 class _Run:
     """One model on one set of triplets."""
 
-    def __init__(self, links: LinkSet, scorer: LinkScorer, sides: Sequence[Side]) -> None:
-        self.links, self.scorer = links, scorer
+    def __init__(
+        self, links: LinkSet, scorer: LinkScorer, sides: Sequence[Side], progress: Stages | None
+    ) -> None:
+        self.links, self.scorer, self.progress = links, scorer, progress
         self.roles = tuple(side for side in sides if side != "relation")
         self.encoded: dict[Side, NDArray[np.float32]] = {}
         a = links.graph.arrays
@@ -232,6 +238,8 @@ class _Run:
             found.append(filtered_ranks(asked.scores, asked.true, asked.known))
             if side == "tail":
                 inside += self._same_image(chunk, asked)
+            if self.progress is not None:
+                self.progress(f"ranking {side}s", int(chunk[-1]) + 1, len(self.links.rows))
         return self._result(side, _joined(found), _same_image_metrics(inside))
 
     def _asked(self, side: Side) -> Iterator[tuple[Indices, _Queries]]:
@@ -241,10 +249,24 @@ class _Run:
         if side == "relation":
             yield from ((chunk, self._relation_queries(chunk)) for chunk in chunks)
             return
-        candidates = self._candidates(side)
+        with self._told():
+            candidates = self._candidates(side)
         scores = np.empty((len(chunks[0]), len(candidates)), dtype=candidates.dtype)
         for chunk in chunks:
             yield chunk, self._entity_queries(side, candidates, chunk, scores[: len(chunk)])
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Have the scorer tell how far it is with reading entities, of which there may be millions."""
+        tell, scorer = self.progress, self.scorer
+        if tell is None or not isinstance(scorer, TellsReading):
+            yield
+            return
+        before, scorer.progress = scorer.progress, lambda what, *counts: tell(f"reading {what}", *counts)
+        try:
+            yield
+        finally:
+            scorer.progress = before
 
     def _candidates(self, side: Side) -> NDArray[np.float32]:
         """The entities as answers of a side, ``[E, D]``; the other's are kept if both are read at once."""

@@ -64,6 +64,13 @@ class ReadsOnce(Protocol):
         """Of each of the sides, tail or head, the entities as its answers, ``[E, D]``."""
 
 
+@runtime_checkable
+class TellsReading(Protocol):
+    """A link scorer that reads entities for long, and tells how many it has, and of how many."""
+
+    progress: Callable[[str, int, int], None] | None
+
+
 class PlainClip:
     """Plain CLIP as a link predictor: the baseline.
 
@@ -80,6 +87,15 @@ class PlainClip:
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = copy(scorer)
         self.scorer.max_missing = 0.0  # zeros in place of an unreadable image would beat negative cosines
+
+    @property
+    def progress(self) -> Callable[[str, int, int], None] | None:
+        """Of its towers."""
+        return self.scorer.progress
+
+    @progress.setter
+    def progress(self, progress: Callable[[str, int, int], None] | None) -> None:
+        self.scorer.progress = progress
 
     def answers(self, side: Side, relations: Collection[str]) -> bool:
         """Every side, of any words."""
@@ -149,6 +165,7 @@ class FusionLinks:
 
     def __init__(self, predictor: LinkPredictor, vocabulary: Sequence[str], *, head_side: bool) -> None:
         self.predictor, self.head_side = predictor, head_side
+        self.progress: Callable[[str, int, int], None] | None = None
         self.columns: dict[str, list[int]] = {}
         for number, relation in enumerate(vocabulary):
             self.columns.setdefault(relation, []).append(number)
@@ -199,6 +216,8 @@ class FusionLinks:
 
         def ask(start: int, end: int) -> Any:
             read = self.predictor.encode_entities(entities[start:end])
+            if self.progress is not None:
+                self.progress("entities", end, len(entities))
             return torch.stack([roles[side](read) for side in sides])
 
         found = _batched(ask, len(entities), axis=1)
