@@ -44,12 +44,17 @@ def rows(path: Path, *, images: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
 
         file = parquet.ParquetFile(path)
         for name in images:
-            _holds_images(path, name, file.schema_arrow)
+            check_images(path, name, file.schema_arrow)
         for batch in file.iter_batches(batch_size=ROWS):
             yield from batch.to_pylist()
 
 
-def _holds_images(path: Path, name: str, schema: Any) -> None:
+def check_images(path: Path, name: str, schema: Any) -> None:
+    """Refuse a column that does not hold images as the Hugging Face hub has them, ``{bytes, path}`` or null.
+
+    Raises:
+        ValueError: There is none of this name, or it holds something else.
+    """
     from pyarrow import types
 
     if name not in schema.names:

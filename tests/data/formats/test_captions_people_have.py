@@ -429,6 +429,19 @@ def test_saved_data_sets_keep_their_images() -> None:
         said("one")
 
 
+def test_structs_of_a_saved_data_set_are_images_by_their_bytes() -> None:
+    datasets = pytest.importorskip("datasets")
+    images = [{"bytes": JPEG}, {"bytes": JPEG}]
+    datasets.Dataset.from_dict({"image": images, "caption": ["a dog", "a cat"]}).save_to_disk("bare")
+    assert said("bare") == ["a dog", "a cat"]
+    images = [{"url": "a.jpg", "size": 3}, {"url": "b.jpg", "size": 4}]
+    datasets.Dataset.from_dict({"image": images, "caption": ["a dog", "a cat"]}).save_to_disk("other")
+    with pytest.raises(
+        ValueError, match=r"data-00000-of-00001\.arrow, column 'image' should hold images, as"
+    ):
+        said("other")
+
+
 def test_a_data_set_by_name(monkeypatch, tmp_path) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")

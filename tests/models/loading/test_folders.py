@@ -164,7 +164,7 @@ def test_a_broken_configuration_of_open_clip_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("section", ["vision_cfg", "text_cfg", "embed_dim"])
-@pytest.mark.parametrize("value", [None, [], "x", 3.5, {"layers": None}, "absent"])
+@pytest.mark.parametrize("value", [None, [], "x", 3.5, -1, {"layers": None}, "absent"])
 @pytest.mark.parametrize("file", ["open_clip_config.json", "tiny.json"])
 def test_a_configuration_of_other_types_is_named(tmp_path, section, value, file):
     config = {"embed_dim": 16, "vision_cfg": dict(VIT), "text_cfg": {**TEXT, "vocab_size": 49408}}

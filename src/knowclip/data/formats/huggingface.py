@@ -12,6 +12,7 @@ from typing import Any
 from knowclip.data.formats.columns import choose, record_rows
 from knowclip.data.formats.rows import SPLIT_NAMES, Format, Options, Row, check_split, of_split
 from knowclip.storage.members import arrow_table
+from knowclip.storage.parquet import check_images, whole
 from knowclip.storage.text_files import read_json
 
 HUB = "hf-hub:"
@@ -92,10 +93,13 @@ def _rows(
     columns = choose(table.column_names, options, path)
     wanted = dict.fromkeys((*columns.captions, columns.key, columns.negatives, columns.split))
     names = [name for name in wanted if name is not None]
-    records = table.select(names).to_pylist()
-    if columns.image is not None:
-        images = _images(table, columns.image, file, path, known)
-        records = [{**record, columns.image: image} for record, image in zip(records, images, strict=True)]
+    with whole(file):
+        records = table.select(names).to_pylist()
+        if columns.image is not None:
+            images = _images(table, columns.image, file, path, known)
+            records = [
+                {**record, columns.image: image} for record, image in zip(records, images, strict=True)
+            ]
     placed = ((f"{file.name}, row {number}", record, "") for number, record in enumerate(records))
     yield from record_rows(placed, columns)
 
@@ -113,7 +117,9 @@ def _images(
     cells = table.column(column)
     names: list[str | None] = [None] * len(cells)
     if types.is_struct(kind):
-        names = pc.struct_field(cells, "path").to_pylist()
+        check_images(file, column, table.schema)
+        if kind.get_field_index("path") >= 0:
+            names = pc.struct_field(cells, "path").to_pylist()
         cells = pc.struct_field(cells, "bytes")
     elif not types.is_binary(kind) and not types.is_large_binary(kind):
         raise ValueError(f"{path}: its column {column!r} holds {kind}, no images")

@@ -89,10 +89,10 @@ def described_in(path: Path) -> Iterator[None]:
         yield
     except ValueError as error:
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
-    except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
         raise ValueError(
             f"{path} describes no model that can be built: {type(error).__name__}: {error}; is a section "
-            "missing, or a value of another type than the library that wrote it gives?"
+            "missing, or a value of another kind than the library that wrote it gives?"
         ) from error
 
 
