@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,9 @@ def main() -> None:
         other = Path(temporary) / "tree"
         subprocess.run([*git, "add", "--detach", str(other), arguments.against], check=True)
         try:
-            for name, tree in ((arguments.against, other), ("this tree", ROOT)):
+            own = Path(temporary) / "own"  # as it stands now: the runs last, and read files to their end
+            shutil.copytree(ROOT / "src", own / "src")
+            for name, tree in ((arguments.against, other), ("this tree", own)):
                 folder = Path(temporary) / f"run-{len(taken)}"
                 if steps := arguments.extrapolate:
                     taken[name] = extrapolated(tree, folder, overrides, steps)
