@@ -107,8 +107,16 @@ def test_what_is_no_result_is_named(tmp_path: Path) -> None:
             lambda table: table.set_column(0, table.column_names[0], pa.array([["x"]] * len(table))),
             r"column '\w+' holds list<.*>, no plain values",
         ),
+        (
+            lambda table: table.set_column(
+                table.column_names.index("key"),
+                "key",
+                pa.array([b"\xff"] * len(table)).cast(pa.string(), safe=False),
+            ),
+            "is no whole Parquet file",
+        ),
     ],
-    ids=["no-key", "other-metadata", "cut-metadata", "few-metadata", "lists"],
+    ids=["no-key", "other-metadata", "cut-metadata", "few-metadata", "lists", "no-text"],
 )
 def test_a_damaged_result_is_named(
     result: Result, tmp_path: Path, spoil: Callable[[pa.Table], pa.Table], message: str

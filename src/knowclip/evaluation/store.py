@@ -168,6 +168,7 @@ def opened(path: Path) -> tuple[Any, dict[str, Any]]:
         import pyarrow.parquet as pq
 
         table = pq.read_table(path)
+        table.validate(full=True)  # bytes that are no text are told by whoever reads them first
     about: Any = None
     with suppress(ValueError):
         about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
