@@ -150,7 +150,15 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "another command's folder in place of a model": (
         ["evaluate", "exported", "--data", "pairs.csv"],
-        "no folder 'best' that does; it is the folder of an ONNX export (onnx_config.json)",
+        "no folder 'best' that does; it is the folder of an ONNX export (onnx_config.json), no model",
+    ),
+    "a benchmark's files that are not there": (
+        ["evaluate", "trained", "--data", "published", "--benchmark", "sugarcrepe"],
+        "has no 'published'): `knowclip data sugarcrepe --out published` gets files of that name",
+    ),
+    "a search in a run": (
+        ["search", "trained", "a dog"],
+        "it is a model, with which `knowclip index PHOTOS --model trained --out trained.index` makes one",
     ),
     "an export over a run": (["convert", "scenes-base", "run"], "OUT run holds other files"),
     "an interpolation over a run": (

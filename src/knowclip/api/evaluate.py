@@ -56,7 +56,7 @@ def evaluate(
 
     chosen = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     data, named = Path(data), isinstance(model, str | Path)
-    _check(model, data, out, device)
+    _check(model, data, chosen, out, device)
     columns = {"images": images, "image_column": image_column, "caption_column": caption_column}
     reading = {"columns": columns | {"split_column": split_column}, "swap_items": swap_items}
     found, absent = find(data, chosen, split, allow_missing=allow_missing, **reading)
@@ -73,12 +73,18 @@ def evaluate(
     return {r.benchmark + run.removeprefix(label): r for run, results in runs.items() for r in results}
 
 
-def _check(model: DualEncoder | str | Path, data: Path, out: str | Path | None, device: str | None) -> None:
+def _check(
+    model: DualEncoder | str | Path,
+    data: Path,
+    chosen: Sequence[str],
+    out: str | Path | None,
+    device: str | None,
+) -> None:
     """Refuse what can be known before anything is loaded."""
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.models import check_model
 
-    preflight.captions(data, "data")
+    preflight.captions(data, "data", way=preflight.way_to_benchmarks(chosen, data))
     if out is not None:
         preflight.results_folder(Path(out), "out")
     if isinstance(model, str | Path):

@@ -85,7 +85,7 @@ def command(
     from knowclip.preflight import machine as preflight
     from knowclip.preflight.models import check_model
 
-    preflight.captions(data, "--data")
+    preflight.captions(data, "--data", way=preflight.way_to_benchmarks(suite or (), data))
     preflight.results_folder(out)
     conditions = against_baseline([parse_condition(text) for text in require or ()], baseline)
     names = list(dict.fromkeys([*filter(None, [baseline, *(c.against for c in conditions)]), model]))

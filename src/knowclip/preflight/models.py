@@ -18,8 +18,9 @@ from knowclip.models.loading.names import (
     refuse_other_file,
     unknown,
 )
-from knowclip.preflight.machine import DEVICES, one_of, other_folder, require
+from knowclip.preflight.machine import DEVICES, one_of, require
 from knowclip.preflight.untrained import tell_untrained
+from knowclip.storage.whose import other_folder
 
 MODELS = Path(__file__).parents[1] / "models" / "loading"
 """Where the architectures and the checkpoints that ship with knowclip lie."""
@@ -86,7 +87,7 @@ def refuse_no_model(folder: Path) -> None:
     if inside := [*_models_in(folder)]:
         way = f": give one of the models in it, {some(inside)}"
     elif other := other_folder(folder):
-        way = f"; it is {other}"
+        way = f"; it is {other}, no model"
     raise ValueError(f"{folder} {NONE_OF_THEM}{way}")
 
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from knowclip.models.loading.names import may_be_model
 from knowclip.preflight.machine import existing
 from knowclip.search.scan import FileState
 from knowclip.storage.own_folder import refuse_others
@@ -253,6 +254,9 @@ def check_index(folder: Path, what: str) -> None:
 
 def _way(folder: Path) -> str:
     photos, out = "PHOTOS", str(folder)
+    if may_be_model(folder):
+        model, out = quote(str(folder)), quote(f"{folder.name}.index")
+        return f"it is a model, with which `knowclip index {photos} --model {model} --out {out}` makes one"
     if folder.is_dir() and any(folder.iterdir()):  # it is what is to be searched, more likely than a place
         photos, out = quote(str(folder)), f"{folder.name}.index"
     return f"`knowclip index {photos} --model MODEL --out {quote(out)}` makes one"

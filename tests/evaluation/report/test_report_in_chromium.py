@@ -48,6 +48,11 @@ def test_six_runs_fit_the_window_and_nothing_is_fetched(address: str, size: tupl
         assert [url for url in asked if not url.startswith("data:")] == [address]
         told = page.locator(".scores").first.inner_text() if size == DESKTOP else page.content()
         assert all(run in told for run in RUNS)
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        shown = page.locator("figure:visible img:visible")
+        assert shown.count()
+        for picture in shown.all():  # nothing of a plot has to be scrolled to
+            assert picture.evaluate("e => e.getBoundingClientRect().right") <= size[0]
 
 
 @pytest.mark.slow

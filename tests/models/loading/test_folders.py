@@ -183,6 +183,10 @@ def test_folders_of_something_else_say_what_they_are(tmp_path):
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ValueError, match="is of model_type 'bert', which is not read"):
         load(tmp_path / "bert")
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "photos.db").touch()
+    with pytest.raises(ValueError, match=r"it is the folder of an index of photos \(photos.db\), no model"):
+        load(tmp_path / "index")
     (tmp_path / "w").mkdir()
     torch.save({}, tmp_path / "w" / "weights.pt")
     with pytest.raises(ValueError, match=r"it holds weights alone: .*weights.pt"):

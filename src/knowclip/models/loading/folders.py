@@ -14,6 +14,7 @@ from knowclip.models.loading.weight_files import find_weights, read_json
 from knowclip.models.preprocessing import complete, tell_unused
 from knowclip.models.tokenizers import open_tokenizer
 from knowclip.storage.atomic import recover
+from knowclip.storage.whose import other_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -152,6 +153,8 @@ def _instead(folder: Path) -> str:
     if (folder / "config.json").is_file():
         kind = read_json(folder / "config.json").get("model_type")
         return f"; its config.json is of model_type {kind!r}, which is not read"
+    if other := other_folder(folder):
+        return f"; it is {other}, no model"
     try:
         path = find_weights(folder)
     except ValueError:
