@@ -16,7 +16,15 @@ from rich.console import Console
 
 from knowclip.evaluation.benchmarks.aro import read_vg_relation
 from knowclip.evaluation.report import plots
-from knowclip.evaluation.report.html_page import endings, flatten, galleries, picture_uri, sort_cases, spread
+from knowclip.evaluation.report.html_page import (
+    endings,
+    flatten,
+    galleries,
+    picture_uri,
+    sort_cases,
+    spread,
+    with_code,
+)
 from knowclip.evaluation.report.records import records
 from knowclip.evaluation.report.summary import Report, beside, headline, items_note, summarise, verdict
 from knowclip.evaluation.report.write import console_table, markdown, model_card, write_report
@@ -117,6 +125,10 @@ def test_last_run_always_has_the_accent(report: Report) -> None:
     one = replace(report, runs={"ours": report.runs["ours"]}, baseline="ours")
     for some in (report, one):
         assert plots.run_colours(summarise(some), plots.LIGHT)["ours"] == plots.LIGHT.runs[2]
+
+
+def test_words_between_backticks_are_code_on_the_page() -> None:
+    assert with_code("see `a <b>` & `c`, `d") == "see <code>a &lt;b&gt;</code> &amp; <code>c</code>, `d"
 
 
 def test_page_is_self_contained_and_escaped(report: Report, tmp_path: Path) -> None:

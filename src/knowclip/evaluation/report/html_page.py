@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from knowclip.evaluation.report.summary import (
 from knowclip.evaluation.statistics.bootstrap import same_items
 from knowclip.storage.pixels import load_pixels
 from knowclip.types import ImageRef, Result
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 PICTURE_SIDE = 320
 """Longest side of an inlined picture, in pixels."""
@@ -126,6 +130,7 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         "records": records,
         "items_note": items_note,
         "protocol": protocol,
+        "code": with_code,
     }
     environment.filters |= {"classes": ranked_classes, "counted": counted}
     room = files("knowclip.evaluation.report")
@@ -155,6 +160,13 @@ def render(report: Report, summary: Mapping[str, Any], light: Mapping[str, bytes
         max_classes=plots.MAX_CLASSES,
         min_ranked=MIN_RANKED,
     )
+
+
+def with_code(text: str) -> Markup:
+    """A text whose words between backticks, as Markdown has them, are code; the rest of it is escaped."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def endings(names: Sequence[str]) -> dict[str, str]:
