@@ -178,6 +178,17 @@ def test_a_configuration_of_other_types_is_named(tmp_path, section, value, file)
     assert "\n" not in str(refused.value)
 
 
+def test_preprocessing_that_open_clip_does_not_know_is_told_with_its_file(tmp_path):
+    folder = tmp_path / "oc"
+    save_pretrained(make("vit_quickgelu", tmp_path), folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    for mode in ([], "CMYK"):
+        config["preprocess_cfg"]["mode"] = mode
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
+        with pytest.raises(ValueError, match=r"open_clip_config\.json describes no model that can be built"):
+            load(folder)
+
+
 def test_folders_of_something_else_say_what_they_are(tmp_path):
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')

@@ -89,9 +89,10 @@ def described_in(path: Path) -> Iterator[None]:
         yield
     except ValueError as error:
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
-    except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, AssertionError) as error:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise ValueError(
-            f"{path} describes no model that can be built: {type(error).__name__}: {error}; is a section "
+            f"{path} describes no model that can be built: {said}; is a section "
             "missing, or a value of another kind than the library that wrote it gives?"
         ) from error
 
