@@ -131,8 +131,10 @@ def captions(path: Path, what: str, *, way: str = "") -> None:
 
 def way_to_benchmarks(names: Sequence[str], folder: Path) -> str:
     """What gets the files of benchmarks that were asked for, or tells where they are; nothing of none."""
-    told = f"`knowclip data {quote(names[0])} --out {quote(str(folder))}`" if names else ""
-    return told and f"{told} gets files of that name that may be downloaded, and tells where the others are"
+    if not names:
+        return ""
+    getting = f"`knowclip data {quote(names[0])} --out {quote(str(folder))}`"
+    return f"{getting} gets files of that name that may be downloaded, and tells where the others are"
 
 
 def graph(path: Path, what: str) -> None:

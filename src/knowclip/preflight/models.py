@@ -14,13 +14,13 @@ from knowclip.models.loading.names import (
     RANDOM,
     WEIGHTS,
     may_be_model,
+    no_model,
     of_package,
     refuse_other_file,
     unknown,
 )
 from knowclip.preflight.machine import DEVICES, one_of, require
 from knowclip.preflight.untrained import tell_untrained
-from knowclip.storage.whose import other_folder
 
 MODELS = Path(__file__).parents[1] / "models" / "loading"
 """Where the architectures and the checkpoints that ship with knowclip lie."""
@@ -83,11 +83,8 @@ def refuse_no_model(folder: Path) -> None:
         return
     if any(path.suffix in WEIGHTS for path in folder.iterdir()):
         return
-    way = ""
-    if inside := [*_models_in(folder)]:
-        way = f": give one of the models in it, {some(inside)}"
-    elif other := other_folder(folder):
-        way = f"; it is {other}, no model"
+    inside = [*_models_in(folder)]
+    way = f": give one of the models in it, {some(inside)}" if inside else no_model(folder)
     raise ValueError(f"{folder} {NONE_OF_THEM}{way}")
 
 

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from knowclip.models.clip import DualEncoder
 from knowclip.models.loading import adapters, checkpoints, hub, transformers_clip
 from knowclip.models.loading.building import Activation, build, described_in, with_activation
-from knowclip.models.loading.names import ADAPTER_CONFIG, BEST, MODULES, NONE_OF_THEM, OPEN_CLIP_CONFIGS
+from knowclip.models.loading.names import (
+    ADAPTER_CONFIG,
+    BEST,
+    MODULES,
+    NONE_OF_THEM,
+    OPEN_CLIP_CONFIGS,
+    no_model,
+)
 from knowclip.models.loading.weight_files import find_weights, read_json
 from knowclip.models.preprocessing import complete, tell_unused
 from knowclip.models.tokenizers import open_tokenizer
 from knowclip.storage.atomic import recover
-from knowclip.storage.whose import other_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,10 +159,8 @@ def _instead(folder: Path) -> str:
     if (folder / "config.json").is_file():
         kind = read_json(folder / "config.json").get("model_type")
         return f"; its config.json is of model_type {kind!r}, which is not read"
-    if other := other_folder(folder):
-        return f"; it is {other}, no model"
     try:
         path = find_weights(folder)
     except ValueError:
-        return ""
+        return no_model(folder)
     return f"; it holds weights alone: name their architecture, pretrained={str(path)!r}"

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from knowclip.storage.nearest import nearest
+from knowclip.storage.whose import other_folder
 
 OPEN_CLIP_CONFIGS = ("open_clip_config.json", "knowclip_config.json")
 """Configurations of a checkpoint folder: one that stock open_clip loads, one that only ``load`` does."""
@@ -32,6 +33,12 @@ NONE_OF_THEM = (
 def may_be_model(folder: Path) -> bool:
     """Whether a folder holds what a checkpoint or a run has; whether it can be loaded is told then."""
     return any((folder / name).exists() for name in OF_MODELS)
+
+
+def no_model(folder: Path) -> str:
+    """End of a refusal: whose the folder is; nothing where nobody is known by what lies in it."""
+    other = other_folder(folder)
+    return f"; it is {other}, no model" if other else ""
 
 
 def near(name: str, known: Sequence[str]) -> list[str]:
