@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -56,6 +57,18 @@ def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "CHECK", 20)
     monkeypatch.setattr(alignment, "STEPS", 100)
     monkeypatch.setattr(alignment, "RATES", (1e-3,))
+
+
+def pytest_sessionstart() -> None:
+    """Nothing that is imported and collected here is ever freed: no time goes into looking at it again."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 100)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

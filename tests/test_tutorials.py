@@ -32,7 +32,7 @@ TINY_TRAINING = (
     "selection.metrics=[text_to_image_R@1]"
 )
 SHORTER = {
-    "scenes": "--train 1000 --val 40 --test 160 --train-twins 0 --val-twins 4 --test-twins 4 --workers 1",
+    "scenes": "--train 1000 --val 40 --test 100 --train-twins 0 --val-twins 4 --test-twins 4 --workers 1",
     "train": TINY_TRAINING,
     "align": "--steps 2 --batch-size 8",
     "diagnose": "--most 300",

@@ -137,6 +137,7 @@ def test_nothing_stands_of_a_folder_before_its_eight_bits_do(
         seen.append((out.is_dir(), (tmp_path / "out").exists()))
         raise ValueError("a tower is too large")
 
+    monkeypatch.setattr("torch.onnx.export", lambda *_, **__: None)
     monkeypatch.setattr("knowclip.export.onnx_int8.quantize", fail)
     monkeypatch.setattr(convert, "_compare", lambda *_, **__: [])
     pairs = ("--int8", validation, "--split", "val")
