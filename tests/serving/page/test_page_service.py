@@ -18,12 +18,12 @@ from knowclip.serving.page.contents import Contents
 from knowclip.serving.page.fence import ANSWERED, LOOPBACK
 from tiny import tiny_model
 
-pytest.importorskip("gradio")
 HERE = "http://127.0.0.1"
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("gradio")  # takes seconds: not while tests are collected
     from starlette.testclient import TestClient
 
     uploads = tmp_path_factory.mktemp("uploads")
