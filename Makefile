@@ -7,8 +7,9 @@ PYTHON ?= python3
 # files come as tests/conftest.py sorts them: xdist would begin with those of many tests, which are not the slow ones
 JOBS ?= 2
 # compiled files are kept though the environment may forbid it: every process that a test starts would compile knowclip anew
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
-COVERED := knowledge losses evaluation training build
+ONE_THREAD := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
+TESTS := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST := $(ONE_THREAD) $(BIN)/python $(TESTS)
 ROOM ?= losses
 MINUTES ?= 60
 PIP = $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
@@ -52,8 +53,8 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-coverage: $(READY) ## lines and branches that no test reaches, of the rooms that hold numbers (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(COVERED:%=tests/%)
+coverage: $(READY) ## lines and branches that no test reaches, of the rooms that hold numbers (every test, slower)
+	$(ONE_THREAD) $(BIN)/python -m coverage run $(TESTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
