@@ -60,10 +60,16 @@ def test_a_few_broken_records_are_left_out_with_a_warning(tmp_path: Path) -> Non
     assert len(graphs[1].objects) == 199
 
 
-def test_missing_files_are_named(tmp_path: Path) -> None:
-    write(tmp_path, attributes=[])
-    with pytest.raises(ValueError, match=r"no relationships\.json"):
+@pytest.mark.parametrize(
+    ("there", "missing"), [("attributes", "relationships"), ("relationships", "attributes")]
+)
+def test_missing_files_are_named(tmp_path: Path, there: str, missing: str) -> None:
+    write(tmp_path, **{there: []})
+    with pytest.raises(ValueError) as error:
         read_visual_genome_graphs(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: no {missing}.json (nor .gz or .zip), which Visual Genome's graphs need"
+    )
 
 
 @pytest.mark.conformance
@@ -79,8 +85,55 @@ def test_genuine_files(real_data: Path) -> None:
 
 
 def test_an_object_has_no_relation_to_itself(tmp_path: Path) -> None:
-    said = [{"predicate": "on", "subject": item(1, "mat"), "object": item(k, "mat")} for k in (1, 2)]
+    said = [{"predicate": "on", "subject": item(1, "mat"), "object": item(k, "mat")} for k in (1, 2, 1)]
     write(tmp_path, attributes=[], relationships=[{"image_id": 1, "relationships": said}])
-    with pytest.warns(UserWarning, match="1 relations of an object with itself left out"):
+    with pytest.warns(UserWarning) as told:
         graphs = read_visual_genome_graphs(tmp_path)
     assert graphs[1].relations == (Relation(0, "on", 1),)
+    assert [str(warning.message) for warning in told] == [
+        f"{tmp_path}: 2 relations of an object with itself left out"
+    ]
+    assert told[0].filename == __file__  # where it was called
+
+
+def test_images_and_objects_may_have_the_older_id(tmp_path: Path) -> None:
+    thing = {"id": 7, "name": "dog", "x": 1, "y": 2, "width": 3, "height": 4}
+    write(tmp_path, attributes=[{"id": 1, "attributes": [thing]}], relationships=[])
+    assert read_visual_genome_graphs(tmp_path) == {1: SceneGraph((SceneObject("dog", None, (1, 2, 3, 4)),))}
+
+
+def test_images_that_are_none_count_as_a_broken_record(tmp_path: Path) -> None:
+    things = [item(number, "dog") for number in range(199)]
+    write(tmp_path, attributes=[{"image_id": 1, "attributes": things}, 5, {"image_id": 2}], relationships=[])
+    with pytest.warns(UserWarning) as told:
+        graphs = read_visual_genome_graphs(tmp_path)
+    assert len(graphs[1].objects) == 199
+    first = f"{tmp_path / 'attributes.json'}: $[1] is no image of Visual Genome: "
+    assert [str(warning.message) for warning in told] == [
+        f"2 of 201 records left out, the first: {first}no whole number 'image_id' or 'id'"
+    ]
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("part", "record", "reason"),
+    [
+        ("attributes", {}, "no whole number 'object_id' or 'id'"),
+        ("attributes", item(1, "_"), "no name"),
+        ("attributes", item(1, "\ud83d"), "the name holds half a surrogate pair, which is no letter"),
+        ("attributes", item(1, "dog", w="3"), "no box x, y, w, h"),
+        ("attributes", item(1, "dog", attributes=5), "attributes are no list"),
+        ("attributes", item(1, "dog", attributes=[" "]), "no attribute"),
+        ("relationships", {"subject": item(1, "a"), "object": item(2, "b")}, "no predicate"),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_said(
+    tmp_path: Path, part: str, record: dict[str, Any], reason: str
+) -> None:
+    write(tmp_path, **{"attributes": [], "relationships": [], part: [{"image_id": 1, part: [record]}]})
+    with pytest.raises(ValueError) as error:
+        read_visual_genome_graphs(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / part}.json: $[0].{part}[0] is no record of Visual Genome: {reason}; "
+        "1 of 1 records are broken: is this the right file?"
+    )

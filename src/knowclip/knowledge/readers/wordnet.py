@@ -87,7 +87,7 @@ def _read_synset(
     start = 5 + 2 * word_count
     pointer_count = int(fields[start - 1])
     pointers = fields[start : start + 4 * pointer_count]
-    if len(pointers) != 4 * pointer_count or len(words) != word_count or not all(map(str.strip, words)):
+    if len(pointers) != 4 * pointer_count or not all(map(str.strip, words)):
         raise ValueError("it is cut off or damaged")
     synset = f"wn/{int(fields[0]):08d}-{pos}"
     targets = []
