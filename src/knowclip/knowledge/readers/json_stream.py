@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ CHUNK_CHARACTERS = 1 << 22
 MAX_ELEMENT_CHARACTERS = 1 << 27
 _SPACE = " \t\r\n"
 _IN_NUMBER = "0123456789.eE+-"
+_UNFINISHED = re.compile(r"[\w.+-]*")
+"""Part of a number or word, or nothing: what is left behind the place where a file was cut off."""
 
 
 def find_file(folder: Path, *stems: str) -> Path | None:
@@ -132,9 +135,8 @@ class _Stream:
             self.report(f"reading {self.path.name}", min(self.raw.tell() / self.size, 1.0))
 
     def _error(self, detail: str) -> ValueError:
-        cut = (
-            " (the file ends there: it is cut off)" if self.ended and self.at >= len(self.buffer) - 1 else ""
-        )
+        ends = self.ended and _UNFINISHED.fullmatch(self.buffer, self.at)
+        cut = " (the file ends there: it is cut off)" if ends else ""
         return ValueError(f"{self.path}: broken JSON {detail}{cut}; download or copy the file again")
 
 

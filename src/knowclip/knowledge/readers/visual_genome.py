@@ -187,7 +187,8 @@ class _Reader:
 
     def regions(self, image: _Image, element: Any) -> Iterator[_Step]:
         def step(record: Any) -> None:
-            phrase = " ".join(str(record.get("phrase") or "").split())
+            said = record.get("phrase")
+            phrase = " ".join(said.split()) if isinstance(said, str) else ""
             if not phrase:
                 raise fields.BadRecordError("no phrase")
             if not is_utf8(phrase):
@@ -218,11 +219,8 @@ class _Reader:
     def _image(self, element: Any) -> _Image:
         id = fields.integer(element, "image_id", "id")
         facts = self.facts.get(id, {})
-        url = facts.get("url") or element.get("image_url") or ""
-        size = facts.get("width"), facts.get("height")
-        known_size = size if all(isinstance(side, int) and side > 0 for side in size) else None
-        coco_id = fields.coco_id(facts)
-        return _Image(id, self.folder.find(str(id), url), known_size, coco_id)  # type: ignore[arg-type]
+        path = self.folder.find(str(id), fields.url(facts, element))
+        return _Image(id, path, fields.image_size(facts), fields.coco_id(facts))
 
     def _region(self, image: _Image, record: Any) -> str:
         """Describe the region of an object and return its entity id."""

@@ -9,6 +9,9 @@ from typing import Any
 from knowclip.storage.text_files import is_utf8, read_text
 from knowclip.types import Box
 
+LARGEST = 2**31 - 1
+"""The graph's tables hold no larger number of pixels."""
+
 
 class BadRecordError(ValueError):
     """A record does not hold what it must; the message says what."""
@@ -62,7 +65,21 @@ def attributes(record: Any) -> list[str]:
 def coco_id(record: Mapping[str, Any]) -> int | None:
     """COCO's number of the image; None where there is none, which some copies write as -1 or 0."""
     value = record.get("coco_id")
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST else None
+
+
+def image_size(record: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height of the image, as far as the record says both."""
+    width, height = record.get("width"), record.get("height")
+    if not (isinstance(width, int) and isinstance(height, int)):
+        return None
+    return (width, height) if 0 < width <= LARGEST and 0 < height <= LARGEST else None
+
+
+def url(*records: Mapping[str, Any]) -> str:
+    """The image's address, of the first record that has one."""
+    said = (record.get(key) for record in records for key in ("url", "image_url"))
+    return next((address for address in said if isinstance(address, str) and address), "")
 
 
 def box(record: Any, size: tuple[int, int] | None = None) -> Box:
@@ -71,9 +88,9 @@ def box(record: Any, size: tuple[int, int] | None = None) -> Box:
         record.get(key, record.get(longer))
         for key, longer in zip("xywh", ("x", "y", "width", "height"), strict=True)
     ]
-    if not all(isinstance(side, (int, float)) for side in sides):
+    if not all(isinstance(side, (int, float)) and abs(side) <= LARGEST for side in sides):  # nor NaN
         raise BadRecordError("no box x, y, w, h")
-    x, y, width, height = (round(side) for side in sides if side is not None)
+    x, y, width, height = map(round, sides)
     left, top = max(x, 0), max(y, 0)
     right, bottom = x + width, y + height
     if size:
