@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from graph_contents import Calls, entities, facts, relations
 from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
+from knowclip.knowledge.graph.store import Source
+from knowclip.knowledge.graph.tally import Tally
 from knowclip.knowledge.readers.conceptnet import TEMPLATES, concept, relation_text
 from knowclip.knowledge.readers.registry import import_graph
 from knowclip.types import Triplet
@@ -187,3 +190,121 @@ def test_the_genuine_cn100k(real_data: Path, tmp_path: Path, name: str, size: in
     graph = import_graph("cn100k", file, tmp_path / "g")
     assert graph.counts["triplets"] == len(expected)
     assert {relation for relation, _, _ in expected} <= set(TEMPLATES)
+
+
+EXPECTED = "not of the form /a/[..] /r/Relation /c/lang/head /c/lang/tail {json with a weight}"
+
+
+def test_all_that_the_graph_holds_of_assertions(tmp_path: Path) -> None:
+    lines = [
+        line("IsA", "/c/en/dog/n/wn/animal", "/c/en/animal", 0.5),
+        line("IsA", "/c/en/dog", "/c/en/animal/n", 0),
+        line("dbpedia/fieldOf", "/c/en/dog", "/c/en/tail", "1e1").replace('"1e1"', "1e1"),
+        line("HasA", "/c/de/hund", "/c/en/tail"),
+        line("HasA", "/c/en/dog", "/c/de/schwanz"),
+        line("NotIsA", "/c/en/dog", "/c/en/cat"),
+        line("IsA", "/c/en/dog", "/c/en/dog/v"),
+        line("IsA", "/c/en/_", "/c/en/dog"),
+        line("IsA", "/c/en/dog", "/c/en/_/n"),
+        "one column",
+    ]
+    file = write(tmp_path / "cn.csv", lines)
+    calls: Calls = []
+    graph = import_graph("conceptnet", file, tmp_path / "g", report=lambda *call: calls.append(call))
+    assert facts(graph) == {
+        ("/c/en/dog", "/r/IsA", "/c/en/animal"): 0.5,
+        ("/c/en/dog", "/r/dbpedia/fieldOf", "/c/en/tail"): 10.0,
+    }
+    assert entities(graph) == {"/c/en/dog": "dog", "/c/en/animal": "animal", "/c/en/tail": "tail"}
+    assert relations(graph) == {"/r/IsA": "is a", "/r/dbpedia/fieldOf": "field of"}
+    wide = f"malformed: too few columns (wanted: {EXPECTED.removeprefix('not of the form ')})"
+    skipped = {
+        "other language": 2,
+        "negated relation": 1,
+        "head equals tail": 1,
+        f"malformed: {EXPECTED}": 2,
+        wide: 1,
+    }
+    first = {f"malformed: {EXPECTED}": f"{file}, line 8", wide: f"{file}, line 10"}
+    assert graph.tally == Tally(read=10, kept=2, merged=1, skipped=skipped, first=first)
+    url = "https://github.com/commonsense/conceptnet5/wiki/Downloads"
+    assert graph.sources == (Source("conceptnet", "CC BY-SA 4.0", url, path=str(file), skipped=skipped),)
+    assert ("reading cn.csv", 0.0) in calls
+
+
+def test_all_that_the_graph_holds_of_cn100k(tmp_path: Path) -> None:
+    rows = ["AtLocation\t Ferret\tpet store \t2", "AtLocation\tferret\tPet store\t3", "NotIsA\tcat\tdog\t1",
+            "IsA\tcat\tpet\t0", "IsA\tdog\tpet\tmuch", "IsA\t_\tpet\t1", "IsA\tpet\t \t1"]  # fmt: skip
+    file = write(tmp_path / "train100k.txt", rows)
+    graph = import_graph("cn100k", file, tmp_path / "g")
+    assert facts(graph) == {
+        ("/c/en/ferret", "/r/AtLocation", "/c/en/pet_store"): 3.0,
+        ("/c/en/cat", "/r/IsA", "/c/en/pet"): 0.0,
+    }
+    assert relations(graph) == {"/r/AtLocation": "is located at", "/r/IsA": "is a"}
+    malformed = "malformed: not of the form Relation, head, tail, weight"
+    skipped = {malformed: 3, "negated relation": 1}
+    # the first reason of those in their order, of which the head's is one: line 6 before line 5
+    assert graph.tally == Tally(
+        read=7, kept=2, merged=1, skipped=skipped, first={malformed: f"{file}, line 6"}
+    )
+    url = "https://home.ttic.edu/~kgimpel/commonsense.html"
+    assert graph.sources == (Source("cn100k", "CC BY-SA 4.0", url, path=str(file), skipped=skipped),)
+
+
+@pytest.mark.parametrize("reader", ["conceptnet", "cn100k"])
+@pytest.mark.parametrize(
+    ("options", "taken", "skipped"),
+    [
+        ({"relations": ("IsA",)}, {"/r/IsA"}, {"relation not asked for": 2}),
+        ({"relations": ("IsA", "HasA")}, {"/r/IsA", "/r/HasA"}, {"relation not asked for": 1}),
+        ({"negated": True}, {"/r/IsA", "/r/HasA", "/r/NotIsA"}, {}),
+        ({"negated": True, "relations": ("NotIsA",)}, {"/r/NotIsA"}, {"relation not asked for": 2}),
+    ],
+)
+def test_which_relations_are_taken(
+    tmp_path: Path, reader: str, options: dict[str, object], taken: set[str], skipped: dict[str, int]
+) -> None:
+    names = ("IsA", "HasA", "NotIsA")
+    file = tmp_path / "train.txt"
+    if reader == "conceptnet":
+        write(file, [line(name, "/c/en/a", "/c/en/b") for name in names])
+    else:
+        write(file, [f"{name}\ta\tb\t1" for name in names])
+    graph = import_graph(reader, file, tmp_path / "g", options=options)
+    assert set(relations(graph)) == taken
+    assert graph.sources[0].skipped == skipped
+
+
+@pytest.mark.parametrize("reader", ["conceptnet", "cn100k"])
+def test_relations_that_there_are_not_are_named(tmp_path: Path, reader: str) -> None:
+    options = {"relations": ("IsNot", "IsA", "Is")}
+    with pytest.raises(ValueError) as error:
+        import_graph(reader, write(tmp_path / "train.txt", []), tmp_path / "g", options=options)
+    assert str(error.value) == (f"ConceptNet has no relations 'Is', 'IsNot'; it has {', '.join(TEMPLATES)}")
+
+
+@pytest.mark.parametrize("name", ["dev1.txt", "test.txt.gz"])
+def test_a_labelled_set_gives_its_true_triples(tmp_path: Path, name: str) -> None:
+    file = write(tmp_path / name, ["IsA\ttool\tobject\t1", "IsA\ttool\tmonkey\t0"])
+    graph = import_graph("cn100k", file, tmp_path / "g")
+    assert facts(graph) == {("/c/en/tool", "/r/IsA", "/c/en/object"): 1.0}
+    assert graph.sources[0].skipped == {"labelled false": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("IsA", "is a"),
+        ("dbpedia/x/fieldOf", "field of"),
+        ("Has_new_Thing", "has new  thing"),
+        ("genus", "genus"),
+    ],
+)
+def test_a_relation_without_a_template_is_split_at_its_capitals(name: str, text: str) -> None:
+    assert relation_text(name) == text
+
+
+def test_a_concept_is_of_its_language_and_has_no_slash() -> None:
+    assert concept(" Rot/Weiss \n ", "de") == "/c/de/rot_weiss"
+    assert concept("a/b") == "/c/en/a_b"

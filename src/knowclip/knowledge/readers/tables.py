@@ -132,7 +132,6 @@ _REJECTED = {
     "MISSING COLUMNS": "too few columns",
     "TOO MANY COLUMNS": "too many columns",
     "LINE SIZE OVER MAXIMUM": f"longer than {MAX_LINE_BYTES:,} bytes",
-    "UNQUOTED VALUE": "text behind a closing quote",
 }
 """DuckDB's kinds of lines that it cannot split into columns -> what is wrong."""
 
@@ -147,10 +146,10 @@ def _count_rejected(build: GraphBuilder, path: Path, expected: str) -> None:
     build.records += sum(count for _, count, _, _ in found)
     for kind, count, line, why in found:
         where = f"{path}, line {line}"
-        if "QUOTE" in kind and "unterminated" in why:
+        if kind == "UNQUOTED VALUE":
             raise ValueError(
-                f"{where}: a quote is opened and never closed, so that what follows it cannot be told apart: "
-                "close it, or write a quote that is meant as one twice"
+                f"{where}: a quote is opened and never closed, or closed before its field ends, so that what "
+                "follows it cannot be told apart: close it there, or write a quote that is meant as one twice"
             )
         reason = _REJECTED.get(kind, why)
         build.bad(where, f"{reason} (wanted: {expected}){_advice(path, kind, line)}", count)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from knowclip.knowledge.readers.tables import (
 
 WANTED = "lines of head, relation, tail[, weight]"
 WORDLESS = "head or tail without a word"
+_ROW = "file_row_number"
 PLACEHOLDER = "a placeholder (nan, NULL, -1, ...) for a missing id"
 
 
@@ -57,7 +60,8 @@ def read_triples(
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     check_file(path, WANTED)
     if suffix == ".parquet":
-        _read_parquet(path, build)
+        with _naming(path):
+            _read_parquet(path, build)
     elif suffix in (".tsv", ".txt", ".csv"):
         _read_text(path, build, "," if suffix == ".csv" else "\t", '"' if suffix == ".csv" else "")
     else:
@@ -71,6 +75,8 @@ def read_triples(
 def _read_text(path: Path, build: GraphBuilder, delimiter: str, quote: str) -> None:
     check_text(path, WANTED)
     rows = _first_rows(path, delimiter, quote)
+    if not rows:
+        raise ValueError(f"{path} has no row with anything in it; a file of {WANTED} is wanted")
     if not quote:
         named.refuse_quotes(rows[0], path)
     places = named.header(rows[0], f"{path}, line 1")
@@ -105,24 +111,35 @@ def _first_rows(path: Path, delimiter: str, quote: str) -> list[Sequence[str]]:
             return named.sample(csv.reader(file, delimiter=delimiter, **style))
     except csv.Error as error:
         raise ValueError(f"{path}: {error}; is it a table of lines?") from None
-    except (EOFError, OSError) as error:
-        raise ValueError(f"{path}: {error}; it is cut off: download or copy it again") from None
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: {error}; it is damaged or cut off: download or copy it again") from None
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file where DuckDB stops at what is in it, not for want of memory or of space to spill to."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        summary = str(error).partition("\n")[0].strip()
+        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in summary:
+            raise
+        raise ValueError(f"{path}: {summary}; it is damaged or cut off") from None
 
 
 def _read_parquet(path: Path, build: GraphBuilder) -> None:
-    import duckdb
-
     build.report(f"reading {path.name}", 0.0)
-    scan = f"read_parquet({literal(path)}, file_row_number = true)"
-    try:
-        names = [row[0] for row in build.connection.execute(f"DESCRIBE FROM {scan}").fetchall()]
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise ValueError(f"{path}: {str(error).splitlines()[0]}; it is damaged or cut off") from None
+    file = literal(path)
+    names = [row[0] for row in build.connection.execute(f"DESCRIBE FROM read_parquet({file})").fetchall()]
+    if _ROW in map(str.lower, names):
+        raise ValueError(f"{path}: a column is called {_ROW!r}, in which DuckDB counts rows: rename it")
     places = named.header(names, str(path)) or {}
     if missing := set(named.COLUMNS[:3]) - set(places):
-        raise ValueError(f"{path}: no columns {listed(sorted(missing))}; it has {listed(names[:-1])}")
+        raise ValueError(f"{path}: no columns {listed(sorted(missing))}; it has {listed(names)}")
     texts = ", ".join(f"{_quoted(names[place])}::VARCHAR AS {column}" for column, place in places.items())
-    table = f"(SELECT {texts}, file_row_number AS row FROM {scan})"
+    table = f"(SELECT {texts}, {_ROW} AS row FROM read_parquet({file}, {_ROW} = true))"
     head = f"SELECT head, relation, tail FROM {table} WHERE row < {named.SAMPLE_ROWS}"
     first = build.connection.execute(head).fetchall()
     named.doubt_ids([[str(field).strip() for field in row] for row in first], path)

@@ -1,0 +1,152 @@
+"""Lines of tables: what is kept of them, which line is named, the whole sentence of what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graph_contents import Calls, entities, facts, readings, relations
+from knowclip.knowledge.graph.store import Source
+from knowclip.knowledge.graph.tally import SELF_LOOP, Tally
+from knowclip.knowledge.readers.registry import import_graph
+
+LINES = "lines of head, relation, tail[, weight]"
+FORM = "not of the form head, relation, tail[, weight]"
+WANTED = "(wanted: head, relation, tail[, weight])"
+QUOTE = (
+    "a quote is opened and never closed, or closed before its field ends, so that what follows it cannot be "
+    "told apart: close it there, or write a quote that is meant as one twice"
+)
+AGAIN = "download or copy it again"
+ROW = "a\tr\tb\n"
+
+
+def read(tmp_path: Path, name: str, content: bytes | str, **options: Any) -> Any:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return import_graph("triples", tmp_path / name, tmp_path / "g", **options)
+
+
+def refused(tmp_path: Path, name: str, content: bytes | str, reader: str = "triples") -> str:
+    """The error, without the name of the file."""
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError) as error:
+        import_graph(reader, file, tmp_path / "g")
+    assert str(error.value).startswith(str(file)) and not (tmp_path / "g").exists()
+    return str(error.value).removeprefix(str(file))
+
+
+def packed(rows: int) -> bytes:
+    """Lines that do not pack well, gzipped."""
+    numbers = random.Random(0)
+    return gzip.compress("".join(f"h{numbers.random()}\tr\tt\n" for _ in range(rows)).encode(), mtime=0)
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.txt", "t.TSV", "t.tsv.gz", "t.csv", "t.CSV.gz"])
+def test_what_is_kept_and_how_much_was_read(tmp_path: Path, name: str) -> None:
+    """Equal ones are one, of the largest weight; what was left out before the reader counts too."""
+    rows = [("dog", "is", "pet", "1"), ("dog", "is", "pet", "2.5"), (" cat ", "is", "pet ", ""),
+            ("dog", "is", " dog", "3"), ("NULL", "is", "pet", "1"), ("none", "is", "-1", "1")]  # fmt: skip
+    text = "".join(("," if "csv" in name.lower() else "\t").join(row) + "\n" for row in rows)
+    content = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+    calls: Calls = []
+    graph = read(
+        tmp_path, name, content, left_out={"before": 4}, report=lambda *call: calls.append(call)
+    )  # fmt: skip
+    assert facts(graph) == {("dog", "is", "pet"): 2.5, ("cat", "is", "pet"): 1.0}
+    assert entities(graph) == {name: name for name in ("dog", "cat", "pet")}
+    assert relations(graph) == {"is": "is"}
+    missing = "a placeholder (nan, NULL, -1, ...) for a missing id"
+    skipped = {"before": 4, SELF_LOOP: 1, missing: 2}
+    assert graph.tally == Tally(read=10, kept=2, merged=1, skipped=skipped)
+    assert graph.sources == (Source("triples", "not stated", path=str(tmp_path / name), skipped=skipped),)
+    assert readings(calls)[0] == (f"reading {name}", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "reason"),
+    [
+        ("t.tsv", b"a\tr\tb\na\t\tb\na\tr\t \n", 2, FORM),
+        ("t.csv", b'a,r,b\n"c, d",r,"e\nf"\na,r,c\n"a, b"," ",c\n', 5, FORM),
+        ("t.csv", b'head,relation,tail\na,r,b\n,r,b\n', 3, FORM),
+        ("t.tsv", b"a\tr\tb\na\tr\n", 2, f"too few columns {WANTED}"),
+        ("t.tsv", b"a\tr\tb\na\tr\tb\t1\n", 2, f"too many columns {WANTED}"),
+        ("t.csv", b"a,r,b\n" * 1100 + b"a,r," + b"x" * 270_000, 1101, f"longer than 262,144 bytes {WANTED}"),
+        ("t.tsv", b"a\tr\tb\nc\tr\t\xe9\n", 2,
+         f"not UTF-8 {WANTED}; it may be Latin-1: convert it, as with `iconv -f LATIN1 -t UTF-8`"),
+        ("t.tsv", b"a\tr\tb\nc\tr\t\x93\n", 2,
+         f"not UTF-8 {WANTED}; it may be cp1252 (Windows): convert it, as with `iconv -f WINDOWS-1252 -t "
+         "UTF-8`"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_the_first_malformed_line_is_named(
+    tmp_path: Path, name: str, content: bytes, line: int, reason: str
+) -> None:
+    tally = read(tmp_path, name, content).tally
+    assert tally.first == {f"malformed: {reason}": f"{tmp_path / name}, line {line}"}
+    assert tally.read == tally.kept + tally.merged + tally.skipped[f"malformed: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.tsv", "", f" is empty; a file of {LINES} is wanted"),
+        ("t.tsv", " \n\t\n", f" is empty; a file of {LINES} is wanted"),
+        ("t.csv", ",,\n", f" has no row with anything in it; a file of {LINES} is wanted"),
+        ("t.xlsx", "a", ": .tsv, .txt, .csv (or .gz of them) or .parquet expected"),
+        ("t.tsv", gzip.compress(ROW.encode()), " is gzipped: call it .gz, or download it again"),
+        ("t.tsv.gz", ROW, " is not gzipped: leave out the .gz, or download it again"),
+        ("t.tsv", "<html>", " is an HTML or XML page: was a download answered with a web page?"),
+        ("t.tsv", "a\tr\t" + "x" * 270_000,
+         ": field larger than field limit (262144); is it a table of lines?"),
+        ("t.tsv", "a\tr\tb\r\n" * 2 + ROW * 2,
+         ", line 3: ends otherwise than line 1; line ends of Windows and Unix are mixed: make them one, as "
+         "with `dos2unix`"),
+        ("t.tsv", ROW * 2 + "a\tr\tb\r\n" * 2 + "a\tr\tb",
+         ", line 3: ends otherwise than line 1; line ends of Windows and Unix are mixed: make them one, as "
+         "with `dos2unix`"),
+        ("t.csv", 'a,r,b\na,r,"c\n', f", line 2: {QUOTE}"),
+        ("t.csv", 'a,r,b\na,"r"x,c\n', f", line 2: {QUOTE}"),
+        ("t.tsv", ROW + "a\t\tb\n" * 11,
+         f", line 2: {FORM}; with it 11 of 12 records are malformed, more than 10 and the allowed share of "
+         "0.01: is this the right file and format? Raise the share (--max-bad) if it is"),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said(
+    tmp_path: Path, name: str, content: bytes | str, told: str
+) -> None:
+    assert refused(tmp_path, name, content) == told
+
+
+ENDS = ": Compressed file ended before the end-of-stream marker was reached; it is damaged or cut off: "
+BLOCK = ": Error -3 while decompressing data: invalid block type; it is damaged or cut off: "
+MEMBER = gzip.compress(b"x" * 9)[:10] + b"\xff" * 20
+"""A beginning of gzip, then nothing that can be unpacked."""
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (packed(9)[:20], ENDS + AGAIN),
+        (MEMBER, BLOCK + AGAIN),
+        (packed(9)[:-8] + b"1234" + packed(9)[-4:], f"it is damaged or cut off: {AGAIN}"),
+        (packed(500)[:-9], ENDS + AGAIN),
+        (packed(500) + MEMBER, BLOCK + AGAIN),
+        (packed(500)[:-8] + b"1234" + packed(500)[-4:], f"it is damaged or cut off: {AGAIN}"),
+        (packed(2000)[:-9], f"; the file is damaged or cut off (after line 2000): {AGAIN}"),
+        (packed(2000) + MEMBER, f"; the file is damaged or cut off (after line 2000): {AGAIN}"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_what_cannot_be_unpacked_is_named(tmp_path: Path, content: bytes, told: str) -> None:
+    error = refused(tmp_path, "t.tsv.gz", content)
+    assert error.startswith(told) if told.startswith(": ") else error.endswith(told)
