@@ -30,6 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXPLAINED = Path(__file__).with_suffix(".toml")
 PACKAGE = "src/knowclip"
+SURVIVED = (0, 5, 33)
+"""mutmut's exit codes of what no test noticed, pytest having found none or there being none."""
 ENDINGS = ("killed", "survived", "no tests", "timeout", "suspicious", "segfault", "skipped", "not checked")
 
 
@@ -87,11 +89,13 @@ def dotted(pattern: str) -> str:
 
 
 def forget_survivors(folder: Path) -> None:
-    """Of an earlier run: mutmut would not try new tests on what it knows to survive."""
+    """Of an earlier run: mutmut would not try new tests on what it knows to survive, or to have no test."""
     for path in folder.glob("mutants/**/*.meta"):
         content = json.loads(path.read_text(encoding="utf-8"))
         codes = content["exit_code_by_key"]
-        content["exit_code_by_key"] = {mutant: code or None for mutant, code in codes.items()}
+        content["exit_code_by_key"] = {
+            mutant: None if code in SURVIVED else code for mutant, code in codes.items()
+        }
         path.write_text(json.dumps(content), encoding="utf-8")
 
 

@@ -64,13 +64,9 @@ def test_a_table_without_weights_has_those_of_1(tmp_path: Path) -> None:
     assert facts(graph) == {("a", "r", "b"): 1.0, ("c", "r", "d"): 1.0}
 
 
-@pytest.mark.parametrize("head", ['head "of"', "Head"])
-def test_a_name_of_a_column_may_have_quotes(tmp_path: Path, head: str) -> None:
-    table = {"s": ["a", "c"], head: ["x", "y"], "relation": ["r", "r"], "tail": ["b", "d"]}
-    ends = {"a", "c"} if '"' in head else {"x", "y"}
-    assert {
-        first for first, _, _ in facts(import_graph("triples", write(tmp_path, table), tmp_path / "g"))
-    } == ends
+def test_a_name_of_a_column_may_hold_a_quote(tmp_path: Path) -> None:
+    table = {'h"ead"': ["a"], "relation": ["r"], "tail": ["b"]}
+    assert facts(import_graph("triples", write(tmp_path, table), tmp_path / "g")) == {("a", "r", "b"): 1.0}
 
 
 def test_ids_in_place_of_names_are_told(tmp_path: Path) -> None:

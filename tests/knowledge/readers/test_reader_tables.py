@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import random
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from graph_contents import Calls, entities, facts, readings, relations
 from knowclip.knowledge.graph.store import Source
 from knowclip.knowledge.graph.tally import SELF_LOOP, Tally
+from knowclip.knowledge.readers import tables
 from knowclip.knowledge.readers.registry import import_graph
 
 LINES = "lines of head, relation, tail[, weight]"
@@ -144,9 +148,53 @@ MEMBER = gzip.compress(b"x" * 9)[:10] + b"\xff" * 20
         (packed(500)[:-8] + b"1234" + packed(500)[-4:], f"it is damaged or cut off: {AGAIN}"),
         (packed(2000)[:-9], f"; the file is damaged or cut off (after line 2000): {AGAIN}"),
         (packed(2000) + MEMBER, f"; the file is damaged or cut off (after line 2000): {AGAIN}"),
+        (packed(2000) + b"more", f"; the file is damaged or cut off (after line 2000): {AGAIN}"),
     ],
-    ids=range(8),
+    ids=range(9),
 )  # fmt: skip
 def test_what_cannot_be_unpacked_is_named(tmp_path: Path, content: bytes, told: str) -> None:
     error = refused(tmp_path, "t.tsv.gz", content)
     assert error.startswith(told) if told.startswith(": ") else error.endswith(told)
+
+
+def test_a_file_that_breaks_within_its_first_line_is_named(tmp_path: Path) -> None:
+    numbers = random.Random(0)
+    line = "".join(numbers.choices("abcdefghijkl", k=50_000)).encode()
+    error = refused(tmp_path, "t.txt.gz", gzip.compress(line, mtime=0)[:15_000], "cn100k")
+    assert error.endswith(f"; the file is damaged or cut off (after line 0): {AGAIN}")
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "wanted"),
+    [
+        ("triples", "t.csv", LINES),
+        ("triples", "t.parquet", LINES),
+        ("cn100k", "t.txt", "lines 'Relation, head, tail, weight'"),
+        (
+            "conceptnet",
+            "t.csv.gz",
+            "lines '/a/[..] /r/Relation /c/lang/head /c/lang/tail {json with a weight}'",
+        ),
+    ],
+)
+def test_a_folder_and_nothing_are_named(tmp_path: Path, reader: str, name: str, wanted: str) -> None:
+    file = tmp_path / name
+    with pytest.raises(FileNotFoundError) as error:
+        import_graph(reader, file, tmp_path / "g")
+    assert str(error.value) == f"{file}: no such file; a file of {wanted} is wanted"
+    file.mkdir()
+    with pytest.raises(ValueError) as told:
+        import_graph(reader, file, tmp_path / "g")
+    assert str(told.value) == f"{file}: a folder; a file of {wanted} is wanted"
+
+
+def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def full(*_: object) -> Iterator[None]:
+        raise duckdb.IOException("IO Error: No space left on device")
+        yield
+
+    monkeypatch.setattr(tables, "watched", full)
+    with pytest.raises(OSError) as error:
+        read(tmp_path, "t.tsv", ROW)
+    assert str(error.value) == "IO Error: No space left on device"

@@ -30,8 +30,6 @@ def read_captions_as_triplets(
     if not examples:
         raise ValueError("no image-caption pairs to import")
     root = os.path.commonpath([example.image.path.resolve().parent for example in examples])
-    for relation in ("image of", "caption of"):
-        build.relation(relation, relation)
     for number, example in enumerate(examples):
         if number % 10_000 == 0:
             build.report("reading captions", number / len(examples))

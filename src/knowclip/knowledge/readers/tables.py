@@ -257,7 +257,7 @@ def _first_line(build: GraphBuilder, path: Path, query: str, delimiter: str, quo
 
 def _walk(path: Path) -> tuple[int, int | None]:
     """How many whole lines can be read, and the first that ends otherwise than the first line does."""
-    number, mixed, windows = 0, None, False
+    number, mixed = 0, None
     with suppress(EOFError, OSError, zlib.error), open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
