@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hand_graphs import graph
 
 from knowclip.knowledge.negatives.generate import SEMANTIC, generate
 from knowclip.knowledge.parsing.negation import is_negated
@@ -28,6 +29,10 @@ def texts(caption: str) -> set[str]:
         ("A boy wearing no shirt on a beach", "wearing no shirt", "A boy wearing a shirt on a beach"),
         ("A man without any shoes on a beach", "without any shoes", "A man with shoes on a beach"),
         ("Without a helmet, a boy rides a bike.", "a helmet", "With a helmet, a boy rides a bike."),
+        ("A boy with no water on a beach", "no water", "A boy with water on a beach"),
+        ("A boy wearing no glasses", "no glasses", "A boy wearing glasses"),
+        ("A man holding no old umbrella", "no old umbrella", "A man holding an old umbrella"),
+        ("No hats the boy has", "No hats", None),
         ("There are no dogs on the beach", "no dogs on the beach", None),
         ("A table with neither a plate nor a cup", "neither a plate nor a cup", None),
         ("A dog never chases a cat", "never chases a cat", None),
@@ -49,19 +54,26 @@ def test_nothing_is_replaced_inside_a_denial_of_a_graph_that_claims_it() -> None
         assert not any(is_negated(n.caption, span) for span in n.changed)
 
 
-def test_what_is_affirmed_is_claimed() -> None:
-    caption = "A boy without a helmet rides a bike"
-    (graph,) = parse([caption])
-    found = generate(caption, graph, kinds=["relation_replacement"])
-    (negative,) = [n for n in found if n.caption.startswith("A boy with a")]
-    assert negative.graph is not None
-    claims = negative.graph
-    names = [item.name for item in claims.objects]
-    assert ("boy", "with", "helmet") in {
-        (names[r.subject], r.name, names[r.object]) for r in claims.relations
-    }
-    (span,) = [item.span for item in claims.objects if item.name == "helmet"]
-    assert span and negative.caption[slice(*span)] == "helmet"
+@pytest.mark.parametrize(
+    ("objects", "relations", "claimed", "thing"),
+    [
+        ("boy bike", "0 on:on 1", "boy bike HELMET", 2),
+        # a parser that claims what is denied, of whomever: it is claimed as it is said
+        ("boy helmet bike", "0 wear:on 1, 2 with 1, 0 on:on 2", "boy HELMET bike", 1),
+    ],
+)
+def test_what_is_affirmed_is_claimed_and_nothing_else_of_it(
+    objects: str, relations: str, claimed: str, thing: int
+) -> None:
+    """Once the boy is said to have a helmet, it is he who has it; he is still on the bike."""
+    caption = "A boy with no helmet on a bike"
+    made = generate(caption, graph(caption, objects, "", relations), kinds=["relation_replacement"])
+    (negative,) = [n for n in made if n.caption == "A boy with a helmet on a bike"]
+    places = {"boy": (2, 5), "HELMET": (13, 19), "bike": (25, 29)}
+    things = tuple(SceneObject(name.lower(), places[name]) for name in claimed.split())
+    on = Relation(0, "on", claimed.split().index("bike"), (20, 22))
+    assert negative.graph == SceneGraph(things, (), (on, Relation(0, "with", thing, (6, 10))))
+    assert negative.changed == ((11, 12),)
 
 
 def test_with_is_not_denied_twice() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hand_graphs import graph
 
 from knowclip.knowledge.negatives.generate import generate
 from knowclip.knowledge.parsing.parsers import parse
@@ -81,3 +82,29 @@ def test_no_half_of_a_coordination_and_no_time_changes_places(caption: str, swap
 )
 def test_what_is_said_behind_a_noun_is_moved_whole(caption: str, torn: str) -> None:
     assert not any(torn in text for text in swaps(caption))
+
+
+@pytest.mark.parametrize(
+    ("caption", "things", "swapped"),
+    [
+        ("A boy wears two hats, jumps and runs.", "", "Two hats wear a boy, jump and run."),
+        ("A boy then jumps and wears two hats.", "", "Two hats then jump and wear a boy."),
+        ("A boy wears two hats. Then, runs", "", "Two hats wear a boy. Then, runs"),
+        ("A girl sits and sings. A boy wears two hats", "girl", "A girl sits and sings. Two hats wear a boy"),
+        ("A boy wears two hats while a dog sits and barks", "dog",
+         "Two hats wear a boy while a dog sits and barks"),
+        ("A boy wears two hats as a dog sits and barks", "dog",
+         "Two hats wear a boy as a dog sits and barks"),
+        ("A boy wears two hats near a girl who sits and sings", "girl",
+         "Two hats wear a boy near a girl who sits and sings"),
+        ("A boy wears two hats near a girl and dogs", "girl dog",
+         "Two hats wear a boy near a girl and dogs"),
+        ("Two boys wear a hat, brown or red, and run.", "", "A hat wears two boys, brown or red, and runs."),
+        ("Two boys wear a hat and can run.", "", "A hat wears two boys and can run."),
+    ],
+)  # fmt: skip
+def test_further_verbs_of_the_first_phrase_agree(caption: str, things: str, swapped: str) -> None:
+    """As far as its clause goes, and none of what is no verb there."""
+    wears = "wears" if "wears" in caption else "wear"
+    made = generate(caption, graph(caption, f"boy hat {things}", "", f"0 wear:{wears} 1"))
+    assert [n.caption for n in made] == [swapped]

@@ -13,15 +13,15 @@ from knowclip.knowledge.negatives.caption_editing import Edit, Edited
 
 AN = (
     "unidentified man|MRI|SUV|SUVs|18-wheeler|hour|FBI agent|8|80s car|800|8,000|11-year-old|11th"
-    "|18,000|1800s house|LED|led lamp|suv|X-ray|x-ray|S-shaped|F-16|NBA player|RV|ATV|mp3 player"
+    "|18,000|1800s house|1100|1800|LED|led lamp|suv|X-ray|x-ray|S-shaped|F-16|NBA player|RV|ATV|mp3 player"
     "|HDTV|iPod|ID|uninhabited|unimpressed|umbrella|upside-down|urn|urban|usher|ugly|heirloom|herb"
     '|honest|only|oncoming|NHL|LCD|r.v.|"eight"'
 ).split("|")
 A = (
     "US flag|us flag|USB|UFO|ufo|UK|one-way street|one|once-white|European|eucalyptus|ewe|ukulele"
     "|unicycle|uniform|university|union|unique|user|used|utility|utensil|urinal|U-turn|u-shaped"
-    "|T-shirt|BMX|TV|DJ|K2|NASA|NASCAR|SMALL|STOP sign|MAN|Mr. Potato|7|10|110|1|100|dog|house"
-    "|yellow|UW|unanimous|ubiquitous|Ugandan|hotel|'stop' sign|"
+    "|T-shirt|BMX|TV|DJ|K2|NASA|NASCAR|SMALL|STOP sign|MAN|Mr. Potato|7|10|110|1|100|111|1,118|118,000|180000"
+    "|dog|house|yellow|UW|unanimous|ubiquitous|Ugandan|hotel|'stop' sign|"
 ).split("|")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from hand_graphs import graph
 
-from knowclip.data.captions.user_graphs import ground
 from knowclip.knowledge.negatives.falsity import Said
 from knowclip.knowledge.negatives.subgraph_edits import Scene, edits
 from knowclip.knowledge.negatives.subgraphs import KINDS, Subgraph, subgraphs
@@ -14,18 +14,6 @@ from knowclip.knowledge.negatives.truths import Truths, claim_keys
 from knowclip.types import Attribute, Relation, SceneGraph, SceneObject
 
 CAPTION = "A red dog chases a blue cat."
-
-
-def graph(caption: str, objects: str, attributes: str = "", relations: str = "") -> SceneGraph:
-    """``"dog cat", "0 red", "0 chase 1"`` as a graph with spans in the caption."""
-    described = [part.split(" ", 1) for part in attributes.split(", ") if part]
-    related = [part.split() for part in relations.split(", ") if part]
-    plain = SceneGraph(
-        tuple(SceneObject(name) for name in objects.split()),
-        tuple(Attribute(int(index), name) for index, name in described),
-        tuple(Relation(int(first), " ".join(words), int(last)) for first, *words, last in related),
-    )
-    return ground(plain, caption)
 
 
 DOG = SceneGraph(

@@ -97,7 +97,7 @@ def _without(layout: Layout, denial: Negation) -> Affirmed | None:
 
 def _no(layout: Layout, denial: Negation, thing: Span) -> Affirmed | None:
     number = layout.token_at(denial.cue[0])
-    before = layout.words[number - 1] if number else ""
+    before = layout.word_before(denial.cue[0])
     if layout.words[number] != "no" or before not in _STATING:
         return None
     noun, text = layout.caption[slice(*thing)].lower(), layout.caption[slice(*denial.denied)]
@@ -108,9 +108,8 @@ def _no(layout: Layout, denial: Negation, thing: Span) -> Affirmed | None:
 
 def _claiming(graph: SceneGraph, owner: int, name: str, span: Span, thing: SceneObject) -> SceneGraph:
     """The graph with the thing in this relation to its owner, in place of what it said of the thing."""
-    known = next(
-        (i for i, o in enumerate(graph.objects) if o.span and o.span[1] == (thing.span or (0, 0))[1]), None
-    )
+    end = thing.span and thing.span[1]
+    known = next((i for i, o in enumerate(graph.objects) if o.span and o.span[1] == end), None)
     objects = graph.objects if known is not None else (*graph.objects, thing)
     index = len(graph.objects) if known is None else known
     others = tuple(r for r in graph.relations if r.object != index)

@@ -51,7 +51,7 @@ def _article(word: str) -> str:
 def _is_eight_or_eleven(number: str) -> bool:
     """Whether a number is read as eight..., eleven... or eighteen...: 8, 80, 800, 11, 18,000, the 1800s."""
     digits = number.replace(",", "")
-    leading = digits[: len(digits) % 3 or 3]
+    leading = digits[: len(digits) % 3]
     hundreds = len(number) == 4 and number[:2] in ("11", "18")
     return digits[0] == "8" or leading in ("11", "18") or hundreds
 

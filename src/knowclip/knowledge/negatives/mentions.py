@@ -102,7 +102,7 @@ class Layout:
 
     def _is_verb(self, number: int) -> bool:
         """Whether a word that may be a verb stands where nouns do not: behind no determiner, nor the like."""
-        word, before = self.words[number], self.words[number - 1] if number else ""
+        word, before = self.words[number], self.word_before(self.tokens[number][0])
         if not senses(lemma(word, "verb"), "verb"):
             return False
         noun = (before in _MODIFIERS or before in lexicon.POSSESSIVES or before in self._described) or (

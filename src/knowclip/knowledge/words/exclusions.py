@@ -16,7 +16,7 @@ adult: man guy gentleman male | woman lady female
 child: boy | girl
 parent: father dad daddy | mother mom mum
 heir: son | daughter
-couple: bride | groom
+couple: groom | bride
 athlete: skier snowboarder | surfer wakeboarder windsurfer | swimmer diver | skateboarder skater rollerblader
   | cyclist biker bicyclist motorcyclist rider jockey | gymnast dancer | golfer | climber hiker
 worker: police_officer policeman officer soldier guard | firefighter fireman | chef cook waiter
