@@ -123,7 +123,7 @@ def _agree(layout: Layout, number: int, lemma: str, place: Place) -> Iterator[Ed
     plural, word = layout.number(*place.guest), layout.words[number]
     if plural is None or not lexicon.BEFORE_INFINITIVE.isdisjoint(layout.words[max(0, number - 1) : number]):
         return
-    if lemma != "be" and not wordnet.senses(lemma, "verb"):
+    if not wordnet.senses(lemma, "verb"):
         return
     form = agreeing(word, lemma, plural)
     if form is not None and form != word:

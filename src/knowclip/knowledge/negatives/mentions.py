@@ -189,7 +189,7 @@ class Layout:
                 follows = _BETWEEN_OBJECTS.fullmatch(self.caption, end, target[0])
             else:
                 follows = _BEFORE_RELATION.fullmatch(self.caption, end, relation.span[0])
-                restrictive = follows and (follows[1] or not self._is_finite(relation))
+                restrictive = follows and (follows[1] or not self._is_finite(relation.name, relation.span[0]))
                 follows = follows if restrictive and relation.span[1] + 1 >= target[0] else None
             if follows and end < target[0] and target[1] <= limit:
                 behind = relation
@@ -208,9 +208,9 @@ class Layout:
             found.setdefault(attribute.object, []).append(attribute)
         return found
 
-    def _is_finite(self, relation: Relation) -> bool:
+    def _is_finite(self, name: str, start: int) -> bool:
         """Whether a relation is a statement ("a dog wears a hat"), not part of a phrase ("in a hat")."""
-        word, lemma = self.word_at(relation.span[0] if relation.span else 0), first_word(relation.name)
+        word, lemma = self.word_at(start), first_word(name)
         return word not in lexicon.PREPOSITIONS and word in (lemma, third_person(lemma))
 
     @cached_property
