@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from knowclip.knowledge.negatives.caption_editing import Edit, Edited, agreeing, article, moved, third_person
+from knowclip.knowledge.negatives.caption_editing import (
+    Edit,
+    Edited,
+    agreeing,
+    article,
+    inflected,
+    moved,
+    plural,
+    third_person,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,10 +32,60 @@ def test_article(word: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("lemma", "expected"),
-    [("chase", "chases"), ("carry", "carries"), ("watch", "watches"), ("play", "plays"), ("have", "has")],
+    [
+        *(
+            ("chase", "chases"),
+            ("carry", "carries"),
+            ("watch", "watches"),
+            ("play", "plays"),
+            ("have", "has"),
+        ),
+        *(("fix", "fixes"), ("waltz", "waltzes"), ("pass", "passes"), ("wash", "washes"), ("go", "goes")),
+        ("have", "has"),
+        *(("enjoy", "enjoys"), ("spy", "spies"), ("moo", "moos"), ("do", "does")),
+    ],
 )
 def test_third_person(lemma: str, expected: str) -> None:
     assert third_person(lemma) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [
+        # None: "rode" or "ridden", "ran" or "run"
+        ("ride", ("ride", "rides", "riding", None)),
+        ("walk", ("walk", "walks", "walking", "walked")),
+        ("hurry", ("hurry", "hurries", "hurrying", "hurried")),
+        ("study", ("study", "studies", "studying", "studied")),
+        ("blow-dry", ("blow-dry", "blow-dries", "blow-drying", "blow-dried")),
+        ("enjoy", ("enjoy", "enjoys", "enjoying", "enjoyed")),
+        ("free", ("free", "frees", "freeing", "freed")),
+        ("dye", ("dye", "dyes", "dyeing", "dyed")),
+        ("tiptoe", ("tiptoe", "tiptoes", "tiptoeing", "tiptoed")),
+        ("die", ("die", "dies", "dying", "died")),
+        ("have", ("have", "has", "having", "had")),
+        ("stop", ("stop", "stops", "stopping", "stopped")),
+        ("burn", ("burn", "burns", "burning", "burned")),
+        ("hit", ("hit", "hits", "hitting", "hit")),
+        ("run", ("run", "runs", "running", None)),
+        ("see", ("see", "sees", "seeing", None)),
+    ],
+)
+def test_a_verb_takes_the_form_of_another(verb: str, expected: tuple[str | None, ...]) -> None:
+    forms = tuple(
+        inflected(verb, like=like, lemma="chase") for like in ("chase", "chases", "chasing", "chased")
+    )
+    assert forms == expected if verb != "ride" else (*expected[:3], None)
+
+
+def test_plurals_of_the_last_word_by_rule_where_the_other_is_latin_or_old() -> None:
+    plurals = {
+        "computer mouse": "computer mice", "sweet potato": "sweet potatoes", "aquarium": "aquariums",
+        "cactus": "cactuses", "formula": "formulas", "bookshelf": "bookshelves", "behalf": "behalves",
+        "life jacket": "life jackets", "family": "families", "box": "boxes", "fire fighter": "fire fighters",
+        "garden fish": "garden fish", "blue jeans": "blue jeans", "fisherman": "fishermen",
+    }  # fmt: skip
+    assert {noun: plural(noun) for noun in plurals} == plurals
 
 
 @pytest.mark.parametrize(
@@ -50,6 +109,39 @@ def test_moved_text_takes_the_capital_of_its_place() -> None:
     assert moved(caption, (0, 5), 11) == "a dog"
     assert moved(caption, (11, 18), 0) == "The USA"
     assert moved(caption, (15, 18), 20) == "USA"
+
+
+@pytest.mark.parametrize(
+    ("first", "within"),
+    [
+        ("Brown dog", "brown dog"),
+        ("The USA", "the USA"),
+        ("TV set", "TV set"),
+        ("BMX rider", "BMX rider"),
+        ("AX man", "AX man"),
+        ("X-ray", "X-ray"),
+        ("X-b2 plane", "X-b2 plane"),
+        ("X-2 plane", "x-2 plane"),
+        ("T.v set", "t.v set"),
+        ("Christmas tree", "Christmas tree"),
+        ("German, tall boy", "German, tall boy"),
+        ("Brazilian boy", "Brazilian boy"),
+        ("Guardian dog", "guardian dog"),
+        ("Zzz dog", "zzz dog"),
+        ("Zzz Top", "Zzz Top"),
+        ("One German boy", "one German boy"),
+        ("Someone", "someone"),
+    ],
+)
+def test_within_a_sentence_capitals_stay_that_are_a_words_own(first: str, within: str) -> None:
+    caption = f"{first} sees a cat"
+    assert moved(caption, (0, len(first)), caption.index("a cat")) == within
+    assert moved(f"He. {caption}", (4, 4 + len(first)), len("He. ") + caption.index("a cat")) == within
+    assert moved(f"a cat sees {first}", (11, 11 + len(first)), 0) == first
+    title = f"{first} Sees A Cat"  # in which every word has one
+    assert moved(title, (0, len(first)), title.index("A Cat")) == first
+    upper = caption.upper()
+    assert moved(upper, (0, len(first)), upper.index("A CAT")) == first.upper()
 
 
 def test_edits_map_spans_and_mend_articles() -> None:

@@ -191,7 +191,7 @@ def inflected(verb: str, *, like: str, lemma: str) -> str | None:
     past = [form for form in irregular if not form.endswith(("ing", "s")) and form not in RARE_PASTS]
     if verb in UNCHANGED_PAST or verb in UNCHANGED_PARTICIPLE or len(past) > 1:
         return verb if verb in UNCHANGED_PAST else None
-    regular = f"{verb[:-1]}ied" if _ends_in_consonant_y(verb) else f"{_stem(verb)}ed"
+    regular = f"{verb[:-1]}ied" if _ends_in_consonant_y(verb) else f"{verb.removesuffix('e')}ed"
     return past[0] if past else regular
 
 
@@ -225,7 +225,7 @@ def replacement(caption: str, span: Span, text: str) -> Edit:
 
 
 def _stem(verb: str) -> str:
-    """What -ing and -ed are put to: "rid" of "ride", "play" of "play"."""
+    """What -ing is put to: "rid" of "ride", "play" of "play", "see" of "see"."""
     return verb[:-1] if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")) else verb
 
 

@@ -159,7 +159,7 @@ def relation_replacements(layout: Layout, draw: Random, said: Said) -> Iterator[
         if ends and is_denied(layout, ends[1]):
             continue  # "washing no shirt"
         seen.add(relation.span)  # several relations of one place ("with a hat and a bag") change together
-        verb, preposition, tokens = stated_words(layout, relation)
+        verb, preposition, tokens = stated_words(layout, relation.name.lower(), relation.span)
         if not verb and not preposition:
             continue
         item = layout.names[relation.object]
@@ -179,7 +179,7 @@ def _restated(other: Relation, relation: Relation, name: str) -> Relation:
         return Relation(other.subject, name, other.object, other.span)
     verb, now = first_word(relation.name), first_word(name)
     together = relation.span and other.span and relation.span[0] == other.span[0]
-    if verb == now or not together or first_word(other.name) != verb:
+    if not together or first_word(other.name) != verb:
         return other
     return Relation(other.subject, now + other.name[len(verb) :], other.object, other.span)
 
@@ -188,7 +188,7 @@ def _prepositions(
     layout: Layout, verb: str, preposition: str, tokens: list[Span], item: str, said: Said
 ) -> Iterator[Restated]:
     """The relation with the preposition that excludes its own."""
-    other = alternatives.preposition_against(preposition, item) if preposition else None
+    other = alternatives.preposition_against(preposition, item)
     if other is None or said.may_stand(other, item):
         return
     if other == "onto" and layout.word_at(tokens[-1][1]) not in lexicon.DETERMINERS | lexicon.POSSESSIVES:
@@ -219,14 +219,13 @@ def _verbs(
             yield f"{other} {preposition}".strip(), tokens[0], text
 
 
-def stated_words(layout: Layout, relation: Relation) -> tuple[str, str, list[Span]]:
+def stated_words(layout: Layout, name: str, span: Span) -> tuple[str, str, list[Span]]:
     """Verb and preposition of a relation, with its tokens; all empty where its words are not its name's."""
-    start, end = relation.span or (0, 0)
-    first, last = layout.token_at(start), layout.token_at(end)
-    verb, _, rest = relation.name.lower().partition(" ")
+    first, last = layout.token_at(span[0]), layout.token_at(span[1])
+    verb, _, rest = name.partition(" ")
     words = layout.words[first:last]
-    if verb in lexicon.PREPOSITIONS or " ".join(words) == relation.name.lower() in sorts.PREPOSITIONS:
-        verb, rest = "", relation.name.lower()
+    if verb in lexicon.PREPOSITIONS:
+        verb, rest = "", name
     stated = words[1:] if verb else words
     passive = bool(verb) and not rest and stated == ["by"]
     if (" ".join(stated) != rest and not passive) or (verb and lemma(words[0], "verb") != verb):

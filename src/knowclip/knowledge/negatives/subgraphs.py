@@ -149,7 +149,7 @@ class _Reader:
         layout, name = self._layout, relation.name.lower()
         if relation.span is None or is_denied(layout, relation.span):
             return None
-        verb, rest, tokens = stated_words(layout, relation)
+        verb, rest, tokens = stated_words(layout, name, relation.span)
         if not verb:
             return Stated(name, "", rest, rest) if rest and rest != "without" else None
         if verb == "have" and not rest:

@@ -200,7 +200,7 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
     stated: list[set[tuple[str, str]]] = [set() for _ in graph.objects]
     names = [attribute.name.lower() for attribute in graph.attributes]
     uses = _times(names)
-    groups: dict[str, list[tuple[int, str]]] = {}
+    groups: dict[str, list[tuple[int, str, Span]]] = {}
     for index, attribute in enumerate(graph.attributes):
         name = names[index]
         dimension, value = dimension_of(name)
@@ -211,14 +211,14 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
                 continue
             if dimension == "action" and layout.word_at(attribute.span[1]) in _GOES_ON:
                 continue  # "preparing to run", "interacting with it"
-            groups.setdefault(dimension, []).append((index, value))
+            groups.setdefault(dimension, []).append((index, value, attribute.span))
     for dimension, group in groups.items():
-        for (i, value), (j, other_value) in combinations(group[:_MAX_GROUP], 2):
+        for (i, value, here), (j, other_value, there) in combinations(group[:_MAX_GROUP], 2):
             one, other = graph.attributes[i].object, graph.attributes[j].object
             if value == other_value or layout.names[one] == layout.names[other]:
                 continue
             if (dimension, other_value) not in stated[one] and (dimension, value) not in stated[other]:
-                yield _swap_attributes(layout, i, j)
+                yield _swap_attributes(layout, (i, here), (j, there))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -236,13 +236,12 @@ def dimension_of(attribute: str) -> tuple[str, str]:
     return dimension, " ".join([*shades, value])
 
 
-def _swap_attributes(layout: Layout, i: int, j: int) -> Candidate:
-    graph, caption = layout.graph, layout.caption
+def _swap_attributes(layout: Layout, first: tuple[int, Span], second: tuple[int, Span]) -> Candidate:
+    graph, caption, (i, here), (j, there) = layout.graph, layout.caption, first, second
     attributes = list(graph.attributes)
     one, other = attributes[i], attributes[j]
     attributes[i] = Attribute(other.object, one.name, one.span)
     attributes[j] = Attribute(one.object, other.name, other.span)
-    here, there = one.span or (0, 0), other.span or (0, 0)
     edits = (
         Edit(here, moved(caption, there, here[0]), there),
         Edit(there, moved(caption, here, there[0]), here),
