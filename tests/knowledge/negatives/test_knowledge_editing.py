@@ -82,6 +82,7 @@ def test_plurals_of_the_last_word_by_rule_where_the_other_is_latin_or_old() -> N
     plurals = {
         "computer mouse": "computer mice", "sweet potato": "sweet potatoes", "aquarium": "aquariums",
         "cactus": "cactuses", "formula": "formulas", "bookshelf": "bookshelves", "behalf": "behalves",
+        "elf": "elves", "scarf": "scarves", "bus": "buses", "brother": "brothers", "child": "children",
         "life jacket": "life jackets", "family": "families", "box": "boxes", "fire fighter": "fire fighters",
         "garden fish": "garden fish", "blue jeans": "blue jeans", "fisherman": "fishermen",
     }  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hand_graphs import graph
 
 from knowclip import knowledge
 from knowclip.knowledge.negatives import images
@@ -116,6 +117,24 @@ def test_every_caption_of_an_image_has_its_own_graph_and_negatives_or_it_is_refu
     for image in (OneImage((RIDE,), (MAN, MAN), ((),)), OneImage((RIDE,), (MAN,), ((), ()))):
         with pytest.raises(ValueError, match=r"zip\(\) argument \d is longer"):
             made([image], making())
+
+
+def test_what_a_caption_of_the_image_states_in_other_words_is_no_negative_of_another() -> None:
+    pony = graph("a pony rides a guy", "pony guy", "", "0 ride:rides 1")
+    image = OneImage((RIDE, "a pony rides a guy"), (MAN, pony), ((), ()))
+    assert [record and record["negatives"] for record in made([image], making())] == [[], []]
+
+
+def test_the_kinds_are_those_that_are_asked_for() -> None:
+    (record,) = made([alone(RIDE, MAN)], Making(None, ("shuffle",), False, 3))
+    assert record is not None and {n["kind"] for n in record["negatives"]} == {"shuffle"}
+
+
+@pytest.mark.parametrize("given", [None, MAN])
+def test_a_parser_that_gives_too_few_graphs_is_refused(given, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "parse", lambda captions, *, parser: [])
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter"):
+        made([alone(RIDE, given)], making(parse_negatives=True))
 
 
 def test_every_module_and_table_of_knowledge_decides() -> None:

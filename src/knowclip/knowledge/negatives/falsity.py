@@ -61,7 +61,7 @@ class Said:
     def may_be(self, adjective: str) -> bool:
         """Whether anything is said to be so, or nearly so; how many there are, wherever numbers are vague."""
         clusters = alternatives.adjective_clusters(adjective)
-        if adjective in lexicon.COUNTS and not _MANY.isdisjoint(self._words):
+        if adjective in lexicon.COUNTS and not _MANY.isdisjoint(self._spoken):
             return True
         return adjective in self._words or not clusters.isdisjoint(self._adjective_clusters)
 
@@ -74,9 +74,12 @@ class Said:
         return (preposition, _concept(item)) in self._places
 
     @cached_property
+    def _spoken(self) -> frozenset[str]:
+        return frozenset(word for caption in self._captions for word in normalised(caption).split())
+
+    @cached_property
     def _words(self) -> frozenset[str]:
-        found = {word for caption in self._captions for word in normalised(caption).split()}
-        return frozenset(found - _SILENT)
+        return self._spoken - _SILENT
 
     @cached_property
     def _nouns(self) -> frozenset[str]:

@@ -48,7 +48,7 @@ def made(images: Sequence[OneImage], making: Making) -> Iterator[dict[str, Any] 
     """A record a caption: its graph as ``graphs.jsonl`` has it, and ``negatives``; None without a graph."""
     parser, kinds, parse_negatives, seed = making
     pairs = [pair for image in images for pair in zip(image.captions, image.graphs, strict=True)]
-    missing = list(dict.fromkeys(caption for caption, graph in pairs if graph is None)) if parser else []
+    missing = list(dict.fromkeys(caption for caption, graph in pairs if graph is None))
     parsed = dict(zip(missing, parse(missing, parser=parser), strict=True)) if parser and missing else {}
     found: list[tuple[str, SceneGraph | None, list[Negative]]] = []
     for captions, given, own in images:
