@@ -8,10 +8,10 @@ from knowclip.types import Attribute, Relation, SceneGraph, SceneObject, Span
 
 
 def graph(caption: str, objects: str, attributes: str = "", relations: str = "") -> SceneGraph:
-    """``"dog hot_dog", "0 red", "0 chase:chases 1"`` as a graph with spans in the caption.
+    """``"man:men hot_dog", "0 red", "0 chase:chases 1"`` as a graph with spans in the caption.
 
-    An attribute or a relation stands where the words behind its colon first do, without them where users'
-    graphs are found to have it.
+    Each stands where the words behind its colon first do, without them where users' graphs are found to have
+    it.
     """
 
     def named(said: str) -> tuple[str, Span | None]:
@@ -22,7 +22,7 @@ def graph(caption: str, objects: str, attributes: str = "", relations: str = "")
     described = [part.split(" ", 1) for part in attributes.split(", ") if part]
     related = [part.split() for part in relations.split(", ") if part]
     plain = SceneGraph(
-        tuple(SceneObject(name.replace("_", " ")) for name in objects.split()),
+        tuple(SceneObject(*named(said.replace("_", " "))) for said in objects.split()),
         tuple(Attribute(int(index), *named(said)) for index, said in described),
         tuple(
             Relation(int(first), name, int(last), span)

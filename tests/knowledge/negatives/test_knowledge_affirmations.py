@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hand_graphs import graph
+from hand_graphs import graph, layout
 
+from knowclip.knowledge.negatives.affirmations import is_denied, within
+from knowclip.knowledge.negatives.caption_editing import Edit
 from knowclip.knowledge.negatives.generate import SEMANTIC, generate
 from knowclip.knowledge.parsing.negation import is_negated
 from knowclip.knowledge.parsing.parsers import parse
@@ -79,3 +81,103 @@ def test_what_is_affirmed_is_claimed_and_nothing_else_of_it(
 def test_with_is_not_denied_twice() -> None:
     assert not any("without" in text for text in texts("A woman with long hair and no hat"))
     assert "A man without a dog" in texts("A man with a dog")
+
+
+@pytest.mark.parametrize(
+    ("caption", "affirmed"),
+    [
+        ("A boy with no shirt runs", "A boy with a shirt runs"),
+        ("A boy with no dog jumps", "A boy with a dog jumps"),
+        ("A boy with no runs", "A boy with runs"),
+        ("A boy with no even floor", None),
+        ("A boy without running", None),
+        ("A boy without 7", None),
+        ("A boy with no", None),
+        ("A boy without a red hat and coat", "A boy with a red hat and coat"),
+        ("A boy w/o a hat", "A boy with a hat"),
+        ("A boy sans hat", "A boy with hat"),
+        ("A boy lacks a hat", None),
+        ("A boy not in a hat", None),
+        ("A boy eats no apple", None),
+        ("a hat without a boy's apple", "a hat with a boy's apple"),
+    ],
+)
+def test_the_first_thing_that_is_denied_outright_is_affirmed(caption: str, affirmed: str | None) -> None:
+    of = graph(caption, "boy" if "hat without" not in caption else "hat")
+    for seed in range(5):
+        found = generate(caption, of, kinds=["relation_replacement"], seed=seed)
+        assert [n.caption for n in found] == [affirmed] * (affirmed is not None)
+        assert all(n.kind == "relation_replacement" for n in found)
+
+
+@pytest.mark.parametrize(
+    ("caption", "objects", "claim"),
+    [
+        ("a boy by a girl with no red hat", "boy girl", (1, "with", "hat")),
+        ("a girl by a boy wearing no hats", "boy girl", (0, "wear", "hat")),
+        ("without hats, a boy sees a girl", "girl boy", (1, "with", "hat")),
+        ("a boy has no hats", "boy", (0, "have", "hat")),
+        ("a boy holding no hats", "boy", (0, "hold", "hat")),
+    ],
+)
+def test_what_is_affirmed_belongs_to_what_is_named_nearest_before_it_or_first_behind(
+    caption: str, objects: str, claim: tuple[int, str, str]
+) -> None:
+    of = graph(caption, objects)
+    (negative,) = generate(caption, of, kinds=["relation_replacement"])
+    assert negative.graph is not None
+    (relation,) = negative.graph.relations
+    assert (relation.subject, relation.name, negative.graph.objects[relation.object].name) == claim
+    assert relation.object == len(of.objects)
+
+
+def test_nothing_is_affirmed_that_nobody_is_named_to_have() -> None:
+    assert generate("without a hat", SceneGraph(), kinds=["relation_replacement"]) == []
+
+
+DENIED = "A boy with no red hat and a dog without its leash"
+NO, RED, HAT, WITHOUT, ITS, LEASH = (11, 13), (14, 17), (18, 21), (32, 39), (40, 43), (44, 49)
+
+
+@pytest.mark.parametrize(
+    ("span", "denied"),
+    [
+        ((2, 5), False),
+        (NO, True),
+        ((NO[0] - 1, NO[0]), False),
+        ((NO[0] - 1, NO[0] + 1), True),
+        (RED, True),
+        (HAT, True),
+        ((HAT[1], HAT[1] + 3), False),
+        (LEASH, True),
+        ((WITHOUT[0] - 4, WITHOUT[0] - 1), False),
+    ],
+)
+def test_words_are_denied_that_deny_or_stand_where_something_is_denied(span, denied) -> None:
+    assert is_denied(layout(DENIED, "boy dog"), span) == denied
+
+
+@pytest.mark.parametrize(
+    ("edits", "inside"),
+    [
+        ([Edit((2, 5), "girl")], False),
+        ([Edit((6, NO[0]), "x")], False),
+        ([Edit((HAT[1], HAT[1] + 3), "x")], False),
+        ([Edit(NO, "a")], True),
+        ([Edit(RED, "blue")], True),
+        ([Edit((2, 5), "girl"), Edit(HAT, "cap")], True),
+        ([Edit(LEASH, "cat"), Edit((2, 5), "girl")], True),
+        # moved as a whole, or in part
+        ([Edit((NO[0], HAT[1]), "x", (0, 1))], False),
+        ([Edit((2, HAT[1]), "x", (0, 1))], False),
+        ([Edit((NO[0], HAT[1]), "x")], True),
+        ([Edit((NO[1], HAT[1]), "x", (0, 1))], True),
+        ([Edit((NO[0], RED[1]), "x", (0, 1))], True),
+        ([Edit((NO[0], HAT[1]), "x", (0, 1)), Edit(LEASH, "cat")], True),
+        # a pronoun
+        ([Edit(ITS, "his")], False),
+        ([Edit(ITS, "his"), Edit(LEASH, "cat")], True),
+    ],
+)
+def test_a_denial_is_left_alone_unless_it_moves_as_a_whole(edits, inside) -> None:
+    assert within(layout(DENIED, "boy dog"), tuple(edits)) == inside

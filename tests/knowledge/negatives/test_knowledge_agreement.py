@@ -152,3 +152,25 @@ def test_verbs_and_pronouns_around_two_phrases(
     caption: str, objects: str, relations: str, swapped: set[str]
 ) -> None:
     assert made(caption, objects, relations) == swapped
+
+
+@pytest.mark.parametrize(
+    ("caption", "swapped"),
+    [
+        ("A dog which runs sees a man", "A man who runs sees a dog"),
+        ("A man who runs sees a dog", "A dog that runs sees a man"),
+        ("A man that runs sees a dog", "A dog that runs sees a man"),
+        ("A man, who runs, sees a dog", "A dog, which runs, sees a man"),
+        ("A dog, which runs, sees a man", "A man, who runs, sees a dog"),
+        ("A dog, who runs, sees a man", "A man, who runs, sees a dog"),
+        ("A dog sees a man with whom he runs", "A man sees a dog with which he runs"),
+        ("A man sees a dog with which he runs", "A dog sees a man with whom he runs"),
+        ("A dog sees a man whom it hits", "A man sees a dog that he hits"),
+        ("A dog sees a man, in red, who runs", "A man sees a dog, in red, who runs"),
+        ("A dog sees a man with", "A man sees a dog with"),
+    ],
+)
+def test_relative_pronouns_are_those_of_people_or_of_things(caption: str, swapped: str) -> None:
+    assert made(
+        caption, "dog man", "0 see:sees 1" if caption.index("dog") < caption.index("man") else "1 see:sees 0"
+    ) == {swapped}
