@@ -58,7 +58,20 @@ ROOMS = {
     "formats": Room(("data/formats/*.py",), ("data/formats",)),
     "resume": Room(
         tuple(f"training/{name}.py" for name in ("checkpoint", "batches", "rng", "average", "kept")),
-        tuple(f"training/test_training_{name}.py" for name in ("checkpoint", "average", "kept", "loop")),
+        tuple(
+            f"training/test_training_{name}.py"
+            for name in (
+                "checkpoint",
+                "checkpointer",
+                "batches",
+                "rng",
+                "average",
+                "kept",
+                "resume",
+                "step",
+                "loop",
+            )
+        ),
     ),
 }
 

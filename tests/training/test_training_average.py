@@ -29,8 +29,14 @@ class Toy(nn.Module):
         super().__init__()
         self.part = nn.Linear(2, 2)
         self.norm = nn.BatchNorm1d(2)
+        self.norm.act = nn.Module()  # as in timm's norm layers
+        self.norm.act.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+        self.norms = nn.Sequential(nn.BatchNorm1d(3))
         self.frozen = nn.Linear(2, 2).requires_grad_(False)
-        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+
+
+def means(toy: Toy) -> list[torch.Tensor]:
+    return [toy.norm.running_mean, toy.norms[0].running_mean]
 
 
 def test_the_average_is_the_recursion_by_hand_statistics_included() -> None:
@@ -39,18 +45,26 @@ def test_the_average_is_the_recursion_by_hand_statistics_included() -> None:
     expected = None
     for step in range(4):
         with torch.no_grad():
-            for value in (*toy.part.parameters(), *toy.norm.parameters(), toy.norm.running_mean):
+            for value in (*toy.part.parameters(), *toy.norm.parameters(), *means(toy)):
                 value.add_(torch.randn_like(value))
         average.update()
-        now = {"weight": toy.part.weight.clone(), "mean": toy.norm.running_mean.clone()}
+        now = {"weight": toy.part.weight.clone(), "mean": torch.cat(means(toy))}
         expected = now if not step else {k: 0.9 * expected[k] + 0.1 * now[k] for k in now}
     live = {name: value.clone() for name, value in toy.state_dict().items()}
     with average.applied():
         torch.testing.assert_close(toy.part.weight.detach(), expected["weight"])
-        torch.testing.assert_close(toy.norm.running_mean, expected["mean"])
+        torch.testing.assert_close(torch.cat(means(toy)), expected["mean"])
         assert torch.equal(toy.frozen.weight, live["frozen.weight"])
-        assert torch.equal(toy.mask, live["mask"])
+        assert torch.equal(toy.norm.act.mask, live["norm.act.mask"])
     assert all(torch.equal(value, live[name]) for name, value in toy.state_dict().items())
+
+
+def test_checkpoints_keep_it_by_the_names_of_what_is_learned() -> None:
+    """Others would not find the averages of runs that were saved before."""
+    norm = {f"norm/{name}" for name in ("weight", "bias", "running_mean", "running_var")}
+    learned = {"part/weight", "part/bias", *norm, *(name.replace("/", "s/0/") for name in norm)}
+    kept = WeightAverage(Toy(), decay=0.9).state_dict()
+    assert kept.keys() == {"n_averaged", *(f"module.{name}" for name in learned)}
 
 
 def test_before_a_step_it_is_the_start_and_what_fails_leaves_the_weights() -> None:

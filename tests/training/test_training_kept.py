@@ -13,7 +13,7 @@ from trainers import MemoryEpochs, make_trainer
 from knowclip.storage import atomic
 from knowclip.storage.checksums import SUMS, refuse_damaged_folder
 from knowclip.training.checkpoint import Checkpointer
-from knowclip.training.kept import fall_back, formers, recover_last
+from knowclip.training.kept import fall_back, formers, place_of_former, recover_last, remove_old
 
 
 def trainer_of(run: Path, *, keep: int, **options):
@@ -93,21 +93,75 @@ def test_damaged_ones_before_it_are_passed_by_too(run, capsys) -> None:
     assert steps(run) == {"damaged-last": 5, "damaged-last-4": 4, "last": 5, "last-3": 3, "last-4": 4}
 
 
-def test_if_none_is_whole_nothing_is_moved_and_it_says_what_to_do(run) -> None:
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (2, "So are the 2 before it"),
+        (0, "output.keep_last=2 would have kept the one before it"),
+    ],
+)
+def test_if_none_is_whole_nothing_is_moved_and_it_says_what_to_do(run, others, told, best) -> None:
+    for folder in formers(run)[others:]:
+        shutil.rmtree(folder)
+    if best:
+        (run / "best").mkdir()
     before = steps(run)
     for folder in before:
-        flip(run / folder / "trainer/state.pt")
-    with pytest.raises(ValueError, match=r"last.trainer.state.pt is damaged.* So are the 2 before it") as e:
-        trainer_of(run, keep=3, steps=5).fit(resume=True)
-    assert "another output.folder" in str(e.value) and steps(run) == before
+        (run / folder / "training.json").unlink()
+    way = f" from model.name={run / 'best'}" if best else ""
+    with pytest.raises(ValueError, match="is missing") as raised:
+        fall_back(run)
+    assert str(raised.value) == (
+        f"{run / 'last' / 'training.json'} is missing, and SHA256SUMS lists it: copy the folder again, "
+        f"whole. {told}. Else start a new run{way} with another output.folder"
+    )
+    assert {path.name for path in run.iterdir() if path.name.startswith("last")} == before.keys()
 
 
-def test_without_others_it_names_the_option(run) -> None:
-    for folder in formers(run):
-        shutil.rmtree(folder)
-    flip(run / "last/trainer/state.pt")
-    with pytest.raises(ValueError, match=r"output.keep_last=2 would have kept the one before it"):
-        trainer_of(run, keep=1, steps=5).fit(resume=True)
+def test_what_was_set_aside_before_makes_place(run) -> None:
+    for folder in ("damaged-last", "damaged-last-4"):
+        (run / folder).mkdir()
+    for folder in ("last", "last-4"):
+        (run / folder / "trainer" / "state.pt").unlink()
+    missing = run / "last" / "trainer" / "state.pt"
+    assert fall_back(run) == (
+        f"{missing} is missing, and SHA256SUMS lists it: copy the folder again, whole. The run goes on from "
+        "last-3, which is whole and is last now; what is damaged was set aside as damaged-last, "
+        "damaged-last-4"
+    )
+    assert steps(run) == {"damaged-last": 5, "damaged-last-4": 4, "last": 3}
+
+
+def test_those_before_are_by_number_and_of_other_folders_none(tmp_path) -> None:
+    for name in ("last-9", "last-11", "last-8", "last-10", "last", "last-old", "last-7.tmp", "at-last-6"):
+        (tmp_path / name).mkdir()
+    names = ["last-11", "last-10", "last-9", "last-8"]
+    assert [folder.name for folder in formers(tmp_path)] == names
+    for keep in (4, 2, 1):
+        remove_old(tmp_path, keep=keep)
+        assert [folder.name for folder in formers(tmp_path)] == names[: keep - 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "keep", "expected"),
+    [
+        ('{"step": 4}', 2, "last-4"),
+        ('{"step": 4}', 1, None),
+        ('{"step": 5}', 2, None),  # the same step again
+        (None, 2, None),
+        ("{", 2, None),
+        ("{}", 2, None),
+        ("[]", 2, None),
+        ('{"step": null}', 2, None),
+    ],
+)
+def test_a_last_is_kept_by_its_step_unless_it_is_damaged(tmp_path, told, keep, expected) -> None:
+    (tmp_path / "last").mkdir()
+    if told is not None:
+        (tmp_path / "last" / "training.json").write_text(told)
+    place = place_of_former(tmp_path, step=5, keep=keep)
+    assert place == (None if expected is None else tmp_path / expected)
 
 
 def test_killed_between_setting_aside_and_putting_in_place(run) -> None:

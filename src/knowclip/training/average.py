@@ -25,9 +25,7 @@ class WeightAverage:
     def __init__(self, method: nn.Module, *, decay: float) -> None:
         self._live = _learned(method)
         # buffers too: by default they are copied, and other statistics would meet the averaged weights
-        self._average = AveragedModel(
-            self._live, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
-        ).requires_grad_(False)
+        self._average = AveragedModel(self._live, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
     def update(self) -> None:
         """Take in the weights of a step."""

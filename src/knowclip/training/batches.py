@@ -82,9 +82,8 @@ def loaded(dataset: Dataset, *, epoch: int, num_workers: int, **options: Any) ->
     Raises:
         ValueError: As the dataset raised it, without the worker's traceback that torch puts before it.
     """
-    with warnings.catch_warnings():  # told once, before training (build.too_many_workers), not each epoch
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        loader = DataLoader(
+    try:
+        yield from _started(
             dataset,
             num_workers=num_workers,
             worker_init_fn=_leave_signals,
@@ -93,11 +92,16 @@ def loaded(dataset: Dataset, *, epoch: int, num_workers: int, **options: Any) ->
             generator=torch.Generator().manual_seed(epoch),
             **options,
         )
-    try:
-        yield from loader
     except ValueError as error:
         words = str(error).rpartition("\nValueError: ")[-1]
         raise ValueError(words.rstrip()) from error
+
+
+def _started(dataset: Dataset, **options: Any) -> Iterator[Any]:
+    """Begin to load, without torch's warnings of too many workers: it warns of them here twice an epoch."""
+    with warnings.catch_warnings():  # told once, before training (preflight.pairs.tell_workers)
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        return iter(DataLoader(dataset, **options))
 
 
 def _leave_signals(worker: int) -> None:
@@ -136,10 +140,9 @@ def split(batch: Batch, parts: int) -> list[Batch]:
         graphs = [None] * parts
     else:
         graphs = [take(batch.graph, rows) for rows in _slices(triplets, parts)]
-    without = dataclasses.replace(batch, graph=None, objects=None, subgraphs=None)
     return [
         dataclasses.replace(
-            map_tensors(without, lambda value, rows=rows: value[rows]),
+            map_tensors(batch, lambda value, rows=rows: value[rows]),
             keys=batch.keys[rows],
             graph=graph,
             objects=_part(batch.objects, part, parts),

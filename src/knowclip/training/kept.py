@@ -30,7 +30,7 @@ def place_of_former(run: Path, *, step: int, keep: int) -> Path | None:
     told = run / LAST / TRAINING
     try:
         before = int(json.loads(told.read_text(encoding="utf-8"))["step"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # there is none, or it is damaged
     return None if keep == 1 or before == step else run / f"{LAST}-{before}"
 
