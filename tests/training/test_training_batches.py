@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing import active_children, get_context
 from typing import Any
 
 import pytest
@@ -53,6 +57,16 @@ def test_an_epoch_is_that_of_the_dataset_and_of_the_sampler_from_a_batch_on() ->
     assert list(loader.epoch(3, skip=2)) == [(307, 308)]
 
 
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """As on a terminal, whatever the tests run under; and afterwards as before."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Seen(Dataset):
     """What is seen where an item is made: in which process, by which signals, and what is drawn there."""
 
@@ -64,7 +78,7 @@ class Seen(Dataset):
         return torch.utils.data.get_worker_info() is not None, ignored, torch.rand(()).item()
 
 
-def test_workers_leave_signals_and_draw_by_the_epoch_and_the_trainer_draws_as_without() -> None:
+def test_workers_leave_signals_and_draw_by_the_epoch_and_the_trainer_draws_as_without(handlers) -> None:
     seen = []
     for seed, number in enumerate((1, 1, 2)):
         torch.manual_seed(seed)
@@ -87,7 +101,7 @@ class Talking(DataLoader):
 
 
 def test_of_more_workers_than_processors_no_epoch_warns(monkeypatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
     monkeypatch.setattr(batches, "DataLoader", Talking)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -110,25 +124,67 @@ class Damaged(Dataset):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_wrong_with_the_data_is_told_in_its_own_words(workers: int) -> None:
+    before = active_children()
     with pytest.raises(ValueError, match="repair") as raised:
         list(loaded(Damaged(), epoch=1, num_workers=workers, batch_size=None))
     assert str(raised.value) == "  0.jpg cannot be decoded:\nrepair it"
+    assert active_children() == before
 
 
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """Give back the signals that a test takes."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def begun() -> Iterator[Any]:
+    """An epoch by a worker of which the first item is there."""
+    items = loaded([1, 2], epoch=1, num_workers=1, batch_size=None)
+    assert next(items) == 1
+    return items
+
+
+kept: list[Iterator[Any]] = []
+
+
+def keep_begun() -> None:
+    """End as a program that holds an epoch: nothing is collected before Python waits for the worker."""
+    kept.append(begun())
+
+
+def test_a_process_ends_amid_an_epoch_and_its_workers_with_it() -> None:
+    process = get_context("fork").Process(target=keep_begun)
+    process.start()
+    process.join(timeout=8)  # torch waits for 10 seconds for a worker that nothing reaches
+    process.kill()
+    assert process.exitcode == 0
+
+
+def test_workers_end_by_a_hook_that_comes_before_torchs_and_goes_with_the_epoch(monkeypatch) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(atexit, "unregister", at_exit.remove)
+    before = active_children()
+    items = begun()
+    assert len(active_children()) == len(before) + 1
+    (end,) = at_exit
+    end()
+    assert active_children() == before
+    items.close()
+    assert at_exit == []
+
+
+WITH_HOOKS = """
+from knowclip.training.batches import loaded
+kept = loaded([1, 2], epoch=1, num_workers=1, batch_size=None)
+print(next(kept))
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_python_ends_amid_an_epoch() -> None:
+    command = [sys.executable, "-c", WITH_HOOKS]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=120).stdout == "1\n"
 
 
 @pytest.mark.parametrize("hangups", [True, False])
 def test_a_worker_ignores_signals_of_the_group_and_ends_by_the_second_sigterm(
     handlers, monkeypatch, hangups: bool
 ) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not hangups:  # Windows has none
         monkeypatch.setattr(batches, "HANGUP", None)
     batches._leave_signals(0)

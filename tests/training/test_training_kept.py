@@ -121,7 +121,7 @@ def test_if_none_is_whole_nothing_is_moved_and_it_says_what_to_do(run, others, t
 
 def test_what_was_set_aside_before_makes_place(run) -> None:
     for folder in ("damaged-last", "damaged-last-4"):
-        (run / folder).mkdir()
+        (run / folder / "older").mkdir(parents=True)
     for folder in ("last", "last-4"):
         (run / folder / "trainer" / "state.pt").unlink()
     missing = run / "last" / "trainer" / "state.pt"
@@ -131,6 +131,7 @@ def test_what_was_set_aside_before_makes_place(run) -> None:
         "damaged-last-4"
     )
     assert steps(run) == {"damaged-last": 5, "damaged-last-4": 4, "last": 3}
+    assert not (run / "damaged-last" / "older").exists()
 
 
 def test_those_before_are_by_number_and_of_other_folders_none(tmp_path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
@@ -82,19 +85,20 @@ def loaded(dataset: Dataset, *, epoch: int, num_workers: int, **options: Any) ->
     Raises:
         ValueError: As the dataset raised it, without the worker's traceback that torch puts before it.
     """
-    try:
-        yield from _started(
-            dataset,
-            num_workers=num_workers,
-            worker_init_fn=_leave_signals,
-            # a generator of its own: else starting to load would move the global one, and resuming not be
-            # exact
-            generator=torch.Generator().manual_seed(epoch),
-            **options,
-        )
-    except ValueError as error:
-        words = str(error).rpartition("\nValueError: ")[-1]
-        raise ValueError(words.rstrip()) from error
+    batches = _started(
+        dataset,
+        num_workers=num_workers,
+        worker_init_fn=_leave_signals,
+        # a generator of its own: else starting to load would move the global one, and resuming not be exact
+        generator=torch.Generator().manual_seed(epoch),
+        **options,
+    )
+    with _ended(batches) if num_workers else nullcontext():
+        try:
+            yield from batches
+        except ValueError as error:
+            words = str(error).rpartition("\nValueError: ")[-1]
+            raise ValueError(words.rstrip()) from error
 
 
 def _started(dataset: Dataset, **options: Any) -> Iterator[Any]:
@@ -102,6 +106,21 @@ def _started(dataset: Dataset, **options: Any) -> Iterator[Any]:
     with warnings.catch_warnings():  # told once, before training (preflight.pairs.tell_workers)
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         return iter(DataLoader(dataset, **options))
+
+
+@contextmanager
+def _ended(batches: Iterator[Any]) -> Iterator[None]:
+    """End the workers after it, or when this process ends within it.
+
+    Python itself would send each one SIGTERM, which they let pass, and wait for them without end.
+    """
+    end = Finalize(None, batches._shutdown_workers, exitpriority=100)  # before the queues that tell them
+    atexit.register(end)  # before torch's own hook, after which it ends none
+    try:
+        yield
+    finally:
+        atexit.unregister(end)
+        end()
 
 
 def _leave_signals(worker: int) -> None:
