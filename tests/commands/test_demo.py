@@ -167,16 +167,16 @@ def test_a_finished_demo_stays_and_a_stopped_one_goes_on_or_makes_room(
     class TrainsError(Exception):
         """The demo got as far as to time this processor."""
 
-    def expectation(*_, **__) -> None:
-        raise TrainsError
+    def expectation(*_, begun: bool, **__) -> None:
+        raise TrainsError(f"begun: {begun}")
 
     monkeypatch.setattr(demo_run, "expectation", expectation)
     out = tmp_path / "demo"
-    with pytest.raises(TrainsError):
+    with pytest.raises(TrainsError, match="begun: False"):
         go()
     assert "stopped" not in capsys.readouterr().out
     (out / "clip").mkdir()
-    with pytest.raises(TrainsError):
+    with pytest.raises(TrainsError, match="begun: True"):
         go()
     assert f"a demo was stopped here, and goes on: {out / 'clip'}" in capsys.readouterr().out
     (out / "seed-1").mkdir()

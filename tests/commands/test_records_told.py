@@ -83,8 +83,12 @@ def test_a_diagnosis_counts_all_captions(captions: Path, capsys: pytest.CaptureF
     assert "gone.png" in said and "122 captions read = " in said and "of an image beyond --most: " in said
 
 
-@pytest.mark.parametrize("command", ["parse", "negatives", "select"])
-def test_what_is_there_already_is_said_before_it_is_replaced(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "column"), [("parse", "--column"), ("negatives", "--column"), ("select", "--caption-column")]
+)
+def test_what_is_there_already_is_said_before_it_is_replaced(
+    command: str, column: str, tmp_path: Path
+) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "1.png")
     (tmp_path / "captions.csv").write_text("image,caption\n1.png,A red dog chases a blue cat.\n")
     asked = (command, tmp_path / "captions.csv", "--out", tmp_path / "out.file")
@@ -93,6 +97,8 @@ def test_what_is_there_already_is_said_before_it_is_replaced(command: str, tmp_p
     assert f"{tmp_path / 'out.file'} is there, and is replaced when all is done" in again
     assert again.index("is replaced") < again.index("written: ")
     assert "1 caption read = 1 kept" in again
+    refused = CliRunner().invoke(build_app(), [*map(str, asked), column, "Satz"])
+    assert "Satz" in str(refused.exception) and "is replaced" not in refused.output
 
 
 def test_one_of_a_kind_is_told_so() -> None:

@@ -339,6 +339,14 @@ CASES: dict[str, tuple[list[str], str]] = {
         "a is no file, no folder and no architecture",
     ),
     "conversion of nothing": (["convert", "nowhere", "out"], "nowhere is no file, no folder"),
+    "conversion to nothing known": (
+        ["convert", "scenes-base", "out", "--to", "onxx"],
+        "--to 'onxx'; did you mean 'onnx'? allowed: open_clip, transformers, onnx, sentence-transformers",
+    ),
+    "an activation that nobody knows": (
+        ["convert", "scenes-base", "out", "--activation", "gello"],
+        "--activation 'gello'; did you mean 'gelu'?",
+    ),
     "conversion into a file": (["convert", "trained", "pairs.csv"], "OUT pairs.csv is a file"),
     "a report of nothing": (["report", "nowhere", "--out", "page"], "RUN nowhere does not exist"),
     "a report below a file": (["report", "run", "--out", "pairs.csv/page"], "cannot be written"),

@@ -86,6 +86,23 @@ def test_the_time_left_is_told_from_the_speed_since_the_first(monkeypatch: pytes
     assert lines._state() == "50 of 400 captions, 0:00 so far"
 
 
+def test_a_handful_tells_no_time_left_until_half_a_minute_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = Lines("captions")
+    lines.update("parsing", 10, 1000)
+    now[0] = 110.0
+    lines.update("parsing", 19, 1000)
+    assert lines._state() == "19 of 1,000 captions, 0:10 so far"
+    lines.update("parsing", 20, 1000)  # one of a hundred
+    assert lines._state() == "20 of 1,000 captions, 16:20 left, 0:10 so far"
+    now[0] = 131.0
+    lines.update("parsing", 12, 1000)
+    lines.update("parsing", 13, 1000)
+    now[0] = 162.0
+    assert lines._state() == "13 of 1,000 captions, 8:29:57 left, 0:31 so far"
+
+
 def test_other_processes_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(Lines, "running", lambda self: pytest.fail("lines"))

@@ -30,6 +30,8 @@ def test_best_of_step_0_is_said(place: str, tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "run/last").mkdir()
     tell_untrained(tmp_path / "run" / place)
     assert "; last: step 30, in " in " ".join(capsys.readouterr().err.split())
+    tell_untrained(tmp_path / "run" / place)
+    assert not capsys.readouterr().err  # the same once
 
 
 def test_a_trained_best_and_other_folders_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from trainers import make_trainer
 
+from knowclip.console.spelling import command_with
 from knowclip.data.captions.fingerprint import DataFingerprint
 from knowclip.storage.checksums import SUMS
 from knowclip.training.checkpoint import Checkpointer
@@ -98,6 +99,9 @@ def test_a_run_may_become_longer_by_a_cosine_over_all_steps(tmp_path, capsys) ->
         make_trainer(tmp_path, steps=6).fit(resume=True)
     make_trainer(tmp_path, steps=8).fit(resume=True)
     assert "all 8 steps are done: raise train.steps" in capsys.readouterr().err
+    with command_with({"out", "overrides"}):  # a demo, say, which passes by what is done
+        make_trainer(tmp_path, steps=8).fit(resume=True)
+    assert "all 8 steps are done\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["state.pt", "method.safetensors"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,38 +18,27 @@ if TYPE_CHECKING:
     from knowclip.models.clip import DualEncoder
 
 
-class Format(StrEnum):
-    """What reads the folder."""
-
-    open_clip = "open_clip"
-    transformers = "transformers"
-    onnx = "onnx"
-    sentence_transformers = "sentence-transformers"
-
-
+FORMATS = ("open_clip", "transformers", "onnx", "sentence-transformers")
+"""What reads the folder."""
+ACTIVATIONS = ("gelu", "quick_gelu")
 _TO = (
-    f"{', '.join(Format)}. Embeddings are equal for equal pixels and token ids; what the two libraries "
+    f"{', '.join(FORMATS)}. Embeddings are equal for equal pixels and token ids; what the two libraries "
     "make of a file or a text may differ (a centre crop one column apart, texts mended first): that is "
     "measured and printed."
 )
 
 
-class Activation(StrEnum):
-    """What a bare file of weights needs."""
-
-    gelu = "gelu"
-    quick_gelu = "quick_gelu"
-
-
 def command(
     model: Annotated[str, typer.Argument(help="Anything that knowclip.load takes, a CLIPModel folder too.")],
     out: Annotated[Path, typer.Argument(help="Folder to write: a new or an empty one.")],
-    to: Annotated[Format, typer.Option(metavar="FORMAT", help=_TO)] = Format.open_clip,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help=_TO)] = "open_clip",
     architecture: Annotated[
         str | None,
         typer.Option(help="open_clip's name or a JSON file, where MODEL is a bare file of weights."),
     ] = None,
-    activation: Annotated[Activation | None, typer.Option(help="Of weights that do not say it.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(ACTIVATIONS)}, of weights that do not say it.")
+    ] = None,
     preprocess: Annotated[
         str | None, typer.Option(help="Pretrained tag whose preprocessing a bare file of weights needs.")
     ] = None,
@@ -87,15 +75,18 @@ def command(
     from knowclip.preflight.models import check_model
     from knowclip.storage.atomic import atomic_folder
 
+    preflight.one_of("--to", to, FORMATS)
+    if activation is not None:
+        preflight.one_of("--activation", activation, ACTIVATIONS)
     check_model(architecture or model, model if architecture else None)
     preflight.own_folder(out, "OUT")
     measured = find_runs(results or ())
     columns = columns_of(images, image_column, caption_column, split_column)
     reading = {"split": split, **columns}
     _refuse_idle(int8, to, reading)
-    if to in (Format.onnx, Format.sentence_transformers):
-        preflight.require("export", f"--to {to.value}")
-    check_export(architecture or model, to.value)
+    if to in ("onnx", "sentence-transformers"):
+        preflight.require("export", f"--to {to}")
+    check_export(architecture or model, to)
     calibration = None if int8 is None else _calibration(int8, reading)
     with waiting(f"loading {model}"):
         from knowclip.api.card import run_of
@@ -105,14 +96,14 @@ def command(
         loaded = load(
             architecture or model,
             pretrained=model if architecture else None,
-            activation=activation and activation.value,
+            activation=activation,
             preprocess=preprocess,
         )
         if measured:
             run_of(measured, loaded)
     with atomic_folder(out) as written:  # whole: 32 bits, or a half of either, are not what was asked for
         with waiting(f"writing {out}"):
-            WRITERS[to.value](loaded, written)
+            WRITERS[to](loaded, written)
         loading = loading_of(written)
         notes = [*_compare(loaded, written, source=Path(model)), *_eighth(loaded, written, calibration)]
         if measured:
@@ -124,13 +115,13 @@ def command(
         _tell_read(calibration)
 
 
-def _refuse_idle(int8: Path | None, to: Format, reading: dict[str, Any]) -> None:
+def _refuse_idle(int8: Path | None, to: str, reading: dict[str, Any]) -> None:
     """Refuse options that would have no effect, and captions that are not there."""
     from knowclip.preflight import machine as preflight
 
     if int8 is not None:
-        if to is not Format.onnx:
-            raise ValueError(f"--int8 is for --to onnx, got --to {to.value}")
+        if to != "onnx":
+            raise ValueError(f"--int8 is for --to onnx, got --to {to}")
         preflight.captions(int8, "--int8")
         return
     for name, value in reading.items():

@@ -43,12 +43,12 @@ def command(
     if told := already_done(out, asked):
         console.print(told)
         return
-    with held(out, asked, console):
+    with held(out, asked, console) as begun:
         with waiting("loading torch") as following:
             from knowclip.commands import demo_run
 
             following("timing this processor for two seconds")
-            told = demo_run.expectation(recipes, seeds=len(seeds))
+            told = demo_run.expectation(recipes, seeds=len(seeds), begun=begun)
         console.print(told)
         with stops_told(console, "the same command goes on from there"):
             base = demo_run.make_base(out / "scenes-base", console) if from_scratch else demo_run.SHIPPED_BASE

@@ -46,10 +46,11 @@ def already_done(out: Path, asked: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
-def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[None]:
+def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[bool]:
     """Hold the folder of a demo while it runs, so that no second one begins there, and mark it.
 
-    A demo that was stopped there goes on; it is of the same settings (:func:`already_done`).
+    A demo that was stopped there goes on; it is of the same settings (:func:`already_done`). Yields whether
+    one was.
 
     Raises:
         ValueError: A demo runs there.
@@ -62,7 +63,7 @@ def held(out: Path, asked: Mapping[str, Any], console: Screen) -> Iterator[None]
             console.print(f"a demo was stopped here, and goes on: {', '.join(left)}")
         with atomic_file(out / MARK) as partial:
             partial.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-        yield
+        yield bool(left)
 
 
 def _begun(out: Path) -> list[Path]:

@@ -85,12 +85,14 @@ def make_scenes(
     return folder
 
 
-def expectation(recipes: Sequence[Recipe], *, seeds: int) -> str:
-    """Time a training step here, and say how long everything will take."""
+def expectation(recipes: Sequence[Recipe], *, seeds: int, begun: bool) -> str:
+    """Time a training step here, and say how long everything takes, of one that was begun the whole too."""
     step = step_seconds(SHIPPED_BASE, precision=precision())
     minutes = expected_minutes(step, recipes, seeds=seeds, scenes=sum(NUMBERS.values()))
+    about = f"about {max(1, round(minutes))} minutes here"
+    told = f"A whole demo takes {about}, what is left of it less" if begun else about.capitalize()
     return (
-        f"About {max(1, round(minutes))} minutes here: a training step of {PAIRS} pairs takes {step:.2f} s "
+        f"{told}: a training step of {PAIRS} pairs takes {step:.2f} s "
         f"({precision()}).\nLess where scenes are in the cache; the base of --from-scratch comes on top."
         + others_work()
     )

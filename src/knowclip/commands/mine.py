@@ -53,7 +53,6 @@ def command(
     preflight.check_parser(parser)
     check_model(model)
     preflight.writable_file(out, suffixes=(".csv",), read=[captions])
-    tell_replaced(out)
 
     from knowclip.console.progress import counting, waiting
     from knowclip.data.captions.read import UNREADABLE, read_captions, repeated
@@ -65,6 +64,7 @@ def command(
         from knowclip.data.captions.mining import Mining, mine  # torch: after what can be refused without it
 
         options = Mining(num_negatives, range_min, range_max, max_score, relative_margin)
+    tell_replaced(out)
     encoded = _encoded(model, source.examples, by)
     examples = _parsed(encoded.examples, parser)
     with counting("mining", total=len(examples), unit="captions") as progress:

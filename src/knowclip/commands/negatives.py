@@ -72,7 +72,6 @@ def command(
     preflight.writable_file(out, suffixes=(".jsonl",), read=[captions])
     if html is not None:
         preflight.writable_file(html, "--html", suffixes=(".html", ".htm"), read=[captions])
-    tell_replaced(out, html)
     if captions.suffix == ".jsonl" and not holds_captions(captions):
         records, total = read_graphs(captions), count_records(captions)
     else:
@@ -84,6 +83,7 @@ def command(
             with waiting("reading captions"):
                 texts, total = counted_ahead(by_image(texts))
         records = parse_texts(texts, parser=parser, batch_size=batch_size)
+    tell_replaced(out, html)
     with counting("making negatives", total=total, unit="captions") as progress:
 
         def counted() -> Iterator[GraphRecord]:

@@ -48,12 +48,12 @@ def command(
         preflight.captions(path, "CAPTIONS")
     preflight.check_parser(parser)
     preflight.writable_file(out, suffixes=(".jsonl",), read=[captions])
-    tell_replaced(out)
     texts = read_texts(path, column=column, key_column=key_column, skipped=skipped)
     texts, total = refuse_none(texts, path, skipped), None
     if path is not None:  # what is typed comes as it is typed
         with waiting("reading captions"):
             texts, total = counted_ahead(texts)
+    tell_replaced(out)
 
     def counted(records: Iterator[GraphRecord]) -> Iterator[GraphRecord]:
         for number, record in enumerate(records, 1):

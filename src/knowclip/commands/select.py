@@ -43,11 +43,11 @@ def command(
         preflight.existing(folder, "--exclude")
     preflight.check_parser(parser)
     preflight.writable_file(out, suffixes=(".csv",), read=[captions])
-    tell_replaced(out)
     columns = columns_of(images, image_column, caption_column, split_column)
     with waiting("reading captions"):
         source = read_captions(captions, split=split, **columns)
     examples = _without(source.examples, exclude or [], beside=captions)
+    tell_replaced(out)
     with counting("parsing", total=len(examples), unit="captions") as progress:
         selection = select(
             examples,

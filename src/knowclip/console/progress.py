@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FIRST, EVERY = 1.0, 10.0
 """Seconds until the first plain line, and between those that follow."""
+SOUND, LONG = 0.01, 30.0
+"""The share from which on, or the seconds after which, what was done tells how long the rest takes."""
 
 
 class Count(Protocol):
@@ -187,7 +189,8 @@ class Lines:
         now = time.monotonic()
         parts = [_amount(self._done, self._total, self.unit)]
         began, before = self._start
-        if now - began > 1 and self._done > before:
+        few = self._total is not None and self._done - before < SOUND * self._total
+        if self._done > before and now - began > (LONG if few else 1):
             rate = (self._done - before) / (now - began)
             if self._total is not None:
                 parts.append(f"{duration((self._total - self._done) / rate)} left")

@@ -51,7 +51,7 @@ class FeatureCache:
     ) -> None:
         """Encode the items not known yet; what fails to encode is simply absent.
 
-        ``progress`` is told how many of how many are encoded.
+        ``progress`` is told how many of the items are known, of how many, as they are encoded.
 
         Raises:
             ValueError: the model gives NaN or infinite features.
@@ -62,13 +62,14 @@ class FeatureCache:
             keys = {item: self._key_or_blank(item) for item in unknown}
             self.memory.update({item: self.disk[key] for item, key in keys.items() if key in self.disk})
             unknown = [item for item in unknown if item not in self.memory]
+        known = len(items) - len(unknown)
         for start in range(0, len(unknown), max(SHARD, batch_size)):
             shard = unknown[start : start + max(SHARD, batch_size)]
             encoded: dict[Hashable, Features] = {}
             for first in range(0, len(shard), batch_size):
                 encoded |= encode(shard[first : first + batch_size])
                 if progress is not None:
-                    progress(min(start + first + batch_size, len(unknown)), len(unknown))
+                    progress(known + min(start + first + batch_size, len(unknown)), len(items))
             _refuse_diverged(encoded)
             self.memory.update(encoded)
             if self.folder and encoded:

@@ -10,9 +10,14 @@ from pathlib import Path
 
 from knowclip.console.screen import Screen
 
+_told: set[tuple[Path, str]] = set()
+
 
 def tell_untrained(folder: Path) -> None:
-    """Say so where a run's ``best`` is what it started from: what is not pre-trained is random there."""
+    """Say so where a run's ``best`` is what it started from: what is not pre-trained is random there.
+
+    Once: commands ask for a model's name, and ask again where they load it.
+    """
     run = folder.parent if folder.name == "best" else folder
     if not (run / "best").is_dir():
         return
@@ -22,9 +27,10 @@ def tell_untrained(folder: Path) -> None:
     later = any(at > 0 for at, _ in _validations(run))
     why = "no later validation was better" if later else "no validation was made after it"
     kept = f"last: step {last}, in {run / 'last'}" if (run / "last").is_dir() else "nothing else was saved"
-    Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(
-        f"{run / 'best'}: best is step 0 (untrained): {why}; {kept}"
-    )
+    line = f"{run / 'best'}: best is step 0 (untrained): {why}; {kept}"
+    if (told := (run.resolve(), line)) not in _told:
+        _told.add(told)
+        Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(line)
 
 
 def checkpoint_of(folder: Path) -> str:

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from knowclip.console.counts import counted, there_are
-from knowclip.console.spelling import resuming
+from knowclip.console.spelling import allowed, resuming
 from knowclip.methods.method import Method
 from knowclip.storage import collector
 from knowclip.storage.locks import locked
@@ -379,10 +379,12 @@ class Trainer:
 
     def _tell_resumed(self, position: Position, planned: int | None) -> None:
         """Say where the run goes on, and by which learning rate if it became longer."""
+        # of a demo or a study, which have no such flag, a training that is done is passed by
+        longer = ": raise train.steps or train.epochs to go on" if allowed("resume") else ""
         self.monitor.say(
             f"goes on after step {position.step:,} of {self.steps:,}"
             if position.step < self.steps
-            else f"all {self.steps:,} steps are done: raise train.steps or train.epochs to go on"
+            else f"all {self.steps:,} steps are done{longer}"
         )
         before, now = replan(self.optimizer, self.scheduler)
         if planned is not None and planned != self.steps:

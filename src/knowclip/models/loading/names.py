@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 from knowclip.storage.nearest import nearest
@@ -56,8 +56,9 @@ def unknown(told: str, name: str, known: Sequence[str]) -> ValueError:
         known: Architectures and checkpoints.
     """
     meant = near(name.rpartition("/")[0] or name, known)
-    if (close := nearest(Path(name))[2]) is not None:
-        meant = [str(close), *meant]
+    close = nearest(Path(name))[2]
+    if close is not None and (may_be_model(close) or other_folder(close) is None):
+        meant = sorted([str(close), *meant], key=lambda other: -SequenceMatcher(None, name, other).ratio())
     hint = f"did you mean {', '.join(meant)}?" if meant else "give a folder, a file or open_clip's name"
     return ValueError(f"{told} is no file, no folder and no architecture; {hint}")
 
