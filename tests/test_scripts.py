@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,12 @@ def test_the_rooms_of_the_mutation_check_are_there() -> None:
             assert list((ROOT / "src/knowclip").glob(pattern)), f"{name}: {pattern}"
         for tests in room.tests:
             assert (ROOT / "tests" / tests).exists(), f"{name}: {tests}"
+
+
+def test_an_explanation_of_the_mutation_check_names_mutants_a_line_and_why() -> None:
+    entries = tomllib.loads((SCRIPTS / "mutation.toml").read_text(encoding="utf-8"))["equal"]
+    for entry in entries:
+        assert set(entry) == {"mutants", "line", "why"} and re.compile(entry["line"]), entry
+        module = entry["mutants"].partition("x_")[0].partition("x*")[0].rstrip(".*")
+        place = ROOT / "src" / module.replace(".", "/")
+        assert place.is_dir() or place.with_suffix(".py").is_file(), entry
