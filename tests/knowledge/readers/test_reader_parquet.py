@@ -64,6 +64,12 @@ def test_a_table_without_weights_has_those_of_1(tmp_path: Path) -> None:
     assert facts(graph) == {("a", "r", "b"): 1.0, ("c", "r", "d"): 1.0}
 
 
+def test_the_first_row_may_be_the_malformed_one(tmp_path: Path) -> None:
+    file = write(tmp_path, TABLE | {"tail": [None, "d"]})
+    graph = import_graph("triples", file, tmp_path / "g")
+    assert graph.tally == Tally(read=2, kept=1, skipped={MALFORMED: 1}, first={MALFORMED: f"{file}, row 0"})
+
+
 def test_a_name_of_a_column_may_hold_a_quote(tmp_path: Path) -> None:
     table = {'h"ead"': ["a"], "relation": ["r"], "tail": ["b"]}
     assert facts(import_graph("triples", write(tmp_path, table), tmp_path / "g")) == {("a", "r", "b"): 1.0}
