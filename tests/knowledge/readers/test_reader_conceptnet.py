@@ -199,7 +199,7 @@ def test_all_that_the_graph_holds_of_assertions(tmp_path: Path) -> None:
     lines = [
         line("IsA", "/c/en/dog/n/wn/animal", "/c/en/animal", 0.5),
         line("IsA", "/c/en/dog", "/c/en/animal/n", 0),
-        line("dbpedia/fieldOf", "/c/en/dog", "/c/en/tail", "1e1").replace('"1e1"', "1e1"),
+        line("dbpedia/fieldOf", "/c/en/dog", "/c/en/tail", "1E1").replace('"1E1"', "1E1"),
         line("HasA", "/c/de/hund", "/c/en/tail"),
         line("HasA", "/c/en/dog", "/c/de/schwanz"),
         line("NotIsA", "/c/en/dog", "/c/en/cat"),

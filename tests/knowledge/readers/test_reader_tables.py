@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -79,6 +80,7 @@ def test_what_is_kept_and_how_much_was_read(tmp_path: Path, name: str) -> None:
     [
         ("t.tsv", b"a\tr\tb\na\t\tb\na\tr\t \n", 2, FORM),
         ("t.csv", b'a,r,b\n"c, d",r,"e\nf"\na,r,c\n"a, b"," ",c\n', 5, FORM),
+        ("t.tsv", b'a\tr\tb\n"c\t \tb\nd\tr\te"\n', 2, FORM),
         ("t.csv", b'head,relation,tail\na,r,b\n,r,b\n', 3, FORM),
         ("t.tsv", b"a\tr\tb\na\tr\n", 2, f"too few columns {WANTED}"),
         ("t.tsv", b"a\tr\tb\na\tr\tb\t1\n", 2, f"too many columns {WANTED}"),
@@ -89,7 +91,7 @@ def test_what_is_kept_and_how_much_was_read(tmp_path: Path, name: str) -> None:
          f"not UTF-8 {WANTED}; it may be cp1252 (Windows): convert it, as with `iconv -f WINDOWS-1252 -t "
          "UTF-8`"),
     ],
-    ids=range(8),
+    ids=range(9),
 )  # fmt: skip
 def test_the_first_malformed_line_is_named(
     tmp_path: Path, name: str, content: bytes, line: int, reason: str
@@ -186,6 +188,16 @@ def test_a_folder_and_nothing_are_named(tmp_path: Path, reader: str, name: str, 
     with pytest.raises(ValueError) as told:
         import_graph(reader, file, tmp_path / "g")
     assert str(told.value) == f"{file}: a folder; a file of {wanted} is wanted"
+
+
+def test_a_line_that_is_not_found_again_is_unknown(tmp_path: Path) -> None:
+    """As of a file that is changed while it is read."""
+    (tmp_path / "t.tsv").write_text(ROW)
+    build: Any = SimpleNamespace(connection=duckdb.connect())
+    found = [
+        tables._first_line(build, tmp_path / "t.tsv", f"SELECT 'a', 'r', '{tail}'", "\t", "") for tail in "bc"
+    ]
+    assert found == [1, "unknown"]
 
 
 def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
