@@ -84,10 +84,8 @@ def url(*records: Mapping[str, Any]) -> str:
 
 def box(record: Any, size: tuple[int, int] | None = None) -> Box:
     """The object's box, cut at the borders of the image as far as its (width, height) is known."""
-    sides = [
-        record.get(key, record.get(longer))
-        for key, longer in zip("xywh", ("x", "y", "width", "height"), strict=True)
-    ]
+    width, height = record.get("w", record.get("width")), record.get("h", record.get("height"))
+    sides = record.get("x"), record.get("y"), width, height
     if not all(isinstance(side, (int, float)) and abs(side) <= LARGEST for side in sides):  # nor NaN
         raise BadRecordError("no box x, y, w, h")
     x, y, width, height = map(round, sides)
