@@ -117,6 +117,8 @@ def test_the_first_thing_that_is_denied_outright_is_affirmed(caption: str, affir
         ("a girl by a boy wearing no hats", "boy girl", (0, "wear", "hat")),
         ("without hats, a boy sees a girl", "girl boy", (1, "with", "hat")),
         ("a boy has no hats", "boy", (0, "have", "hat")),
+        ("a boy with no red shirt runs", "boy", (0, "with", "shirt")),
+        ("a boy with no even floor and a girl with no hats", "boy girl", (1, "with", "hat")),
         ("a boy holding no hats", "boy", (0, "hold", "hat")),
     ],
 )
@@ -129,6 +131,12 @@ def test_what_is_affirmed_belongs_to_what_is_named_nearest_before_it_or_first_be
     (relation,) = negative.graph.relations
     assert (relation.subject, relation.name, negative.graph.objects[relation.object].name) == claim
     assert relation.object == len(of.objects)
+
+
+def test_what_is_denied_does_not_have_itself() -> None:
+    caption = "without hats, a boy sees a girl"
+    (negative,) = generate(caption, graph(caption, "hat boy"), kinds=["relation_replacement"])
+    assert negative.graph is not None and negative.graph.relations == (Relation(1, "with", 0, (0, 4)),)
 
 
 def test_nothing_is_affirmed_that_nobody_is_named_to_have() -> None:

@@ -15,13 +15,14 @@ AN = (
     "unidentified man|MRI|SUV|SUVs|18-wheeler|hour|FBI agent|8|80s car|800|8,000|11-year-old|11th"
     "|18,000|1800s house|1100|1800|LED|led lamp|suv|X-ray|x-ray|S-shaped|F-16|NBA player|RV|ATV|mp3 player"
     "|HDTV|iPod|ID|uninhabited|unimpressed|umbrella|upside-down|urn|urban|usher|ugly|heirloom|herb"
-    '|honest|only|oncoming|NHL|LCD|r.v.|"eight"'
+    '|honest|only|oncoming|NHL|LCD|r.v.|"eight"|MS|MRS|MRIs'
 ).split("|")
 A = (
     "US flag|us flag|USB|UFO|ufo|UK|one-way street|one|once-white|European|eucalyptus|ewe|ukulele"
     "|unicycle|uniform|university|union|unique|user|used|utility|utensil|urinal|U-turn|u-shaped"
-    "|T-shirt|BMX|TV|DJ|K2|NASA|NASCAR|SMALL|STOP sign|MAN|Mr. Potato|7|10|110|1|100|111|1,118|118,000|180000"
-    "|dog|house|yellow|UW|unanimous|ubiquitous|Ugandan|hotel|'stop' sign|"
+    "|T-shirt|BMX|TV|DJ|K2|NASA|NASCAR|SMALL|STOP sign|MAN|Mr. Potato|7|10|110|1|100|111|1,118|118,000"
+    "|180000|dog|house|yellow|UW|unanimous|ubiquitous|Ugandan|hotel|'stop' sign|Ms.|Mrs. Smith|NASAs"
+    "|Ups truck|DVDs|"
 ).split("|")
 
 
@@ -38,6 +39,11 @@ def test_article_by_sound(expected: str, words: list[str]) -> None:
         ("An old, big dog", [Edit((3, 6), ""), Edit((6, 8), "")], "A big dog"),
         ("a man and an old dog", [Edit((2, 5), "SUV"), Edit((13, 16), "US")], "an SUV and a US dog"),
         ("a", [Edit((0, 1), "b")], "b"),
+        ("A tall, old dog", [Edit((2, 6), ""), Edit((6, 8), "")], "An old dog"),
+        ("A tall dog", [Edit((2, 7), ""), Edit((7, 10), "owl")], "An owl"),
+        ("A tall old dog by a hen", [Edit((2, 7), ""), Edit((20, 23), "cow")], "An old dog by a cow"),
+        ("a dog", [Edit((2, 5), " owl")], "an  owl"),
+        ("a dog by an owl", [Edit((2, 5), "owl"), Edit((12, 15), "dog")], "an owl by a dog"),
     ],
 )  # fmt: skip
 def test_an_article_goes_with_what_follows_it_after_the_edits(

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from hand_graphs import graph
 
 from knowclip.knowledge.negatives import captions as module
 from knowclip.knowledge.negatives.caption_editing import Edit
@@ -86,6 +87,14 @@ def test_an_image_speaks_for_all_of_its_captions() -> None:
 
     assert found(("1", "a.jpg"), ("2", "a.jpg")) == [[], []] == found(("1", None), ("1", None))
     assert found(("1", "a.jpg"), ("1", "b.jpg")) == [[FLIP], [RIDE]] == found(("1", None), ("2", None))
+
+
+def test_what_an_image_states_in_other_words_counts_and_all_negatives_are_made_by_default() -> None:
+    pony = graph("a pony rides a guy", "pony guy", "", "0 ride:rides 1")
+    records = [GraphRecord("1", RIDE, "hand", MAN), GraphRecord("1", "a pony rides a guy", "hand", pony)]
+    assert [several for _, several in of_records(records, kinds=["relation_swap"])] == [[], []]
+    ((_, several),) = of_records(records[:1], kinds=SEMANTIC)
+    assert len(several) > 2
 
 
 def test_what_an_image_says_without_a_graph_of_its_own_counts_by_its_words() -> None:

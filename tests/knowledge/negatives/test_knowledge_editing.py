@@ -12,6 +12,7 @@ from knowclip.knowledge.negatives.caption_editing import (
     inflected,
     moved,
     plural,
+    starts_sentence,
     third_person,
 )
 
@@ -143,6 +144,49 @@ def test_within_a_sentence_capitals_stay_that_are_a_words_own(first: str, within
     assert moved(title, (0, len(first)), title.index("A Cat")) == first
     upper = caption.upper()
     assert moved(upper, (0, len(first)), upper.index("A CAT")) == first.upper()
+
+
+@pytest.mark.parametrize(
+    ("caption", "position", "starts"),
+    [
+        ("A dog", 0, True),
+        ("A dog", 2, False),
+        ('He ran. "A dog', 9, True),
+        ("He ran? ('[A dog", 11, True),
+        ("He ran!A dog", 7, True),
+        ("He ran\nA dog", 7, True),
+        ("He ran; A dog", 8, False),
+        ("X dog", 2, False),
+    ],
+)
+def test_sentences_start_behind_stops_and_at_lines(caption: str, position: int, starts: bool) -> None:
+    assert starts_sentence(caption, position) == starts
+
+
+def test_capitals_are_left_where_they_open_no_sentence_or_all_are_capitals() -> None:
+    caption = "he sees Brown dogs by a cat"
+    assert moved(caption, (8, 18), 22) == "Brown dogs"
+    assert moved("A DOG SEES CATS", (0, 5), 11) == "A DOG"
+    assert moved("THE dog sees a cat", (0, 7), 13) == "the dog"
+
+
+@pytest.mark.parametrize(
+    ("edits", "old", "new"),
+    [
+        ([Edit((10, 13), "horse")], (6, 13), (6, 15)),
+        ([Edit((6, 9), "green")], (6, 13), (6, 15)),
+        ([Edit((6, 9), "green")], (6, 8), None),
+        ([Edit((10, 13), "horse")], (11, 13), None),
+        ([Edit((2, 5), "horse"), Edit((10, 13), "cow")], (6, 13), (8, 15)),
+        ([Edit((2, 5), "horse"), Edit((14, 16), "x")], (6, 13), (8, 15)),
+        ([Edit((2, 5), "horse"), Edit((14, 16), "x")], (17, 20), (18, 21)),
+        ([Edit((2, 5), "horse"), Edit((14, 16), "x")], (0, 1), (0, 1)),
+        ([Edit((6, 10), "")], (6, 13), None),
+        ([Edit((6, 10), "")], (10, 13), (6, 9)),
+    ],
+)
+def test_a_span_goes_with_the_words_that_replace_its_first_or_last_one(edits, old, new) -> None:
+    assert Edited("a man red dog by cat", edits).span(old) == new
 
 
 def test_edits_map_spans_and_mend_articles() -> None:

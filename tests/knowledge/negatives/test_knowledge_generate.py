@@ -51,8 +51,8 @@ def test_by_default_the_swaps_of_the_paper_are_made_by_the_seed_0_beside_the_cap
     assert {n.caption for n in found} == {"a blue cat chases a red dog", "a blue dog chases a red cat"}
     assert found == generate(CAPTION, CHASE, kinds=SWAPS, said=Said([CAPTION], [CHASE]), seed=0)
     # what its own graph names in other words than the caption's is said as well
-    painted = generate("a red ball", graph("a red ball", "ball horse", "0 red"), kinds=["object_replacement"])
-    assert painted and not any("horse" in n.caption for n in painted)
+    fork = graph("a fork", "fork spoon")
+    assert [n.caption for n in generate("a fork", fork, kinds=["object_replacement"])] == ["a knife"]
 
 
 def test_a_kind_that_is_not_known_is_refused_by_its_name() -> None:
@@ -73,6 +73,13 @@ def test_each_text_is_made_once_and_the_draws_differ_by_seed_and_caption() -> No
     assert {tuple(n.kind for n in generate(text, CHASE)) for text in texts} == orders
     full = generate(CAPTION, CHASE, kinds=SEMANTIC)
     assert len({n.caption for n in full}) == len(full) > 6
+
+
+def test_a_claim_that_a_graph_makes_twice_is_changed_to_each_text_once() -> None:
+    twice = SceneGraph(CHASE.objects, (CHASE.attributes[0],) * 2)
+    for seed in range(20):
+        made = [n.caption for n in generate(CAPTION, twice, kinds=["attribute_replacement"], seed=seed)]
+        assert len(set(made)) == len(made) > 1
 
 
 def test_what_an_image_says_in_other_forms_is_no_negative() -> None:

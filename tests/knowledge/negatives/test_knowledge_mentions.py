@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hand_graphs import layout
+from hand_graphs import graph, layout
 
 from knowclip.knowledge.negatives.mentions import Layout
 from knowclip.types import Attribute, Relation, SceneGraph, SceneObject
@@ -70,6 +72,10 @@ def test_claims_are_of_the_mentions_nearest_to_their_words() -> None:
     assert read.ends(Relation(0, "see", 1)) is None is read.ends(Relation(0, "see", 2, (41, 45)))
     assert read.ends(Relation(2, "see", 0, (41, 45))) is None
     assert read.said_of(Attribute(1, "red", (28, 31))) == (21, 24)
+    near = Layout(
+        "the cat, red cat", SceneGraph((SceneObject("cat", (4, 7)),), (Attribute(0, "red", (9, 12)),))
+    )
+    assert near.said_of(near.graph.attributes[0]) == (13, 16)
     assert read.said_of(Attribute(1, "red")) is None is read.said_of(Attribute(2, "red", (28, 31)))
 
 
@@ -92,6 +98,9 @@ def test_claims_are_of_the_mentions_nearest_to_their_words() -> None:
         ("he sees a group of dogs", "", "a group of dogs"),
         ("he sees the top of dogs", "", "dogs"),
         ("of dogs", "", "dogs"),
+        ("of dogs in a pile", "", "dogs"),
+        ("group of dogs", "", "group of dogs"),
+        ("he sees pair of dogs", "", "pair of dogs"),
         (", dogs", "0 red", "dogs"),
         ("red and dogs", "0 red:red", "red and dogs"),
     ],
@@ -123,20 +132,29 @@ def test_a_phrase_opens_with_its_determiner_and_what_describes_the_noun(caption,
         ("a man in a hat with a coat sees a cat", "", "0 in 2, 2 with 3", "a man in a hat with a coat"),
         ("a man in a hat that is red sees a cat", "2 red:red", "0 in 2", "a man in a hat that is red"),
         ("a man in the way of a hat sees a cat", "", "0 in 2", "a man"),  # its words do not lead to the hat
+        ("a man in, a hat sees a cat", "", "0 in 2", "a man"),
         ("a man far from a hat sees a cat", "", "0 far:far 2", "a man"),
     ],
 )
 def test_a_full_phrase_goes_on_with_what_is_said_right_behind_the_noun(
     caption, attributes, relations, phrase
 ) -> None:
-    sees = f"{relations}, 0 see:sees 1".removeprefix(", ")
-    read = layout(caption, "man cat hat coat", attributes, sees)
-    seen = read.graph.relations[-1]
-    limit = caption.index("sees")
-    assert caption[slice(*read.full_phrase(0, read.mentions[0][0], without=seen, limit=limit))] == phrase
+    read = layout(caption, "man cat hat coat", attributes, relations)
+    man = read.mentions[0][0]
+    for limit in (len(caption), len(phrase)):
+        assert caption[slice(*read.full_phrase(0, man, limit=limit))] == phrase
     # what would reach beyond the limit stays behind
-    at_once = read.full_phrase(0, read.mentions[0][0], without=seen, limit=len("a man"))
-    assert caption[slice(*at_once)] == "a man"
+    assert caption[slice(*read.full_phrase(0, man, limit=len(phrase) - 1))] != phrase or phrase == "a man"
+    assert caption[slice(*read.full_phrase(0, man, limit=len("a man")))] == "a man"
+
+
+def test_a_full_phrase_goes_on_four_things_far() -> None:
+    caption = "a man in a hat in a box in a car in a barn in a town"
+    places = [at for at in range(len(caption)) if caption.startswith("in ", at)]
+    chain = tuple(Relation(item, "in", item + 1, (at, at + 2)) for item, at in enumerate(places))
+    read = Layout(caption, replace(graph(caption, "man hat box car barn town"), relations=chain))
+    far = read.full_phrase(0, read.mentions[0][0], limit=len(caption))
+    assert caption[slice(*far)] == "a man in a hat in a box in a car in a barn"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +163,11 @@ def test_a_full_phrase_goes_on_with_what_is_said_right_behind_the_noun(
         ("a cat sees a horse and a dog", "horse dog", "", "", (True, False)),  # the dog may do something
         ("a cat sees a horse and dog", "horse dog", "", "", (True, True)),
         ("a cat sees a horse, a dog", "horse dog", "", "", (True, False)),
+        ("a cat sees a horse and dog barks", "horse dog", "1 bark:barks", "", (True, True)),
+        ("a horse and a dog sleep", "horse dog", "", "", (True, True)),
+        ("a horse or a dog sleeps", "horse dog", "", "", (True, True)),
+        ("a horse & a dog sleep", "horse dog", "", "", (True, True)),
+        ("a horse, a dog sleep", "horse dog", "", "", (True, True)),
         ("a cat sees a horse by a dog", "horse dog", "", "", (False, False)),
         # two clauses, not two things, if a verb is said of a being
         ("a cat sees a horse and a dog barks", "horse dog", "1 bark:barks", "", (False, False)),
@@ -183,6 +206,7 @@ def test_a_phrase_that_shares_its_place_with_a_neighbour_is_not_moved(
         ("he sees a rope course", "rope course", True),
         ("he sees an old, odd piece", "piece", False),
         ("he sees the dog ' s tail", "dog", True),
+        ("he sees the dog \u2019 s tail", "dog", True),
         ("he sees a dog 7", "dog", True),
         ("he sees his mother's dog", "dog", False),
         ("he sees mother 's dog", "dog", True),
@@ -205,6 +229,8 @@ def test_a_phrase_may_be_cut_from_a_longer_one(caption, things, cut) -> None:
         ("shoes", 0, False, False),
         ("a ropes course", 2, True, False),
         ("an apples pie", 3, True, False),
+        ("by a ropes course", 5, True, False),
+        ("jumps like this", 0, False, True),
         ("the ropes course", 4, False, False),
         ("a rope course", 2, False, False),
         ("men in uniform", 7, True, False),
@@ -239,6 +265,8 @@ def test_a_mention_may_be_bound_to_what_stands_before_it_or_be_a_verb(caption, p
         ("a black man", "man", "0 black", True),
         ("a man with dark skin", "skin", "0 dark", True),
         ("a tall man", "man", "0 tall", False),
+        ("dark bare skin", "bare_skin", "0 dark:dark", True),
+        ("a man in fair", "man", "0 fair:fair", False),
         ("a black car", "car", "0 black", False),
         ("a green wizard", "wizard", "0 green", False),
         ("a red haired black man", "man", "0 black", True),
@@ -277,6 +305,8 @@ def test_the_colours_of_a_thing_are_the_last_words_of_what_it_is_said_to_be() ->
         ("the hot dog", "hot dog", "hot dog", False, False),
         ("the hot dogs", "hot dog", "hot dogs", True, True),
         ("a group of dogs", "dog", "dogs", True, None),
+        ("a group of red dogs", "dog", "dogs", True, None),
+        ("two red sheep", "sheep", "sheep", True, True),
         ("the pile of snow", "snow", "snow", False, None),
         ("a couple of dogs", "dog", "dogs", True, True),
         ("two groups of dogs", "dog", "dogs", True, True),
@@ -289,7 +319,10 @@ def test_a_noun_is_plural_by_its_form_and_takes_a_verb_by_its_phrase(
 ) -> None:
     at = caption.index(surface)
     span = at, at + len(surface)
-    read = Layout(caption, SceneGraph((SceneObject(name, span),)))
+    red = caption.find("red ")
+    of = SceneGraph((SceneObject(name, span),), (Attribute(0, "red", (red, red + 3)),) if red >= 0 else ())
+    assert Layout(caption, of).number(0, span) == number
+    read = Layout(caption, of)
     assert (read.is_plural(0, span), read.number(0, span)) == (plural, number)
 
 

@@ -106,6 +106,8 @@ def test_a_thing_is_named_before_a_pronoun_within_its_name_and_one_without_a_pla
         ("a dog with her 2 hats", "her", "plural", "a dog with their 2 hats"),
         ("a dog with her", "her", "masculine", "a dog with him"),
         ("a dog with her, running", "her", "masculine", "a dog with him, running"),
+        ("a dog hands her a hat", "her", "masculine", "a dog hands him a hat"),
+        ("a dog sees them run", "them", "masculine", "a dog sees him run"),
         ("a dog with her in a hat", "her", "neuter", "a dog with it in a hat"),
         ("a dog with her and a cat", "her", "plural", "a dog with them and a cat"),
         ("a dog with his hat", "his", "feminine", "a dog with her hat"),

@@ -115,6 +115,42 @@ def test_an_attribute_stands_before_what_it_is_said_of(caption, objects, attribu
     assert [(one.text, one.phrases[0].excludes) for one in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("caption", "relation", "stated"),
+    [
+        ("dog next to a hen", "next to", ("next to", "", "next to", "next to")),
+        ("dog has a hen", "have:has", ("have", "", "with", "with")),
+        ("dog chases a hen", "chase:chases", ("chase", "chase", "", "chasing")),
+        ("dog sits on a hen", "sit on:sits on", ("sit on", "sit", "on", "sitting on")),
+        (
+            "dog covered with a hen",
+            "cover with:covered with",
+            ("cover with", "cover", "with", "covered with"),
+        ),
+        ("dog without a hen", "without", None),
+        ("dog hunts a hen", "chase:hunts", None),  # not its words
+        ("dog under a hen", "on:under", None),
+        ("dog, a hen", "chase", None),  # nowhere said
+    ],
+)
+def test_a_relation_is_stated_behind_its_subject(caption, relation, stated) -> None:
+    found = subgraphs(caption, graph(caption, "dog hen", "", f"0 {relation} 1"), kinds=["relation"])
+    phrases = Phrase("dog", has_article=False), Phrase("hen")
+    assert found == ([Subgraph("relation", phrases, Stated(*stated))] if stated else [])
+
+
+def test_things_have_an_article_if_they_are_counted_and_the_caption_opens_them() -> None:
+    caption = "dog on the snow by a mat without a hat"
+    found = subgraphs(caption, graph(caption, "dog snow mat hat sky"))
+    assert [one.text for one in found] == ["dog", "snow", "a mat"]
+
+
+def test_no_relation_of_a_thing_to_another_of_its_name_or_to_what_is_denied() -> None:
+    caption = "a dog chases the puppy without a hat"
+    of = graph(caption, "dog dog:puppy hat", "", "0 chase:chases 1, 0 see:chases 2")
+    assert subgraphs(caption, of, kinds=["relation"]) == []
+
+
 def test_an_attribute_that_begins_a_relation_is_none() -> None:
     caption = "a dog full of hay"
     of = graph(caption, "dog hay", "0 full:full", "0 full of:full of 1")

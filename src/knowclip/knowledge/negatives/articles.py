@@ -25,7 +25,7 @@ _SPELT_CAPITALS = re.compile(
 )
 """Capitals that begin as no syllable does: "an NHL player", but "a NASA suit", "a STOP sign"."""
 _SAID_WHOLE = frozenset("mr mrs ms mt st sr sgt lt ft hmm shh".split())
-"""Abbreviations without a vowel that are said as words."""
+"""Abbreviations without a vowel that are said as words where they are no capitals: "a Ms.", "an MS"."""
 
 
 def article(word: str) -> str:
@@ -58,10 +58,12 @@ def _is_eight_or_eleven(number: str) -> bool:
 
 def _is_spelt(head: str) -> bool:
     """Whether letters are said one by one: a single one ("X-ray"), "SUVs", "NHL", "mp" of "mp3"."""
+    if head.lower() in _SAID_WHOLE:
+        return head.isupper()
     letters = head[:-1] if head[-1] == "s" and head[:-1].isupper() else head
     lower = letters.lower()
     if len(letters) == 1 or lower in _SPELT:
         return True
     if not any(vowel in lower for vowel in "aeiouy") and letters.isascii():
-        return letters.isupper() or lower not in _SAID_WHOLE
+        return True
     return letters.isupper() and _SPELT_CAPITALS.match(letters) is not None

@@ -103,7 +103,7 @@ class Edited:
         if old in self._replaced:
             return self._replaced[old]
         start, end, new = self._segments[bisect_right(self._segments, old[0], key=itemgetter(0)) - 1]
-        if start <= old[0] and old[1] <= end:
+        if old[1] <= end:
             return old[0] - start + new, old[1] - start + new
         for (first, last), (here, there) in self._replaced.items():
             if first == old[0] and last < old[1] and (rest := self.span((last, old[1]))):
@@ -135,9 +135,8 @@ def moved(caption: str, source: Span, target: int) -> str:
         return text  # A Title Like This
     if _owns_capital(text):
         return text
-    opening = _FIRST_WORD.match(text)
-    end = opening.end() if opening and opening[0].lower() in _NO_NAMES else 1
-    return text[:end].lower() + text[end:]
+    word = text.partition(" ")[0]
+    return text.replace(word, word.lower(), 1)
 
 
 def _owns_capital(text: str) -> bool:
@@ -208,7 +207,7 @@ def plural(noun: str) -> str:
         return f"{before}{space}{irregular[0]}"
     if head.endswith("man") and head not in NO_MEN:
         return f"{noun[:-2]}en"
-    if head.endswith(("alf", "elf")):
+    if head.endswith("alf"):
         return f"{noun[:-1]}ves"
     if head.endswith("o") and head not in PLURAL_IN_OES:
         return f"{noun}s"

@@ -168,12 +168,12 @@ class Layout:
                     objects.setdefault(number, set()).add(attribute.object)
         return objects
 
-    def full_phrase(self, item: int, mention: Span, *, without: Relation, limit: int) -> Span:
+    def full_phrase(self, item: int, mention: Span, *, limit: int) -> Span:
         """The noun phrase and what is said right behind it ("a man in a red shirt"), before ``limit``."""
         start, end = self.phrase(item, mention)
-        return start, self._extended(item, end, without, limit, 0)
+        return start, self._extended(item, end, limit, 0)
 
-    def _extended(self, item: int, end: int, without: Relation, limit: int, depth: int) -> int:
+    def _extended(self, item: int, end: int, limit: int, depth: int) -> int:
         for attribute in self._attributes_of.get(item, ()):
             if attribute.span and end < attribute.span[1] <= limit:
                 follows = _BEFORE_ATTRIBUTE.fullmatch(self.caption, end, attribute.span[0])
@@ -182,7 +182,7 @@ class Layout:
         behind: Relation | None = None
         for relation in self.relations_of.get(item, ()) if depth < _MAX_DEPTH else ():
             ends = self.ends(relation)
-            if relation is without or relation.span is None or ends is None:
+            if relation.span is None or ends is None:
                 continue
             target = self.phrase(relation.object, ends[1])
             if behind is not None and relation.span == behind.span:
@@ -193,7 +193,7 @@ class Layout:
                 follows = follows if restrictive and relation.span[1] + 1 >= target[0] else None
             if follows and end < target[0] and target[1] <= limit:
                 behind = relation
-                end = self._extended(relation.object, target[1], without, limit, depth + 1)
+                end = self._extended(relation.object, target[1], limit, depth + 1)
         return end
 
     def _goes_on(self, attribute: Span) -> bool:

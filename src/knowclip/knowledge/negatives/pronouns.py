@@ -29,7 +29,7 @@ _ANIMAL: frozenset[Agreement] = _ANY - {"plural"}
 _SOMEONE: frozenset[Agreement] = _ANY - {"neuter"}
 _IMPERSONAL = lexicon.BE | frozenset("look looks seem seems appear appears".split())
 """Verbs of an "it" that refers to nothing: "as it is raining"."""
-_ENDS_PHRASE = lexicon.PREPOSITIONS | frozenset("and or but while as who that".split())
+_ENDS_PHRASE = lexicon.PREPOSITIONS | lexicon.ARTICLES | frozenset("and or but while as who that".split())
 
 
 @lru_cache(maxsize=1 << 16)

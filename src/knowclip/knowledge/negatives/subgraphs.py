@@ -151,7 +151,7 @@ class _Reader:
             return None
         verb, rest, tokens = stated_words(layout, name, relation.span)
         if not verb:
-            return Stated(name, "", rest, rest) if rest and rest != "without" else None
+            return Stated(name, "", rest, rest) if rest else None
         if verb == "have" and not rest:
             return Stated(name, "", "with", "with")
         said = layout.caption[slice(*tokens[0])].lower()

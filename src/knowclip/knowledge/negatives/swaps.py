@@ -96,8 +96,8 @@ def _swap_phrases(layout: Layout, relation: Relation, subject: Span, item: Span)
     named = {subject: relation.subject, item: relation.object}
     start, end = relation.span or first
     limit = start if start >= first[1] else second[0]
-    left = layout.full_phrase(named[first], first, without=relation, limit=limit)
-    right = layout.full_phrase(named[second], second, without=relation, limit=len(layout.caption))
+    left = layout.full_phrase(named[first], first, limit=limit)
+    right = layout.full_phrase(named[second], second, limit=len(layout.caption))
     if any(map(layout.is_cut, (left, right))) or any(map(layout.may_be_verb, (first, second))):
         return None
     plural = [layout.is_plural(named[mention], mention) for mention in (first, second)]
@@ -215,7 +215,7 @@ def attribute_swaps(layout: Layout) -> Iterator[Candidate]:
     for dimension, group in groups.items():
         for (i, value, here), (j, other_value, there) in combinations(group[:_MAX_GROUP], 2):
             one, other = graph.attributes[i].object, graph.attributes[j].object
-            if value == other_value or layout.names[one] == layout.names[other]:
+            if layout.names[one] == layout.names[other]:
                 continue
             if (dimension, other_value) not in stated[one] and (dimension, value) not in stated[other]:
                 yield _swap_attributes(layout, (i, here), (j, there))
