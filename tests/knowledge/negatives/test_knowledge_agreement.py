@@ -157,6 +157,7 @@ def made(caption: str, objects: str, relations: str, attributes: str = "") -> se
         # a pronoun that moves along stays, and hides no other
         ("A boy in his hat holds a cup as he runs", "boy cup hat", "0 in 2, 0 hold:holds 1",
          {"A cup holds a boy in his hat as it runs", "A hat in his boy holds a cup as he runs"}),
+        ("A man sees a boy whom he hits", "man boy", "0 see:sees 1", {"A boy sees a man whom he hits"}),
         # each of two
         ("A man who runs sees a dog which sits", "man dog", "0 see:sees 1",
          {"A dog that runs sees a man who sits"}),

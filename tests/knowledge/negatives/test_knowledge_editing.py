@@ -168,6 +168,7 @@ def test_capitals_are_left_where_they_open_no_sentence_or_all_are_capitals() -> 
     assert moved(caption, (8, 18), 22) == "Brown dogs"
     assert moved("A DOG SEES CATS", (0, 5), 11) == "A DOG"
     assert moved("THE dog sees a cat", (0, 7), 13) == "the dog"
+    assert moved("A dog by A hen sees a cat", (0, 14), 20) == "a dog by A hen"
 
 
 @pytest.mark.parametrize(

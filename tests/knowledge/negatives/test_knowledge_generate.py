@@ -127,6 +127,14 @@ def test_a_swap_that_may_be_true_is_none(caption, things, attributes, relations,
     assert len(generate(caption, of, said=said)) == swaps
 
 
+def test_a_swap_that_may_be_true_hides_no_other() -> None:
+    other = graph("a kitten chases a puppy", "kitten puppy", "", "0 chase:chases 1")
+    said = Said([CAPTION, "a kitten chases a puppy"], [CHASE, other])
+    for seed in range(9):
+        found = generate(CAPTION, CHASE, said=said, seed=seed)
+        assert [n.caption for n in found] == ["a blue dog chases a red cat"]
+
+
 def test_what_is_denied_stays_in_every_kind_but_a_shuffle() -> None:
     caption = "a dog without a collar chases a red cat"
     of = graph(caption, "dog collar cat", "2 red", "0 without 1, 0 chase:chases 2")
@@ -135,5 +143,6 @@ def test_what_is_denied_stays_in_every_kind_but_a_shuffle() -> None:
         assert {n.caption for n in found if "without a collar" not in n.caption} == {
             "a dog with a collar chases a red cat"
         }
+        assert "a red cat chases a dog without a collar" in {n.caption for n in found}
         shuffled = generate(caption, of, kinds=["shuffle"], seed=seed)
         assert len(shuffled) == 4 and all(n.graph is None for n in shuffled)

@@ -133,6 +133,7 @@ def test_a_phrase_opens_with_its_determiner_and_what_describes_the_noun(caption,
         ("a man in a hat that is red sees a cat", "2 red:red", "0 in 2", "a man in a hat that is red"),
         ("a man in the way of a hat sees a cat", "", "0 in 2", "a man"),  # its words do not lead to the hat
         ("a man in, a hat sees a cat", "", "0 in 2", "a man"),
+        ("a man in a hat sees a cat", "", "0 under 2, 0 in 2", "a man in a hat"),
         ("a man far from a hat sees a cat", "", "0 far:far 2", "a man"),
     ],
 )

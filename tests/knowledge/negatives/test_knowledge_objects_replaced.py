@@ -59,6 +59,9 @@ def test_a_thing_becomes_another_of_its_sort(caption, things, expected) -> None:
 )
 def test_no_thing_stands_behind_a_preposition_that_it_is_not_said_with(before, never) -> None:
     found = {text.removeprefix(f"a man {before} a ") for text in texts(f"a man {before} a street", "street")}
+    caption = f"a man {before} a wide street"
+    wide = {n.caption for several in made(caption, graph(caption, "street", "0 wide")) for n in several}
+    assert {text.removeprefix(f"a man {before} a wide ") for text in wide} == found
     other = {text.removeprefix("a man by a ") for text in texts("a man by a street", "street")}
     assert found and found == other - never and other & never
 
@@ -70,15 +73,13 @@ def test_what_is_said_elsewhere_replaces_nothing_and_hides_no_other() -> None:
 
 def test_the_claims_are_those_of_the_caption_with_the_other_thing_in_its_place() -> None:
     caption = "a red fork by a mat on the fork"
-    of = graph(caption, "fork mat", "0 red", "0 by 1")
-    boxed = SceneGraph(
-        (SceneObject("fork", (6, 10), (1, 2, 3, 4)), of.objects[1]), of.attributes, of.relations
-    )
+    of = graph(caption, "mat fork", "1 red", "1 by 0")
+    boxed = replace(of, objects=(of.objects[0], SceneObject("fork", (6, 10), (1, 2, 3, 4))))
     found = {n.caption: n.graph for several in made(caption, boxed) for n in several}
     new = "a red knife by a mat on the knife"
-    expected = graph(new, "knife mat", "0 red", "0 by 1")
+    expected = graph(new, "mat knife", "1 red", "1 by 0")
     knife = SceneObject("knife", (6, 11), (1, 2, 3, 4))
-    assert found[new] == replace(expected, objects=(knife, expected.objects[1]))
+    assert found[new] == replace(expected, objects=(expected.objects[0], knife))
 
 
 @pytest.mark.parametrize(

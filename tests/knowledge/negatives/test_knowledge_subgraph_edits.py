@@ -51,6 +51,12 @@ def test_what_anyone_does_is_no_other_relation(other: str) -> None:
     assert changed(chased, "relation_replacement", other) == {carried}
 
 
+def test_a_thing_and_another_called_after_it_change_no_places() -> None:
+    eaten = Stated("eat", "eat", "", "eating")
+    assert changed(related(eaten, "dog", "hot dog"), "relation_swap") == set()
+    assert changed(related(eaten, "dog", "food"), "relation_swap") == {related(eaten, "food", "dog")}
+
+
 def test_one_thing_is_replaced_at_a_time() -> None:
     chased = Stated("chase", "chase", "", "chasing")
     pairs = {tuple(p.name for p in edit.phrases) for edit in changed(related(chased), "object_replacement")}
