@@ -64,6 +64,8 @@ def test_a_query_is_told_from_the_end_that_it_says_and_from_no_other_query_s() -
     loss = pooled_loss(**plain, given_features=EYE, given_true=torch.tensor([False, True]))
     row = math.log(2 + math.exp(-1))
     assert loss.item() == pytest.approx((row + 3 * softplus(-1)) / 4)
+    nowhere = pooled_loss(**plain, given_features=EYE)
+    assert nowhere.item() == pytest.approx((2 * row + 2 * softplus(-1)) / 4)
     loops = pooled_loss(**plain, given_features=EYE, given_true=torch.tensor([True, True]))
     assert loops.item() == pytest.approx(pooled_loss(**plain).item())
 

@@ -46,7 +46,7 @@ def pooled_loss(
         known_true: ``[i, j]``: ``(h_i, r_i, t_j)`` is true as well, so no negative; diagonal False.
         related: ``[i, j]``: it may be, for a hierarchy of the graph relates the two; diagonal False.
         given_features: ``h`` as a candidate, a negative of its own query alone; None: there are none.
-        given_true: Where ``h`` is ``t``, so no negative.
+        given_true: Where ``h`` is ``t``, so no negative; None: nowhere.
 
     Example:
         >>> import torch
@@ -57,9 +57,10 @@ def pooled_loss(
         0.3133
     """
     size, given = len(query_features), {}
-    if given_features is not None and given_true is not None:
+    if given_features is not None:
         others = ~torch.eye(size, dtype=torch.bool, device=query_features.device)
-        given = {"further_texts": given_features, "further_left_out": others | given_true[:, None]}
+        no_negative = others if given_true is None else others | given_true[:, None]
+        given = {"further_texts": given_features, "further_left_out": no_negative}
     left_out = known_true | related
     of_queries, of_candidates = choices(query_features, candidate_features, logit_scale, left_out, **given)
     return (of_queries + of_candidates) / (2 * size)
