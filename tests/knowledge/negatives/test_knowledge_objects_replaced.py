@@ -72,14 +72,15 @@ def test_what_is_said_elsewhere_replaces_nothing_and_hides_no_other() -> None:
 
 
 def test_the_claims_are_those_of_the_caption_with_the_other_thing_in_its_place() -> None:
-    caption = "a red fork by a mat on the fork"
-    of = graph(caption, "mat fork", "1 red", "1 by 0")
-    boxed = replace(of, objects=(of.objects[0], SceneObject("fork", (6, 10), (1, 2, 3, 4))))
+    caption = "a red fork by a mat on the fork, a hen"
+    of = graph(caption, "mat fork hen", "1 red", "1 by 0")
+    fork = SceneObject("fork", (6, 10), (1, 2, 3, 4))
+    boxed = replace(of, objects=(of.objects[0], fork, of.objects[2]))
     found = {n.caption: n.graph for several in made(caption, boxed) for n in several}
-    new = "a red knife by a mat on the knife"
-    expected = graph(new, "mat knife", "1 red", "1 by 0")
+    new = "a red knife by a mat on the knife, a hen"
+    expected = graph(new, "mat knife hen", "1 red", "1 by 0")
     knife = SceneObject("knife", (6, 11), (1, 2, 3, 4))
-    assert found[new] == replace(expected, objects=(expected.objects[0], knife))
+    assert found[new] == replace(expected, objects=(expected.objects[0], knife, expected.objects[2]))
 
 
 @pytest.mark.parametrize(
