@@ -119,18 +119,49 @@ def test_the_first_malformed_line_is_named(
         ("t.tsv", ROW * 2 + "a\tr\tb\r\n" * 2 + "a\tr\tb",
          ", line 3: ends otherwise than line 1; line ends of Windows and Unix are mixed: make them one, as "
          "with `dos2unix`"),
+        ("t.tsv", '"a"\t"r"\t"b"\n',
+         ", line 1: every field is in quotes, of which a table with tabs knows nothing: write it without "
+         "them, or with commas as .csv"),
+        ("t.csv", "head,x,tail\n",
+         ", line 1: 'head', 'x', 'tail' looks like a header and names no column 'relation': call the columns "
+         "'head', 'relation', 'tail' and maybe 'weight'"),
+        ("t.tsv", "a,b,c\n",
+         ", line 1: 1 columns; it has 3 by commas; head, relation, tail and maybe weight are expected, or a "
+         "header line that names them among others: separate them by tabs in a .tsv or by commas in a .csv"),
         ("t.csv", 'a,r,b\na,r,"c\n', f", line 2: {QUOTE}"),
         ("t.csv", 'a,r,b\na,"r"x,c\n', f", line 2: {QUOTE}"),
         ("t.tsv", ROW + "a\t\tb\n" * 11,
          f", line 2: {FORM}; with it 11 of 12 records are malformed, more than 10 and the allowed share of "
          "0.01: is this the right file and format? Raise the share (--max-bad) if it is"),
     ],
-    ids=range(13),
+    ids=range(16),
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(
     tmp_path: Path, name: str, content: bytes | str, told: str
 ) -> None:
     assert refused(tmp_path, name, content) == told
+
+
+LETTERS = "which a text encoder reads letter by letter: put their names in their place"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.tsv", " Q1 \tP1\tQ2\n",
+         [f"the entities are ids ('Q1', 'Q2'), {LETTERS}", f"the relations are ids ('P1'), {LETTERS}"]),
+        ("t.csv", '"tail",relation,head\n" Q1 ","is, was",Q2\ntoo few\n',
+         [f"the entities are ids ('Q1', 'Q2'), {LETTERS}"]),
+        ("t.tsv", "0\tis\ta\n1\tis\tb\n",
+         ["column 1 counts the rows (0, 1, ...) and is read as the head, as there is no header; a first line "
+          "that names the columns settles it"]),
+    ],
+)  # fmt: skip
+def test_what_is_doubted_is_told(tmp_path: Path, name: str, content: str, told: list[str]) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.warns(UserWarning) as found:
+        import_graph("triples", tmp_path / name, tmp_path / "g")
+    assert [str(warning.message) for warning in found] == [f"{tmp_path / name}: {each}" for each in told]
 
 
 ENDS = ": Compressed file ended before the end-of-stream marker was reached; it is damaged or cut off: "
