@@ -267,6 +267,7 @@ def test_the_genuine_wordnet(tmp_path: Path) -> None:
     [
         ("t.tsv", 'a\tr\tb\n"c\ts\td e\n'),
         ("t.txt", 'a\tr\tb\n"c\ts\td e'),
+        ("t.tsv", '"c\ts\td e\na\tr\tb\n'),
         ("t.csv", 'a,r,b\n"""c",s,d e\n'),
         ("t.tsv", 'extra\ttail\thead\trelation\n1\tb\ta\tr\n2\td e\t"c\ts\n'),
         ("t.csv", 'head,relation,tail,weight\na,r,b,1\n"""c",s,d e,2.5\n'),
