@@ -55,13 +55,13 @@ def pictures(tmp_path: Path) -> list[ImageRef]:
     return refs
 
 
-def test_progress_counts_what_is_encoded_and_only_that(pictures: list[ImageRef]) -> None:
+def test_progress_counts_what_is_known_of_what_is_asked(pictures: list[ImageRef]) -> None:
     scorer, told = Scorer(Tiny(), batch_size=2), []
     scorer.progress = lambda *counts: told.append(counts)
     scorer.pair_scores(pictures[:3], ["a cat", "a dog", "rain"])
     scorer.pair_scores(pictures[:4], ["a cat"] * 4)
     assert told == [
-        ("images", 2, 3), ("images", 3, 3), ("texts", 2, 3), ("texts", 3, 3), ("images", 1, 1),
+        ("images", 2, 3), ("images", 3, 3), ("texts", 2, 3), ("texts", 3, 3), ("images", 4, 4),
     ]  # fmt: skip
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from knowclip.evaluation.diagnosis import questions as asked
 from knowclip.evaluation.diagnosis.annotated import SEVERAL, questions_of_graphs
-from knowclip.evaluation.diagnosis.captioned import NONE, questions_of_captions
+from knowclip.evaluation.diagnosis.captioned import NONE, UNCLEAR, questions_of_captions
 from knowclip.evaluation.diagnosis.questions import Question, about_attributes, about_roles, prepare
 from knowclip.knowledge.negatives.generate import generate
-from knowclip.types import Attribute, Example, ImageRef, Relation, SceneGraph, SceneObject
+from knowclip.types import Attribute, Example, ImageRef, Negative, Relation, SceneGraph, SceneObject
 
 IMAGE = ImageRef(Path("one.jpg"))
 CAPTION = "a red horse chases a blue dog"
@@ -31,6 +33,40 @@ def test_a_caption_asks_once_for_each_of_its_swaps() -> None:
     assert roles.swap == "a blue dog chases a red horse"
     assert roles.true == (("horse", "chase: subject"), ("dog", "chase: object"))
     assert skipped == {NONE: 1}
+
+
+HORSES = SceneGraph((SceneObject("horse"), SceneObject("horse")), GRAPH.attributes, GRAPH.relations)
+TWO = SceneGraph(GRAPH.objects, (), (*GRAPH.relations, Relation(0, "see", 1)))
+
+
+@pytest.mark.parametrize(
+    ("graph", "kind", "attributes", "relations"),
+    [
+        (GRAPH, "attribute_swap", [(0, "blue")], None),  # the other is lost
+        (GRAPH, "attribute_swap", [(0, "red"), (1, "green")], None),  # one alone is changed
+        (GRAPH, "attribute_swap", [(0, "blue"), (1, "green")], None),
+        (HORSES, "attribute_swap", [(0, "blue"), (1, "red")], None),  # which of the two is asked?
+        (TWO, "relation_swap", None, [(1, "chase", 0), (1, "see", 0)]),
+        (GRAPH, "relation_swap", None, [(1, "see", 0)]),
+        (HORSES, "relation_swap", None, [(1, "chase", 0)]),
+        (GRAPH, "relation_swap", None, None),  # nothing says what it claims
+    ],
+)
+def test_a_swap_that_changes_more_than_one_claim_asks_nothing(
+    graph: SceneGraph,
+    kind: str,
+    attributes: list[tuple[int, str]] | None,
+    relations: list[tuple[int, str, int]] | None,
+) -> None:
+    claims = SceneGraph(
+        graph.objects,
+        graph.attributes if attributes is None else tuple(Attribute(*each) for each in attributes),
+        graph.relations if relations is None else tuple(Relation(*each) for each in relations),
+    )
+    told = None if attributes is relations is None else claims
+    example = Example("k", "one.jpg", IMAGE, CAPTION, graph, (Negative("swapped", kind, graph=told),))
+    found, skipped = questions_of_captions([example])
+    assert found == {"attributes": [], "roles": []} and skipped == {UNCLEAR: 1}
 
 
 def test_an_annotated_image_asks_about_objects_that_no_other_is_called_like() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from knowclip.evaluation.metrics import NoDataError, macro_average
-from knowclip.evaluation.statistics.bootstrap import bootstrap, compare, interval, paired_bootstrap
+from knowclip.evaluation.statistics.bootstrap import bootstrap, compare, interval, paired_bootstrap, wilson
 from knowclip.types import Result
 
 
@@ -68,6 +68,21 @@ def test_a_class_missing_from_a_draw_gives_no_nan() -> None:
 def test_no_items_is_an_error() -> None:
     with pytest.raises(NoDataError, match="no items"):
         bootstrap([])
+
+
+def test_what_does_not_belong_together_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"\(2,\) values against \(3,\); a paired test needs the same items"):
+        paired_bootstrap([1.0, 0.0], [1.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="1 labels for 2 items; expected one each"):
+        bootstrap([1.0, 0.0], clusters=["a"])
+
+
+def test_wilsons_interval_of_a_share() -> None:
+    # by hand: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+    assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson(0.0, 200) == pytest.approx((0.0, 0.0188), abs=1e-4)
+    with pytest.raises(NoDataError, match="no items for an interval"):
+        wilson(0.5, 0)
 
 
 def test_paired_difference_is_sharper_than_two_intervals() -> None:
