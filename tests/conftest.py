@@ -49,14 +49,17 @@ def forgotten_notes() -> Iterator[None]:
 
 @pytest.fixture
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probes and maps of a diagnosis are fitted in a fraction of their steps, with one penalty and rate."""
+    """Probes and maps are fitted in a fraction of their steps, with one penalty and rate, or two strengths."""
     from knowclip.evaluation.diagnosis import alignment, fitting
+    from knowclip.evaluation.tasks import linear_probe
 
     monkeypatch.setattr(fitting, "STEPS", 60)
     monkeypatch.setattr(fitting, "PENALTIES", (1e-4,))
     monkeypatch.setattr(fitting, "CHECK", 20)
     monkeypatch.setattr(alignment, "STEPS", 100)
     monkeypatch.setattr(alignment, "RATES", (1e-3,))
+    monkeypatch.setattr(linear_probe, "STRENGTHS", (0.1, 10.0))
+    monkeypatch.setattr(linear_probe, "MAX_ITERATIONS", 100)
 
 
 def pytest_sessionstart() -> None:

@@ -243,6 +243,7 @@ def test_a_linear_probe_learns_remainders_and_has_no_settings(classes: int) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_probes")
 def test_every_task_of_the_scenes_runs_by_one_command_and_is_reported(tmp_path: Path) -> None:
     write_scenes(tmp_path / "scenes", numbers={"train": 600, "val": 20, "test": 60}, size=32)
     save_pretrained(make("word_level", tmp_path), tmp_path / "clip")
