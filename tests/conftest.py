@@ -49,7 +49,7 @@ def forgotten_notes() -> Iterator[None]:
 
 @pytest.fixture
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probes and maps are fitted in a fraction of their steps, with one penalty and rate, or two strengths."""
+    """Probes and maps are fitted in a fraction of their steps, with one penalty, or two, and one rate."""
     from knowclip.evaluation.diagnosis import alignment, fitting
     from knowclip.evaluation.tasks import linear_probe
 
