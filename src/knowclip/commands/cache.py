@@ -25,7 +25,6 @@ def show(context: typer.Context) -> None:
     from pathlib import Path
 
     from rich.filesize import decimal
-    from rich.table import Column, Table
 
     from knowclip.console.progress import waiting
     from knowclip.storage.cached import cached
@@ -38,12 +37,12 @@ def show(context: typer.Context) -> None:
         entries, others = cached(folder)
     console = Screen()
     if entries:
-        whole = Column("name", overflow="fold")  # it is what 'clear' takes
-        table = Table("kind", whole, "size", "written")
+        width = max(len(entry.kind) for entry in entries)
         for entry in entries:
             written = datetime.fromtimestamp(entry.modified).strftime("%Y-%m-%d")
-            table.add_row(entry.kind, entry.name, decimal(entry.size), written)
-        console.print(table)
+            before = f"{entry.kind:{width}}  {decimal(entry.size):>9}  {written}"
+            # no table: in a narrow one the name would be broken, which 'clear' takes
+            console.print(f"{before}  {entry.name}", soft_wrap=True, highlight=False)
     console.print(f"{folder} ({VARIABLE} names another): {told(entries)}")
     if others:
         console.print(f"{others:,} other things there are not knowclip's, and never removed by it")
