@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,14 +128,21 @@ def test_every_tab_works_and_fits(address: str, size: tuple[int, int], tmp_path:
 
 
 def test_the_page_is_used_by_keyboard_and_mistakes_are_told(address: str) -> None:
+    from playwright.sync_api import TimeoutError as NotYetError
+
     with browsing(DESKTOP) as (page, _):
         page.set_default_timeout(SECONDS)
         page.goto(address)
         captions = page.get_by_label("Captions, one a line")
         captions.wait_for()
         captions.focus()
-        page.keyboard.press("Shift+Enter")
-        page.get_by_text("drop a picture first").wait_for()
+        told = page.get_by_text("drop a picture first")
+        for _ in range(10):  # Gradio shows its fields before it listens to them
+            page.keyboard.press("Shift+Enter")
+            with suppress(NotYetError):
+                told.wait_for(timeout=SECONDS / 10)
+                break
+        assert told.is_visible()
         page.get_by_role("tab", name="Compare").focus()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
