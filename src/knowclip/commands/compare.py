@@ -38,10 +38,9 @@ def command(
     from knowclip.console.screen import Screen
     from knowclip.preflight import machine as preflight
 
-    for side, text in (("A", a), ("B", b or a)):
-        for path in map(Path, text.split(",")):
-            if not any(path.parent.glob("*/*.parquet")):  # else it may be a model's name in there
-                preflight.existing(path, side)
+    for side, text in (("A", a), ("B", b)):
+        for part in text.split(",") if text else ():
+            preflight.results(Path(part), side)
     with waiting("reading the results") as following:
         from knowclip.evaluation.report.write import to_json
         from knowclip.evaluation.runs import named_run, two_runs

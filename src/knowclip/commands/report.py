@@ -37,11 +37,9 @@ def command(
 
     preflight.results_folder(out)
     for run in runs:
-        if not any(run.parent.glob("*/*.parquet")):  # else it may be a model's name in there
-            preflight.existing(run, "RUN")
+        preflight.results(run, "RUN")
     if card is not None:
         preflight.existing(card, "--card", folder=True)
-    tell_replaced(out / "report.html")
     with waiting("reading the results") as following:
         from knowclip.evaluation.report.records import absent_lines, record_lines
         from knowclip.evaluation.report.summary import Report
@@ -49,6 +47,7 @@ def command(
         from knowclip.evaluation.runs import absent_of, find_runs
 
         found = find_runs(runs)
+        tell_replaced(out / "report.html")
         baseline = baseline or _evaluated_with(runs, found) or next(iter(found))
         # the page tells of the last one, beside the others
         found = dict(sorted(found.items(), key=lambda run: run[0] != baseline))

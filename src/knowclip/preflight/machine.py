@@ -225,6 +225,12 @@ def own_folder(path: Path, option: str = "--out", *, mark: str | None = None) ->
         refuse_others(path, f"{option} {path}", replaced=True)
 
 
+def results(path: Path, what: str) -> None:
+    """As :func:`existing`, of results to read: beside a folder of them a path may be a model's name."""
+    if not any(path.parent.glob("*/*.parquet")):
+        existing(path, what)
+
+
 def results_folder(path: Path, option: str = "--out") -> None:
     """As :func:`writable_folder`; and refuse one that holds anything but what measuring wrote there.
 
