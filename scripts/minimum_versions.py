@@ -5,6 +5,7 @@
     python scripts/minimum_versions.py --leave torch torchvision   # what is named here is pip's choice
     python scripts/minimum_versions.py --resolve                   # whether pip finds such a set
     python scripts/minimum_versions.py --newest                    # nothing pinned: what a user gets today
+    python scripts/minimum_versions.py --newest --python python3.13    # the same of another Python
 
 Every requirement ``name>=x`` of the package, its extras ``all`` and ``dev`` becomes ``name==x`` for pip; what
 these bring along is pip's choice, the newest that fits. The environment is made in a temporary folder
@@ -22,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import venv
 from collections.abc import Collection
 from pathlib import Path
 
@@ -56,14 +56,17 @@ def minimums(pyproject: Path, *, leave: Collection[str] = ()) -> dict[str, Versi
     return {name: bounds[name] for name in sorted(bounds) if name not in left}
 
 
-def run(pins: dict[str, Version], folder: Path, pytest: list[str], *, resolve: bool = False) -> int:
-    """Install the project with exactly ``pins`` into a new environment in ``folder`` and run pytest.
+def run(
+    base: str, pins: dict[str, Version], folder: Path, pytest: list[str], *, resolve: bool = False
+) -> int:
+    """Install the project with exactly ``pins`` into an environment of ``base`` in ``folder`` and run pytest.
 
-    ``resolve``: ask pip for the set of versions alone, and print it; pip says where there is none, and why.
+    ``base``: the Python to make it of. ``resolve``: ask pip for the set of versions alone, and print it; pip
+    says where there is none, and why.
     """
     constraints = folder / "minimums.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
-    venv.create(folder / "venv", with_pip=True)
+    subprocess.run([base, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = [python, "-m", "pip", "install", "--constraint", constraints, f"{ROOT}[{EXTRAS}]"]
     if resolve:
@@ -87,6 +90,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print the pins and stop")
     parser.add_argument("--resolve", action="store_true", help="ask pip for such a set, install nothing")
     parser.add_argument("--newest", action="store_true", help="pin nothing")
+    parser.add_argument("--python", default=sys.executable, help="whose environment is made")
     parser.add_argument("--leave", nargs="+", default=[], metavar="NAME", help="packages not to pin")
     parser.add_argument("--scratch", type=Path, help="where the temporary folder is made")
     parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
@@ -96,7 +100,8 @@ def main() -> int:
     if chosen.show:
         return 0
     with tempfile.TemporaryDirectory(dir=chosen.scratch, prefix="minimums-") as folder:
-        return run(pins, Path(folder), chosen.pytest or ["-m", "not slow"], resolve=chosen.resolve)
+        pytest = chosen.pytest or ["-m", "not slow"]
+        return run(chosen.python, pins, Path(folder), pytest, resolve=chosen.resolve)
 
 
 if __name__ == "__main__":

@@ -218,7 +218,14 @@ def test_every_fault_is_counted_and_its_first_place_named(tmp_path: Path) -> Non
     folder = write(
         tmp_path / "vg",
         relationships=[
-            image(5, "relationships", {**on, "subject_id": 9}, {**on, "object_id": "2"}, on)
+            image(
+                5,
+                "relationships",
+                {**on, "subject_id": 9},
+                {**on, "object_id": "2"},
+                on,
+                {**on, "predicate": 1},
+            )
             | {"objects": [5, MAN, HAT]},
             image(6, "objects"),
             {"image_id": "7"},
@@ -233,7 +240,7 @@ def test_every_fault_is_counted_and_its_first_place_named(tmp_path: Path) -> Non
                 {**MAN, "phrase": "x"},
             )
         ],
-        image_data=[{}, {"image_id": 5}],
+        image_data=[{}, {"image_id": 5}, {"image_id": 6}],
     )
     graph = import_graph("visual-genome", folder, tmp_path / "g", options={"regions": True}, max_bad=1.0)
     assert facts(graph) == {("vg/5/1", "vg:on", "vg/5/2"): 1.0}
@@ -241,6 +248,7 @@ def test_every_fault_is_counted_and_its_first_place_named(tmp_path: Path) -> Non
         "subject_id 9 is no object of the image": "relationships.json: $[0].relationships[0]",
         "no whole number 'object_id'": "relationships.json: $[0].relationships[1]",
         "no whole number 'object_id' or 'id'": "relationships.json: $[0].objects[0]",
+        "no predicate": "relationships.json: $[0].relationships[3]",
         "no list 'relationships' in the image": "relationships.json: $[1]",
         "no whole number 'image_id' or 'id'": "image_data.json: $[0]",
         "attributes are no list": "attributes.json: $[0].attributes[0]",
@@ -250,9 +258,9 @@ def test_every_fault_is_counted_and_its_first_place_named(tmp_path: Path) -> Non
     }
     counts = dict.fromkeys(faults, 1) | {"no whole number 'image_id' or 'id'": 2}
     assert graph.tally == Tally(
-        read=12,
+        read=14,
         kept=1,
-        described=1,
+        described=2,
         skipped={f"malformed: {reason}": count for reason, count in counts.items()},
         first={f"malformed: {reason}": f"{folder}/{place}" for reason, place in faults.items()},
     )
