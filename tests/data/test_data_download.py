@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,6 +97,25 @@ def test_the_next_call_goes_on_too(server: Server, tmp_path: Path) -> None:
     assert download(server.url, path, pause=0)
     assert server.ranges == [None, "bytes=3000000-"]
     assert path.read_bytes() == CONTENT
+
+
+def test_without_a_network_the_host_is_named_at_once_and_nothing_is_left(tmp_path: Path) -> None:
+    url = "http://no-such-host.invalid/file.bin"  # a name that never has an address (RFC 2606)
+    with pytest.raises(OSError) as error:
+        download(url, tmp_path / "deep" / "file.bin", pause=3600)
+    told = "no address of no-such-host.invalid is found: is this machine online?"
+    assert str(error.value) == f"{url}: {told}"
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_broke_the_last_attempt_is_said_in_words(tmp_path: Path) -> None:
+    with Server() as closed:
+        url = closed.url
+    with pytest.raises(OSError) as error:
+        download(url, tmp_path / "deep" / "file.bin", attempts=2, pause=0)
+    told = r"broken off 2 times, last by \[Errno \d+\] Connection refused; 0 bytes have arrived; .* there"
+    assert re.fullmatch(f"{url}: {told}", str(error.value))
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_file_that_changed_meanwhile_is_sent_again(server: Server, tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 CHUNK = 1 << 20
@@ -51,14 +53,14 @@ def download(
 
     Raises:
         ValueError: the address is none of HTTP, or the checksum differs (the file is then removed).
-        OSError: no attempt got through; what has arrived stays for the next call.
+        OSError: no attempt got through, or the first found no such host; what has arrived stays for the next
+            call.
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is no http or https address")
     if path.is_file():
         _check(path, sha256, url)
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     for attempt in range(attempts):
         try:
@@ -70,6 +72,9 @@ def download(
                 raise OSError(f"{url}: the server says {error.code} {error.reason}") from error
             _give_up_or_wait(error, url, part, attempt, attempts, pause)
         except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            if attempt == 0 and isinstance(getattr(error, "reason", None), socket.gaierror):
+                host = urlsplit(url).hostname
+                raise OSError(f"{url}: no address of {host} is found: is this machine online?") from error
             _give_up_or_wait(error, url, part, attempt, attempts, pause)
     _check(part, sha256, url)
     os.replace(part, path)
@@ -82,9 +87,10 @@ def _give_up_or_wait(
 ) -> None:
     if attempt + 1 == attempts:
         arrived = part.stat().st_size if part.exists() else 0
+        why = error.reason if type(error) is URLError else error
         raise OSError(
-            f"{url}: broken off {attempts} times, last by {error!r}; {arrived:,} bytes have arrived; the "
-            "next call goes on from there"
+            f"{url}: broken off {attempts} times, last by {why}; {arrived:,} bytes have arrived; the next "
+            "call goes on from there"
         ) from error
     time.sleep(pause * 2**attempt)
 
@@ -103,6 +109,7 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None] | N
             return  # the part is the whole file already
         raise
     with response:
+        part.parent.mkdir(parents=True, exist_ok=True)
         resumed = response.status == 206
         done = done if resumed else 0
         version = response.headers.get("ETag") or response.headers.get("Last-Modified")
