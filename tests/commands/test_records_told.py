@@ -101,6 +101,29 @@ def test_what_is_there_already_is_said_before_it_is_replaced(
     assert "Satz" in str(refused.exception) and "is replaced" not in refused.output
 
 
+def test_what_is_refused_does_not_say_that_it_replaces(tmp_path: Path) -> None:
+    """Of the commands that find out late: swaps of a column that is not there, a picture of nothing known."""
+    rows = ["image,caption"]
+    for number, animal in enumerate(
+        ("dog", "cat", "horse", "cow", "sheep", "bird", "bear", "zebra", "rabbit", "fox")
+    ):
+        Image.new("RGB", (16, 16), (20 * number, 90, 0)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,A red {animal} chases a blue mouse.")
+    (tmp_path / "captions.csv").write_text("\n".join(rows) + "\n")
+    graph, picture = tmp_path / "graph", tmp_path / "graph.png"
+    told("graph", "import", "captions", tmp_path / "captions.csv", "--out", graph)
+    show = ("graph", "show", graph, "--picture", picture)
+    swaps = ("swaps", tmp_path / "captions.csv", "--out", tmp_path / "swaps")
+    for asked, out, refused in (
+        ((*show, "captions/caption/0.png#0"), picture, (*show, "giraffe")),
+        ((*swaps,), tmp_path / "swaps" / "swaps.jsonl", (*swaps, "--caption-column", "Satz")),
+    ):
+        assert "is replaced" not in told(*asked)
+        assert f"{out} is there, and is replaced when all is done" in told(*asked)
+        ended = CliRunner().invoke(build_app(), [*map(str, refused)])
+        assert refused[-1] in str(ended.exception) and "is replaced" not in ended.output
+
+
 def test_one_of_a_kind_is_told_so() -> None:
     assert (amount(1, "entities"), amount(1, "captions")) == ("1 entity", "1 caption")
     assert (amount(0, "entities"), amount(2_000, "annotated images")) == (

@@ -35,12 +35,14 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Count and describe a graph: relations, degrees, modalities, licences."""
+    from knowclip.commands.summary import tell_replaced
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.knowledge.graph.picture import draw_degrees
 
     _ready(plot, "--plot")
     opened = KnowledgeGraph(graph, verify=verify)
     if plot:
+        tell_replaced(plot)
         draw_degrees(opened, plot)
     print_summary(opened, as_json=as_json)
     _tell_written(plot)
@@ -54,6 +56,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what a graph says about an entity, as text and as a picture."""
+    from knowclip.commands.summary import tell_replaced
     from knowclip.knowledge.graph.knowledge_graph import KnowledgeGraph
     from knowclip.knowledge.graph.picture import draw_neighbourhood
     from knowclip.knowledge.graph.statistics import neighbourhood_lines
@@ -62,6 +65,7 @@ def show(
     opened = KnowledgeGraph(graph)
     index = opened.entity(entity)
     if picture:
+        tell_replaced(picture)
         draw_neighbourhood(opened, index, picture, limit=limit)
     lines = neighbourhood_lines(opened, index, limit=limit)
     id, text = opened.arrays.entity_id[index], opened.arrays.entity_text[index]
@@ -81,13 +85,11 @@ def show(
 
 
 def _ready(picture: Path | None, option: str) -> None:
-    """Refuse a picture that cannot be written, or is a person's own; say that one is replaced."""
-    from knowclip.commands.summary import tell_replaced
+    """Refuse a picture that cannot be written, or is a person's own."""
     from knowclip.preflight import machine as preflight
 
     if picture is not None:
         preflight.picture(picture, option)
-        tell_replaced(picture)
 
 
 def _tell_written(picture: Path | None) -> None:

@@ -47,7 +47,6 @@ def command(
         from knowclip.evaluation.runs import absent_of, find_runs
 
         found = find_runs(runs)
-        tell_replaced(out / "report.html")
         baseline = baseline or _evaluated_with(runs, found) or next(iter(found))
         # the page tells of the last one, beside the others
         found = dict(sorted(found.items(), key=lambda run: run[0] != baseline))
@@ -59,6 +58,7 @@ def command(
             choices={name: cases for run in found.values() for name, cases in run.cases.items()},
             provenance={"models": {name: _told(run) for name, run in found.items()}},
         )
+        tell_replaced(out / "report.html")
         following("writing the report")
         summary = write_report(report, out)
     Screen().print(console_table(summary))

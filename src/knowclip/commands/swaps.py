@@ -45,6 +45,7 @@ def command(
     """
     import json
 
+    from knowclip.commands.summary import tell_replaced
     from knowclip.console.progress import counting, stages, waiting
     from knowclip.data.captions.negatives import negatives_for
     from knowclip.data.captions.read import read_captions, repeated
@@ -57,7 +58,7 @@ def command(
     preflight.captions(folder, "FOLDER")
     preflight.known_kinds(kind or ())
     preflight.check_parser(parser)
-    _ready(out)
+    preflight.results_folder(out)
 
     def prepared(examples: list[Example], label: str) -> list[Example]:
         with counting(label, total=len(examples), unit="captions") as progress:
@@ -73,6 +74,7 @@ def command(
     columns = columns_of(images, image_column, caption_column, split_column)
     with waiting("reading captions"):
         source = read_captions(folder, split=split, **columns)
+    tell_replaced(out / "swaps.jsonl")
     examples, broken = _readable(source.examples)
     skipped = source.skipped + Counter({UNREADABLE: len(source.examples) - len(examples)})
     tested = prepared(examples, "making negatives")
@@ -101,15 +103,6 @@ def command(
     with atomic_file(out / "swaps.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _show(summary, out, left_out=[*source.missing.values(), *broken], repeated=repeated(told_of))
-
-
-def _ready(out: Path) -> None:
-    """Refuse a folder of another command's, and say what in this one is replaced."""
-    from knowclip.commands.summary import tell_replaced
-    from knowclip.preflight import machine as preflight
-
-    preflight.results_folder(out)
-    tell_replaced(out / "swaps.jsonl")
 
 
 def _readable(examples: list[Example]) -> tuple[list[Example], list[str]]:
