@@ -105,6 +105,8 @@ def test_of_more_workers_than_processors_no_epoch_warns(monkeypatch) -> None:
     monkeypatch.setattr(batches, "DataLoader", Talking)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
+        # since 3.12 Python warns developers of every fork beside threads
+        warnings.simplefilter("ignore", DeprecationWarning)
         assert len(list(loaded(Seen(), epoch=1, num_workers=2, batch_size=None))) == 1
     assert [str(warning.message) for warning in told] == ["something else"]
 
