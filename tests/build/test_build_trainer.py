@@ -467,6 +467,7 @@ def test_command_trains_then_refuses_then_resumes(base, tmp_path, monkeypatch) -
     result = run_cli("negclip", *base, "train.log_every=1", "--resume")
     assert result.exit_code == 0, result.output
     assert f"{tmp_path / 'run'} is finished: all 6 steps are done" in " ".join(result.output.split())
+    assert f"knowclip evaluate {tmp_path / 'run'} --data" in result.output
 
 
 def test_resumed_run_equals_an_uninterrupted_one(base, tmp_path, monkeypatch) -> None:

@@ -30,13 +30,17 @@ def command(
     """Train a CLIP from a YAML recipe; on several devices: 'accelerate launch -q -m knowclip.cli train'."""
     from knowclip.api.runs import finished, held
     from knowclip.api.train import check
+    from knowclip.commands.train_report import tell_measuring
     from knowclip.console.screen import Screen
     from knowclip.recipe.load import load_recipe
 
     config = load_recipe(recipe, overrides or [])
     check(config, resume=resume, dry_run=dry_run)
     if resume and not dry_run and (told := finished(config)):
-        Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0").print(told)
+        console = Screen(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+        console.print(told)
+        if (config.output.folder / "best").is_dir():
+            tell_measuring(console, config)
         return
     with nullcontext() if dry_run else held(config):
         _train(config, resume=resume, dry_run=dry_run)
