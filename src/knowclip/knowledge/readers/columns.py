@@ -58,7 +58,7 @@ def header(names: Sequence[str], where: str) -> dict[str, int] | None:
     if set(COLUMNS[:3]) <= set(here):
         return here
     if {"head", "tail"} <= set(here) or len(set(here) & set(COLUMNS[:3]) & set(keys)) > 1:
-        missing = next(column for column in COLUMNS[:3] if column not in here)
+        missing = next(column for column in COLUMNS if column not in here)
         raise ValueError(
             f"{where}: {listed(names)} looks like a header and names no column {missing!r}: call the columns "
             "'head', 'relation', 'tail' and maybe 'weight'"
