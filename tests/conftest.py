@@ -74,6 +74,10 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # DuckDB takes what is frozen at the end for a leak, and prints it
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with the most slow tests first: of two processes none is left with a long one at the end."""
     slow = Counter(item.path for item in items if "slow" in item.keywords)

@@ -82,6 +82,8 @@ def test_what_is_kept_and_how_much_was_read(tmp_path: Path, name: str) -> None:
         ("t.csv", b'a,r,b\n"c, d",r,"e\nf"\na,r,c\n"a, b"," ",c\n', 5, FORM),
         ("t.tsv", b'a\tr\tb\n"c\t \tb\nd\tr\te"\n', 2, FORM),
         ("t.csv", b'head,relation,tail\na,r,b\n,r,b\n', 3, FORM),
+        ("t.tsv", b"\xef\xbb\xbfa\t\tb\nc\tr\td\n", 1, FORM),  # behind a byte-order mark
+        ("t.csv", b'a,r,b\r\n"c\r\nd"," ",e\r\n', 3, FORM),
         ("t.tsv", b"a\tr\tb\na\tr\n", 2, f"too few columns {WANTED}"),
         ("t.tsv", b"a\tr\tb\na\tr\tb\t1\n", 2, f"too many columns {WANTED}"),
         ("t.csv", b"a,r,b\n" * 1100 + b"a,r," + b"x" * 270_000, 1101, f"longer than 262,144 bytes {WANTED}"),
@@ -91,7 +93,7 @@ def test_what_is_kept_and_how_much_was_read(tmp_path: Path, name: str) -> None:
          f"not UTF-8 {WANTED}; it may be cp1252 (Windows): convert it, as with `iconv -f WINDOWS-1252 -t "
          "UTF-8`"),
     ],
-    ids=range(9),
+    ids=range(11),
 )  # fmt: skip
 def test_the_first_malformed_line_is_named(
     tmp_path: Path, name: str, content: bytes, line: int, reason: str
