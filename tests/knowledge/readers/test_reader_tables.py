@@ -233,6 +233,32 @@ def test_a_line_that_is_not_found_again_is_unknown(tmp_path: Path) -> None:
     assert found == [1, "unknown"]
 
 
+def test_what_duckdb_may_come_to_reject_is_told_in_its_words(tmp_path: Path) -> None:
+    connection = duckdb.connect()
+    connection.execute(
+        "CREATE TABLE reject_errors AS SELECT 7 AS line, 'NEW' AS error_type, 'it is so' AS error_message"
+    )
+    told: list[tuple[str, str, int]] = []
+    build: Any = SimpleNamespace(connection=connection, records=2, bad=lambda *bad: told.append(bad))
+    tables._count_rejected(build, tmp_path / "t.tsv", "a form")
+    assert told == [(f"{tmp_path / 't.tsv'}, line 7", "it is so (wanted: a form)", 1)] and build.records == 3
+
+
+def test_it_is_the_reading_connection_that_is_watched(tmp_path: Path, monkeypatch) -> None:
+    """How far it has come is asked of it."""
+    watched: list[object] = []
+
+    @contextmanager
+    def watching(connection: object, *_: object) -> Iterator[None]:
+        watched.append(connection)
+        yield
+
+    monkeypatch.setattr(tables, "watched", watching)
+    build: Any = SimpleNamespace(connection=duckdb.connect(), report=None)
+    tables._execute(build, tmp_path / "t.tsv", "CREATE TABLE t AS SELECT 1")
+    assert watched == [build.connection]
+
+
 def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def full(*_: object) -> Iterator[None]:

@@ -233,7 +233,7 @@ def check_text(path: Path, wanted: str) -> None:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file as it is, or unpacked where it is gzipped."""
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def open_text(path: Path) -> IO[str]:
