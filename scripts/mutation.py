@@ -5,9 +5,9 @@
     python scripts/mutation.py negatives --only 'knowclip.knowledge.negatives.swaps.*'
     python scripts/mutation.py losses --keep mutated     # a folder to go on from, and to ask `mutmut show` in
 
-Works on a copy of ``src`` and ``tests`` in a temporary folder. Prints how many changes were noticed and the
-difference of each that was not. Exit code 1 where one survived that ``scripts/mutation.toml`` does not
-explain.
+Works on a copy of ``src``, ``tests`` and ``docs`` in a temporary folder. Prints how many changes were noticed
+and the difference of each that was not. Exit code 1 where one survived that ``scripts/mutation.toml`` does
+not explain.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ROOMS = {
         ("knowledge/negatives", "data/captions/test_data_prepare.py", "api/test_api.py"),
     ),
     "readers": Room(("knowledge/readers/*.py",), ("knowledge/readers",)),
-    "formats": Room(("data/formats/*.py",), ("data/formats",)),
+    "formats": Room(("data/formats/*.py",), ("data/formats", "data/captions")),
     "resume": Room(
         tuple(f"training/{name}.py" for name in ("checkpoint", "batches", "rng", "average", "kept")),
         tuple(
@@ -116,13 +116,14 @@ def prepare(room: Room, folder: Path) -> None:
     """Copy the sources and say what is to be changed; of a folder that has them the results are kept."""
     forget_survivors(folder)
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("src", "tests"):
+    for name in ("src", "tests", "docs"):  # some tests compare with the pages
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
     with (folder / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
         conftest.write(FORGET.format(modules=tuple(map(dotted, room.modules))))
     settings = {
         "source_paths": ["src"],
         "only_mutate": [f"{PACKAGE}/{pattern}" for pattern in room.modules],
+        "also_copy": ["docs"],
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not slow"],
         "pytest_add_cli_args_test_selection": [f"tests/{path}" for path in room.tests],
     }
