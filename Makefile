@@ -25,7 +25,7 @@ install: $(READY) ## make the virtual environment in .venv
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("knowclip needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
-	@echo "Installing about 190 packages into $(VENV), once: 7.7 GB on Linux, 4 GB of it CUDA"
+	@echo "Installing about 230 packages into $(VENV), once: 7.7 GB on Linux, 4 GB of it CUDA"
 	@echo "libraries of torch. A few minutes."
 	@echo "Step 1 of 3: the virtual environment, with a pip that shows how far it is"
 	@$(PYTHON) -m venv $(VENV)

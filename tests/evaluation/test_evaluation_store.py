@@ -234,3 +234,4 @@ def test_which_step_of_a_run_was_measured_is_kept(result: Result, tmp_path: Path
     assert named == {"best": "best, step 9", "last": "last, step 9"}
     assert provenance(f"{tmp_path / 'mine'} with KEE")["checkpoint"] == "best, step 9"
     assert "checkpoint" not in provenance("scenes-base")
+    assert provenance("lite0-minilm")["checkpoint"] == "untrained: its projections are drawn"

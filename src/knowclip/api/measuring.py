@@ -184,11 +184,16 @@ def keep_found(results: Sequence[Result], model_hash: str, out: Path, name: str,
 
 
 def provenance(name: str) -> dict[str, str]:
-    """How a Result came about: the command line, and which step of a run the model of that name is."""
+    """How a Result came about: the command line, and which step of a run the model of that name is.
+
+    Or that it is none yet, of towers pretrained apart.
+    """
     from knowclip.api.loaded import WITH_KEE
+    from knowclip.models.loading.architectures import own_names
     from knowclip.preflight.untrained import checkpoint_of
 
-    step = checkpoint_of(Path(name.removesuffix(WITH_KEE)))
+    drawn = "untrained: its projections are drawn" if name in own_names() else ""
+    step = drawn or checkpoint_of(Path(name.removesuffix(WITH_KEE)))
     return {"command": " ".join(["knowclip", *sys.argv[1:]])} | ({"checkpoint": step} if step else {})
 
 

@@ -220,6 +220,21 @@ def test_few_unreadable_images_are_named_and_masked(tmp_path):
     assert again.unreadable == cache.unreadable
 
 
+def test_an_unreadable_image_is_named_as_this_run_names_it(tmp_path, monkeypatch):
+    """The cache may be of a run in another folder, to which the image had another path."""
+    for folder in ("album", "deep"):
+        (tmp_path / folder).mkdir()
+    noise(tmp_path / "album", 2)[1].path.write_bytes(b"no image")
+    for folder, album in ((tmp_path, "album"), (tmp_path / "deep", "../album"), (tmp_path, "album")):
+        monkeypatch.chdir(folder)
+        refs = [ImageRef(Path(album) / name) for name in ("0.png", "1.png")]
+        cache = build(refs, tmp_path / "cache", tolerated=0.5)
+        assert cache.unreadable == {
+            refs[1]: f"image {refs[1].path} cannot be decoded: it is no image of a known format"
+        }
+    assert len([*(tmp_path / "cache").glob("*/*/rows.npy")]) == 1
+
+
 def test_many_unreadable_images_are_refused_and_what_was_read_is_kept(tmp_path, monkeypatch):
     refs = noise(tmp_path, 50)
     refs[3].path.write_bytes(b"no image")

@@ -333,7 +333,7 @@ def test_the_verdict_counts_all_benchmarks(report: Report) -> None:
     }
     assert verdict(summarise(replace(report, runs=blind))) == (
         "ours against plain: better on VG-Relation. "
-        "It sees no more than a reader without the image on VG-Relation."
+        "It is not shown to see more than a reader without the image on VG-Relation."
     )
 
 

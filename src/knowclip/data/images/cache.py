@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 _BLOCK = 256
 _PART = 8192
 """Images of one part: what an interrupted build may lose."""
+_PATH = "\0"
+"""Stands for the image's path in a reason that is kept: another run may write it otherwise."""
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
 
@@ -248,7 +250,8 @@ def _find(path: Path, wanted: Mapping[str, ImageRef]) -> _Found:
                 found.place[wanted[key]] = number, row
                 found.unreadable.pop(wanted[key], None)
                 if key in told["unreadable"]:
-                    found.unreadable[wanted[key]] = told["unreadable"][key]
+                    reason = told["unreadable"][key].replace(_PATH, str(wanted[key].path))
+                    found.unreadable[wanted[key]] = reason
     return found
 
 
@@ -278,7 +281,7 @@ def _decoded(
         try:
             return prepared(ref, transform)
         except ValueError as error:
-            return str(error)
+            return str(error).replace(f"image {ref.path}", f"image {_PATH}", 1)
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         pending: deque = deque()

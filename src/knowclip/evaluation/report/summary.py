@@ -178,7 +178,9 @@ def verdict(summary: Mapping[str, Any]) -> str:
     above = [title for title, control in blind.items() if control and low[title] > control["accuracy"]]
     seen = {
         "sees more": [] if paired else above,
-        "sees no more": [title for title, control in blind.items() if control and title not in above],
+        "is not shown to see more": [
+            title for title, control in blind.items() if control and title not in above
+        ],
     }
     told = [
         (f"{run} against {baseline}: ", [f"{word} on {_listed(of)}" for word, of in sides.items() if of]),
