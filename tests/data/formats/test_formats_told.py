@@ -1,0 +1,139 @@
+"""How a captions file is told for what it is: endings of other packages, lists, headers, records, samples."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from knowclip.console import spelling
+from knowclip.data.formats import registry
+from knowclip.data.formats.rows import Format, no_splits
+from knowclip.data.formats.shards import _samples
+from knowclip.data.formats.tables import _is_record
+from knowclip.data.formats.texts import _is_header
+
+
+def theirs(name: str, *endings: str) -> Format:
+    return Format(name=name, told="", samples={}, read=lambda *_: (), endings=endings)
+
+
+STARS, SKY, FOLDERS = theirs("stars", ".star", ".st"), theirs("sky", ".star"), theirs("folders")
+
+
+@pytest.mark.parametrize("name", ["a.star", "A.STAR", "a.st"])
+def test_a_format_of_another_package_is_told_by_its_ending(monkeypatch, name: str) -> None:
+    monkeypatch.setattr(registry, "added", lambda: [FOLDERS, STARS])
+    assert registry._added_of(Path(name)) is STARS
+    assert registry._added_of(Path(f"{name}.txt")) is None
+
+
+def test_two_formats_of_one_ending_are_both_named(monkeypatch) -> None:
+    monkeypatch.setattr(registry, "added", lambda: [STARS, SKY])
+    with pytest.raises(ValueError) as error:
+        registry._added_of(Path("a.star"))
+    assert str(error.value) == "a.star may be read as stars or sky: say which with format=NAME"
+
+
+def test_of_a_folder_the_one_file_with_the_ending_is_taken(tmp_path: Path) -> None:
+    for name in ("A.STAR", "._b.star", "c.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "d.star").mkdir()
+    assert registry._added_in(tmp_path, STARS) == registry.Source(tmp_path / "A.STAR", STARS)
+    (tmp_path / "e.st").touch()
+    (tmp_path / "empty").mkdir()
+    for folder, listed in ((tmp_path, "A.STAR, e.st"), (tmp_path / "empty", "none")):
+        with pytest.raises(ValueError) as error:
+            registry._added_in(folder, STARS)
+        assert str(error.value) == f"{folder} should hold one file of the format 'stars' ({listed}): name it"
+
+
+def test_a_format_without_endings_is_one_of_folders(tmp_path: Path) -> None:
+    assert registry._added_in(tmp_path, FOLDERS) == registry.Source(tmp_path, FOLDERS)
+
+
+def test_lists_are_those_of_the_split() -> None:
+    found = [
+        Path(name) for name in ("coco_train.json", "coco-val.json", "test.json", "xtest.json", "other.json")
+    ]
+    assert registry._lists(found, None) == found[:3]
+    assert registry._lists(found, "val") == found[1:2]
+    assert registry._lists(found, "dev") == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "way"),
+    [
+        (None, "or name it (split_column=NAME), or ask for none (split=None)"),
+        ({"split", "split_column"}, "or name it (--split-column NAME), or ask for none (without --split)"),
+        ({"split"}, "or ask for none (without --split)"),
+    ],
+)
+def test_who_asks_a_file_for_splits_that_it_has_not_is_told_the_ways(parameters, way: str) -> None:
+    if parameters is None:
+        error = no_splits("a.csv has no column 'split'", "dev")
+    else:
+        with spelling.command_with(parameters):
+            error = no_splits("a.csv has no column 'split'", "dev")
+    told = "a.csv has no column 'split', so it has no split 'dev'; give what tells it that name, "
+    assert str(error) == told + way
+
+
+@pytest.mark.parametrize(
+    ("line", "delimiter", "width", "image_at", "told"),
+    [
+        ("b.jpg,a dog", ",", 2, 0, True),
+        ("a dog, b 1.JPG ", ",", 2, 1, True),
+        ("b 1.jpg\ta dog", "\t", 2, 0, True),
+        ("b.jpg,a dog", ",", 3, 0, False),
+        ("b.jpg,a dog", ",", 2, 1, False),
+        ("b.jpg,a dog", ",", 2, None, False),
+    ],
+)
+def test_a_line_is_a_record_by_its_fields_and_its_image(
+    line: str, delimiter: str, width: int, image_at: int | None, told: bool
+) -> None:
+    assert _is_record(line, delimiter, width, image_at) is told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("id,Caption,lang", True),
+        ("caption", True),
+        ("a,b,c", False),
+        ("title,caption,id", False),
+        ("id, caption, lang", False),
+        ("my id,caption,lang", False),
+    ],
+)
+def test_a_header_without_images_is_single_words_one_of_them_caption(line: str, told: bool) -> None:
+    assert _is_header(line.split(","), line) is told
+
+
+def shard(path: Path, *members: str) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name in members:
+            tar.addfile(tarfile.TarInfo(name), BytesIO())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("members", "samples"),
+    [
+        (["0.jpg", "0.txt", "0.seg.png"], {"0": {".jpg", ".txt"}}),
+        (["0.jpg", "0.txt", "0.seg.png", "0.seg.cls"], {"0": {".jpg", ".txt"}}),
+        (["0.jpg", "0.txt", "0.b.json"], {"0": {".jpg", ".txt"}}),
+        (["0.jpg", "0.txt", "0.b.png", "0.b.txt"], {"0": {".jpg", ".txt"}, "0.b": {".png", ".txt"}}),
+        (["0.jpg", "0.txt", "0.b.png", "0.b.JSON"], {"0": {".jpg", ".txt"}, "0.b": {".png", ".json"}}),
+        (["0.a.jpg", "0.a.txt", "0.b.png"], {"0.a": {".jpg", ".txt"}, "0.b": {".png"}}),
+    ],
+)
+def test_files_of_a_longer_name_are_parts_of_a_sample_unless_they_are_pairs(
+    tmp_path: Path, members: list[str], samples: Mapping[str, set[str]]
+) -> None:
+    found = _samples(shard(tmp_path / "s.tar", *members))
+    assert {key: set(own) for key, own in found.items()} == samples
