@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from knowclip.console import spelling
 from knowclip.data.formats import registry
-from knowclip.data.formats.rows import Format, no_splits
+from knowclip.data.formats.rows import Format, Options, no_splits
 from knowclip.data.formats.shards import _samples
 from knowclip.data.formats.tables import _is_record
 from knowclip.data.formats.texts import _is_header
@@ -137,3 +141,31 @@ def test_files_of_a_longer_name_are_parts_of_a_sample_unless_they_are_pairs(
 ) -> None:
     found = _samples(shard(tmp_path / "s.tar", *members))
     assert {key: set(own) for key, own in found.items()} == samples
+
+
+def rows(path: Path, **options: Any) -> list[tuple[str, Any, Any]]:
+    source = registry.find(path, None, options.get("split"))
+    return [(row.where, row.image, row.caption) for row in source.rows(Options(**options))]
+
+
+@pytest.mark.parametrize("name", ["captions.parquet", "metadata.parquet"])
+def test_rows_of_parquet_are_counted_over_its_groups(tmp_path: Path, name: str) -> None:
+    """By itself, and as the metadata of a folder."""
+    images = [f"{number}.jpg" for number in range(5)]
+    table = pyarrow.table({"file_name": images, "text": [*"abcde"], "pixels": [b"x"] * 5})
+    parquet.write_table(table, tmp_path / name, row_group_size=2)
+    found = rows(tmp_path if name == "metadata.parquet" else tmp_path / name, image_column="file_name")
+    assert found == [(f"row {at + 1}", image, "abcde"[at]) for at, image in enumerate(images)]
+
+
+def test_parquet_that_is_damaged_between_its_ends_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "captions.parquet"
+    table = pyarrow.table(
+        {"image": [f"{n}.jpg" for n in range(999)], "caption": [f"a dog {n}" for n in range(999)]}
+    )
+    parquet.write_table(table, path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[4:1000] = bytes(996)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        rows(path)
