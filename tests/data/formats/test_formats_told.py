@@ -15,10 +15,11 @@ from pyarrow import parquet
 
 from knowclip.console import spelling
 from knowclip.data.formats import registry
-from knowclip.data.formats.rows import Format, Options, no_splits
-from knowclip.data.formats.shards import _samples
-from knowclip.data.formats.tables import _is_record
-from knowclip.data.formats.texts import _is_header
+from knowclip.data.formats.lists import JSON_LINES
+from knowclip.data.formats.rows import Format, NoSuchSplitError, Options, no_splits
+from knowclip.data.formats.shards import _in_json, _samples
+from knowclip.data.formats.tables import CSV, _is_record
+from knowclip.data.formats.texts import TEXT, TOKENS, _is_header, recognise
 
 
 def theirs(name: str, *endings: str) -> Format:
@@ -169,3 +170,54 @@ def test_parquet_that_is_damaged_between_its_ends_is_named(tmp_path: Path) -> No
     path.write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(str(path))):
         rows(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "form"),
+    [
+        ("a.jpg#0\tA dog\n", TOKENS),
+        ("a.jpg#0\t\n", TOKENS),
+        ("a b.jpg#12\tA dog", TOKENS),
+        (' {"image": "a.jpg"}\n', JSON_LINES),
+        ("image,caption\n", CSV),
+        ("id;caption;lang\n", CSV),
+        ("caption\n", TEXT),
+        ("A dog, a cat\n", TEXT),
+        ("[A dog] sits\n", TEXT),
+        ("", TEXT),
+    ],
+)
+def test_a_text_is_told_by_its_first_line(first: str, form: Format) -> None:
+    assert recognise(first, "a.txt") is form
+
+
+@pytest.mark.parametrize("first", ["a.JPG A dog\n", "a.JPG\tA dog\tval", '"a.JPG",A dog\n', "a.JPG#0 A dog"])
+def test_a_table_without_a_header_is_told_what_it_lacks(first: str) -> None:
+    with pytest.raises(ValueError) as error:
+        recognise(first, "a.txt")
+    assert str(error.value) == (
+        "a.txt begins with the image name 'a.JPG', yet is no table with a header and no token file of Flickr "
+        "(name.jpg#0, a tab, the caption): put a line 'image,caption' before a table, with what separates "
+        "its columns"
+    )
+
+
+def test_lines_of_text_have_no_splits(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("A dog.\n\nA cat.\n")
+    assert rows(path) == [("line 1", None, "A dog.\n"), ("line 2", None, "\n"), ("line 3", None, "A cat.\n")]
+    with pytest.raises(NoSuchSplitError, match=re.escape(str(path))):
+        rows(path, split="val")
+
+
+@pytest.mark.parametrize(
+    ("text", "captions"),
+    [
+        ('{"caption": "a dog"}', ["a dog"]),
+        ('{"text": "a dog"}', [None]),
+        ('["a dog"]', [None]),
+        ('{"caption": ', [None]),
+    ],
+)
+def test_the_json_beside_an_image_has_its_caption(text: str, captions: list[str | None]) -> None:
+    assert _in_json(text) == captions
