@@ -16,7 +16,7 @@ from pyarrow import parquet
 from knowclip.console import spelling
 from knowclip.data.formats import registry
 from knowclip.data.formats.lists import JSON_LINES
-from knowclip.data.formats.rows import Format, NoSuchSplitError, Options, no_splits
+from knowclip.data.formats.rows import REPLACED, Format, NoSuchSplitError, Options, no_splits
 from knowclip.data.formats.shards import _in_json, _samples
 from knowclip.data.formats.tables import CSV, _is_record
 from knowclip.data.formats.texts import TEXT, TOKENS, _is_header, recognise
@@ -221,3 +221,43 @@ def test_lines_of_text_have_no_splits(tmp_path: Path) -> None:
 )
 def test_the_json_beside_an_image_has_its_caption(text: str, captions: list[str | None]) -> None:
     assert _in_json(text) == captions
+
+
+def with_texts(path: Path, *names: str) -> Path:
+    """A shard of samples whose caption is their name, in as many members as there are names."""
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            for member, content in ((f"{name}.jpg", b""), (f"{name}.txt", f"a {name}".encode())):
+                told = tarfile.TarInfo(member)
+                told.size = len(content)
+                tar.addfile(told, BytesIO(content))
+    return path
+
+
+def test_of_a_folder_all_shards_are_read_but_those_of_other_programs(tmp_path: Path) -> None:
+    for name in ("0.tar", "1.tar"):
+        with_texts(tmp_path / name, "dog", "cat")
+    (tmp_path / "._0.tar").write_bytes(b"what macOS leaves beside a file")
+    found = [(f"{n}.tar:{a}", f"{n}.tar/{a}.jpg", f"a {a}") for n in range(2) for a in ("dog", "cat")]
+    assert rows(tmp_path) == found
+    asked = with_texts(tmp_path / "._1.tar", "cow")  # by its name it is meant
+    assert rows(asked) == [("._1.tar:cow", "._1.tar/cow.jpg", "a cow")]
+    with pytest.raises(NoSuchSplitError, match=re.escape(f"{tmp_path} has no split 'val'")):
+        rows(tmp_path, split="val")
+
+
+def test_an_image_that_a_later_one_replaces_is_told_where_it_stood(tmp_path: Path) -> None:
+    path = with_texts(tmp_path / "0.tar", "dog", "cat", "dog")
+    source = registry.find(path, None, None)
+    assert [(row.where, row.fault) for row in source.rows(Options())] == [
+        ("0.tar/dog.jpg", REPLACED), ("0.tar:dog", ""), ("0.tar:cat", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "what"), [([Path("a.csv")], "is a file"), ([], "does not exist")])
+def test_what_a_url_is_instead_of_shards_is_said(monkeypatch, files: list[Path], what: str) -> None:
+    monkeypatch.setattr(registry, "find_files", lambda path: files)
+    monkeypatch.setattr(registry, "url_of", str)
+    with pytest.raises(ValueError) as error:
+        registry._at_url(Path("a.csv"), None)
+    assert str(error.value) == f"a.csv {what}: give a shard (.tar), or a folder of shards or of images"
