@@ -55,7 +55,7 @@ ROOMS = {
         ("knowledge/negatives", "data/captions/test_data_prepare.py", "api/test_api.py"),
     ),
     "readers": Room(("knowledge/readers/*.py",), ("knowledge/readers",)),
-    "formats": Room(("data/formats/*.py",), ("data/formats", "data/captions")),
+    "formats": Room(("data/formats/*.py",), ("data/formats", "data/captions", "test_plugins.py")),
     "resume": Room(
         tuple(f"training/{name}.py" for name in ("checkpoint", "batches", "rng", "average", "kept")),
         tuple(
