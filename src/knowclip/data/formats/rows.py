@@ -148,9 +148,10 @@ def check_split(split: str | None, available: Iterable[str], path: Path) -> None
     """Refuse a split that the file does not hold."""
     names = sorted(set(available))
     if split is not None and split not in names:
-        allowed = ", ".join(names) if names else "none: leave the split out"
-        kind = NoSuchSplitError if names else NoSplitsError
-        raise kind(f"{path} has no split {split!r}; it has: {allowed}")
+        told = f"{path} has no split {split!r}"
+        if not names:
+            raise NoSplitsError(f"{told}, nor any other: ask for none ({spelling.unset('split')})")
+        raise NoSuchSplitError(f"{told}; it has: {', '.join(names)}")
 
 
 def of_split(rows: Iterable[tuple[str | None, Row]], split: str | None, path: Path) -> Iterator[Row]:
