@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-import tarfile
 import unicodedata
 import warnings
 from collections import Counter
@@ -19,6 +18,7 @@ from PIL import Image
 from knowclip.cli import quieten
 from knowclip.data.captions.read import read_captions
 from knowclip.knowledge.parsing.caption_texts import Text, read_texts
+from tars import write_tar
 
 BUFFER = io.BytesIO()
 Image.new("RGB", (8, 6), (9, 99, 199)).save(BUFFER, "JPEG")
@@ -51,12 +51,7 @@ def write(name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
 
 
 def shard(name: str, members: dict[str, bytes]) -> Path:
-    with tarfile.open(name, "w") as tar:
-        for member, content in members.items():
-            header = tarfile.TarInfo(member)
-            header.size = len(content)
-            tar.addfile(header, io.BytesIO(content))
-    return Path(name)
+    return write_tar(Path(name), members.items())
 
 
 def said(path: Path | str, **options: str) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from knowclip.data.formats.rows import REPLACED, Format, NoSplitsError, NoSuchSp
 from knowclip.data.formats.shards import _in_json, _samples
 from knowclip.data.formats.tables import CSV, _is_record
 from knowclip.data.formats.texts import TEXT, TOKENS, _is_header, recognise
+from tars import write_tar
 
 
 def theirs(name: str, *endings: str) -> Format:
@@ -120,10 +119,9 @@ def test_a_header_without_images_is_single_words_one_of_them_caption(line: str, 
 
 
 def shard(path: Path, *members: str) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name in members:
-            tar.addfile(tarfile.TarInfo(name), BytesIO())
-    return path
+    """A tar of these members; a text says "a" and what it is called."""
+    texts = ((name, f"a {Path(name).stem}" if name.endswith(".txt") else "") for name in members)
+    return write_tar(path, ((name, text.encode()) for name, text in texts))
 
 
 @pytest.mark.parametrize(
@@ -224,31 +222,24 @@ def test_the_json_beside_an_image_has_its_caption(text: str, captions: list[str 
     assert _in_json(text) == captions
 
 
-def with_texts(path: Path, *names: str) -> Path:
-    """A shard of samples whose caption is their name, in as many members as there are names."""
-    with tarfile.open(path, "w") as tar:
-        for name in names:
-            for member, content in ((f"{name}.jpg", b""), (f"{name}.txt", f"a {name}".encode())):
-                told = tarfile.TarInfo(member)
-                told.size = len(content)
-                tar.addfile(told, BytesIO(content))
-    return path
+def pairs(path: Path, *names: str) -> Path:
+    return shard(path, *(f"{name}{ending}" for name in names for ending in (".jpg", ".txt")))
 
 
 def test_of_a_folder_all_shards_are_read_but_those_of_other_programs(tmp_path: Path) -> None:
     for name in ("0.tar", "1.tar"):
-        with_texts(tmp_path / name, "dog", "cat")
+        pairs(tmp_path / name, "dog", "cat")
     (tmp_path / "._0.tar").write_bytes(b"what macOS leaves beside a file")
     found = [(f"{n}.tar:{a}", f"{n}.tar/{a}.jpg", f"a {a}") for n in range(2) for a in ("dog", "cat")]
     assert rows(tmp_path) == found
-    asked = with_texts(tmp_path / "._1.tar", "cow")  # by its name it is meant
+    asked = pairs(tmp_path / "._1.tar", "cow")  # by its name it is meant
     assert rows(asked) == [("._1.tar:cow", "._1.tar/cow.jpg", "a cow")]
     with pytest.raises(NoSuchSplitError, match=re.escape(f"{tmp_path} has no split 'val'")):
         rows(tmp_path, split="val")
 
 
 def test_an_image_that_a_later_one_replaces_is_told_where_it_stood(tmp_path: Path) -> None:
-    path = with_texts(tmp_path / "0.tar", "dog", "cat", "dog")
+    path = pairs(tmp_path / "0.tar", "dog", "cat", "dog")
     source = registry.find(path, None, None)
     assert [(row.where, row.fault) for row in source.rows(Options())] == [
         ("0.tar/dog.jpg", REPLACED), ("0.tar:dog", ""), ("0.tar:cat", ""),
